@@ -1,0 +1,114 @@
+//! What can go wrong, in one table that is the same in every language.
+
+use alloc::string::String;
+use core::fmt;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// The kind of an error. The number is the same in C, Python and JavaScript.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl ErrorCode {
+            /// Every code that exists, in rising order.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its number.
+            #[must_use]
+            pub const fn number(self) -> u8 {
+                self as u8
+            }
+
+            /// Its name, as written in this table.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// An option or value out of range. State unchanged.
+    InvalidArgument = 1,
+    /// A stated limit would be passed. State unchanged.
+    LimitExceeded = 2,
+    /// A verb in the wrong order, or a handle that is dead or belongs elsewhere. State unchanged.
+    InvalidState = 3,
+    /// A server, client or command that cannot serve this.
+    Unsupported = 4,
+    /// The coordinator was closed. State unchanged.
+    Closed = 5,
+    /// The lock was not granted in time.
+    LockTimeout = 20,
+    /// The lease ended before the release.
+    LockLost = 21,
+    /// Release or renewal of a lock that is not held. State unchanged.
+    NotHeld = 22,
+    /// The command never left, or no connection could be made in time.
+    Unreachable = 60,
+    /// The command was sent and no answer came in time: it may have been executed.
+    NoAnswer = 61,
+    /// The server answered with an error of its own; the message has its words.
+    ServerRefused = 62,
+    /// The key holds a value of another type.
+    WrongType = 63,
+    /// A bug in comity.
+    Internal = 90,
+}
+
+/// An error: its code, and what was wrong, in words that name the value and the limit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Error {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Error {
+    /// An error of the given kind.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// Shorthand for [`ErrorCode::InvalidArgument`].
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+
+    /// Shorthand for [`ErrorCode::LimitExceeded`].
+    pub(crate) fn limit(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::LimitExceeded, message)
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// What was wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// The result of a call that can be misused.
+pub type Result<T> = core::result::Result<T, Error>;
