@@ -1,0 +1,362 @@
+//! What comes in: replies, failures, messages, changes of connections, time.
+
+use alloc::vec::Vec;
+
+use super::call::Call;
+use super::node::{Loaded, Push as PushState};
+use super::refusal::Refusal;
+use super::{Coordinator, Owner, Request, Timer};
+use crate::error::{Error, ErrorCode};
+use crate::event::{CallId, Event};
+use crate::keyspace::ServerTime;
+use crate::lock::{Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
+use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
+use crate::time::{Span, Time};
+
+/// The first pause before a push connection is tried again, doubled each time up to the second.
+const RESUBSCRIBE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
+
+impl Coordinator {
+    /// A reply to `request`.
+    pub fn handle_reply(&mut self, request: RequestId, reply: &Reply, now: Time) {
+        self.advance(now);
+        let Some(pending) = self.take_request(request) else {
+            self.stats.ignored += 1;
+            return;
+        };
+        self.stats.replies += 1;
+        if let Reply::Error(text) = reply {
+            self.stats.refusals += 1;
+            if Refusal::is_no_script(text) && pending.script.is_some() {
+                self.on_script_missing(&pending);
+                return;
+            }
+        }
+        match pending.owner {
+            Owner::Lock(lock, attempt) => {
+                let outcome = self.lock_outcome(&pending, reply);
+                self.with_lock(lock, pending.background, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
+            }
+            Owner::Call(call) => self.on_call_reply(call, reply),
+            Owner::Subscription => match reply {
+                Reply::Error(text) => self.on_push_failed(pending.node, Refusal::of(text).error),
+                _ => self.on_push_ready(pending.node),
+            },
+        }
+        self.unpark(pending.node, request);
+    }
+
+    /// There is no reply to `request`, and there will be none.
+    pub fn handle_failure(&mut self, request: RequestId, failure: Failure, now: Time) {
+        self.advance(now);
+        self.fail_request(request, failure);
+    }
+
+    /// Something happened to the connections to `node`.
+    pub fn handle_node(&mut self, node: NodeId, change: NodeChange, now: Time) {
+        self.advance(now);
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        match change {
+            NodeChange::Connected => {}
+            // What answers next may be another server with another clock.
+            NodeChange::Lost => state.anchor = None,
+            NodeChange::PushReady => self.on_push_ready(node),
+            NodeChange::PushLost => {
+                state.anchor = None;
+                let error = Error::new(ErrorCode::Unreachable, "the push connection was lost");
+                self.on_push_failed(node, error);
+            }
+        }
+    }
+
+    /// A message on the push connection of `node`.
+    pub fn handle_message(&mut self, node: NodeId, channel: &[u8], payload: &[u8], now: Time) {
+        self.advance(now);
+        let push = Push::decode(payload).filter(|_| channel == self.inbox);
+        let (Some(push), Some(state)) = (push, self.nodes.get_mut(node.0 as usize)) else {
+            self.stats.ignored += 1;
+            return;
+        };
+        // Ahead of what the anchor allows: the server's clock was moved.
+        if state.anchor.is_some_and(|anchor| push.now > anchor.latest_server_time(self.now)) {
+            state.anchor = None;
+        }
+        state.floor = state.floor.max(push.fence);
+        self.stats.pushes += 1;
+        if let Some(lock) = self.ids.get(&push.id).copied() {
+            self.with_lock(lock, true, |machine, cx| machine.on_push(&push, cx));
+        } else if self.keys.is_lock(&push.state_key) && self.life != super::Life::Closed {
+            // A grant that nobody here remembers would keep the others waiting.
+            let lock = LockId(self.next_operation());
+            self.add_lock(lock, node, push.state_key, true, |cx| {
+                Lock::taking_back(lock, push.id, false, cx)
+            });
+        }
+    }
+
+    /// The host slept or its clock jumped: every lease is unproven until the server confirms it.
+    pub fn handle_clock_gap(&mut self, now: Time) {
+        self.advance(now);
+        for node in &mut self.nodes {
+            node.anchor = None;
+        }
+        self.every_lock(|_| true, Lock::on_clock_gap);
+    }
+
+    /// Time has passed. Early, late or twice is harmless.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.advance(now);
+    }
+
+    /// Does everything that was due at `now` or before. An earlier `now` than before counts as
+    /// the same moment.
+    pub(super) fn advance(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        while let Some(&(due, timer)) = self.timers.first() {
+            if due > self.now {
+                break;
+            }
+            self.timers.pop_first();
+            match timer {
+                Timer::Lock(lock) => {
+                    if let Some((_, deadline)) =
+                        self.locks.get_mut(&lock).and_then(|entry| entry.indexed.as_mut())
+                    {
+                        *deadline = None;
+                    }
+                    self.with_lock(lock, true, Lock::on_timeout);
+                }
+                Timer::Call(call) => self.on_call_timeout(call),
+                Timer::Subscribe(node) => self.on_subscribe_timeout(node),
+                Timer::Request(request) => {
+                    let polled = self.requests.get(&request).is_some_and(|request| request.polled);
+                    let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
+                    self.fail_request(request, failure);
+                }
+                Timer::Close => {
+                    self.locks.clear();
+                    self.ids.clear();
+                    self.finish_closing();
+                }
+            }
+        }
+    }
+
+    fn take_request(&mut self, request: RequestId) -> Option<Request> {
+        let pending = self.requests.remove(&request)?;
+        self.timers.remove(&(pending.deadline + super::GRACE, Timer::Request(request)));
+        Some(pending)
+    }
+
+    pub(super) fn fail_request(&mut self, request: RequestId, failure: Failure) {
+        let Some(pending) = self.take_request(request) else {
+            self.stats.ignored += 1;
+            return;
+        };
+        match failure {
+            Failure::NotSent => self.stats.not_sent += 1,
+            Failure::OutcomeUnknown => self.stats.outcome_unknown += 1,
+        }
+        match pending.owner {
+            Owner::Lock(lock, attempt) => {
+                self.with_lock(lock, pending.background, |machine, cx| {
+                    machine.on_outcome(attempt, Outcome::Failed(failure), cx);
+                });
+            }
+            Owner::Call(call) => self.retry_call(call, Call::failure(failure)),
+            Owner::Subscription => self.on_push_failed(pending.node, Call::failure(failure)),
+        }
+        self.unpark(pending.node, request);
+    }
+
+    // Locks.
+
+    /// What a reply means to a lock; what it tells of the node is kept.
+    fn lock_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
+        let sent_at = pending.sent_at;
+        if let Reply::Error(text) = reply {
+            let Refusal { error, transient, executed } = Refusal::of(text);
+            return Outcome::Refused { error, transient, executed };
+        }
+        let Some(answer) = Answer::decode(reply) else {
+            let message = "the server's answer is not one of comity's scripts'";
+            let error = Error::new(ErrorCode::Unsupported, message);
+            return Outcome::Refused { error, transient: false, executed: true };
+        };
+        let Some(node) = self.nodes.get_mut(pending.node.0 as usize) else {
+            return Outcome::Answered { answer, sent_at };
+        };
+        let (fence, server_now) = match &answer.body {
+            Body::Granted { fence, now, .. } | Body::Renewed { fence, now, .. } => {
+                (*fence, Some(*now))
+            }
+            Body::Queued { now, .. } | Body::Unknown { now } => (Fence(0), Some(*now)),
+            // The server's clock is ahead of what we took it for.
+            Body::Gone(Why::Late) => {
+                node.anchor = None;
+                (Fence(0), None)
+            }
+            _ => (Fence(0), None),
+        };
+        node.floor = node.floor.max(fence);
+        if let Some(server_now @ ServerTime(_)) = server_now {
+            let new = Anchor { sent_at, server_now };
+            node.anchor = Some(Anchor::better(node.anchor, new, self.now));
+        }
+        if answer.nopush && !core::mem::replace(&mut node.mute, true) {
+            let message = "the server does not let this client publish to its waiters";
+            let error = Error::new(ErrorCode::ServerRefused, message);
+            self.events.push_back(Event::PushUnavailable { node: pending.node, error });
+        }
+        Outcome::Answered { answer, sent_at }
+    }
+
+    /// Lets `step` work on every lock for which `wanted` holds, in the order of their numbers.
+    fn every_lock(
+        &mut self,
+        wanted: impl Fn(&super::LockEntry) -> bool,
+        step: impl Fn(&mut Lock, &mut crate::lock::Cx<'_>),
+    ) {
+        let locks: Vec<LockId> =
+            self.locks.iter().filter(|(_, entry)| wanted(entry)).map(|(lock, _)| *lock).collect();
+        for lock in locks {
+            self.with_lock(lock, true, |machine, cx| step(machine, cx));
+        }
+    }
+
+    // Scripts.
+
+    /// One command per node brings the text, the others wait for it.
+    fn on_script_missing(&mut self, pending: &Request) {
+        let (Some(script), Some(node)) =
+            (pending.script, self.nodes.get_mut(pending.node.0 as usize))
+        else {
+            return;
+        };
+        match &mut node.scripts[script as usize] {
+            Loaded::Loading { parked, .. } => parked.push(pending.owner),
+            loaded => {
+                *loaded = Loaded::Missing;
+                self.resend(pending.owner, pending.background);
+            }
+        }
+    }
+
+    fn resend(&mut self, owner: Owner, background: bool) {
+        match owner {
+            Owner::Lock(lock, attempt) => {
+                self.with_lock(lock, background, |machine, cx| {
+                    machine.on_script_missing(attempt, cx);
+                });
+            }
+            Owner::Call(call) => self.send_call(call, background),
+            Owner::Subscription => {}
+        }
+    }
+
+    /// Whatever came of the command that brought a script: the others may try now.
+    fn unpark(&mut self, node: NodeId, request: RequestId) {
+        let Some(node) = self.nodes.get_mut(node.0 as usize) else { return };
+        let loading = node
+            .scripts
+            .iter_mut()
+            .find(|loaded| matches!(loaded, Loaded::Loading { by, .. } if *by == request));
+        let Some(loaded) = loading else { return };
+        if let Loaded::Loading { parked, .. } = core::mem::replace(loaded, Loaded::Assumed) {
+            for owner in parked {
+                self.resend(owner, true);
+            }
+        }
+    }
+
+    // Calls.
+
+    fn on_call_reply(&mut self, id: CallId, reply: &Reply) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let error = match reply {
+            Reply::Error(text) => {
+                let refusal = Refusal::of(text);
+                if refusal.transient {
+                    return self.retry_call(id, refusal.error);
+                }
+                Err(refusal.error)
+            }
+            _ => call.answered(id, reply, self.push),
+        };
+        match error {
+            Ok(event) => self.end_call(id, |_, _| event),
+            Err(error) => self.end_call(id, |call, id| call.failed(id, error)),
+        }
+    }
+
+    fn on_call_timeout(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.wake = None;
+        self.send_call(id, true);
+    }
+
+    fn retry_call(&mut self, id: CallId, error: Error) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.failures += 1;
+        let pause = Span::from_millis(20 << call.failures.min(5));
+        let wake = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
+        if wake >= call.limit {
+            self.end_call(id, |call, id| call.failed(id, error));
+        } else {
+            call.wake = Some(wake);
+            self.timers.insert((wake, Timer::Call(id)));
+        }
+    }
+
+    pub(super) fn end_call(&mut self, id: CallId, event: impl FnOnce(&Call, CallId) -> Event) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        if let Some(wake) = call.wake {
+            self.timers.remove(&(wake, Timer::Call(id)));
+        }
+        self.events.push_back(event(&call, id));
+    }
+
+    // The push connection.
+
+    fn on_push_ready(&mut self, node: NodeId) {
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        if state.push == PushState::Ready {
+            return;
+        }
+        state.push = PushState::Ready;
+        state.push_failures = 0;
+        self.events.push_back(Event::PushReady { node });
+        // A grant published before the subscription was not heard.
+        self.every_lock(|entry| entry.node == node, Lock::on_push_ready);
+    }
+
+    fn on_push_failed(&mut self, node: NodeId, error: Error) {
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        if state.push == PushState::Failed {
+            return;
+        }
+        state.push = PushState::Failed;
+        let doubled = RESUBSCRIBE.0.as_micros() << state.push_failures.min(10);
+        state.push_failures += 1;
+        let pause = Span::from_micros(doubled).min(RESUBSCRIBE.1);
+        let at = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
+        self.timers.insert((at, Timer::Subscribe(node)));
+        self.events.push_back(Event::PushUnavailable { node, error });
+        self.every_lock(|entry| entry.node == node, Lock::on_push_lost);
+    }
+
+    fn on_subscribe_timeout(&mut self, node: NodeId) {
+        let waited_for =
+            self.locks.values().any(|entry| entry.node == node && entry.machine.is_waiting());
+        if let Some(state) = self.nodes.get_mut(node.0 as usize)
+            && state.push == PushState::Failed
+        {
+            state.push = PushState::Off;
+            if waited_for {
+                self.want_push(node);
+            }
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! The coordinator: owns the machines, routes what comes in, keeps the one deadline.
+//!
+//! A driver needs a loop around four calls, legal at any time and in any order:
+//!
+//! ```text
+//! while let Some(command) = coordinator.poll_command() { send it; remember command.request }
+//! while let Some(event) = coordinator.poll_event() { tell the user }
+//! wait for a reply, a message, or until coordinator.next_deadline()
+//! coordinator.handle_reply(..) / handle_failure(..) / handle_message(..) / handle_timeout(..)
+//! ```
+//!
+//! Replies to unknown or finished requests are ignored, so duplicates and stragglers do no harm;
+//! so does an early, late or repeated `handle_timeout`. Limits refuse verbs only, never an input.
+
+mod call;
+mod input;
+mod node;
+mod output;
+mod refusal;
+mod stats;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::vec::Vec;
+
+use call::{Call, Question};
+use node::Node;
+pub use stats::Stats;
+
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{CallId, Event};
+use crate::lock::{self, Attempt, Cx, Effect, Fence, GuardOp, Id, Lock, LockId, LockOptions};
+use crate::redis::script::{Digests, Script};
+use crate::redis::{Command, Keys, NodeId, RequestId, base64url, readable};
+use crate::ring::{NodeSpec, Ring};
+use crate::time::{Span, Time};
+
+/// The shortest and longest [`Config::timeout`].
+pub const TIMEOUT_RANGE: (Span, Span) = (Span::from_millis(10), Span::from_secs(60));
+
+/// The most locks that one coordinator holds or waits for, and calls under way.
+pub const MAX_OPERATIONS: usize = 1 << 20;
+
+/// A request that its driver has not reported on is given up this long after its deadline.
+const GRACE: Span = Span::from_secs(1);
+
+/// How a coordinator is set up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Config {
+    /// The servers by stable id. At least one with a weight.
+    pub nodes: Vec<NodeSpec>,
+    /// Stands in front of every key and channel: printable ASCII without braces, at most 128 bytes.
+    pub prefix: Vec<u8>,
+    /// How long a verb tries to reach a server before it fails: 10 ms to 60 s.
+    pub timeout: Span,
+    /// Whether grants are received by push. Without, waiters ask every 50 to 500 ms.
+    pub push: bool,
+}
+
+impl Config {
+    /// The default settings for these nodes: prefix `comity:`, 5 s, with push.
+    #[must_use]
+    pub fn new(nodes: Vec<NodeSpec>) -> Self {
+        Self { nodes, prefix: b"comity:".to_vec(), timeout: Span::from_secs(5), push: true }
+    }
+}
+
+/// Whom the answer to a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    Lock(LockId, Attempt),
+    Call(CallId),
+    Subscription,
+}
+
+/// A command between its rendering and its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Request {
+    owner: Owner,
+    node: NodeId,
+    script: Option<Script>,
+    sent_at: Time,
+    deadline: Time,
+    background: bool,
+    polled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Timer {
+    Lock(LockId),
+    Call(CallId),
+    Subscribe(NodeId),
+    Request(RequestId),
+    Close,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct LockEntry {
+    machine: Lock,
+    node: NodeId,
+    state_key: Vec<u8>,
+    /// What the index and the timers know of it.
+    indexed: Option<(Id, Option<Time>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Life {
+    Open,
+    Closing,
+    Closed,
+}
+
+/// The whole border of the core. See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    keys: Keys,
+    digests: Digests,
+    inbox: Vec<u8>,
+    timeout: Span,
+    push: bool,
+    ring: Ring,
+    entropy: Entropy,
+    now: Time,
+    life: Life,
+    nodes: Vec<Node>,
+    locks: BTreeMap<LockId, LockEntry>,
+    ids: BTreeMap<Id, LockId>,
+    calls: BTreeMap<CallId, Call>,
+    requests: BTreeMap<RequestId, Request>,
+    timers: BTreeSet<(Time, Timer)>,
+    events: VecDeque<Event>,
+    operations: u64,
+    request_count: u64,
+    stats: Stats,
+}
+
+impl Coordinator {
+    /// A coordinator that has sent nothing yet.
+    ///
+    /// `entropy` comes from the host's CSPRNG and is never used twice.
+    ///
+    /// # Errors
+    /// `InvalidArgument` or `LimitExceeded` for a prefix, timeout or ring out of range.
+    pub fn new(config: Config, entropy: [u8; 32], now: Time) -> Result<Self> {
+        let keys = Keys::new(&config.prefix)?;
+        let (low, high) = TIMEOUT_RANGE;
+        if config.timeout < low || config.timeout > high {
+            let us = config.timeout.as_micros();
+            return Err(Error::invalid(format!("timeout: {us} us is outside 10 ms to 60 s")));
+        }
+        let ring = Ring::new(config.nodes)?;
+        if ring.node_for_hash(0).is_none() {
+            return Err(Error::invalid("nodes: at least one node with a weight is needed"));
+        }
+        let mut entropy = Entropy::new(entropy);
+        let identity = base64url(entropy.bits128());
+        Ok(Self {
+            inbox: keys.inbox(&readable(&identity)),
+            keys,
+            digests: Digests::new(),
+            timeout: config.timeout,
+            push: config.push,
+            nodes: ring.nodes().iter().map(|_| Node::new()).collect(),
+            ring,
+            entropy,
+            now,
+            life: Life::Open,
+            locks: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            events: VecDeque::new(),
+            operations: 0,
+            request_count: 0,
+            stats: Stats::default(),
+        })
+    }
+
+    /// The ring that places locks on nodes.
+    #[must_use]
+    pub const fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// The stable id of a node.
+    #[must_use]
+    pub fn node_id(&self, node: NodeId) -> Option<&[u8]> {
+        self.ring.nodes().get(node.0 as usize).map(|spec| spec.id.as_slice())
+    }
+
+    /// The channel on which this coordinator is told of its grants.
+    #[must_use]
+    pub fn inbox(&self) -> &[u8] {
+        &self.inbox
+    }
+
+    // Verbs. Each returns at once; what comes of it is an event.
+
+    /// Asks for the lock `name`. Leads to `LockGranted` or `LockFailed`, by way of `LockQueued`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn lock_acquire(&mut self, name: &[u8], options: LockOptions, now: Time) -> Result<LockId> {
+        self.admit()?;
+        Keys::check_name("lock", name)?;
+        options.check()?;
+        self.advance(now);
+        let lock = LockId(self.next_operation());
+        let node = self.place(name)?;
+        let state_key = self.keys.lock(name);
+        self.add_lock(lock, node, state_key, false, |cx| Lock::new(lock, name, options, cx));
+        self.stats.lock_acquires += 1;
+        Ok(lock)
+    }
+
+    /// Gives the lock back. Leads to `LockReleased`, `LockLost` or `LockFailed`.
+    ///
+    /// # Errors
+    /// `NotHeld`, `Closed`; nothing is changed.
+    pub fn lock_release(&mut self, lock: LockId, now: Time) -> Result<()> {
+        self.held(lock, now, |machine, cx| machine.release(cx))
+    }
+
+    /// Ends the request in any state, giving back what it may hold; legal after its end, too.
+    /// No event follows.
+    pub fn lock_cancel(&mut self, lock: LockId, now: Time) {
+        self.advance(now);
+        self.with_lock(lock, false, Lock::cancel);
+    }
+
+    /// Renews the lease at once, to last `ttl` from now if it is given. Leads to `LockRenewed`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `NotHeld`, `Closed`; nothing is changed.
+    pub fn lock_renew(&mut self, lock: LockId, ttl: Option<Span>, now: Time) -> Result<()> {
+        ttl.map_or(Ok(()), lock::check_ttl)?;
+        self.held(lock, now, |machine, cx| machine.renew_now(ttl, cx))
+    }
+
+    /// Whether the lock is certainly held at `now`.
+    #[must_use]
+    pub fn lock_is_held(&self, lock: LockId, now: Time) -> bool {
+        self.locks.get(&lock).is_some_and(|entry| entry.machine.is_held(now.max(self.now)))
+    }
+
+    /// Until when the lock is certainly held, if it is, unless it is renewed.
+    #[must_use]
+    pub fn lock_valid_until(&self, lock: LockId) -> Option<Time> {
+        self.locks.get(&lock)?.machine.valid_until()
+    }
+
+    /// Asks who holds `name` and who waits for it. Leads to `LockInspected` or `CallFailed`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn lock_inspect(&mut self, name: &[u8], now: Time) -> Result<CallId> {
+        self.admit()?;
+        Keys::check_name("lock", name)?;
+        self.advance(now);
+        let node = self.place(name)?;
+        let state_key = self.keys.lock(name);
+        Ok(self.ask(node, Question::Inspect { state_key }))
+    }
+
+    /// Asks the guard of `resource` whether `fence` is at least as high as every one it has seen.
+    /// Leads to `FenceChecked` or `CallFailed`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn fence_check(&mut self, resource: &[u8], fence: Fence, now: Time) -> Result<CallId> {
+        self.admit()?;
+        Keys::check_name("resource", resource)?;
+        if fence.0 >= 1 << 53 {
+            return Err(Error::invalid(format!("fence: {} is not below 2^53", fence.0)));
+        }
+        self.advance(now);
+        let node = self.place(resource)?;
+        let key = self.keys.fence(resource);
+        Ok(self.ask(node, Question::Guard { key, op: GuardOp { fence } }))
+    }
+
+    /// Asks every node what it can do. Each call leads to `NodeChecked` or `CallFailed`.
+    ///
+    /// # Errors
+    /// `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn check_nodes(&mut self, now: Time) -> Result<Vec<CallId>> {
+        self.admit()?;
+        self.advance(now);
+        let nodes = (0..).zip(&self.nodes).map(|(number, _)| NodeId(number)).collect::<Vec<_>>();
+        Ok(nodes.into_iter().map(|node| self.ask(node, Question::Check)).collect())
+    }
+
+    /// Ends everything: gives back what is held, withdraws what waits. Every later verb is
+    /// `Closed`; inputs and outputs go on until the event `Closed`, which comes within
+    /// [`Config::timeout`].
+    pub fn close(&mut self, now: Time) {
+        self.advance(now);
+        if self.life != Life::Open {
+            return;
+        }
+        self.life = Life::Closing;
+        self.timers.insert((self.now + self.timeout, Timer::Close));
+        let error = Error::new(ErrorCode::Closed, "the coordinator was closed");
+        for call in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.end_call(call, |call, id| call.failed(id, error.clone()));
+        }
+        for lock in self.locks.keys().copied().collect::<Vec<_>>() {
+            if self.locks.get(&lock).is_some_and(|entry| entry.machine.is_pending()) {
+                let error = error.clone();
+                self.events.push_back(Event::LockFailed { lock, error, holder: None });
+            }
+            self.with_lock(lock, true, Lock::cancel);
+        }
+        self.finish_closing();
+    }
+
+    // Workings.
+
+    fn admit(&self) -> Result<()> {
+        if self.life != Life::Open {
+            return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
+        }
+        if self.locks.len() + self.calls.len() >= MAX_OPERATIONS {
+            return Err(Error::limit(format!(
+                "{MAX_OPERATIONS} operations are under way, which is the limit"
+            )));
+        }
+        Ok(())
+    }
+
+    const fn next_operation(&mut self) -> u64 {
+        self.operations += 1;
+        self.operations
+    }
+
+    fn place(&self, name: &[u8]) -> Result<NodeId> {
+        let index = self.ring.node(name);
+        let none = || Error::new(ErrorCode::Internal, "a ring that was not empty finds no node");
+        index.map(|index| NodeId(index.number())).ok_or_else(none)
+    }
+
+    fn held(
+        &mut self,
+        lock: LockId,
+        now: Time,
+        verb: impl FnOnce(&mut Lock, &mut Cx<'_>) -> bool,
+    ) -> Result<()> {
+        if self.life != Life::Open {
+            return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
+        }
+        self.advance(now);
+        if self.with_lock(lock, false, verb) != Some(true) {
+            return Err(Error::new(ErrorCode::NotHeld, "the lock is not held"));
+        }
+        Ok(())
+    }
+
+    /// Adds a machine that `make` starts.
+    fn add_lock(
+        &mut self,
+        lock: LockId,
+        node: NodeId,
+        state_key: Vec<u8>,
+        background: bool,
+        make: impl FnOnce(&mut Cx<'_>) -> Lock,
+    ) {
+        let mut effects = Vec::new();
+        let Some(machine) = self.with_cx(node, background, &mut effects, make) else { return };
+        self.locks.insert(lock, LockEntry { machine, node, state_key, indexed: None });
+        self.settle(lock, effects);
+    }
+
+    /// Lets `step` work on a lock, and does what the lock then wants done.
+    fn with_lock<T>(
+        &mut self,
+        lock: LockId,
+        background: bool,
+        step: impl FnOnce(&mut Lock, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let mut effects = Vec::new();
+        let mut entry = self.locks.remove(&lock)?;
+        let result =
+            self.with_cx(entry.node, background, &mut effects, |cx| step(&mut entry.machine, cx));
+        self.locks.insert(lock, entry);
+        self.settle(lock, effects);
+        result
+    }
+
+    fn with_cx<T>(
+        &mut self,
+        node: NodeId,
+        background: bool,
+        effects: &mut Vec<Effect>,
+        step: impl FnOnce(&mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let node = self.nodes.get(node.0 as usize)?;
+        let mut cx = Cx {
+            now: self.now,
+            entropy: &mut self.entropy,
+            effects,
+            anchor: node.anchor,
+            push_ready: node.is_push_ready(),
+            floor: node.floor,
+            inbox: if self.push { &self.inbox } else { b"" },
+            timeout: self.timeout,
+            request_timeout: call::request_timeout(self.timeout),
+            background,
+        };
+        Some(step(&mut cx))
+    }
+
+    /// Does what a lock wants done, and keeps the index and the timers as they should be.
+    fn settle(&mut self, lock: LockId, effects: Vec<Effect>) {
+        let Some(entry) = self.locks.get(&lock) else { return };
+        let (node, state_key) = (entry.node, entry.state_key.clone());
+        for effect in effects {
+            match effect {
+                Effect::Send { attempt, op, deadline, background } => {
+                    self.send_lock(lock, attempt, &op, deadline, background);
+                }
+                Effect::Event(event) => {
+                    self.stats.count(&event);
+                    self.events.push_back(event);
+                }
+                Effect::WantPush => self.want_push(node),
+                Effect::TakeBack { id, granted } => {
+                    let new = LockId(self.next_operation());
+                    self.add_lock(new, node, state_key.clone(), true, |cx| {
+                        Lock::taking_back(new, id, granted, cx)
+                    });
+                }
+            }
+        }
+        self.index(lock);
+    }
+
+    fn index(&mut self, lock: LockId) {
+        let Some(entry) = self.locks.get_mut(&lock) else { return };
+        let done = entry.machine.is_done();
+        let wanted = (!done).then(|| (entry.machine.id(), entry.machine.deadline()));
+        let old = core::mem::replace(&mut entry.indexed, wanted);
+        if old != wanted {
+            if let Some((id, deadline)) = old {
+                if wanted.is_none_or(|(new, _)| new != id) {
+                    self.ids.remove(&id);
+                }
+                if let Some(deadline) = deadline {
+                    self.timers.remove(&(deadline, Timer::Lock(lock)));
+                }
+            }
+            if let Some((id, deadline)) = wanted {
+                self.ids.insert(id, lock);
+                if let Some(deadline) = deadline {
+                    self.timers.insert((deadline, Timer::Lock(lock)));
+                }
+            }
+        }
+        if done {
+            self.locks.remove(&lock);
+            self.finish_closing();
+        }
+    }
+
+    fn finish_closing(&mut self) {
+        if self.life == Life::Closing && self.locks.is_empty() {
+            self.life = Life::Closed;
+            self.events.push_back(Event::Closed);
+            self.requests.clear();
+            self.timers.clear();
+            for node in &mut self.nodes {
+                node.queue.clear();
+            }
+        }
+    }
+
+    /// Commands that have been rendered and not been polled.
+    fn queue_mut(&mut self, node: NodeId) -> Option<&mut VecDeque<Command>> {
+        self.nodes.get_mut(node.0 as usize).map(|node| &mut node.queue)
+    }
+}

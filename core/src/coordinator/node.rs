@@ -1,0 +1,62 @@
+//! What a coordinator knows of one node.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::Owner;
+use crate::lock::{Anchor, Fence};
+use crate::redis::script::Script;
+use crate::redis::{Command, RequestId};
+
+/// The push connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Push {
+    /// Nobody has needed it yet.
+    Off,
+    /// Being opened.
+    Opening,
+    Ready,
+    /// To be tried again.
+    Failed,
+}
+
+/// Whether a server has a script.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Loaded {
+    /// Until it says otherwise.
+    Assumed,
+    /// It said that it has not: the next command brings the text.
+    Missing,
+    /// This request brings it; the others wait for its end.
+    Loading { by: RequestId, parked: Vec<Owner> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Node {
+    pub(super) queue: VecDeque<Command>,
+    pub(super) anchor: Option<Anchor>,
+    pub(super) floor: Fence,
+    pub(super) push: Push,
+    pub(super) push_failures: u32,
+    /// A grant could not be published: said once.
+    pub(super) mute: bool,
+    pub(super) scripts: [Loaded; Script::ALL.len()],
+}
+
+impl Node {
+    pub(super) const fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            anchor: None,
+            floor: Fence(0),
+            push: Push::Off,
+            push_failures: 0,
+            mute: false,
+            scripts: [const { Loaded::Assumed }; Script::ALL.len()],
+        }
+    }
+
+    pub(super) fn is_push_ready(&self) -> bool {
+        self.push == Push::Ready
+    }
+}

@@ -1,0 +1,160 @@
+//! What goes out: commands, events, the next deadline, counters.
+
+use super::call::{Call, Question, request_timeout};
+use super::node::{Loaded, Push};
+use super::{Coordinator, Life, Owner, Request, Stats, Timer};
+use crate::event::{CallId, Event};
+use crate::lock::{Attempt, LockId, Op};
+use crate::redis::script::Script;
+use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route};
+use crate::time::Time;
+
+impl Coordinator {
+    /// The next command to send, of any node.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        let count = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        (0..count).find_map(|node| self.poll_command_for(NodeId(node)))
+    }
+
+    /// The next command to send to `node`. All that are ready should leave in one write.
+    pub fn poll_command_for(&mut self, node: NodeId) -> Option<Command> {
+        while let Some(command) = self.queue_mut(node)?.pop_front() {
+            // Whoever it was for has given up on it.
+            let Some(request) = self.requests.get_mut(&command.request) else { continue };
+            if command.deadline <= self.now {
+                self.fail_request(command.request, Failure::NotSent);
+                continue;
+            }
+            request.polled = true;
+            return Some(command);
+        }
+        None
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call `handle_timeout`, if nothing comes in before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Counters of what has been done.
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    pub(super) fn send_lock(
+        &mut self,
+        lock: LockId,
+        attempt: Attempt,
+        op: &Op,
+        deadline: Time,
+        background: bool,
+    ) {
+        let Some(entry) = self.locks.get(&lock) else { return };
+        let (node, keys) = (entry.node, LockKeys::of_state(&entry.state_key));
+        let owner = Owner::Lock(lock, attempt);
+        let request = self.next_request();
+        let mut argv = Argv::with_capacity(22, 256 + 6 * keys.state.len());
+        self.start_script(Script::Queue, node, request, &mut argv);
+        argv.push(b"5");
+        for key in keys.in_order() {
+            argv.push(key);
+        }
+        op.encode(&mut argv);
+        self.queue(request, owner, node, Some(Script::Queue), argv, deadline, background);
+    }
+
+    pub(super) fn ask(&mut self, node: NodeId, question: Question) -> CallId {
+        let call = CallId(self.next_operation());
+        let limit = self.now + self.timeout;
+        self.calls.insert(call, Call { node, question, limit, wake: None, failures: 0 });
+        self.send_call(call, false);
+        call
+    }
+
+    pub(super) fn send_call(&mut self, id: CallId, background: bool) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (node, script) = (call.node, call.question.script());
+        let deadline = (self.now + request_timeout(self.timeout)).min(call.limit);
+        let mut arguments = Argv::new();
+        call.question.encode(&self.inbox, &mut arguments);
+        let request = self.next_request();
+        let mut argv = Argv::new();
+        self.start_script(script, node, request, &mut argv);
+        arguments.iter().for_each(|word| argv.push(word));
+        self.queue(request, Owner::Call(id), node, Some(script), argv, deadline, background);
+    }
+
+    pub(super) fn want_push(&mut self, node: NodeId) {
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        if !self.push || state.push != Push::Off {
+            return;
+        }
+        state.push = Push::Opening;
+        let argv = [&b"SUBSCRIBE"[..], &self.inbox].into_iter().collect();
+        let deadline = self.now + request_timeout(self.timeout);
+        let request = self.next_request();
+        self.queue(request, Owner::Subscription, node, None, argv, deadline, true);
+    }
+
+    const fn next_request(&mut self) -> RequestId {
+        self.request_count += 1;
+        RequestId(self.request_count)
+    }
+
+    /// `EVALSHA` and the digest, or `EVAL` and the text where the server is known to need it.
+    fn start_script(&mut self, script: Script, node: NodeId, by: RequestId, argv: &mut Argv) {
+        let loaded = self.nodes.get_mut(node.0 as usize);
+        let loaded = loaded.map(|node| &mut node.scripts[script as usize]);
+        let missing = loaded.filter(|loaded| **loaded == Loaded::Missing);
+        if let Some(loaded) = missing {
+            *loaded = Loaded::Loading { by, parked: alloc::vec::Vec::new() };
+        } else if script != Script::Check {
+            argv.push(b"EVALSHA");
+            argv.push(self.digests.of(script));
+            return;
+        }
+        // The check runs once per connection: it would be asked for by digest in vain.
+        self.stats.scripts_sent += 1;
+        argv.push(b"EVAL");
+        argv.push(script.text().as_bytes());
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is one field of the request")]
+    fn queue(
+        &mut self,
+        request: RequestId,
+        owner: Owner,
+        node: NodeId,
+        script: Option<Script>,
+        argv: Argv,
+        deadline: Time,
+        background: bool,
+    ) {
+        if self.life == Life::Closed {
+            return;
+        }
+        let origin = match owner {
+            Owner::Lock(LockId(number), _) | Owner::Call(CallId(number)) if !background => {
+                Origin::Operation(number)
+            }
+            _ => Origin::Background,
+        };
+        let route = if owner == Owner::Subscription { Route::Subscribe } else { Route::Node };
+        let sent_at = self.now;
+        let pending = Request { owner, node, script, sent_at, deadline, background, polled: false };
+        self.requests.insert(request, pending);
+        self.timers.insert((deadline + super::GRACE, Timer::Request(request)));
+        self.stats.commands += 1;
+        let command = Command { request, node, route, origin, deadline, argv };
+        if let Some(queue) = self.queue_mut(node) {
+            queue.push_back(command);
+        }
+    }
+}

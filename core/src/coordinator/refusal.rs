@@ -1,0 +1,51 @@
+//! What a server's error reply means for a command of ours.
+
+use alloc::string::String;
+
+use crate::error::{Error, ErrorCode};
+
+/// A server's refusal.
+pub(super) struct Refusal {
+    /// For the user, with the server's words.
+    pub(super) error: Error,
+    /// It may pass by itself soon.
+    pub(super) transient: bool,
+    /// The script may have been executed in part.
+    pub(super) executed: bool,
+}
+
+/// Said before a script runs, by a server that will be able to run it later.
+const TRANSIENT: [&[u8]; 5] = [b"LOADING", b"BUSY", b"TRYAGAIN", b"CLUSTERDOWN", b"MASTERDOWN"];
+
+/// Said before a script has written anything. OOM, READONLY and the like come from the first write,
+/// and no script of ours writes before all its reads are done.
+const NOT_EXECUTED: [&[u8]; 10] = [
+    b"READONLY",
+    b"OOM",
+    b"MISCONF",
+    b"NOREPLICAS",
+    b"MOVED",
+    b"ASK",
+    b"NOAUTH",
+    b"NOPERM",
+    b"WRONGPASS",
+    b"DENIED",
+];
+
+impl Refusal {
+    pub(super) fn of(text: &[u8]) -> Self {
+        let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let message: String = String::from_utf8_lossy(text).into();
+        // Servers before 7.0 wrap what a script raises.
+        let wrong_type = text.windows(9).any(|window| window == b"WRONGTYPE");
+        let code = if wrong_type { ErrorCode::WrongType } else { ErrorCode::ServerRefused };
+        let transient = TRANSIENT.contains(&word);
+        let executed = !transient && !wrong_type && !NOT_EXECUTED.contains(&word);
+        Self { error: Error::new(code, message), transient, executed }
+    }
+
+    /// Whether the server does not have the script.
+    pub(super) fn is_no_script(text: &[u8]) -> bool {
+        text.starts_with(b"NOSCRIPT")
+    }
+}

@@ -1,0 +1,71 @@
+//! Counters of what a coordinator has done.
+
+use crate::event::Event;
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters since the coordinator was made. They only rise.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            /// Every counter with its name.
+            #[must_use]
+            pub fn fields(&self) -> alloc::vec::Vec<(&'static str, u64)> {
+                alloc::vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+stats! {
+    /// Locks asked for.
+    lock_acquires,
+    /// Locks that were not free and were waited for.
+    lock_queued,
+    /// Locks granted.
+    lock_grants,
+    /// Leases made longer.
+    lock_renewals,
+    /// Locks given back.
+    lock_releases,
+    /// Leases that ended without a release.
+    lock_losses,
+    /// Requests for locks that failed.
+    lock_failures,
+    /// Commands rendered.
+    commands,
+    /// Replies to them.
+    replies,
+    /// Commands that were not sent.
+    not_sent,
+    /// Commands of which it is not known whether they were executed.
+    outcome_unknown,
+    /// Error replies.
+    refusals,
+    /// Replies, failures and messages that nobody waited for.
+    ignored,
+    /// Grants received by push.
+    pushes,
+    /// Scripts that had to be sent whole.
+    scripts_sent,
+}
+
+impl Stats {
+    pub(super) const fn count(&mut self, event: &Event) {
+        let counter = match event {
+            Event::LockQueued { .. } => &mut self.lock_queued,
+            Event::LockGranted { .. } => &mut self.lock_grants,
+            Event::LockRenewed { .. } => &mut self.lock_renewals,
+            Event::LockReleased { .. } => &mut self.lock_releases,
+            Event::LockLost { .. } => &mut self.lock_losses,
+            Event::LockFailed { .. } => &mut self.lock_failures,
+            _ => return,
+        };
+        *counter += 1;
+    }
+}

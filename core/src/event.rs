@@ -1,0 +1,118 @@
+//! What happened, for the user.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::Error;
+use crate::lock::{Fence, Inspection, LockId};
+use crate::redis::NodeId;
+use crate::time::Time;
+
+/// Numbers a call that asks something once: an inspection, a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CallId(pub u64);
+
+/// What happened. Events marked *last* are the last of their lock or call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum Event {
+    /// The lock is not free: the request is in its queue.
+    LockQueued {
+        /// The request.
+        lock: LockId,
+        /// How many are ahead of it.
+        rank: u64,
+        /// The label of the holder whose lease ends first, empty where it has none.
+        holder: Vec<u8>,
+    },
+    /// The lock is held.
+    LockGranted {
+        /// The request.
+        lock: LockId,
+        /// The fencing token.
+        fence: Fence,
+        /// Until when, unless it is renewed.
+        valid_until: Time,
+    },
+    /// The lease was made longer.
+    LockRenewed {
+        /// The request.
+        lock: LockId,
+        /// Until when, unless it is renewed again.
+        valid_until: Time,
+    },
+    /// The lease has ended without a release. *Last.*
+    LockLost {
+        /// The request.
+        lock: LockId,
+        /// `LockLost`, and why.
+        error: Error,
+    },
+    /// The lock was given back. *Last.*
+    LockReleased {
+        /// The request.
+        lock: LockId,
+    },
+    /// The lock was not granted, or its release could not be confirmed. *Last.*
+    LockFailed {
+        /// The request.
+        lock: LockId,
+        /// Why.
+        error: Error,
+        /// The label of the holder in the way, where known.
+        holder: Option<Vec<u8>>,
+    },
+    /// The answer to an inspection. *Last.*
+    LockInspected {
+        /// The call.
+        call: CallId,
+        /// Who holds and who waits.
+        inspection: Inspection,
+    },
+    /// The fencing guard's answer. *Last.*
+    FenceChecked {
+        /// The call.
+        call: CallId,
+        /// Whether the fence is at least as high as every one seen before.
+        accepted: bool,
+        /// The highest fence seen.
+        highest: Fence,
+    },
+    /// A node can serve. *Last.*
+    NodeChecked {
+        /// The call.
+        call: CallId,
+        /// The node.
+        node: NodeId,
+        /// The server's version, empty where it would not tell.
+        version: String,
+        /// What it evicts when memory is full, empty where it would not tell. Anything but
+        /// `noeviction` can evict a lock, which then has two holders.
+        eviction_policy: String,
+    },
+    /// A call came to nothing. *Last.*
+    CallFailed {
+        /// The call.
+        call: CallId,
+        /// The node it was for.
+        node: NodeId,
+        /// Why.
+        error: Error,
+    },
+    /// The push connection is subscribed: waiters are told of their grants.
+    PushReady {
+        /// The node.
+        node: NodeId,
+    },
+    /// There is no push connection for now: waiters ask again and again instead.
+    PushUnavailable {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        error: Error,
+    },
+    /// Everything that `close` began is done, or its time is over.
+    Closed,
+}

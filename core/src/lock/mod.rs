@@ -1,0 +1,151 @@
+//! The queued lock: FIFO, fenced, renewed, handed over by the server in the release itself.
+//!
+//! # Client states
+//!
+//! | state | means | leaves it |
+//! | --- | --- | --- |
+//! | Acquiring | asked, nothing known yet | an answer, a push, the user's limit |
+//! | Waiting | in the queue; heartbeats keep the place | a push, an answer, the user's limit |
+//! | Claiming | told of a grant whose end cannot be placed on our clock | the answer to a renewal |
+//! | Held | the lease is proven until `valid_until` | release, renewal, `valid_until` |
+//! | Renewing | as Held, with a renewal on its way | its answer, release, `valid_until` |
+//! | Unproven | the clock jumped: not held until a renewal is answered | its answer, `valid_until` |
+//! | Releasing | the user gave it back and waits for the answer | the answer, the time limit |
+//! | Ending | the user is gone; the id is taken back in the background | an answer, 60 s |
+//! | Done | nothing is left to do | |
+//!
+//! # Keys
+//!
+//! All in one slot; see `record.rs` for the columns. An uncontended lock has the first one only.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `lock:{name}` | string | form (`I`dle, `F` one holder, `Q`ueued), clock, tombstone horizon, the last 4 finished ids, then the holder or the counts |
+//! | `...h` | sorted set | holders by expiry |
+//! | `...q` | sorted set | waiters by ticket |
+//! | `...r` | hash | records of both: the truth from which the others can be rebuilt |
+//! | `...t` | sorted set | finished ids that may still have a straggler in the network |
+//!
+//! `docs/lock.md` says what is promised and what is not.
+
+mod guard;
+mod lease;
+mod machine;
+mod op;
+mod record;
+mod server;
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::fmt;
+
+pub use guard::{GuardAnswer, GuardOp, execute as execute_guard};
+pub use lease::Anchor;
+pub(crate) use machine::{Attempt, Cx, Effect, Lock, Outcome};
+pub use op::{Acquire, Answer, Body, Holder, Inspection, Op, Push, Waiter, Why};
+pub use server::execute;
+
+use crate::error::{Error, Result};
+use crate::redis::{base64url, parse_base64url};
+use crate::time::Span;
+
+/// The shortest lease.
+pub const MIN_TTL: Span = Span::from_millis(50);
+/// The longest lease.
+pub const MAX_TTL: Span = Span::from_secs(24 * 3_600);
+/// The longest owner label, in bytes.
+pub const MAX_LABEL: usize = 256;
+
+/// A fencing token: rises with every grant of a lock. Below 2^53 until the year 2255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Fence(pub u64);
+
+/// Numbers a lock request of one coordinator, from the acquisition to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LockId(pub u64);
+
+/// Names a request on the server: 128 random bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id([u8; 22]);
+
+impl Id {
+    /// The id of these bits.
+    #[must_use]
+    pub fn from_bits(bits: u128) -> Self {
+        Self(base64url(bits))
+    }
+
+    /// The id with this text, 22 characters of the URL-safe base64 alphabet.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        parse_base64url(text).map(Self)
+    }
+
+    /// Its text.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 22] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> core::result::Result<S::Ok, S::Error> {
+        out.collect_str(&self.0.escape_ascii())
+    }
+}
+
+/// How a lock is acquired and kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LockOptions {
+    /// How long the lease lasts without renewal: [`MIN_TTL`] to [`MAX_TTL`].
+    pub ttl: Span,
+    /// How long to wait for the grant: none for as long as it takes, zero to try once.
+    pub wait: Option<Span>,
+    /// Whether the lease is renewed by itself while it is held.
+    pub renew: bool,
+    /// How long after the grant renewals end, so that the lease ends soon after.
+    pub max_hold: Option<Span>,
+    /// Shown to others as the owner, at most [`MAX_LABEL`] bytes.
+    pub label: Vec<u8>,
+}
+
+impl Default for LockOptions {
+    fn default() -> Self {
+        let ttl = Span::from_secs(30);
+        Self { ttl, wait: None, renew: true, max_hold: None, label: Vec::new() }
+    }
+}
+
+impl LockOptions {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// `InvalidArgument` or `LimitExceeded`, naming the option, the value and the range.
+    pub fn check(&self) -> Result<()> {
+        check_ttl(self.ttl)?;
+        if self.label.len() > MAX_LABEL {
+            let len = self.label.len();
+            return Err(Error::limit(format!("label: {len} bytes, the limit is {MAX_LABEL}")));
+        }
+        Ok(())
+    }
+}
+
+/// Checks a lease's length.
+pub(crate) fn check_ttl(ttl: Span) -> Result<()> {
+    if ttl < MIN_TTL || ttl > MAX_TTL {
+        let us = ttl.as_micros();
+        return Err(Error::invalid(format!("ttl: {us} us is outside 50 ms to 24 h")));
+    }
+    Ok(())
+}

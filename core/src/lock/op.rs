@@ -1,0 +1,501 @@
+//! The queued lock's operations and answers, and both directions of their encoding.
+
+use alloc::vec::Vec;
+
+use super::{Fence, Id};
+use crate::keyspace::ServerTime;
+use crate::redis::{Argv, Fields, Reply, parse_number, write_padded};
+use crate::time::Span;
+
+/// What a client asks of a lock. See `queue.lua`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Ask for the lock, or say that one still waits: the same id keeps its place.
+    Acquire(Acquire),
+    /// Make the lease last `ttl` from now. Never brings a lease back.
+    Renew {
+        /// Whose lease.
+        id: Id,
+        /// How long from now.
+        ttl: Span,
+    },
+    /// Give the lock back.
+    Release {
+        /// Whose lease.
+        id: Id,
+        /// Whether every acquisition sent under this id was answered.
+        clean: bool,
+    },
+    /// Withdraw, whether granted by now or not.
+    Cancel {
+        /// Whose request.
+        id: Id,
+        /// Whether every acquisition sent under this id was answered.
+        clean: bool,
+    },
+    /// Who holds and who waits.
+    Inspect,
+}
+
+/// The arguments of an acquisition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Acquire {
+    /// Names the request for its whole life.
+    pub id: Id,
+    /// How much weight may be held at once.
+    pub capacity: u32,
+    /// How much of it this request takes.
+    pub weight: u32,
+    /// How long the lease lasts without renewal.
+    pub ttl: Span,
+    /// How long a lease handed over by push lasts until its first renewal.
+    pub claim: Span,
+    /// How long a waiter counts as alive after it was heard.
+    pub live: Span,
+    /// Whether to queue when the lock is not free.
+    pub wait: bool,
+    /// The place in the queue this request had, zero for none.
+    pub ticket: u64,
+    /// Where to publish a later grant.
+    pub inbox: Vec<u8>,
+    /// The highest fence the caller has seen.
+    pub floor: Fence,
+    /// Not to be executed after this moment, zero for no limit.
+    pub not_after: ServerTime,
+    /// Shown to others as the owner.
+    pub label: Vec<u8>,
+}
+
+/// Why an id is not, or no longer, in the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// Its lease ended without a release.
+    Expired,
+    /// It was released or cancelled.
+    Finished,
+    /// The acquisition came after its `not_after`.
+    Late,
+    /// The lock knows nothing of it: its keys were lost, or it ended long ago.
+    Unknown,
+}
+
+/// An answer and what its call could not finish.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Answer {
+    /// The answer proper.
+    pub body: Body,
+    /// More expired holders or dead waiters are left: ask again.
+    pub more: bool,
+    /// A grant could not be published.
+    pub nopush: bool,
+}
+
+/// What a lock answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// The lease.
+    Granted {
+        /// The fencing token.
+        fence: Fence,
+        /// The server's clock.
+        now: ServerTime,
+        /// When the lease ends.
+        expiry: ServerTime,
+    },
+    /// The renewed lease.
+    Renewed {
+        /// The fencing token.
+        fence: Fence,
+        /// The server's clock.
+        now: ServerTime,
+        /// When the lease ends.
+        expiry: ServerTime,
+    },
+    /// In line.
+    Queued {
+        /// The place.
+        ticket: u64,
+        /// The server's clock.
+        now: ServerTime,
+        /// Until the lease ends that ends first.
+        next: Span,
+        /// How many are ahead.
+        rank: u64,
+        /// The label of the holder whose lease ends first.
+        holder: Vec<u8>,
+    },
+    /// Not free, and the caller would not wait.
+    Busy {
+        /// Until the lease ends that ends first.
+        next: Span,
+        /// How many wait.
+        waiters: u64,
+        /// The label of the holder whose lease ends first.
+        holder: Vec<u8>,
+    },
+    /// The request is over and cannot be granted any more.
+    Gone(Why),
+    /// The lock is in use with another capacity.
+    Capacity(u64),
+    /// There is no lease to renew.
+    Lost(Why),
+    /// Given back, by this call or an earlier one.
+    Released,
+    /// Nothing is known of the id.
+    Unknown {
+        /// The server's clock.
+        now: ServerTime,
+    },
+    /// Withdrawn.
+    Cancelled,
+    /// Withdrawn, and it had been granted.
+    WasGranted,
+    /// Who holds and who waits.
+    Info(Inspection),
+    /// The state string is of a layout this version does not know.
+    Layout(Vec<u8>),
+}
+
+/// Who holds a lock and who waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Inspection {
+    /// The server's clock, in microseconds.
+    pub now_us: u64,
+    /// How much weight may be held at once, zero while nobody holds or waits.
+    pub capacity: u64,
+    /// How many hold it.
+    pub holders_total: u64,
+    /// How many wait.
+    pub waiters_total: u64,
+    /// The holders, at most 256.
+    pub holders: Vec<Holder>,
+    /// The waiters in the order of the queue, at most 256.
+    pub waiters: Vec<Waiter>,
+}
+
+/// One who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Holder {
+    /// The request's id.
+    pub id: Id,
+    /// The owner's label.
+    pub label: Vec<u8>,
+    /// The fencing token.
+    pub fence: Fence,
+    /// When the lease ends, on the server's clock, in microseconds.
+    pub expiry_us: u64,
+    /// The weight held.
+    pub weight: u64,
+}
+
+/// One who waits for a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Waiter {
+    /// The request's id.
+    pub id: Id,
+    /// The owner's label.
+    pub label: Vec<u8>,
+}
+
+// Widths of the columns that the script cuts and joins without converting them.
+const TTL_WIDTH: usize = 11;
+const WEIGHT_WIDTH: usize = 10;
+
+impl Op {
+    /// Appends the operation and its arguments, as the script takes them.
+    pub fn encode(&self, argv: &mut Argv) {
+        match self {
+            Self::Acquire(a) => {
+                argv.push(b"ACQ");
+                argv.push(a.id.as_bytes());
+                argv.push_padded(u64::from(a.capacity), WEIGHT_WIDTH);
+                argv.push_padded(u64::from(a.weight), WEIGHT_WIDTH);
+                argv.push_padded(a.ttl.as_micros(), TTL_WIDTH);
+                argv.push_number(a.claim.as_micros());
+                argv.push_number(a.live.as_micros());
+                argv.push(if a.wait { b"1" } else { b"0" });
+                argv.push_number(a.ticket);
+                argv.push(&a.inbox);
+                argv.push_number(a.floor.0);
+                argv.push_number(a.not_after.0);
+                argv.push(&a.label);
+            }
+            Self::Renew { id, ttl } => {
+                argv.push(b"REN");
+                argv.push(id.as_bytes());
+                argv.push_padded(ttl.as_micros(), TTL_WIDTH);
+            }
+            Self::Release { id, clean } => ending(argv, b"REL", id, *clean),
+            Self::Cancel { id, clean } => ending(argv, b"CAN", id, *clean),
+            Self::Inspect => {
+                argv.push(b"INF");
+                argv.push(b"");
+            }
+        }
+    }
+
+    /// The operation in the words of an argv behind the keys; none if they are not one.
+    pub fn decode<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let op = words.next()?;
+        let id = words.next()?;
+        if op == b"INF" {
+            return Some(Self::Inspect);
+        }
+        let id = Id::parse(id)?;
+        match op {
+            b"ACQ" => Some(Self::Acquire(Acquire {
+                id,
+                capacity: u32::try_from(parse_number(words.next()?)?).ok()?,
+                weight: u32::try_from(parse_number(words.next()?)?).ok()?,
+                ttl: Span::from_micros(parse_number(words.next()?)?),
+                claim: Span::from_micros(parse_number(words.next()?)?),
+                live: Span::from_micros(parse_number(words.next()?)?),
+                wait: words.next()? == b"1",
+                ticket: parse_number(words.next()?)?,
+                inbox: words.next()?.to_vec(),
+                floor: Fence(parse_number(words.next()?)?),
+                not_after: ServerTime(parse_number(words.next()?)?),
+                label: words.next()?.to_vec(),
+            })),
+            b"REN" => {
+                Some(Self::Renew { id, ttl: Span::from_micros(parse_number(words.next()?)?) })
+            }
+            b"REL" => Some(Self::Release { id, clean: words.next()? == b"1" }),
+            b"CAN" => Some(Self::Cancel { id, clean: words.next()? == b"1" }),
+            _ => None,
+        }
+    }
+}
+
+fn ending(argv: &mut Argv, op: &[u8], id: &Id, clean: bool) {
+    argv.push(op);
+    argv.push(id.as_bytes());
+    argv.push(if clean { b"1" } else { b"0" });
+}
+
+impl Why {
+    const ALL: [Self; 4] = [Self::Expired, Self::Finished, Self::Late, Self::Unknown];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Finished => "finished",
+            Self::Late => "late",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn parse(word: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.word().as_bytes() == word)
+    }
+}
+
+impl Answer {
+    /// The flat array of bulk strings that the script answers with.
+    #[must_use]
+    pub fn encode(&self) -> Reply {
+        let mut out = Argv::new();
+        self.body.encode(&mut out);
+        out.push(match (self.more, self.nopush) {
+            (false, false) => b"",
+            (true, false) => b"more",
+            (false, true) => b"nopush",
+            (true, true) => b"more,nopush",
+        });
+        Reply::Array(out.iter().map(Reply::bulk).collect())
+    }
+
+    /// The answer in a reply; none if it is not one.
+    #[must_use]
+    pub fn decode(reply: &Reply) -> Option<Self> {
+        let mut fields = Fields::of(reply);
+        let body = Body::decode(&mut fields)?;
+        let flags = fields.bytes()?;
+        let has = |flag: &[u8]| flags.split(|&byte| byte == b',').any(|word| word == flag);
+        Some(Self { body, more: has(b"more"), nopush: has(b"nopush") })
+    }
+}
+
+impl Body {
+    fn encode(&self, out: &mut Argv) {
+        match self {
+            Self::Granted { fence, now, expiry } => lease(out, b"GRANTED", *fence, *now, *expiry),
+            Self::Renewed { fence, now, expiry } => lease(out, b"OK", *fence, *now, *expiry),
+            Self::Queued { ticket, now, next, rank, holder } => {
+                out.push(b"QUEUED");
+                for number in [*ticket, now.0, next.as_micros(), *rank] {
+                    out.push_number(number);
+                }
+                out.push(holder);
+            }
+            Self::Busy { next, waiters, holder } => {
+                out.push(b"BUSY");
+                out.push_number(next.as_micros());
+                out.push_number(*waiters);
+                out.push(holder);
+            }
+            Self::Gone(why) => pair(out, b"GONE", why.word().as_bytes()),
+            Self::Lost(why) => pair(out, b"LOST", why.word().as_bytes()),
+            Self::Capacity(capacity) => {
+                out.push(b"CAPACITY");
+                out.push_number(*capacity);
+            }
+            Self::Released => out.push(b"RELEASED"),
+            Self::Unknown { now } => {
+                out.push(b"UNKNOWN");
+                out.push_number(now.0);
+            }
+            Self::Cancelled => out.push(b"CANCELLED"),
+            Self::WasGranted => out.push(b"WAS_GRANTED"),
+            Self::Info(inspection) => inspection.encode(out),
+            Self::Layout(form) => pair(out, b"LAYOUT", form),
+        }
+    }
+
+    fn decode(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(match fields.bytes()? {
+            b"GRANTED" => Self::Granted {
+                fence: Fence(fields.number()?),
+                now: ServerTime(fields.number()?),
+                expiry: ServerTime(fields.number()?),
+            },
+            b"OK" => Self::Renewed {
+                fence: Fence(fields.number()?),
+                now: ServerTime(fields.number()?),
+                expiry: ServerTime(fields.number()?),
+            },
+            b"QUEUED" => Self::Queued {
+                ticket: fields.number()?,
+                now: ServerTime(fields.number()?),
+                next: Span::from_micros(fields.number()?),
+                rank: fields.number()?,
+                holder: fields.bytes()?.to_vec(),
+            },
+            b"BUSY" => Self::Busy {
+                next: Span::from_micros(fields.number()?),
+                waiters: fields.number()?,
+                holder: fields.bytes()?.to_vec(),
+            },
+            b"GONE" => Self::Gone(Why::parse(fields.bytes()?)?),
+            b"LOST" => Self::Lost(Why::parse(fields.bytes()?)?),
+            b"CAPACITY" => Self::Capacity(fields.number()?),
+            b"RELEASED" => Self::Released,
+            b"UNKNOWN" => Self::Unknown { now: ServerTime(fields.number()?) },
+            b"CANCELLED" => Self::Cancelled,
+            b"WAS_GRANTED" => Self::WasGranted,
+            b"INFO" => Self::Info(Inspection::decode(fields)?),
+            b"LAYOUT" => Self::Layout(fields.bytes()?.to_vec()),
+            _ => return None,
+        })
+    }
+}
+
+fn lease(out: &mut Argv, verb: &[u8], fence: Fence, now: ServerTime, expiry: ServerTime) {
+    out.push(verb);
+    for number in [fence.0, now.0, expiry.0] {
+        out.push_number(number);
+    }
+}
+
+fn pair(out: &mut Argv, verb: &[u8], word: &[u8]) {
+    out.push(verb);
+    out.push(word);
+}
+
+impl Inspection {
+    fn encode(&self, out: &mut Argv) {
+        out.push(b"INFO");
+        let counts = [self.now_us, self.capacity, self.holders_total, self.waiters_total];
+        for number in counts {
+            out.push_number(number);
+        }
+        out.push_number(self.holders.len() as u64);
+        for holder in &self.holders {
+            out.push(holder.id.as_bytes());
+            out.push(&holder.label);
+            for number in [holder.fence.0, holder.expiry_us, holder.weight] {
+                out.push_number(number);
+            }
+        }
+        out.push_number(self.waiters.len() as u64);
+        for waiter in &self.waiters {
+            out.push(waiter.id.as_bytes());
+            out.push(&waiter.label);
+        }
+    }
+
+    fn decode(fields: &mut Fields<'_>) -> Option<Self> {
+        let mut inspection = Self {
+            now_us: fields.number()?,
+            capacity: fields.number()?,
+            holders_total: fields.number()?,
+            waiters_total: fields.number()?,
+            ..Self::default()
+        };
+        for _ in 0..fields.number()? {
+            inspection.holders.push(Holder {
+                id: Id::parse(fields.bytes()?)?,
+                label: fields.bytes()?.to_vec(),
+                fence: Fence(fields.number()?),
+                expiry_us: fields.number()?,
+                weight: fields.number()?,
+            });
+        }
+        for _ in 0..fields.number()? {
+            let id = Id::parse(fields.bytes()?)?;
+            inspection.waiters.push(Waiter { id, label: fields.bytes()?.to_vec() });
+        }
+        Some(inspection)
+    }
+}
+
+/// A grant as it is published to the winner's inbox.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Push {
+    /// Whose request.
+    pub id: Id,
+    /// The fencing token.
+    pub fence: Fence,
+    /// The server's clock at the grant.
+    pub now: ServerTime,
+    /// When the lease ends unless it is renewed.
+    pub expiry: ServerTime,
+    /// The key of the lock's state, so that even a grant nobody remembers can be given back.
+    pub state_key: Vec<u8>,
+}
+
+impl Push {
+    /// The message's text.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(80 + self.state_key.len());
+        out.extend_from_slice(b"GRANT ");
+        out.extend_from_slice(self.id.as_bytes());
+        for number in [self.fence.0, self.now.0, self.expiry.0] {
+            out.push(b' ');
+            write_padded(&mut out, number, 1);
+        }
+        out.push(b' ');
+        out.extend_from_slice(&self.state_key);
+        out
+    }
+
+    /// The grant in a message; none if it is not one.
+    #[must_use]
+    pub fn decode(payload: &[u8]) -> Option<Self> {
+        let mut words = payload.splitn(6, |&byte| byte == b' ');
+        if words.next()? != b"GRANT" {
+            return None;
+        }
+        Some(Self {
+            id: Id::parse(words.next()?)?,
+            fence: Fence(parse_number(words.next()?)?),
+            now: ServerTime(parse_number(words.next()?)?),
+            expiry: ServerTime(parse_number(words.next()?)?),
+            state_key: words.next()?.to_vec(),
+        })
+    }
+}

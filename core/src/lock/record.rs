@@ -1,0 +1,261 @@
+//! The lock's state string and records, as they lie in Redis. `mod.rs` has the table.
+
+use alloc::vec::Vec;
+
+use super::Id;
+use crate::keyspace::ServerTime;
+use crate::redis::{parse_number, write_padded};
+use crate::time::Span;
+
+/// How many finished ids the state string remembers.
+const FINISHED: usize = 4;
+
+/// The shape of the lock's state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    /// Nobody holds or waits.
+    Idle,
+    /// One holder and nobody waits: all of it is in the state string.
+    One(Record),
+    /// Holders and waiters are in keys of their own, counted here.
+    Queued,
+}
+
+/// The state string.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Header {
+    pub(super) form: Form,
+    pub(super) clock: u64,
+    pub(super) horizon: ServerTime,
+    pub(super) finished: [Option<Id>; FINISHED],
+    pub(super) capacity: u64,
+    pub(super) holders: u64,
+    pub(super) waiters: u64,
+    pub(super) used: u64,
+}
+
+impl Default for Header {
+    fn default() -> Self {
+        Self {
+            form: Form::Idle,
+            clock: 0,
+            horizon: ServerTime(0),
+            finished: [None; FINISHED],
+            capacity: 0,
+            holders: 0,
+            waiters: 0,
+            used: 0,
+        }
+    }
+}
+
+/// Cuts fixed columns off a string.
+struct Columns<'a>(&'a [u8]);
+
+impl<'a> Columns<'a> {
+    fn cut(&mut self, width: usize) -> Option<&'a [u8]> {
+        let (column, rest) = self.0.split_at_checked(width)?;
+        self.0 = rest;
+        Some(column)
+    }
+
+    fn number(&mut self, width: usize) -> Option<u64> {
+        parse_number(self.cut(width)?)
+    }
+}
+
+impl Header {
+    /// Reads a state string; the first byte of one of another layout is the error.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Vec<u8>> {
+        Self::columns(bytes).ok_or_else(|| bytes.iter().take(1).copied().collect())
+    }
+
+    fn columns(bytes: &[u8]) -> Option<Self> {
+        let mut columns = Columns(bytes);
+        let form = columns.cut(1)?[0];
+        let mut header = Self {
+            clock: columns.number(16)?,
+            horizon: ServerTime(columns.number(16)?),
+            ..Self::default()
+        };
+        for finished in &mut header.finished {
+            *finished = Id::parse(columns.cut(22)?);
+            columns.cut(1)?;
+        }
+        match form {
+            b'I' => {}
+            b'F' => {
+                let id = Id::parse(columns.cut(22)?)?;
+                let till = ServerTime(columns.number(16)?);
+                let ttl = Span::from_micros(columns.number(11)?);
+                let (weight, capacity) = (columns.number(10)?, columns.number(10)?);
+                let mut record = Record::blank(id, Role::Holder, till, weight, capacity);
+                (record.number, record.ttl, record.label) = (header.clock, ttl, columns.0.to_vec());
+                header.form = Form::One(record);
+            }
+            b'Q' => {
+                header.capacity = columns.number(10)?;
+                header.holders = columns.number(10)?;
+                header.waiters = columns.number(10)?;
+                header.used = columns.number(16)?;
+                header.form = Form::Queued;
+            }
+            _ => return None,
+        }
+        Some(header)
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(200);
+        out.push(match self.form {
+            Form::Idle => b'I',
+            Form::One(_) => b'F',
+            Form::Queued => b'Q',
+        });
+        write_padded(&mut out, self.clock, 16);
+        write_padded(&mut out, self.horizon.0, 16);
+        for finished in self.finished {
+            match finished {
+                Some(id) => out.extend_from_slice(id.as_bytes()),
+                None => out.extend_from_slice(&[b'.'; 22]),
+            }
+            out.push(b',');
+        }
+        match &self.form {
+            Form::Idle => {}
+            Form::One(record) => {
+                out.extend_from_slice(record.id.as_bytes());
+                write_padded(&mut out, record.till.0, 16);
+                write_padded(&mut out, record.ttl.as_micros(), 11);
+                write_padded(&mut out, record.weight, 10);
+                write_padded(&mut out, self.capacity, 10);
+                out.extend_from_slice(&record.label);
+            }
+            Form::Queued => {
+                for count in [self.capacity, self.holders, self.waiters] {
+                    write_padded(&mut out, count, 10);
+                }
+                write_padded(&mut out, self.used, 16);
+            }
+        }
+        out
+    }
+
+    /// Whether the counts are these.
+    pub(super) const fn counts(&self, holders: u64, waiters: u64) -> bool {
+        self.holders == holders && self.waiters == waiters
+    }
+}
+
+/// What an id does in the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Role {
+    Holder,
+    Waiter,
+    /// Taken out by the present call.
+    Gone,
+}
+
+/// What is kept of one id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Record {
+    pub(super) id: Id,
+    pub(super) role: Role,
+    /// A holder's expiry, a waiter's live deadline.
+    pub(super) till: ServerTime,
+    /// A holder's fence, a waiter's ticket.
+    pub(super) number: u64,
+    pub(super) weight: u64,
+    pub(super) capacity: u64,
+    pub(super) ttl: Span,
+    pub(super) claim: Span,
+    pub(super) live: Span,
+    pub(super) inbox: Vec<u8>,
+    pub(super) label: Vec<u8>,
+}
+
+impl Record {
+    pub(super) const fn blank(
+        id: Id,
+        role: Role,
+        till: ServerTime,
+        weight: u64,
+        capacity: u64,
+    ) -> Self {
+        Self {
+            id,
+            role,
+            till,
+            number: 0,
+            weight,
+            capacity,
+            ttl: Span::ZERO,
+            claim: Span::ZERO,
+            live: Span::ZERO,
+            inbox: Vec::new(),
+            label: Vec::new(),
+        }
+    }
+
+    /// `role,till,number,weight,capacity,ttl,claim,live,inbox,label`; the label may hold anything.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(120 + self.inbox.len() + self.label.len());
+        out.push(if self.role == Role::Holder { b'h' } else { b'w' });
+        let spans = [self.ttl, self.claim, self.live].map(Span::as_micros);
+        let [ttl, claim, live] = spans;
+        let numbers = [self.till.0, self.number, self.weight, self.capacity, ttl, claim, live];
+        for number in numbers {
+            out.push(b',');
+            write_padded(&mut out, number, 1);
+        }
+        out.push(b',');
+        out.extend_from_slice(&self.inbox);
+        out.push(b',');
+        out.extend_from_slice(&self.label);
+        out
+    }
+
+    pub(super) fn decode(id: Id, packed: &[u8]) -> Option<Self> {
+        let mut fields = packed.splitn(10, |&byte| byte == b',');
+        let role = match fields.next()? {
+            b"h" => Role::Holder,
+            b"w" => Role::Waiter,
+            _ => return None,
+        };
+        let mut number = || parse_number(fields.next()?);
+        let till = ServerTime(number()?);
+        let (place, weight, capacity) = (number()?, number()?, number()?);
+        let [ttl, claim, live] = [number()?, number()?, number()?].map(Span::from_micros);
+        let mut record = Self::blank(id, role, till, weight, capacity);
+        (record.number, record.ttl, record.claim, record.live) = (place, ttl, claim, live);
+        record.inbox = fields.next()?.to_vec();
+        record.label = fields.next()?.to_vec();
+        Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_and_headers_come_back() {
+        let id = Id::from_bits(7);
+        let mut record = Record::blank(id, Role::Waiter, ServerTime(5), 1, 1);
+        record.label = b"a,b\0c".to_vec();
+        record.inbox = b"comity:1:inbox:x".to_vec();
+        assert_eq!(Record::decode(id, &record.encode()), Some(record));
+        let mut held = Record::blank(id, Role::Holder, ServerTime(9), 1, 1);
+        (held.number, held.label) = (3, b"me".to_vec());
+        let header = Header {
+            form: Form::One(held),
+            clock: 3,
+            finished: [Some(id), None, None, None],
+            capacity: 1,
+            ..Header::default()
+        };
+        let read = Header::decode(&header.encode()).expect("it was just written");
+        assert_eq!(read.form, header.form);
+        assert_eq!(Header::decode(b"Zoo"), Err(b"Z".to_vec()));
+    }
+}

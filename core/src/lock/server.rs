@@ -1,0 +1,615 @@
+//! The server side of the queued lock over [`Keyspace`]: `queue.lua` again, step by step, without
+//! its shortcuts. The embedded store runs it, and the differential test holds the two equal.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::Id;
+use super::op::{Acquire, Answer, Body, Holder, Inspection, Op, Push, Waiter, Why};
+use super::record::{Form, Header, Record, Role};
+use crate::keyspace::{Keyspace, Result, Score, ServerTime};
+use crate::lock::Fence;
+use crate::redis::LockKeys;
+use crate::time::Span;
+
+/// Idle keys, and every key beyond the latest lease in it, are kept this long.
+const RETENTION_MS: u64 = 120_000;
+/// How long a finished id is remembered where a straggler may still come.
+const TOMBSTONE: Span = Span::from_secs(60);
+/// The most expired holders and dead waiters that one call clears.
+const BOUND: usize = 64;
+/// How many holders and waiters an inspection lists.
+const LISTED: usize = 256;
+
+/// A channel and the grant to be published to it.
+type Published = (Vec<u8>, Vec<u8>);
+
+/// Executes `op` on the lock with these keys. The grants to publish come with the answer.
+///
+/// # Errors
+/// A key holds another type; nothing is changed.
+pub fn execute(space: &mut Keyspace, keys: &LockKeys, op: &Op) -> Result<(Answer, Vec<Published>)> {
+    let header = match space.get(&keys.state)? {
+        Some(bytes) => match Header::decode(bytes) {
+            Ok(header) => Some(header),
+            Err(form) => {
+                let body = Body::Layout(form);
+                return Ok((Answer { body, more: false, nopush: false }, Vec::new()));
+            }
+        },
+        None => None,
+    };
+    // Types are looked at before anything is written.
+    space.sorted_set(&keys.holders)?;
+    space.sorted_set(&keys.queue)?;
+    space.hash(&keys.records)?;
+    space.sorted_set(&keys.tombstones)?;
+    let mut call = Call::load(space, keys, header, op)?;
+    call.run(op)
+}
+
+/// One call: what it has read, and what it will write.
+struct Call<'a> {
+    space: &'a mut Keyspace,
+    keys: &'a LockKeys,
+    now: ServerTime,
+    header: Header,
+    queued: bool,
+    loaded: BTreeMap<Id, Record>,
+    touched: Vec<Id>,
+    buried: Vec<Vec<u8>>,
+    pushes: Vec<Published>,
+    floor: Fence,
+    ttl_ms: u64,
+    more: bool,
+}
+
+impl<'a> Call<'a> {
+    fn load(
+        space: &'a mut Keyspace,
+        keys: &'a LockKeys,
+        header: Option<Header>,
+        op: &Op,
+    ) -> Result<Self> {
+        let now = space.now();
+        let (floor, capacity) = match op {
+            Op::Acquire(acquire) => (acquire.floor, u64::from(acquire.capacity)),
+            _ => (Fence(0), 1),
+        };
+        let damaged = match &header {
+            None => [&keys.holders, &keys.queue, &keys.records, &keys.tombstones]
+                .into_iter()
+                .any(|key| space.exists(key)),
+            Some(header) if matches!(header.form, Form::Queued) => {
+                let holders = space.sorted_set(&keys.holders)?.map_or(0, |set| set.len() as u64);
+                let waiters = space.sorted_set(&keys.queue)?.map_or(0, |set| set.len() as u64);
+                let records = space.hash(&keys.records)?.map_or(0, |hash| hash.len() as u64);
+                !header.counts(holders, waiters) || records != holders + waiters
+            }
+            Some(_) => false,
+        };
+        let header = if damaged {
+            repair(space, keys, header, capacity)?
+        } else {
+            header.unwrap_or_default()
+        };
+        let mut call = Self {
+            now,
+            header,
+            queued: false,
+            loaded: BTreeMap::new(),
+            touched: Vec::new(),
+            buried: Vec::new(),
+            pushes: Vec::new(),
+            floor,
+            ttl_ms: 0,
+            more: false,
+            space,
+            keys,
+        };
+        match core::mem::replace(&mut call.header.form, Form::Idle) {
+            Form::Idle => {}
+            Form::One(record) => {
+                call.header.capacity = record.capacity;
+                call.header.holders = 1;
+                call.header.used = record.weight;
+                call.loaded.insert(record.id, record);
+            }
+            Form::Queued => {
+                call.queued = true;
+                call.ttl_ms = call.space.ttl_ms(&keys.state).unwrap_or(0);
+            }
+        }
+        Ok(call)
+    }
+
+    fn run(&mut self, op: &Op) -> Result<(Answer, Vec<Published>)> {
+        let mine = match op {
+            Op::Inspect => return self.inspect(),
+            Op::Acquire(Acquire { id, .. })
+            | Op::Renew { id, .. }
+            | Op::Release { id, .. }
+            | Op::Cancel { id, .. } => *id,
+        };
+        let was = self.record(mine)?.map(|record| record.role);
+        let ending = matches!(op, Op::Release { .. } | Op::Cancel { .. });
+        if was.is_some() && ending {
+            self.remove(mine);
+        }
+        self.reap()?;
+        let role = self.loaded.get(&mine).map(|record| record.role);
+        let why = match (was, role) {
+            (None, _) => self.fate(mine)?,
+            (Some(_), Some(Role::Gone)) if !ending => Some(Why::Expired),
+            _ => None,
+        };
+        let here = matches!(role, Some(Role::Holder | Role::Waiter));
+        let early = match op {
+            Op::Acquire(acquire) => self.acquire(acquire, here, why),
+            Op::Renew { ttl, .. } => self.renew(mine, *ttl, why),
+            Op::Release { clean, .. } => {
+                self.end(mine, was, *clean);
+                Some(match (was, why) {
+                    (Some(_), _) | (None, Some(Why::Finished)) => Body::Released,
+                    (None, Some(why)) => Body::Lost(why),
+                    (None, None) => Body::Unknown { now: self.now },
+                })
+            }
+            Op::Cancel { clean, .. } => {
+                self.end(mine, was, *clean);
+                let granted = was == Some(Role::Holder);
+                Some(if granted { Body::WasGranted } else { Body::Cancelled })
+            }
+            Op::Inspect => None,
+        };
+        let passed = self.promote(mine)?;
+        let body = match early {
+            Some(body) => body,
+            None => self.outcome(op, mine, passed)?,
+        };
+        self.store()?;
+        let answer = Answer { body, more: self.more, nopush: false };
+        Ok((answer, core::mem::take(&mut self.pushes)))
+    }
+
+    /// The record of `id`, read at most once.
+    fn record(&mut self, id: Id) -> Result<Option<&Record>> {
+        if self.queued && !self.loaded.contains_key(&id) {
+            let packed =
+                self.space.hash(&self.keys.records)?.and_then(|h| h.get(&id.as_bytes()[..]));
+            if let Some(record) = packed.and_then(|packed| Record::decode(id, packed)) {
+                self.loaded.insert(id, record);
+            }
+        }
+        Ok(self.loaded.get(&id))
+    }
+
+    fn touch(&mut self, id: Id) {
+        if !self.touched.contains(&id) {
+            self.touched.push(id);
+        }
+    }
+
+    fn remove(&mut self, id: Id) {
+        let Some(record) = self.loaded.get_mut(&id) else { return };
+        let header = &mut self.header;
+        if record.role == Role::Holder {
+            header.holders -= 1;
+            header.used =
+                if header.holders == 0 { 0 } else { header.used.saturating_sub(record.weight) };
+        } else {
+            header.waiters -= 1;
+        }
+        record.role = Role::Gone;
+        self.touch(id);
+    }
+
+    fn bury(&mut self, id: Id, why: u8) {
+        self.header.horizon = self.now.after(TOMBSTONE);
+        self.buried.push([id.as_bytes(), &[why][..]].concat());
+    }
+
+    /// How an id that is no longer here ended, as far as it is remembered.
+    fn fate(&self, id: Id) -> Result<Option<Why>> {
+        if self.header.horizon > self.now
+            && let Some(tombstones) = self.space.sorted_set(&self.keys.tombstones)?
+        {
+            for (mark, why) in [(b'x', Why::Expired), (b'f', Why::Finished)] {
+                let member = [id.as_bytes(), &[mark][..]].concat();
+                if tombstones.score(&member).is_some_and(|until| until.number() > self.now.0) {
+                    return Ok(Some(why));
+                }
+            }
+        }
+        Ok(self.header.finished.contains(&Some(id)).then_some(Why::Finished))
+    }
+
+    fn tick(&mut self) -> u64 {
+        let clock = (self.header.clock + 1).max(self.now.0).max(self.floor.0 + 1);
+        self.header.clock = clock;
+        clock
+    }
+
+    fn reap(&mut self) -> Result<()> {
+        let expired: Vec<Id> = if self.queued {
+            let set = self.space.sorted_set(&self.keys.holders)?;
+            let due = |(_, till): &(&[u8], Score)| till.number() <= self.now.0;
+            set.into_iter()
+                .flat_map(|set| set.iter().take_while(due).take(BOUND))
+                .filter_map(|(id, _)| Id::parse(id))
+                .collect()
+        } else {
+            self.loaded.values().filter(|r| r.till <= self.now).map(|r| r.id).collect()
+        };
+        self.more = self.queued && expired.len() == BOUND;
+        for id in expired {
+            self.load_or_blank(id, Role::Holder)?;
+            if self.loaded.get(&id).is_some_and(|record| record.role == Role::Holder) {
+                self.remove(id);
+                self.bury(id, b'x');
+            }
+        }
+        Ok(())
+    }
+
+    /// Stands in for a record that was lost: no weight, and over.
+    fn load_or_blank(&mut self, id: Id, role: Role) -> Result<()> {
+        if self.record(id)?.is_none() {
+            self.loaded.insert(id, Record::blank(id, role, ServerTime(0), 0, self.header.capacity));
+        }
+        Ok(())
+    }
+
+    fn acquire(&mut self, acquire: &Acquire, here: bool, why: Option<Why>) -> Option<Body> {
+        let live_until = self.now.after(acquire.live);
+        if here {
+            let record = self.loaded.get_mut(&acquire.id)?;
+            if record.role == Role::Waiter {
+                record.till = live_until;
+                self.touch(acquire.id);
+            }
+            return None;
+        }
+        let in_use = self.header.holders + self.header.waiters > 0;
+        let capacity = u64::from(acquire.capacity);
+        if let Some(why) = why {
+            return Some(Body::Gone(why));
+        }
+        if acquire.not_after.0 > 0 && self.now > acquire.not_after {
+            return Some(Body::Gone(Why::Late));
+        }
+        if in_use && self.header.capacity != capacity {
+            return Some(Body::Capacity(self.header.capacity));
+        }
+        self.header.capacity = capacity;
+        // A waiter that was dropped returns to its old place.
+        let known = acquire.ticket != 0 && acquire.ticket <= self.header.clock;
+        let number = if known { acquire.ticket } else { self.tick() };
+        let record = Record {
+            id: acquire.id,
+            role: Role::Waiter,
+            till: live_until,
+            number,
+            weight: u64::from(acquire.weight),
+            capacity,
+            ttl: acquire.ttl,
+            claim: acquire.claim,
+            live: acquire.live,
+            inbox: acquire.inbox.clone(),
+            label: acquire.label.clone(),
+        };
+        self.loaded.insert(acquire.id, record);
+        self.header.waiters += 1;
+        None
+    }
+
+    fn renew(&mut self, id: Id, ttl: Span, why: Option<Why>) -> Option<Body> {
+        let till = self.now.after(ttl);
+        match self.loaded.get_mut(&id) {
+            Some(record) if record.role == Role::Holder => {
+                record.ttl = ttl;
+                record.till = record.till.max(till);
+                self.touch(id);
+                None
+            }
+            Some(record) if record.role == Role::Waiter => None,
+            _ => Some(Body::Lost(why.unwrap_or(Why::Unknown))),
+        }
+    }
+
+    fn end(&mut self, id: Id, was: Option<Role>, clean: bool) {
+        if !clean {
+            self.bury(id, b'f');
+        } else if was.is_some() {
+            self.header.finished.rotate_right(1);
+            self.header.finished[0] = Some(id);
+        }
+    }
+
+    /// The first in line, the caller among them by its ticket.
+    fn head(&mut self, mine: Id) -> Result<Option<Id>> {
+        let line: Vec<Id> = if self.queued {
+            let gone = |id: &Id| {
+                self.loaded.get(id).is_some_and(|record| record.role != Role::Waiter) || *id == mine
+            };
+            let set = self.space.sorted_set(&self.keys.queue)?;
+            let ids = set.into_iter().flat_map(|set| set.iter());
+            ids.filter_map(|(id, _)| Id::parse(id)).filter(|id| !gone(id)).take(1).collect()
+        } else {
+            Vec::new()
+        };
+        let me = self.loaded.get(&mine).filter(|record| record.role == Role::Waiter);
+        let me = me.map(|record| (record.number, mine));
+        let Some(&other) = line.first() else { return Ok(me.map(|(_, id)| id)) };
+        self.load_or_blank(other, Role::Waiter)?;
+        let number = self.loaded.get(&other).map_or(0, |record| record.number);
+        Ok(Some(me.map_or(other, |me| me.min((number, other)).1)))
+    }
+
+    /// Grants the head while it fits; nobody overtakes it; a dead head is dropped. How many left
+    /// the queue.
+    fn promote(&mut self, mine: Id) -> Result<u64> {
+        let mut passed = 0;
+        while let Some(id) = self.head(mine)? {
+            if passed == BOUND as u64 {
+                self.more = true;
+                break;
+            }
+            let now = self.now;
+            let Some(record) = self.loaded.get(&id) else { break };
+            if id != mine && record.till <= now {
+                self.remove(id);
+            } else if self.header.used + record.weight <= self.header.capacity {
+                self.grant(id, id == mine);
+            } else {
+                break;
+            }
+            passed += 1;
+        }
+        Ok(passed)
+    }
+
+    fn grant(&mut self, id: Id, to_caller: bool) {
+        let fence = self.tick();
+        let Some(record) = self.loaded.get_mut(&id) else { return };
+        // The caller learns of its grant by the answer; others must claim theirs.
+        let lease = if to_caller { record.ttl } else { record.ttl.min(record.claim) };
+        record.role = Role::Holder;
+        record.number = fence;
+        record.till = self.now.after(lease);
+        self.header.holders += 1;
+        self.header.waiters -= 1;
+        self.header.used += record.weight;
+        if !to_caller {
+            let push = Push {
+                id,
+                fence: Fence(fence),
+                now: self.now,
+                expiry: record.till,
+                state_key: self.keys.state.clone(),
+            };
+            self.pushes.push((record.inbox.clone(), push.encode()));
+        }
+        self.touch(id);
+    }
+
+    /// What an acquisition or a renewal of a record that is here came to.
+    fn outcome(&mut self, op: &Op, mine: Id, passed: u64) -> Result<Body> {
+        let now = self.now;
+        let (role, number, expiry) = self
+            .loaded
+            .get(&mine)
+            .map_or((Role::Gone, 0, now), |record| (record.role, record.number, record.till));
+        let renewal = matches!(op, Op::Renew { .. });
+        if role == Role::Holder {
+            let fence = Fence(number);
+            return Ok(match renewal {
+                true => Body::Renewed { fence, now, expiry },
+                false => Body::Granted { fence, now, expiry },
+            });
+        }
+        if renewal || matches!(op, Op::Acquire(acquire) if acquire.wait) {
+            self.touch(mine);
+            let queue = self.space.sorted_set(&self.keys.queue)?.filter(|_| self.queued);
+            let ahead = queue.map_or(0, |set| set.count_below(Score::from_number(number)) as u64);
+            let (next, holder) = self.next_holder()?;
+            let rank = ahead.saturating_sub(passed);
+            return Ok(Body::Queued { ticket: number, now, next, rank, holder });
+        }
+        self.loaded.remove(&mine);
+        self.header.waiters -= 1;
+        let (next, holder) = self.next_holder()?;
+        Ok(Body::Busy { next, waiters: self.header.waiters, holder })
+    }
+
+    /// The holder whose lease ends first: when to look again, and whom to name.
+    fn next_holder(&mut self) -> Result<(Span, Vec<u8>)> {
+        let ids: Vec<Id> = if self.queued {
+            let gone = |id: &Id| self.loaded.get(id).is_some_and(|r| r.role != Role::Holder);
+            let set = self.space.sorted_set(&self.keys.holders)?;
+            let ids = set.into_iter().flat_map(|set| set.iter());
+            ids.filter_map(|(id, _)| Id::parse(id)).filter(|id| !gone(id)).take(1).collect()
+        } else {
+            Vec::new()
+        };
+        for id in ids {
+            self.record(id)?;
+        }
+        let holders = self.loaded.values().filter(|record| record.role == Role::Holder);
+        let first = holders.min_by_key(|record| record.till);
+        Ok(first.map_or((Span::ZERO, Vec::new()), |record| {
+            (record.till.since(self.now), record.label.clone())
+        }))
+    }
+
+    fn store(&mut self) -> Result<()> {
+        if self.touched.is_empty() && self.buried.is_empty() {
+            return Ok(());
+        }
+        let keys = self.keys;
+        if !self.queued {
+            let held: Vec<Id> =
+                self.loaded.values().filter(|r| r.role == Role::Holder).map(|r| r.id).collect();
+            held.into_iter().for_each(|id| self.touch(id));
+        }
+        let mut keep = self.ttl_ms.max(RETENTION_MS);
+        for record in self.touched.iter().filter_map(|id| self.loaded.get(id)) {
+            if record.role != Role::Gone {
+                keep = keep.max(retained(record.till, self.now));
+            }
+        }
+        if !self.buried.is_empty() {
+            let (now, until) = (Score::from_number(self.now.0), self.header.horizon);
+            let buried = core::mem::take(&mut self.buried);
+            self.space.with_sorted_set(&keys.tombstones, |set| {
+                set.remove_up_to(now);
+                for member in buried {
+                    set.add(&member, Score::from_number(until.0));
+                }
+            })?;
+            let ms = TOMBSTONE.as_micros() / 1_000 + RETENTION_MS;
+            self.space.expire_ms(&keys.tombstones, ms);
+        }
+        let total = self.header.holders + self.header.waiters;
+        let one = self.loaded.values().find(|record| record.role == Role::Holder);
+        self.header.form = match one {
+            _ if total == 0 => Form::Idle,
+            Some(record) if !self.queued && total == 1 => Form::One(record.clone()),
+            _ => Form::Queued,
+        };
+        if !self.queued || total == 0 {
+            for key in [&keys.holders, &keys.queue, &keys.records] {
+                if matches!(self.header.form, Form::Queued) || self.queued {
+                    self.space.delete(key);
+                }
+            }
+        }
+        match self.header.form {
+            Form::Idle => keep = RETENTION_MS,
+            Form::One(_) => {}
+            Form::Queued => self.store_records(keep)?,
+        }
+        self.space.set(&keys.state, self.header.encode(), Some(keep));
+        Ok(())
+    }
+
+    fn store_records(&mut self, keep: u64) -> Result<()> {
+        let keys = self.keys;
+        for record in self.touched.iter().filter_map(|id| self.loaded.get(id)) {
+            let id = record.id.as_bytes();
+            write_record(self.space, keys, id, record)?;
+        }
+        for key in [&keys.holders, &keys.queue, &keys.records] {
+            self.space.expire_ms(key, keep);
+        }
+        Ok(())
+    }
+
+    fn inspect(&mut self) -> Result<(Answer, Vec<Published>)> {
+        let mut inspection = Inspection {
+            now_us: self.now.0,
+            capacity: self.header.capacity,
+            holders_total: self.header.holders,
+            waiters_total: self.header.waiters,
+            ..Inspection::default()
+        };
+        let mut ids: Vec<Id> = self.loaded.keys().copied().collect();
+        if self.queued {
+            for key in [&self.keys.holders, &self.keys.queue] {
+                let set = self.space.sorted_set(key)?;
+                let listed = set.into_iter().flat_map(|set| set.iter().take(LISTED));
+                ids.extend(listed.filter_map(|(id, _)| Id::parse(id)));
+            }
+        }
+        for id in ids {
+            let now = self.now;
+            let Some(record) = self.record(id)? else { continue };
+            let label = record.label.clone();
+            match record.role {
+                Role::Holder if record.till > now => inspection.holders.push(Holder {
+                    id,
+                    label,
+                    fence: Fence(record.number),
+                    expiry_us: record.till.0,
+                    weight: record.weight,
+                }),
+                Role::Waiter => inspection.waiters.push(Waiter { id, label }),
+                _ => {}
+            }
+        }
+        let body = Body::Info(inspection);
+        Ok((Answer { body, more: false, nopush: false }, Vec::new()))
+    }
+}
+
+fn retained(till: ServerTime, now: ServerTime) -> u64 {
+    till.since(now).as_micros().div_ceil(1_000) + RETENTION_MS
+}
+
+fn write_record(space: &mut Keyspace, keys: &LockKeys, id: &[u8], record: &Record) -> Result<()> {
+    let holder = record.role == Role::Holder;
+    let waiter = record.role == Role::Waiter;
+    space.with_sorted_set(&keys.holders, |set| match holder {
+        true => set.add(id, Score::from_number(record.till.0)),
+        false => set.remove(id),
+    })?;
+    space.with_sorted_set(&keys.queue, |set| match waiter {
+        true => set.add(id, Score::from_number(record.number)),
+        false => set.remove(id),
+    })?;
+    space.with_hash(&keys.records, |fields| {
+        if holder || waiter {
+            fields.insert(id.to_vec(), record.encode());
+        } else {
+            fields.remove(id);
+        }
+    })
+}
+
+/// A key was lost. The records say who holds and who waits; a holder without a record keeps the
+/// whole capacity until its expiry; a waiter without one comes back by its own heartbeat.
+fn repair(
+    space: &mut Keyspace,
+    keys: &LockKeys,
+    header: Option<Header>,
+    asked_capacity: u64,
+) -> Result<Header> {
+    let now = space.now();
+    let horizon = now.after(TOMBSTONE);
+    let mut header = header.unwrap_or_else(|| Header { horizon, ..Header::default() });
+    let packed = space.hash(&keys.records)?.cloned().unwrap_or_default();
+    let mut records: BTreeMap<Id, Record> = packed
+        .iter()
+        .filter_map(|(id, packed)| Some((Id::parse(id)?, Record::decode(Id::parse(id)?, packed)?)))
+        .collect();
+    header.capacity = records.values().map(|r| r.capacity).max().unwrap_or(asked_capacity);
+    header.clock = records.values().map(|r| r.number).fold(header.clock, u64::max);
+    let expiries = space.sorted_set(&keys.holders)?.cloned().unwrap_or_default();
+    for (id, till) in expiries.iter().filter_map(|(id, till)| Some((Id::parse(id)?, till))) {
+        let (till, capacity) = (ServerTime(till.number()), header.capacity);
+        records.entry(id).or_insert(Record::blank(id, Role::Holder, till, capacity, capacity));
+    }
+    for key in [&keys.holders, &keys.queue, &keys.records] {
+        space.delete(key);
+    }
+    (header.holders, header.waiters, header.used) = (0, 0, 0);
+    let mut last = now;
+    for record in records.values() {
+        match record.role {
+            Role::Holder => {
+                header.holders += 1;
+                header.used += record.weight;
+            }
+            _ => header.waiters += 1,
+        }
+        write_record(space, keys, record.id.as_bytes(), record)?;
+        last = last.max(record.till);
+    }
+    let keep = retained(last, now);
+    for key in [&keys.holders, &keys.queue, &keys.records] {
+        space.expire_ms(key, keep);
+    }
+    header.form = if records.is_empty() { Form::Idle } else { Form::Queued };
+    space.set(&keys.state, header.encode(), Some(keep));
+    Ok(header)
+}

@@ -1,0 +1,52 @@
+//! A command on its way to a server.
+
+use super::Argv;
+use crate::time::Time;
+
+/// Names one attempt to execute one command. Never used again by the same coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RequestId(pub u64);
+
+/// Numbers a node of this coordinator: its place among the stable ids sorted by bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct NodeId(pub u32);
+
+/// How a command reaches its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Route {
+    /// Over a connection to the command's node.
+    Node,
+    /// Over the node's push connection, which the driver opens for it. A confirmed subscription
+    /// is reported as [`NodeChange::PushReady`](super::NodeChange), a failed one as a failure or
+    /// an error reply.
+    Subscribe,
+}
+
+/// Whom a command serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// The operation with this number, which somebody waits for: a lock or a call.
+    Operation(u64),
+    /// Nobody waits: renewals, heartbeats, cleaning up. May be left to a thread of the driver's own.
+    Background,
+}
+
+/// One Redis command: send it once, before `deadline`, and report its reply or failure.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Command {
+    /// Comes back with the reply or the failure.
+    pub request: RequestId,
+    /// The node it is for.
+    pub node: NodeId,
+    /// How it gets there.
+    pub route: Route,
+    /// Whom it serves.
+    pub origin: Origin,
+    /// When the driver gives up on it, connecting included.
+    pub deadline: Time,
+    /// Its words.
+    pub argv: Argv,
+}

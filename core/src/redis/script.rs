@@ -1,0 +1,71 @@
+//! The Lua scripts, and which servers are known to have them.
+
+use alloc::vec::Vec;
+
+/// A script that comity ships.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Script {
+    /// The queued lock.
+    Queue,
+    /// The fencing guard.
+    Guard,
+    /// What a server can do.
+    Check,
+}
+
+impl Script {
+    pub(crate) const ALL: [Self; 3] = [Self::Queue, Self::Guard, Self::Check];
+
+    /// Its text.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Queue => include_str!("../lock/queue.lua"),
+            Self::Guard => include_str!("../lock/guard.lua"),
+            Self::Check => include_str!("check.lua"),
+        }
+    }
+}
+
+/// The SHA-1 digests, as hexadecimal text, by which Redis knows the scripts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Digests(Vec<[u8; 40]>);
+
+impl Digests {
+    pub(crate) fn new() -> Self {
+        Self(Script::ALL.iter().map(|script| hex_sha1(script.text().as_bytes())).collect())
+    }
+
+    pub(crate) fn of(&self, script: Script) -> &[u8] {
+        &self.0[script as usize]
+    }
+
+    /// The script with this digest, in either case of letters.
+    pub(crate) fn find(&self, digest: &[u8]) -> Option<Script> {
+        Script::ALL.into_iter().find(|script| self.of(*script).eq_ignore_ascii_case(digest))
+    }
+}
+
+fn hex_sha1(text: &[u8]) -> [u8; 40] {
+    let digest = sha1_smol::Sha1::from(text).digest().bytes();
+    let mut hex = [0; 40];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(digest) {
+        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_redis() {
+        // FIPS 180's test vector.
+        assert_eq!(&hex_sha1(b"abc"), b"a9993e364706816aba3e25717850c26c9cd0d89d");
+        let digests = Digests::new();
+        for script in Script::ALL {
+            assert_eq!(digests.find(&digests.of(script).to_ascii_uppercase()), Some(script));
+        }
+    }
+}
