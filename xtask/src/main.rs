@@ -10,7 +10,11 @@
     reason = "a task runner talks to a person at a terminal"
 )]
 
+mod bench;
+mod demo;
+mod dist;
 mod python;
+mod redis;
 mod run;
 mod setup;
 mod test;
@@ -22,7 +26,13 @@ use run::{Failure, Session};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  demo                   build the Python wheel, install it into .venv and run the demo on the
+                         embedded store; needs no server and touches no system package
+  demo --redis [URL...]  the same demo on a real Redis: on the servers named, or on one that is
+                         started for it on a free loopback port and stopped afterwards
   test [PART...]         check and test: core, c, js, python, or all (the default)
+  dist [python]          build the wheel and the source distribution into dist/
+  bench [WHAT...]        measure: ring, lock (default: both)
   help                   print this text
 
 exit codes: 0 done, 1 something failed, 2 wrong usage, 3 this machine lacks something that
@@ -32,7 +42,10 @@ cannot be installed without a person's help (what to do is printed)";
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
     Help,
+    Demo(demo::Store),
     Test(Vec<test::Part>),
+    Dist,
+    Bench(Vec<bench::Subject>),
 }
 
 impl Task {
@@ -47,7 +60,13 @@ impl Task {
         }
         match *command {
             "help" | "-h" | "--help" => Ok(Self::Help),
+            "demo" => demo::Store::parse(rest).map(Self::Demo),
             "test" => choose(rest, &test::Part::ALL).map(Self::Test),
+            "dist" => match rest {
+                [] | ["python"] => Ok(Self::Dist),
+                _ => Err(format!("dist takes nothing or `python`, not `{}`", rest.join(" "))),
+            },
+            "bench" => choose(rest, &bench::Subject::ALL).map(Self::Bench),
             other => Err(format!("there is no command `{other}`")),
         }
     }
@@ -55,7 +74,10 @@ impl Task {
     fn carry_out(&self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Help => Ok(()),
+            Self::Demo(store) => demo::run(session, store),
             Self::Test(parts) => test::run(session, parts),
+            Self::Dist => dist::run(session),
+            Self::Bench(subjects) => bench::run(session, subjects),
         }
     }
 }
@@ -104,12 +126,18 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::Subject;
+    use crate::demo::Store;
     use crate::test::Part;
 
     #[test]
     fn commands_are_read() {
         assert_eq!(Task::parse(&["help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["test", "--help"]), Ok(Task::Help));
+        assert_eq!(Task::parse(&["demo"]), Ok(Task::Demo(Store::Embedded)));
+        assert_eq!(Task::parse(&["dist"]), Ok(Task::Dist));
+        assert_eq!(Task::parse(&["dist", "python"]), Ok(Task::Dist));
+        assert_eq!(Task::parse(&["bench", "lock"]), Ok(Task::Bench(vec![Subject::Lock])));
     }
 
     #[test]
@@ -128,6 +156,9 @@ mod tests {
             (&["tset"], "`tset`"),
             (&["test", "core", "rust"], "`rust` is none of core, c, js, python, all"),
             (&["test", "--quick"], "`--quick`"),
+            (&["dist", "npm"], "`npm`"),
+            (&["bench", "--fast"], "`--fast`"),
+            (&["demo", "now"], "`now`"),
         ] {
             let wrong = Task::parse(words).expect_err("these words are wrong");
             assert!(wrong.contains(named), "{words:?}: {wrong}");
