@@ -1,2 +1,167 @@
-//! Task runner.
-fn main() {}
+//! The project's task runner: `cargo xtask COMMAND`.
+//!
+//! It uses the standard library only, so that it is compiled in a few seconds on a fresh machine.
+//! Each file holds one idea: what is needed and how to get it ([`setup`], [`python`]), how a
+//! command is run and timed ([`run`]), and one file for each thing a person can ask for.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task runner talks to a person at a terminal"
+)]
+
+mod bench;
+mod demo;
+mod dist;
+mod python;
+mod redis;
+mod run;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use run::{Failure, Session};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo                   build the Python wheel, install it into .venv and run the demo on the
+                         embedded store; needs no server and touches no system package
+  demo --redis [URL...]  the same demo on a real Redis: on the servers named, or on one that is
+                         started for it on a free loopback port and stopped afterwards
+  test [PART...]         check and test: core, c, js, python, or all (the default)
+  dist [python]          build the wheel and the source distribution into dist/
+  bench [WHAT...]        measure: ring, lock (default: both)
+  help                   print this text
+
+exit codes: 0 done, 1 something failed, 2 wrong usage, 3 this machine lacks something that
+cannot be installed without a person's help (what to do is printed)";
+
+/// What a person asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Task {
+    Help,
+    Demo(demo::Store),
+    Test(Vec<test::Part>),
+    Dist,
+    Bench(Vec<bench::Subject>),
+}
+
+impl Task {
+    /// Reads the words after `cargo xtask`; an error is one line that says what is wrong.
+    fn parse(words: &[&str]) -> Result<Self, String> {
+        let Some((command, rest)) = words.split_first() else {
+            return Err("a command is missing".into());
+        };
+        // In all of them: whoever asks `cargo xtask test --help` wants this text.
+        if rest.iter().any(|word| matches!(*word, "-h" | "--help")) {
+            return Ok(Self::Help);
+        }
+        match *command {
+            "help" | "-h" | "--help" => Ok(Self::Help),
+            "demo" => demo::Store::parse(rest).map(Self::Demo),
+            "test" => choose(rest, &test::Part::ALL).map(Self::Test),
+            "dist" => match rest {
+                [] | ["python"] => Ok(Self::Dist),
+                _ => Err(format!("dist takes nothing or `python`, not `{}`", rest.join(" "))),
+            },
+            "bench" => choose(rest, &bench::Subject::ALL).map(Self::Bench),
+            other => Err(format!("there is no command `{other}`")),
+        }
+    }
+
+    fn carry_out(&self, session: &mut Session) -> Result<(), Failure> {
+        match self {
+            Self::Help => Ok(()),
+            Self::Demo(store) => demo::run(session, store),
+            Self::Test(parts) => test::run(session, parts),
+            Self::Dist => dist::run(session),
+            Self::Bench(subjects) => bench::run(session, subjects),
+        }
+    }
+}
+
+/// The named entries of `table`, each once and in the table's order; no name, or `all`, means
+/// every entry.
+fn choose<T: Copy>(names: &[&str], table: &[(&str, T)]) -> Result<Vec<T>, String> {
+    let known = |name: &&&str| **name == "all" || table.iter().any(|(entry, _)| entry == *name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        let entries: Vec<&str> = table.iter().map(|(entry, _)| *entry).collect();
+        return Err(format!("`{unknown}` is none of {}, all", entries.join(", ")));
+    }
+    let all = names.is_empty() || names.contains(&"all");
+    Ok(table.iter().filter(|(entry, _)| all || names.contains(entry)).map(|(_, t)| *t).collect())
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let task = match Task::parse(&words) {
+        Ok(Task::Help) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(task) => task,
+        Err(wrong) => {
+            eprintln!("cargo xtask: {wrong}\n\n{USAGE}");
+            return ExitCode::from(run::WRONG_USAGE);
+        }
+    };
+    let mut session = Session::new();
+    let result = task.carry_out(&mut session);
+    // The table comes last, so that the end of the output shows where the time went, or which
+    // stage failed.
+    if let Err(failure) = &result {
+        eprintln!("\ncargo xtask: {}", failure.message);
+    }
+    session.print_table();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ExitCode::from(failure.code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Subject;
+    use crate::demo::Store;
+    use crate::test::Part;
+
+    #[test]
+    fn commands_are_read() {
+        assert_eq!(Task::parse(&["help"]), Ok(Task::Help));
+        assert_eq!(Task::parse(&["test", "--help"]), Ok(Task::Help));
+        assert_eq!(Task::parse(&["demo"]), Ok(Task::Demo(Store::Embedded)));
+        assert_eq!(Task::parse(&["dist"]), Ok(Task::Dist));
+        assert_eq!(Task::parse(&["dist", "python"]), Ok(Task::Dist));
+        assert_eq!(Task::parse(&["bench", "lock"]), Ok(Task::Bench(vec![Subject::Lock])));
+    }
+
+    #[test]
+    fn parts_come_once_and_in_the_tables_order() {
+        let every = vec![Part::Core, Part::C, Part::Js, Part::Python];
+        assert_eq!(Task::parse(&["test"]), Ok(Task::Test(every.clone())));
+        assert_eq!(Task::parse(&["test", "js", "all"]), Ok(Task::Test(every)));
+        let two = vec![Part::Core, Part::Python];
+        assert_eq!(Task::parse(&["test", "python", "core", "python"]), Ok(Task::Test(two)));
+    }
+
+    #[test]
+    fn wrong_words_are_named() {
+        for (words, named) in [
+            (&[][..], "missing"),
+            (&["tset"], "`tset`"),
+            (&["test", "core", "rust"], "`rust` is none of core, c, js, python, all"),
+            (&["test", "--quick"], "`--quick`"),
+            (&["dist", "npm"], "`npm`"),
+            (&["bench", "--fast"], "`--fast`"),
+            (&["demo", "now"], "`now`"),
+        ] {
+            let wrong = Task::parse(words).expect_err("these words are wrong");
+            assert!(wrong.contains(named), "{words:?}: {wrong}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! `cargo xtask test`: everything that must hold before a change lands.
+
+use crate::python::{self, System, Venv};
+use crate::run::{Failure, Session};
+use crate::setup::{self, Need};
+
+/// A part of the project that can be tested alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Core,
+    C,
+    Js,
+    Python,
+}
+
+impl Part {
+    /// In the order in which they run: what fails fastest and matters most comes first.
+    pub(crate) const ALL: [(&str, Self); 4] =
+        [("core", Self::Core), ("c", Self::C), ("js", Self::Js), ("python", Self::Python)];
+}
+
+/// A target without a standard library: what builds for it uses none.
+const NO_STD_TARGETS: [&str; 2] = ["wasm32v1-none", WASM_TARGET];
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// Checks and tests `parts`; the first failure ends it.
+pub(crate) fn run(session: &mut Session, parts: &[Part]) -> Result<(), Failure> {
+    parts.iter().try_for_each(|part| match part {
+        Part::Core => core(session),
+        Part::C => c(session),
+        Part::Js => js(session),
+        Part::Python => python(session),
+    })
+}
+
+fn core(session: &mut Session) -> Result<(), Failure> {
+    setup::ensure_cargo_command(session, "fmt")?;
+    setup::ensure_cargo_command(session, "clippy")?;
+    // The differential tests compare the embedded store with a real server.
+    setup::ensure(session, &[Need::RedisServer])?;
+
+    cargo_stage(session, "core: format", &["fmt", "--all", "--check"])?;
+    session.stage("core: lints", |session| {
+        session
+            .step("cargo")
+            .args(["clippy", "--workspace", "--all-targets", "--all-features"])
+            .args(["--", "-D", "warnings"])
+            // The Python crate is only checked here, not linked: that works without a Python.
+            .env("PYO3_NO_PYTHON", "1")
+            .run()
+    })?;
+    session.stage("core: documentation", |session| {
+        // One by one: cargo refuses to document two libraries of one name together.
+        ["comity", "comity-c", "comity-wasm", "comity-python"].iter().try_for_each(|package| {
+            session
+                .step("cargo")
+                .args(["doc", "--no-deps", "-p", package])
+                .env("PYO3_NO_PYTHON", "1")
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .run()
+        })
+    })?;
+    cargo_stage(session, "core: tests", &["test", "-p", "comity"])?;
+    no_std(session)?;
+    cargo_stage(session, "core: tests of the task runner", &["test", "-p", "xtask"])
+}
+
+/// Builds the core for a target that has no standard library.
+fn no_std(session: &mut Session) -> Result<(), Failure> {
+    let name = "core: build without std";
+    let mut reasons = Vec::new();
+    for target in NO_STD_TARGETS {
+        match setup::ensure_target(session, target) {
+            Ok(()) => {
+                return cargo_stage(session, name, &["build", "-p", "comity", "--target", target]);
+            }
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    session.skip(name, &reasons.join("; "));
+    Ok(())
+}
+
+fn c(session: &mut Session) -> Result<(), Failure> {
+    cargo_stage(session, "c: tests", &["test", "-p", "comity-c"])
+}
+
+fn js(session: &mut Session) -> Result<(), Failure> {
+    cargo_stage(session, "js: tests", &["test", "-p", "comity-wasm"])?;
+    let name = "js: build for WebAssembly";
+    match setup::ensure_target(session, WASM_TARGET) {
+        Ok(()) => {
+            let words = ["build", "-p", "comity-wasm", "--target", WASM_TARGET];
+            cargo_stage(session, name, &words)
+        }
+        Err(reason) => {
+            session.skip(name, &reason);
+            Ok(())
+        }
+    }
+}
+
+fn python(session: &mut Session) -> Result<(), Failure> {
+    setup::ensure(session, &[Need::RedisServer])?;
+    let requirements = [python::BUILD, python::CLIENT, python::CHECKS];
+    let venv = Venv::ready(session, System::MayInstall, &requirements)?;
+
+    session.stage("python: style", |session| {
+        venv.step(session, "ruff").args(["check", python::PACKAGE]).run()?;
+        venv.step(session, "ruff").args(["format", "--check", python::PACKAGE]).run()
+    })?;
+    let wheel = python::install_fresh_wheel(session, &venv)?;
+    session.stage("python: types", |session| {
+        // In the package's folder, where its configuration is found.
+        let mypy = venv.step(session, "mypy").args(["--strict", "comity"]);
+        mypy.within(python::PACKAGE).run()?;
+        // Not in the package's folder: there the sources, which lack the compiled part, would
+        // hide the installed wheel.
+        venv.step(session, "python").args(["-m", "mypy.stubtest", "comity"]).run()
+    })?;
+    session.stage("python: tests", |session| pytest(session, &venv, &[]))?;
+
+    let oldest = Venv::oldest(session)?;
+    session.stage("python: tests with the oldest redis-py", |session| {
+        oldest.install_wheel(session, &wheel)?;
+        // By file and test name: what the client library's version can change.
+        pytest(session, &oldest, &["-k", "redis or lock"])
+    })
+}
+
+/// Tests the installed wheel: with this way of importing, and started in the root, pytest puts no
+/// folder of the repository on Python's search path.
+fn pytest(session: &Session, venv: &Venv, more: &[&str]) -> Result<(), Failure> {
+    venv.step(session, "pytest")
+        .args(["-q", "--import-mode=importlib"])
+        .args(more)
+        .arg(format!("{}/tests", python::PACKAGE))
+        .run()
+}
+
+fn cargo_stage(session: &mut Session, name: &str, words: &[&str]) -> Result<(), Failure> {
+    session.stage(name, |session| session.step("cargo").args(words).run())
+}
