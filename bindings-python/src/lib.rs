@@ -1,1 +1,40 @@
-//! comity for python.
+//! The extension module `comity._core`: the core as it is, for Python. `comity/_core.pyi` has its
+//! documentation. Everything here converts; nothing decides.
+
+mod command;
+mod convert;
+mod coordinator;
+mod error;
+mod event;
+mod memory;
+mod ring;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::command::Command;
+    #[pymodule_export]
+    use super::convert::ErrorReply;
+    #[pymodule_export]
+    use super::coordinator::Coordinator;
+    #[pymodule_export]
+    use super::event::Event;
+    #[pymodule_export]
+    use super::memory::MemoryStore;
+    #[pymodule_export]
+    use super::ring::Ring;
+    use pyo3::prelude::*;
+    use pyo3::types::PyDict;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        let codes = PyDict::new(module.py());
+        for code in comity::error::ErrorCode::ALL {
+            codes.set_item(code.name(), code.number())?;
+        }
+        module.add("ERROR_CODES", codes)
+    }
+}

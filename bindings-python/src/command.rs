@@ -1,0 +1,63 @@
+//! A command for the driver.
+
+use comity::redis::{self, Origin, Route};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+/// See `_core.pyi`.
+#[pyclass(frozen, module = "comity._core")]
+pub(crate) struct Command(redis::Command);
+
+impl From<redis::Command> for Command {
+    fn from(command: redis::Command) -> Self {
+        Self(command)
+    }
+}
+
+#[pymethods]
+impl Command {
+    #[getter]
+    const fn request(&self) -> u64 {
+        self.0.request.0
+    }
+
+    #[getter]
+    const fn node(&self) -> u32 {
+        self.0.node.0
+    }
+
+    #[getter]
+    const fn route(&self) -> &'static str {
+        match self.0.route {
+            Route::Subscribe => "subscribe",
+            _ => "node",
+        }
+    }
+
+    #[getter]
+    const fn origin(&self) -> Option<u64> {
+        match self.0.origin {
+            Origin::Operation(number) => Some(number),
+            Origin::Background => None,
+        }
+    }
+
+    #[getter]
+    const fn deadline(&self) -> u64 {
+        self.0.deadline.as_micros()
+    }
+
+    #[getter]
+    fn argv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.0.argv.iter().map(|word| PyBytes::new(py, word)))
+    }
+
+    #[getter]
+    fn packed<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.argv.to_resp())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}

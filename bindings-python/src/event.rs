@@ -1,0 +1,144 @@
+//! Events as objects with the attributes of their kind.
+
+use comity::error::Error;
+use comity::event::{self, CallId};
+use comity::lock::{Fence, Inspection, LockId};
+use comity::redis::NodeId;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::error::exception;
+
+/// See `_core.pyi`.
+#[pyclass(frozen, get_all, module = "comity._core")]
+#[derive(Default)]
+pub(crate) struct Event {
+    kind: &'static str,
+    lock: Option<u64>,
+    call: Option<u64>,
+    node: Option<u32>,
+    rank: Option<u64>,
+    fence: Option<u64>,
+    valid_until: Option<u64>,
+    accepted: Option<bool>,
+    holder: Option<Py<PyBytes>>,
+    server_version: Option<String>,
+    eviction_policy: Option<String>,
+    inspection: Option<Py<PyDict>>,
+    error: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Event {
+    fn __repr__(&self) -> String {
+        let number = self.lock.or(self.call).or(self.node.map(u64::from));
+        number.map_or_else(
+            || format!("Event({})", self.kind),
+            |n| format!("Event({} {n})", self.kind),
+        )
+    }
+}
+
+impl Event {
+    fn new(kind: &'static str) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
+    fn of_lock(kind: &'static str, LockId(lock): LockId) -> Self {
+        Self { kind, lock: Some(lock), ..Self::default() }
+    }
+
+    fn of_call(kind: &'static str, CallId(call): CallId) -> Self {
+        Self { kind, call: Some(call), ..Self::default() }
+    }
+
+    fn with_error(mut self, py: Python<'_>, error: &Error) -> PyResult<Self> {
+        self.error = Some(exception(py, error)?);
+        Ok(self)
+    }
+
+    fn with_node(mut self, NodeId(node): NodeId) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    /// The event of the core as Python sees it.
+    pub(crate) fn convert(py: Python<'_>, event: &event::Event) -> PyResult<Self> {
+        use event::Event as E;
+        let label = |label: &[u8]| Some(PyBytes::new(py, label).unbind());
+        Ok(match event {
+            E::LockQueued { lock, rank, holder } => Self {
+                rank: Some(*rank),
+                holder: label(holder),
+                ..Self::of_lock("lock_queued", *lock)
+            },
+            E::LockGranted { lock, fence: Fence(fence), valid_until } => Self {
+                fence: Some(*fence),
+                valid_until: Some(valid_until.as_micros()),
+                ..Self::of_lock("lock_granted", *lock)
+            },
+            E::LockRenewed { lock, valid_until } => Self {
+                valid_until: Some(valid_until.as_micros()),
+                ..Self::of_lock("lock_renewed", *lock)
+            },
+            E::LockLost { lock, error } => {
+                Self::of_lock("lock_lost", *lock).with_error(py, error)?
+            }
+            E::LockReleased { lock } => Self::of_lock("lock_released", *lock),
+            E::LockFailed { lock, error, holder } => Self {
+                holder: holder.as_deref().and_then(label),
+                ..Self::of_lock("lock_failed", *lock).with_error(py, error)?
+            },
+            E::LockInspected { call, inspection } => Self {
+                inspection: Some(inspected(py, inspection)?),
+                ..Self::of_call("lock_inspected", *call)
+            },
+            E::FenceChecked { call, accepted, highest: Fence(highest) } => Self {
+                accepted: Some(*accepted),
+                fence: Some(*highest),
+                ..Self::of_call("fence_checked", *call)
+            },
+            E::NodeChecked { call, node, version, eviction_policy } => Self {
+                server_version: Some(version.clone()),
+                eviction_policy: Some(eviction_policy.clone()),
+                ..Self::of_call("node_checked", *call).with_node(*node)
+            },
+            E::CallFailed { call, node, error } => {
+                Self::of_call("call_failed", *call).with_node(*node).with_error(py, error)?
+            }
+            E::PushReady { node } => Self::new("push_ready").with_node(*node),
+            E::PushUnavailable { node, error } => {
+                Self::new("push_unavailable").with_node(*node).with_error(py, error)?
+            }
+            E::Closed => Self::new("closed"),
+            _ => Self::new("unknown"),
+        })
+    }
+}
+
+fn inspected(py: Python<'_>, inspection: &Inspection) -> PyResult<Py<PyDict>> {
+    let holders = PyList::empty(py);
+    for holder in &inspection.holders {
+        let item = PyDict::new(py);
+        item.set_item("id", PyBytes::new(py, holder.id.as_bytes()))?;
+        item.set_item("label", PyBytes::new(py, &holder.label))?;
+        item.set_item("fence", holder.fence.0)?;
+        item.set_item("remaining", holder.expiry_us.saturating_sub(inspection.now_us))?;
+        holders.append(item)?;
+    }
+    let waiters = PyList::empty(py);
+    for waiter in &inspection.waiters {
+        let item = PyDict::new(py);
+        item.set_item("id", PyBytes::new(py, waiter.id.as_bytes()))?;
+        item.set_item("label", PyBytes::new(py, &waiter.label))?;
+        waiters.append(item)?;
+    }
+    let all = PyDict::new(py);
+    all.set_item("now", inspection.now_us)?;
+    all.set_item("capacity", inspection.capacity)?;
+    all.set_item("holders", holders)?;
+    all.set_item("waiters", waiters)?;
+    all.set_item("holders_total", inspection.holders_total)?;
+    all.set_item("waiters_total", inspection.waiters_total)?;
+    Ok(all.unbind())
+}
