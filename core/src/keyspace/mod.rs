@@ -151,6 +151,12 @@ impl Keyspace {
         self.entries.insert(key.to_vec(), Entry { value: Value::String(value), expiry });
     }
 
+    /// `SET` with `KEEPTTL`.
+    pub fn set_keeping_expiry(&mut self, key: &[u8], value: Vec<u8>) {
+        let expiry = self.live(key).and_then(|entry| entry.expiry);
+        self.entries.insert(key.to_vec(), Entry { value: Value::String(value), expiry });
+    }
+
     /// The hash at `key`, for reading.
     ///
     /// # Errors

@@ -56,6 +56,9 @@ pub const MAX_TTL: Span = Span::from_secs(24 * 3_600);
 /// The longest owner label, in bytes.
 pub const MAX_LABEL: usize = 256;
 
+/// Idle keys, and every key beyond the latest lease in it, are kept this long.
+const RETENTION_MS: u64 = 120_000;
+
 /// A fencing token: rises with every grant of a lock. Below 2^53 until the year 2255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Fence, Id};
+use super::{Fence, Id, RETENTION_MS};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Fields, Reply, parse_number, write_padded};
 use crate::time::Span;
@@ -203,6 +203,7 @@ pub struct Waiter {
 // Widths of the columns that the script cuts and joins without converting them.
 const TTL_WIDTH: usize = 11;
 const WEIGHT_WIDTH: usize = 10;
+const TIME_WIDTH: usize = 16;
 
 impl Op {
     /// Appends the operation and its arguments, as the script takes them.
@@ -211,17 +212,25 @@ impl Op {
             Self::Acquire(a) => {
                 argv.push(b"ACQ");
                 argv.push(a.id.as_bytes());
-                argv.push_padded(u64::from(a.capacity), WEIGHT_WIDTH);
-                argv.push_padded(u64::from(a.weight), WEIGHT_WIDTH);
-                argv.push_padded(a.ttl.as_micros(), TTL_WIDTH);
-                argv.push_number(a.claim.as_micros());
-                argv.push_number(a.live.as_micros());
-                argv.push(if a.wait { b"1" } else { b"0" });
-                argv.push_number(a.ticket);
-                argv.push(&a.inbox);
-                argv.push_number(a.floor.0);
-                argv.push_number(a.not_after.0);
+                let mut columns = Vec::with_capacity(TTL_WIDTH + 2 * WEIGHT_WIDTH);
+                write_padded(&mut columns, a.ttl.as_micros(), TTL_WIDTH);
+                write_padded(&mut columns, u64::from(a.weight), WEIGHT_WIDTH);
+                write_padded(&mut columns, u64::from(a.capacity), WEIGHT_WIDTH);
+                argv.push(&columns);
+                argv.push_padded(a.floor.0, TIME_WIDTH);
+                argv.push_padded(a.not_after.0, TIME_WIDTH);
+                // How long the state of a free lock that is granted at once is to be kept.
+                argv.push_number(a.ttl.as_micros().div_ceil(1_000) + RETENTION_MS);
                 argv.push(&a.label);
+                argv.push(if a.wait { b"1" } else { b"0" });
+                // What a free lock does not need.
+                let mut queueing = Vec::with_capacity(48 + a.inbox.len());
+                for number in [a.claim.as_micros(), a.live.as_micros(), a.ticket] {
+                    write_padded(&mut queueing, number, 1);
+                    queueing.push(b' ');
+                }
+                queueing.extend_from_slice(&a.inbox);
+                argv.push(&queueing);
             }
             Self::Renew { id, ttl } => {
                 argv.push(b"REN");
@@ -246,20 +255,7 @@ impl Op {
         }
         let id = Id::parse(id)?;
         match op {
-            b"ACQ" => Some(Self::Acquire(Acquire {
-                id,
-                capacity: u32::try_from(parse_number(words.next()?)?).ok()?,
-                weight: u32::try_from(parse_number(words.next()?)?).ok()?,
-                ttl: Span::from_micros(parse_number(words.next()?)?),
-                claim: Span::from_micros(parse_number(words.next()?)?),
-                live: Span::from_micros(parse_number(words.next()?)?),
-                wait: words.next()? == b"1",
-                ticket: parse_number(words.next()?)?,
-                inbox: words.next()?.to_vec(),
-                floor: Fence(parse_number(words.next()?)?),
-                not_after: ServerTime(parse_number(words.next()?)?),
-                label: words.next()?.to_vec(),
-            })),
+            b"ACQ" => Acquire::decode(id, &mut words).map(Self::Acquire),
             b"REN" => {
                 Some(Self::Renew { id, ttl: Span::from_micros(parse_number(words.next()?)?) })
             }
@@ -267,6 +263,33 @@ impl Op {
             b"CAN" => Some(Self::Cancel { id, clean: words.next()? == b"1" }),
             _ => None,
         }
+    }
+}
+
+impl Acquire {
+    fn decode<'a>(id: Id, words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let (ttl, weights) = words.next()?.split_at_checked(TTL_WIDTH)?;
+        let (weight, capacity) = weights.split_at_checked(WEIGHT_WIDTH)?;
+        let floor = Fence(parse_number(words.next()?)?);
+        let not_after = ServerTime(parse_number(words.next()?)?);
+        words.next()?;
+        let label = words.next()?.to_vec();
+        let wait = words.next()? == b"1";
+        let mut queueing = words.next()?.splitn(4, |&byte| byte == b' ');
+        Some(Self {
+            id,
+            capacity: u32::try_from(parse_number(capacity)?).ok()?,
+            weight: u32::try_from(parse_number(weight)?).ok()?,
+            ttl: Span::from_micros(parse_number(ttl)?),
+            claim: Span::from_micros(parse_number(queueing.next()?)?),
+            live: Span::from_micros(parse_number(queueing.next()?)?),
+            wait,
+            ticket: parse_number(queueing.next()?)?,
+            inbox: queueing.next()?.to_vec(),
+            floor,
+            not_after,
+            label,
+        })
     }
 }
 
@@ -357,16 +380,14 @@ impl Body {
 
     fn decode(fields: &mut Fields<'_>) -> Option<Self> {
         Some(match fields.bytes()? {
-            b"GRANTED" => Self::Granted {
-                fence: Fence(fields.number()?),
-                now: ServerTime(fields.number()?),
-                expiry: ServerTime(fields.number()?),
-            },
-            b"OK" => Self::Renewed {
-                fence: Fence(fields.number()?),
-                now: ServerTime(fields.number()?),
-                expiry: ServerTime(fields.number()?),
-            },
+            b"GRANTED" => {
+                let (fence, now, expiry) = parse_lease(fields)?;
+                Self::Granted { fence, now, expiry }
+            }
+            b"OK" => {
+                let (fence, now, expiry) = parse_lease(fields)?;
+                Self::Renewed { fence, now, expiry }
+            }
             b"QUEUED" => Self::Queued {
                 ticket: fields.number()?,
                 now: ServerTime(fields.number()?),
@@ -393,11 +414,17 @@ impl Body {
     }
 }
 
+/// A lease goes over the wire as what is left of it: the script need not add for that.
 fn lease(out: &mut Argv, verb: &[u8], fence: Fence, now: ServerTime, expiry: ServerTime) {
     out.push(verb);
-    for number in [fence.0, now.0, expiry.0] {
-        out.push_number(number);
-    }
+    out.push_number(fence.0);
+    out.push_number(now.0);
+    out.push_padded(expiry.since(now).as_micros(), TTL_WIDTH);
+}
+
+fn parse_lease(fields: &mut Fields<'_>) -> Option<(Fence, ServerTime, ServerTime)> {
+    let (fence, now) = (Fence(fields.number()?), ServerTime(fields.number()?));
+    Some((fence, now, now.after(Span::from_micros(fields.number()?))))
 }
 
 fn pair(out: &mut Argv, verb: &[u8], word: &[u8]) {
@@ -474,9 +501,10 @@ impl Push {
         let mut out = Vec::with_capacity(80 + self.state_key.len());
         out.extend_from_slice(b"GRANT ");
         out.extend_from_slice(self.id.as_bytes());
-        for number in [self.fence.0, self.now.0, self.expiry.0] {
+        let left = self.expiry.since(self.now).as_micros();
+        for (number, width) in [(self.fence.0, 1), (self.now.0, 1), (left, TTL_WIDTH)] {
             out.push(b' ');
-            write_padded(&mut out, number, 1);
+            write_padded(&mut out, number, width);
         }
         out.push(b' ');
         out.extend_from_slice(&self.state_key);
@@ -490,12 +518,10 @@ impl Push {
         if words.next()? != b"GRANT" {
             return None;
         }
-        Some(Self {
-            id: Id::parse(words.next()?)?,
-            fence: Fence(parse_number(words.next()?)?),
-            now: ServerTime(parse_number(words.next()?)?),
-            expiry: ServerTime(parse_number(words.next()?)?),
-            state_key: words.next()?.to_vec(),
-        })
+        let id = Id::parse(words.next()?)?;
+        let fence = Fence(parse_number(words.next()?)?);
+        let now = ServerTime(parse_number(words.next()?)?);
+        let expiry = now.after(Span::from_micros(parse_number(words.next()?)?));
+        Some(Self { id, fence, now, expiry, state_key: words.next()?.to_vec() })
     }
 }

@@ -1,51 +1,52 @@
 -- The queued lock, server side. server.rs is the same in Rust; mod.rs tells the layout and the promises.
 -- KEYS: state holders queue records tombstones.   ARGV: op id arguments...
 -- Spans and moments are microseconds; every moment is this server's TIME.
-local RETENTION_MS, TOMBSTONE, BOUND, CHUNK = 120000, 60000000, 64, 8
 local op, id = ARGV[1], ARGV[2]
 local S = redis.call('GET', KEYS[1])
 local form = S and string.sub(S, 1, 1) or 'I'
-local now
+local time
 
-local function clock_now()
-  local t = redis.call('TIME')
-  return t[1] * 1000000 + t[2]
-end
-
--- The two calls of an uncontended lock touch one key and cut and join fixed columns.
-if S and op == 'ACQ' and form == 'I' then
-  now = clock_now()
-  local not_after = tonumber(ARGV[12])
-  if tonumber(string.sub(S, 18, 33)) <= now and (not_after == 0 or now <= not_after)
-      and not string.find(S, id .. ',', 34, true) then
-    local fence = math.max(string.sub(S, 2, 17) + 1, now, ARGV[11] + 1)
-    local expiry = string.format('%016.0f', now + ARGV[5])
-    local clock = string.format('%016.0f', fence)
-    redis.call('SET', KEYS[1],
-      'F' .. clock .. string.sub(S, 18, 125) .. id .. expiry .. ARGV[5] .. ARGV[4] .. ARGV[3] .. ARGV[13],
-      'PX', string.format('%.0f', math.ceil(ARGV[5] / 1000) + RETENTION_MS))
-    return {'GRANTED', clock, string.format('%.0f', now), expiry, ''}
+-- The two calls of an uncontended lock touch one key, and cut, compare and join columns without
+-- converting one. Whatever is not the common case is left to the long way below.
+if op == 'ACQ' and S and form == 'I' then
+  time = redis.call('TIME')
+  local now = time[1] .. string.sub(1000000 + time[2], 2)
+  if string.sub(S, 2, 17) < now and string.sub(S, 18, 33) <= now and ARGV[4] < now
+      and (ARGV[5] == '0000000000000000' or now <= ARGV[5]) and not string.find(S, id, 34, true) then
+    local ring = #S > 125 and string.sub(S, 126, 147) .. ',' .. string.sub(S, 34, 102) or string.sub(S, 34)
+    redis.call('SET', KEYS[1], 'F' .. now .. string.sub(S, 18, 33) .. ring .. id .. now .. ARGV[3] .. ARGV[7],
+      'PX', ARGV[6])
+    return {'GRANTED', now, now, string.sub(ARGV[3], 1, 11), ''}
   end
 elseif op == 'REL' and form == 'F' and ARGV[3] == '1' and string.sub(S, 126, 147) == id then
-  local idle = 'I' .. string.sub(S, 2, 33) .. id .. ',' .. string.sub(S, 34, 102)
-  local done = redis.pcall('SET', KEYS[1], idle, 'PX', RETENTION_MS)
-  if done.err then
+  -- The holder's columns stay: in an idle state they are the id that finished last.
+  if type(redis.pcall('SETRANGE', KEYS[1], 0, 'I')) == 'table' then
     -- Memory is full: a deletion first lets a script write what it needs.
+    local keep = redis.call('PTTL', KEYS[1])
     redis.call('DEL', KEYS[1])
-    redis.call('SET', KEYS[1], idle, 'PX', RETENTION_MS)
+    redis.call('SET', KEYS[1], 'I' .. string.sub(S, 2), 'PX', keep)
   end
+  if string.sub(S, 164, 174) > '00060000000' then redis.call('PEXPIRE', KEYS[1], '120000') end
   return {'RELEASED', ''}
 end
 if form ~= 'I' and form ~= 'F' and form ~= 'Q' then return {'LAYOUT', form, ''} end
 
-now = now or clock_now()
-local floor = op == 'ACQ' and tonumber(ARGV[11]) or 0
+local RETENTION_MS, TOMBSTONE, BOUND, CHUNK = 120000, 60000000, 64, 8
+time = time or redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local floor, asked = 0
+if op == 'ACQ' then
+  floor = tonumber(ARGV[4])
+  asked = {ttl = tonumber(string.sub(ARGV[3], 1, 11)), weight = tonumber(string.sub(ARGV[3], 12, 21)),
+    capacity = tonumber(string.sub(ARGV[3], 22, 31))}
+end
 local clock, horizon, ring = 0, 0, string.rep('......................,', 4)
 local capacity, holders, waiters, used, pttl = 0, 0, 0, 0, 0
 local loaded, touched, more = {}, {}, false
 
 local function text(n) return string.format('%.0f', n) end
 local function wide(n) return string.format('%016.0f', n) end
+local function left(till) return string.format('%011.0f', till - now) end
 local function column(from, to) return tonumber(string.sub(S, from, to)) end
 
 -- The label goes last and is joined, not formatted: %s would end at a NUL.
@@ -87,7 +88,7 @@ local function repair()
   local records, expiries = {}, members(redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'))
   if form == 'Q' then clock, horizon, ring = column(2, 17), column(18, 33), string.sub(S, 34, 125)
   else horizon = now + TOMBSTONE end
-  capacity, holders, waiters, used = op == 'ACQ' and tonumber(ARGV[3]) or 1, 0, 0, 0
+  capacity, holders, waiters, used = asked and asked.capacity or 1, 0, 0, 0
   local known
   for who, packed in pairs(members(redis.call('HGETALL', KEYS[4]))) do
     local r = unpacked(who, packed)
@@ -131,9 +132,11 @@ end
 if S then
   clock, horizon, ring = column(2, 17), column(18, 33), string.sub(S, 34, 125)
 end
-if form == 'F' then
+if form == 'I' and S and #S > 125 then
+  ring = string.sub(S, 126, 147) .. ',' .. string.sub(S, 34, 102)
+elseif form == 'F' then
   local who = string.sub(S, 126, 147)
-  local r = blank(who, 'h', column(148, 163), column(175, 184))
+  local r = blank(who, 'h', column(148, 163) + column(164, 174), column(175, 184))
   r.number, r.ttl, r.label = clock, column(164, 174), string.sub(S, 195)
   capacity, holders, used = column(185, 194), 1, r.weight
   r.capacity, loaded[who] = capacity, r
@@ -251,25 +254,26 @@ if mine and mine.role == 'gone' then mine = nil end
 if not was then why = fate(id) end
 
 if op == 'ACQ' then
-  local not_after = tonumber(ARGV[12])
+  local claim, live, ticket, inbox = string.match(ARGV[9], '^(%d+) (%d+) (%d+) (.*)$')
+  local not_after = tonumber(ARGV[5])
   if mine and mine.role == 'w' then
-    mine.till = now + ARGV[7]
+    mine.till = now + live
     touch(mine)
   elseif not mine then
     if why then
       answer = {'GONE', why}
     elseif not_after > 0 and now > not_after then
       answer = {'GONE', 'late'}
-    elseif holders + waiters > 0 and capacity ~= tonumber(ARGV[3]) then
+    elseif holders + waiters > 0 and capacity ~= asked.capacity then
       answer = {'CAPACITY', text(capacity)}
     else
-      capacity = tonumber(ARGV[3])
+      capacity = asked.capacity
       -- A waiter that was dropped returns to its old place.
-      local ticket = tonumber(ARGV[9])
+      ticket = tonumber(ticket)
       if ticket == 0 or ticket > clock then ticket = tick() end
-      mine = blank(id, 'w', now + ARGV[7], tonumber(ARGV[4]))
-      mine.number, mine.ttl, mine.claim, mine.live = ticket, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-      mine.inbox, mine.label, loaded[id] = ARGV[10], ARGV[13], mine
+      mine = blank(id, 'w', now + live, asked.weight)
+      mine.number, mine.ttl, mine.claim, mine.live = ticket, asked.ttl, tonumber(claim), tonumber(live)
+      mine.inbox, mine.label, loaded[id] = inbox, ARGV[7], mine
       waiters = waiters + 1
     end
   end
@@ -335,7 +339,7 @@ for step = 1, BOUND + 1 do
     passed = passed + 1
     touch(r)
     if r ~= mine then
-      pushes[#pushes + 1] = {r.inbox, 'GRANT ' .. r.id .. ' ' .. text(r.number) .. ' ' .. text(now) .. ' ' .. text(r.till)
+      pushes[#pushes + 1] = {r.inbox, 'GRANT ' .. r.id .. ' ' .. text(r.number) .. ' ' .. text(now) .. ' ' .. left(r.till)
         .. ' ' .. KEYS[1]}
     end
   else
@@ -367,7 +371,7 @@ end
 
 if not answer then
   if mine.role == 'h' then
-    answer = {op == 'REN' and 'OK' or 'GRANTED', text(mine.number), text(now), text(mine.till)}
+    answer = {op == 'REN' and 'OK' or 'GRANTED', text(mine.number), text(now), left(mine.till)}
   elseif op == 'REN' or ARGV[8] == '1' then
     touch(mine)
     local rank = 0
@@ -407,7 +411,7 @@ if #touched > 0 or #tombs > 0 then
     if form == 'Q' then redis.call('DEL', KEYS[2], KEYS[3], KEYS[4]) end
     value, keep = state('I'), RETENTION_MS
   elseif form ~= 'Q' and waiters == 0 and holders == 1 then
-    value = state('F') .. sole.id .. wide(sole.till)
+    value = state('F') .. sole.id .. wide(sole.till - sole.ttl)
       .. string.format('%011.0f%010.0f%010.0f', sole.ttl, sole.weight, capacity) .. sole.label
   else
     if form ~= 'Q' then redis.call('DEL', KEYS[2], KEYS[3], KEYS[4]) end

@@ -15,6 +15,8 @@ const FINISHED: usize = 4;
 pub(super) enum Form {
     /// Nobody holds or waits.
     Idle,
+    /// Nobody holds or waits, and the columns of the holder that released last still stand.
+    Released(Record),
     /// One holder and nobody waits: all of it is in the state string.
     One(Record),
     /// Holders and waiters are in keys of their own, counted here.
@@ -83,15 +85,16 @@ impl Header {
             columns.cut(1)?;
         }
         match form {
-            b'I' => {}
-            b'F' => {
+            b'I' if columns.0.is_empty() => {}
+            b'F' | b'I' => {
                 let id = Id::parse(columns.cut(22)?)?;
-                let till = ServerTime(columns.number(16)?);
+                let since = ServerTime(columns.number(16)?);
                 let ttl = Span::from_micros(columns.number(11)?);
+                let till = since.after(ttl);
                 let (weight, capacity) = (columns.number(10)?, columns.number(10)?);
                 let mut record = Record::blank(id, Role::Holder, till, weight, capacity);
                 (record.number, record.ttl, record.label) = (header.clock, ttl, columns.0.to_vec());
-                header.form = Form::One(record);
+                header.form = if form == b'F' { Form::One(record) } else { Form::Released(record) };
             }
             b'Q' => {
                 header.capacity = columns.number(10)?;
@@ -108,7 +111,7 @@ impl Header {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(200);
         out.push(match self.form {
-            Form::Idle => b'I',
+            Form::Idle | Form::Released(_) => b'I',
             Form::One(_) => b'F',
             Form::Queued => b'Q',
         });
@@ -123,12 +126,13 @@ impl Header {
         }
         match &self.form {
             Form::Idle => {}
-            Form::One(record) => {
+            Form::One(record) | Form::Released(record) => {
                 out.extend_from_slice(record.id.as_bytes());
-                write_padded(&mut out, record.till.0, 16);
-                write_padded(&mut out, record.ttl.as_micros(), 11);
+                let ttl = record.ttl.as_micros();
+                write_padded(&mut out, record.till.0.saturating_sub(ttl), 16);
+                write_padded(&mut out, ttl, 11);
                 write_padded(&mut out, record.weight, 10);
-                write_padded(&mut out, self.capacity, 10);
+                write_padded(&mut out, record.capacity, 10);
                 out.extend_from_slice(&record.label);
             }
             Form::Queued => {
@@ -139,6 +143,12 @@ impl Header {
             }
         }
         out
+    }
+
+    /// Remembers an id that finished.
+    pub(super) fn finish(&mut self, id: Id) {
+        self.finished.rotate_right(1);
+        self.finished[0] = Some(id);
     }
 
     /// Whether the counts are these.

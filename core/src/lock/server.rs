@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::Id;
+use super::RETENTION_MS;
 use super::op::{Acquire, Answer, Body, Holder, Inspection, Op, Push, Waiter, Why};
 use super::record::{Form, Header, Record, Role};
 use crate::keyspace::{Keyspace, Result, Score, ServerTime};
@@ -12,10 +13,10 @@ use crate::lock::Fence;
 use crate::redis::LockKeys;
 use crate::time::Span;
 
-/// Idle keys, and every key beyond the latest lease in it, are kept this long.
-const RETENTION_MS: u64 = 120_000;
 /// How long a finished id is remembered where a straggler may still come.
 const TOMBSTONE: Span = Span::from_secs(60);
+/// Up to this length of a lease, an idle state may stay as long as the lease would have let it.
+const SHORT: Span = Span::from_secs(60);
 /// The most expired holders and dead waiters that one call clears.
 const BOUND: usize = 64;
 /// How many holders and waiters an inspection lists.
@@ -44,8 +45,25 @@ pub fn execute(space: &mut Keyspace, keys: &LockKeys, op: &Op) -> Result<(Answer
     space.sorted_set(&keys.queue)?;
     space.hash(&keys.records)?;
     space.sorted_set(&keys.tombstones)?;
+    if let (Op::Release { id, clean: true }, Some(header)) = (op, &header)
+        && let Form::One(record) = &header.form
+        && record.id == *id
+    {
+        let header = Header { form: Form::Released(record.clone()), ..header.clone() };
+        release(space, keys, &header, record.ttl);
+        return Ok((Answer { body: Body::Released, more: false, nopush: false }, Vec::new()));
+    }
     let mut call = Call::load(space, keys, header, op)?;
     call.run(op)
+}
+
+/// The release of an uncontended lock: the state keeps its columns and, unless the lease was long,
+/// its expiry.
+fn release(space: &mut Keyspace, keys: &LockKeys, header: &Header, ttl: Span) {
+    space.set_keeping_expiry(&keys.state, header.encode());
+    if ttl > SHORT {
+        space.expire_ms(&keys.state, RETENTION_MS);
+    }
 }
 
 /// One call: what it has read, and what it will write.
@@ -109,6 +127,7 @@ impl<'a> Call<'a> {
         };
         match core::mem::replace(&mut call.header.form, Form::Idle) {
             Form::Idle => {}
+            Form::Released(record) => call.header.finish(record.id),
             Form::One(record) => {
                 call.header.capacity = record.capacity;
                 call.header.holders = 1;
@@ -321,8 +340,7 @@ impl<'a> Call<'a> {
         if !clean {
             self.bury(id, b'f');
         } else if was.is_some() {
-            self.header.finished.rotate_right(1);
-            self.header.finished[0] = Some(id);
+            self.header.finish(id);
         }
     }
 
@@ -485,7 +503,7 @@ impl<'a> Call<'a> {
             }
         }
         match self.header.form {
-            Form::Idle => keep = RETENTION_MS,
+            Form::Idle | Form::Released(_) => keep = RETENTION_MS,
             Form::One(_) => {}
             Form::Queued => self.store_records(keep)?,
         }
