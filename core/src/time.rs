@@ -69,6 +69,7 @@ impl Span {
 
     /// The part `numerator / denominator` of it, rounded down; `denominator` is not zero.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "compared with the largest u64 first")]
     pub const fn part(self, numerator: u64, denominator: u64) -> Self {
         let wide = self.0 as u128 * numerator as u128 / denominator as u128;
         Self(if wide > u64::MAX as u128 { u64::MAX } else { wide as u64 })

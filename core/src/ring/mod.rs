@@ -9,11 +9,11 @@
 //!
 //! let ring = Ring::new(["a", "b", "c"].map(|id| NodeSpec::new(id, 1)))?;
 //! let owner = ring.node(b"user:42").and_then(|node| ring.node_id(node));
-//! assert_eq!(owner, Some(&b"b"[..]));
+//! assert_eq!(owner, Some(&b"c"[..]));
 //!
 //! // Two copies: the owner first, then the next node clockwise.
 //! let ids: Vec<_> = ring.replicas(b"user:42", 2).filter_map(|node| ring.node_id(node)).collect();
-//! assert_eq!(ids, [b"b", b"c"]);
+//! assert_eq!(ids, [b"c", b"b"]);
 //!
 //! // A new node only takes keys; none moves between the others.
 //! let grown = ring.with_node(NodeSpec::new("d", 1))?;
