@@ -5,7 +5,6 @@
 //! for a while slows all of them. The time of each includes hashing the key. Then criterion's
 //! ordinary reports.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![expect(missing_docs, reason = "criterion generates the entry point")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -16,6 +15,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Too many for a branch predictor to learn.
 const KEYS: u64 = 1 << 16;
+/// Keys per batch, a list as a program may well have it at hand.
+const BATCH: usize = 4096;
 const TURNS: usize = 41;
 /// Nodes and points per node.
 const SIZES: [(u32, u32); 3] = [(16, 100), (32, 512), (320, 512)];
@@ -72,11 +73,19 @@ fn random_keys() -> Vec<Key> {
     (0..KEYS).map(key).collect()
 }
 
+/// The key for step `i` of a chain in which each lookup waits for the answer of the last.
+fn chained(keys: &[Key], i: usize, last: u32) -> &Key {
+    // Owners are small numbers, so this adds 0, which the compiler cannot know.
+    &keys[i + (last >> 31) as usize]
+}
+
 /// The median time per key of each contender, which all go over all keys in turns.
 fn medians<const N: usize>(contenders: [&dyn Fn(); N]) -> [f64; N] {
     let mut times: [Vec<Duration>; N] = [const { Vec::new() }; N];
     for _ in 0..TURNS {
         for (contender, times) in contenders.iter().zip(&mut times) {
+            // Once more than measured, so that none pays for what the one before put in the caches.
+            contender();
             let start = Instant::now();
             contender();
             times.push(start.elapsed());
@@ -100,7 +109,16 @@ fn ratios() {
             let sought = format!("node-{}", textbook.node(key));
             assert_eq!(found, Some(sought.as_bytes()));
         }
-        let [hash, search, single, batch] = medians([
+        let [search_chain, single_chain, hash, search, single, batch] = medians([
+            &|| {
+                let step = |last, i| textbook.node(chained(&keys, i, last));
+                black_box((0..keys.len()).fold(0, step));
+            },
+            &|| {
+                let step =
+                    |last, i| ring.node(chained(&keys, i, last)).map_or(0, |node| node.number());
+                black_box((0..keys.len()).fold(0, step));
+            },
             &|| {
                 black_box(keys.iter().fold(0, |sum, key| sum ^ ring.hash(key)));
             },
@@ -112,7 +130,9 @@ fn ratios() {
                 black_box(keys.iter().fold(0, |s, key| sum(owner(key), s)));
             },
             &|| {
-                black_box(ring.lookup_batch(&keys));
+                for batch in keys.chunks(BATCH) {
+                    black_box(ring.lookup_batch(batch));
+                }
             },
         ]);
         let points = ring.points();
@@ -120,6 +140,11 @@ fn ratios() {
             "ring lookup at {points} points: {:.1}x of binary search ({single:.1} ns against \
              {search:.1} ns)",
             search / single
+        );
+        println!(
+            "ring lookup at {points} points, each waiting for the one before: {:.1}x of binary \
+             search ({single_chain:.1} ns against {search_chain:.1} ns)",
+            search_chain / single_chain
         );
         println!(
             "ring batch  at {points} points: {:.1}x of single lookups ({batch:.1} ns against \

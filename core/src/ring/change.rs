@@ -16,7 +16,7 @@ impl Ring {
     ///
     /// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument) for an empty id or one that is
     /// there already; [`LimitExceeded`](crate::error::ErrorCode::LimitExceeded) beyond
-    /// [`MAX_NODES`](super::MAX_NODES), [`MAX_POINTS`](super::MAX_POINTS) or
+    /// [`MAX_NODES`], [`MAX_POINTS`](super::MAX_POINTS) or
     /// [`MAX_ID_BYTES`](super::MAX_ID_BYTES).
     pub fn with_node(&self, node: NodeSpec) -> Result<Self> {
         node::check_count(self.len() + 1)?;

@@ -5,6 +5,7 @@ use alloc::vec;
 use core::iter::FusedIterator;
 
 use super::Ring;
+use super::lookup::Lookup;
 use super::node::NodeIndex;
 
 /// Up to this many nodes are remembered without allocating.
@@ -14,8 +15,8 @@ const FEW: usize = 16;
 /// Made by [`Ring::replicas`].
 #[derive(Clone, Debug)]
 pub struct Replicas<'a> {
-    circle: &'a [u32],
-    /// Index into `circle` of the next point to look at.
+    lookup: &'a Lookup,
+    /// The next point to look at.
     at: usize,
     left: usize,
     seen: Seen,
@@ -36,7 +37,7 @@ impl<'a> Replicas<'a> {
         } else {
             Seen::Many(vec![0; ring.inner.nodes.len().div_ceil(64)].into())
         };
-        Self { circle: ring.inner.lookup.circle(), at: start, left, seen }
+        Self { lookup: &ring.inner.lookup, at: start, left, seen }
     }
 }
 
@@ -72,11 +73,11 @@ impl Iterator for Replicas<'_> {
     fn next(&mut self) -> Option<NodeIndex> {
         // Every eligible node has a point, so a full turn meets all that are left.
         while self.left > 0 {
-            let owner = match self.circle.get(self.at) {
-                Some(&owner) => owner,
+            let owner = match self.lookup.point_owner(self.at) {
+                Some(owner) => owner,
                 None => {
                     self.at = 0;
-                    *self.circle.first()?
+                    self.lookup.point_owner(0)?
                 }
             };
             self.at += 1;

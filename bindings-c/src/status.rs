@@ -1,0 +1,174 @@
+//! What functions return, and the words behind it.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::ffi::{CString, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use comity::error::{Error, ErrorCode, Result};
+
+/// The call succeeded.
+pub const COMITY_OK: u32 = 0;
+/// An option or value out of range. State unchanged.
+pub const COMITY_ERROR_INVALID_ARGUMENT: u32 = 1;
+/// A stated limit would be passed. State unchanged.
+pub const COMITY_ERROR_LIMIT_EXCEEDED: u32 = 2;
+/// A verb in the wrong order, or a handle that is dead. State unchanged.
+pub const COMITY_ERROR_INVALID_STATE: u32 = 3;
+/// A server, client or command that cannot serve this.
+pub const COMITY_ERROR_UNSUPPORTED: u32 = 4;
+/// The coordinator was closed. State unchanged.
+pub const COMITY_ERROR_CLOSED: u32 = 5;
+/// The lock was not granted in time.
+pub const COMITY_ERROR_LOCK_TIMEOUT: u32 = 20;
+/// The lease ended before the release.
+pub const COMITY_ERROR_LOCK_LOST: u32 = 21;
+/// Release or renewal of a lock that is not held. State unchanged.
+pub const COMITY_ERROR_NOT_HELD: u32 = 22;
+/// The command never left, or no connection could be made in time.
+pub const COMITY_ERROR_UNREACHABLE: u32 = 60;
+/// The command was sent and no answer came in time: it may have been executed.
+pub const COMITY_ERROR_NO_ANSWER: u32 = 61;
+/// The server answered with an error of its own.
+pub const COMITY_ERROR_SERVER_REFUSED: u32 = 62;
+/// The key holds a value of another type.
+pub const COMITY_ERROR_WRONG_TYPE: u32 = 63;
+/// A bug in comity. The handle is dead: free it.
+pub const COMITY_ERROR_INTERNAL: u32 = 90;
+
+thread_local! {
+    static LAST_ERROR: RefCell<CString> = RefCell::default();
+}
+
+/// What was wrong with the last failed call of this thread, as UTF-8; empty if none failed yet.
+/// Never NULL, valid until the next call of this thread that fails.
+#[unsafe(no_mangle)]
+pub extern "C" fn comity_last_error() -> *const c_char {
+    // The only borrow elsewhere ends within `remember`; a thread that is ending has no words left.
+    LAST_ERROR
+        .try_with(|text| text.try_borrow().map_or(c"".as_ptr(), |text| text.as_ptr()))
+        .unwrap_or(c"".as_ptr())
+}
+
+fn remember(message: &str) {
+    // Text for C ends at its first zero byte, so none may stand inside.
+    let text = CString::new(message.replace('\0', "\\0")).unwrap_or_default();
+    // A thread that is ending has nobody left to read it.
+    let _ = LAST_ERROR.try_with(|last| {
+        if let Ok(mut last) = last.try_borrow_mut() {
+            *last = text;
+        }
+    });
+}
+
+/// Whether a panic has happened within a call on a handle.
+#[derive(Debug, Default)]
+pub(crate) struct Poison(AtomicBool);
+
+impl Poison {
+    /// Runs a call on a handle; after a panic all calls fail.
+    pub(crate) fn guard(&self, call: impl FnOnce() -> Result<()>) -> u32 {
+        let status = guard(|| {
+            if self.0.load(Ordering::Relaxed) {
+                return Err(Error::new(
+                    ErrorCode::InvalidState,
+                    "the handle is dead since a call on it returned COMITY_ERROR_INTERNAL",
+                ));
+            }
+            call()
+        });
+        if status == COMITY_ERROR_INTERNAL {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        status
+    }
+}
+
+/// Runs what a function of the library does; an error or a panic becomes its status, and the
+/// words of it the last error of the thread.
+pub(crate) fn guard(call: impl FnOnce() -> Result<()>) -> u32 {
+    // Nothing that a panic leaves half-done is used again: outputs are written last, and a handle
+    // is dead from then on.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(())) => COMITY_OK,
+        Ok(Err(error)) => {
+            remember(error.message());
+            error.code().number().into()
+        }
+        Err(panic) => {
+            remember(&format!("a bug in comity: {}", words(&*panic)));
+            COMITY_ERROR_INTERNAL
+        }
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "a panic without words"
+    }
+}
+
+/// The error for an argument that must not be NULL.
+pub(crate) fn null(name: &str) -> Error {
+    Error::new(ErrorCode::InvalidArgument, format!("{name} must not be NULL"))
+}
+
+/// The bytes at a pointer.
+///
+/// # Safety
+///
+/// If `data` is not NULL, `len` bytes can be read there for as long as the result is used.
+pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize, name: &str) -> Result<&'a [u8]> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(null(name));
+    }
+    if isize::try_from(len).is_err() {
+        let text = format!("{name} has {len} bytes, more than any memory");
+        return Err(Error::new(ErrorCode::LimitExceeded, text));
+    }
+    // SAFETY: not NULL, no longer than a slice may be; the caller vouches for the bytes.
+    Ok(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+/// Errors if an output has no place to go.
+pub(crate) fn writable<T>(out: *mut T, name: &str) -> Result<()> {
+    if out.is_null() { Err(null(name)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    fn last_error() -> String {
+        // SAFETY: never NULL, ends with a zero byte, and no call comes between.
+        unsafe { CStr::from_ptr(comity_last_error()) }.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn a_panic_is_a_status_and_kills_the_handle() {
+        let handle = Poison::default();
+        assert_eq!(handle.guard(|| Ok(())), COMITY_OK);
+        assert_eq!(handle.guard(|| panic!("on purpose {}", 1)), COMITY_ERROR_INTERNAL);
+        assert_eq!(last_error(), "a bug in comity: on purpose 1");
+        assert_eq!(handle.guard(|| Ok(())), COMITY_ERROR_INVALID_STATE);
+        assert_eq!(Poison::default().guard(|| Ok(())), COMITY_OK);
+    }
+
+    #[test]
+    fn an_error_is_its_code_and_words() {
+        let fail = || Err(Error::new(ErrorCode::NotHeld, "words\0more"));
+        assert_eq!(guard(fail), COMITY_ERROR_NOT_HELD);
+        assert_eq!(last_error(), "words\\0more");
+        std::thread::spawn(|| assert_eq!(last_error(), "")).join().unwrap();
+    }
+}
