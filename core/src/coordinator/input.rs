@@ -325,8 +325,12 @@ impl Coordinator {
         if state.push == PushState::Ready {
             return;
         }
-        state.push = PushState::Ready;
+        let before = core::mem::replace(&mut state.push, PushState::Ready);
         state.push_failures = 0;
+        if let PushState::Opening(request) = before {
+            // Its answer is this change.
+            self.take_request(request);
+        }
         self.events.push_back(Event::PushReady { node });
         // A grant published before the subscription was not heard.
         self.every_lock(|entry| entry.node == node, Lock::on_push_ready);

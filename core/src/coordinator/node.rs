@@ -13,8 +13,8 @@ use crate::redis::{Command, RequestId};
 pub(super) enum Push {
     /// Nobody has needed it yet.
     Off,
-    /// Being opened.
-    Opening,
+    /// Being opened by this request.
+    Opening(RequestId),
     Ready,
     /// To be tried again.
     Failed,

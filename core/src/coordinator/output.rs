@@ -92,14 +92,14 @@ impl Coordinator {
     }
 
     pub(super) fn want_push(&mut self, node: NodeId) {
+        let request = self.next_request();
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         if !self.push || state.push != Push::Off {
             return;
         }
-        state.push = Push::Opening;
+        state.push = Push::Opening(request);
         let argv = [&b"SUBSCRIBE"[..], &self.inbox].into_iter().collect();
         let deadline = self.now + request_timeout(self.timeout);
-        let request = self.next_request();
         self.queue(request, Owner::Subscription, node, None, argv, deadline, true);
     }
 
