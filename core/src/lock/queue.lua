@@ -266,7 +266,8 @@ if op == 'ACQ' then
       capacity = tonumber(ARGV[3])
       -- A waiter that was dropped returns to its old place.
       local ticket = tonumber(ARGV[9])
-      if ticket == 0 or ticket > clock then ticket = tick() end
+      -- Where nobody is, no place is needed: the grant ticks, here as in the short way above.
+      if ticket == 0 or ticket > clock then ticket = holders + waiters > 0 and tick() or clock end
       mine = blank(id, 'w', now + ARGV[7], tonumber(ARGV[4]))
       mine.number, mine.ttl, mine.claim, mine.live = ticket, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
       mine.inbox, mine.label, loaded[id] = ARGV[10], ARGV[13], mine

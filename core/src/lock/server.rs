@@ -284,7 +284,12 @@ impl<'a> Call<'a> {
         self.header.capacity = capacity;
         // A waiter that was dropped returns to its old place.
         let known = acquire.ticket != 0 && acquire.ticket <= self.header.clock;
-        let number = if known { acquire.ticket } else { self.tick() };
+        let number = match known {
+            true => acquire.ticket,
+            // Where nobody is, no place is needed: the grant ticks.
+            false if !in_use => self.header.clock,
+            false => self.tick(),
+        };
         let record = Record {
             id: acquire.id,
             role: Role::Waiter,
