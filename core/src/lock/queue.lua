@@ -363,7 +363,7 @@ local function next_holder()
   for _, r in ipairs(touched) do
     if r.role == 'h' and (not first or r.till < first.till) then first = r end
   end
-  return first and text(first.till - now) or '0', first and first.label or ''
+  return first and text(math.max(first.till - now, 0)) or '0', first and first.label or ''
 end
 
 if not answer then
