@@ -369,7 +369,7 @@ end
 if not answer then
   if mine.role == 'h' then
     answer = {op == 'REN' and 'OK' or 'GRANTED', text(mine.number), text(now), text(mine.till)}
-  elseif op == 'REN' or ARGV[8] == '1' then
+  elseif op == 'REN' or ARGV[8] == '1' or was == 'w' then
     touch(mine)
     local rank = 0
     if form == 'Q' then rank = math.max(redis.call('ZCOUNT', KEYS[3], '-inf', '(' .. text(mine.number)) - passed, 0) end

@@ -165,7 +165,7 @@ impl<'a> Call<'a> {
         let passed = self.promote(mine)?;
         let body = match early {
             Some(body) => body,
-            None => self.outcome(op, mine, passed)?,
+            None => self.outcome(op, mine, was, passed)?,
         };
         self.store()?;
         let answer = Answer { body, more: self.more, nopush: false };
@@ -399,7 +399,7 @@ impl<'a> Call<'a> {
     }
 
     /// What an acquisition or a renewal of a record that is here came to.
-    fn outcome(&mut self, op: &Op, mine: Id, passed: u64) -> Result<Body> {
+    fn outcome(&mut self, op: &Op, mine: Id, was: Option<Role>, passed: u64) -> Result<Body> {
         let now = self.now;
         let (role, number, expiry) = self
             .loaded
@@ -413,7 +413,8 @@ impl<'a> Call<'a> {
                 false => Body::Granted { fence, now, expiry },
             });
         }
-        if renewal || matches!(op, Op::Acquire(acquire) if acquire.wait) {
+        let waits = matches!(op, Op::Acquire(acquire) if acquire.wait);
+        if renewal || waits || was == Some(Role::Waiter) {
             self.touch(mine);
             let queue = self.space.sorted_set(&self.keys.queue)?.filter(|_| self.queued);
             let ahead = queue.map_or(0, |set| set.count_below(Score::from_number(number)) as u64);
