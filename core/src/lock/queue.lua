@@ -335,7 +335,7 @@ for step = 1, BOUND + 1 do
     holders, waiters, used = holders + 1, waiters - 1, used + r.weight
     passed = passed + 1
     touch(r)
-    if r ~= mine then
+    if r ~= mine and r.inbox ~= '' then
       pushes[#pushes + 1] = {r.inbox, 'GRANT ' .. r.id .. ' ' .. text(r.number) .. ' ' .. text(now) .. ' ' .. text(r.till)
         .. ' ' .. KEYS[1]}
     end

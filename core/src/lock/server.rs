@@ -385,7 +385,7 @@ impl<'a> Call<'a> {
         self.header.holders += 1;
         self.header.waiters -= 1;
         self.header.used += record.weight;
-        if !to_caller {
+        if !to_caller && !record.inbox.is_empty() {
             let push = Push {
                 id,
                 fence: Fence(fence),
