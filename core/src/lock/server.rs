@@ -428,20 +428,22 @@ impl<'a> Call<'a> {
         Ok(Body::Busy { next, waiters: self.header.waiters, holder })
     }
 
-    /// The holder whose lease ends first: when to look again, and whom to name.
+    /// The holder whose lease ends first: when to look again, and whom to name. Of two that end
+    /// together it is the one that was there before, then the one that was granted first.
     fn next_holder(&mut self) -> Result<(Span, Vec<u8>)> {
-        let ids: Vec<Id> = if self.queued {
-            let gone = |id: &Id| self.loaded.get(id).is_some_and(|r| r.role != Role::Holder);
+        let holds = |id: &Id| self.loaded.get(id).is_none_or(|r| r.role == Role::Holder);
+        let first = if self.queued {
             let set = self.space.sorted_set(&self.keys.holders)?;
-            let ids = set.into_iter().flat_map(|set| set.iter());
-            ids.filter_map(|(id, _)| Id::parse(id)).filter(|id| !gone(id)).take(1).collect()
+            let mut ids = set.into_iter().flat_map(|set| set.iter());
+            ids.find_map(|(id, _)| Id::parse(id).filter(holds))
         } else {
-            Vec::new()
+            self.loaded.keys().copied().find(holds)
         };
-        for id in ids {
-            self.record(id)?;
+        if let Some(first) = first {
+            self.record(first)?;
         }
-        let holders = self.loaded.values().filter(|record| record.role == Role::Holder);
+        let record = |id: &Id| self.loaded.get(id).filter(|r| r.role == Role::Holder);
+        let holders = first.iter().chain(&self.touched).filter_map(record);
         let first = holders.min_by_key(|record| record.till);
         Ok(first.map_or((Span::ZERO, Vec::new()), |record| {
             (record.till.since(self.now), record.label.clone())
