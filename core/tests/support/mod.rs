@@ -8,6 +8,7 @@
     reason = "tests report what they did, and their numbers are small"
 )]
 
+pub(crate) mod generator;
 pub(crate) mod pair;
 pub(crate) mod redis_server;
 pub(crate) mod resp;

@@ -103,12 +103,7 @@ impl Pair {
         self.evaluate_once(queue, b"EVAL", tail)
     }
 
-    fn evaluate_once(
-        &mut self,
-        queue: bool,
-        how: &[u8],
-        tail: &Argv,
-    ) -> Result<Reply, Difference> {
+    fn evaluate_once(&mut self, queue: bool, how: &[u8], tail: &Argv) -> Result<Reply, Difference> {
         let script = if queue { &self.queue } else { &self.guard };
         let shipped = if queue { QUEUE } else { GUARD };
         let (theirs, ours): (&[u8], &[u8]) = match how {
