@@ -270,7 +270,8 @@ if op == 'ACQ' then
       capacity = asked.capacity
       -- A waiter that was dropped returns to its old place.
       ticket = tonumber(ticket)
-      if ticket == 0 or ticket > clock then ticket = tick() end
+      -- Where nobody is, no place is needed: the grant ticks, here as in the short way above.
+      if ticket == 0 or ticket > clock then ticket = holders + waiters > 0 and tick() or clock end
       mine = blank(id, 'w', now + live, asked.weight)
       mine.number, mine.ttl, mine.claim, mine.live = ticket, asked.ttl, tonumber(claim), tonumber(live)
       mine.inbox, mine.label, loaded[id] = inbox, ARGV[7], mine
@@ -338,7 +339,7 @@ for step = 1, BOUND + 1 do
     holders, waiters, used = holders + 1, waiters - 1, used + r.weight
     passed = passed + 1
     touch(r)
-    if r ~= mine then
+    if r ~= mine and r.inbox ~= '' then
       pushes[#pushes + 1] = {r.inbox, 'GRANT ' .. r.id .. ' ' .. text(r.number) .. ' ' .. text(now) .. ' ' .. left(r.till)
         .. ' ' .. KEYS[1]}
     end
@@ -366,13 +367,13 @@ local function next_holder()
   for _, r in ipairs(touched) do
     if r.role == 'h' and (not first or r.till < first.till) then first = r end
   end
-  return first and text(first.till - now) or '0', first and first.label or ''
+  return first and text(math.max(first.till - now, 0)) or '0', first and first.label or ''
 end
 
 if not answer then
   if mine.role == 'h' then
     answer = {op == 'REN' and 'OK' or 'GRANTED', text(mine.number), text(now), left(mine.till)}
-  elseif op == 'REN' or ARGV[8] == '1' then
+  elseif op == 'REN' or ARGV[8] == '1' or was == 'w' then
     touch(mine)
     local rank = 0
     if form == 'Q' then rank = math.max(redis.call('ZCOUNT', KEYS[3], '-inf', '(' .. text(mine.number)) - passed, 0) end

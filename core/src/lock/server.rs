@@ -184,7 +184,7 @@ impl<'a> Call<'a> {
         let passed = self.promote(mine)?;
         let body = match early {
             Some(body) => body,
-            None => self.outcome(op, mine, passed)?,
+            None => self.outcome(op, mine, was, passed)?,
         };
         self.store()?;
         let answer = Answer { body, more: self.more, nopush: false };
@@ -303,7 +303,12 @@ impl<'a> Call<'a> {
         self.header.capacity = capacity;
         // A waiter that was dropped returns to its old place.
         let known = acquire.ticket != 0 && acquire.ticket <= self.header.clock;
-        let number = if known { acquire.ticket } else { self.tick() };
+        let number = match known {
+            true => acquire.ticket,
+            // Where nobody is, no place is needed: the grant ticks.
+            false if !in_use => self.header.clock,
+            false => self.tick(),
+        };
         let record = Record {
             id: acquire.id,
             role: Role::Waiter,
@@ -398,7 +403,7 @@ impl<'a> Call<'a> {
         self.header.holders += 1;
         self.header.waiters -= 1;
         self.header.used += record.weight;
-        if !to_caller {
+        if !to_caller && !record.inbox.is_empty() {
             let push = Push {
                 id,
                 fence: Fence(fence),
@@ -412,7 +417,7 @@ impl<'a> Call<'a> {
     }
 
     /// What an acquisition or a renewal of a record that is here came to.
-    fn outcome(&mut self, op: &Op, mine: Id, passed: u64) -> Result<Body> {
+    fn outcome(&mut self, op: &Op, mine: Id, was: Option<Role>, passed: u64) -> Result<Body> {
         let now = self.now;
         let (role, number, expiry) = self
             .loaded
@@ -426,7 +431,8 @@ impl<'a> Call<'a> {
                 false => Body::Granted { fence, now, expiry },
             });
         }
-        if renewal || matches!(op, Op::Acquire(acquire) if acquire.wait) {
+        let waits = matches!(op, Op::Acquire(acquire) if acquire.wait);
+        if renewal || waits || was == Some(Role::Waiter) {
             self.touch(mine);
             let queue = self.space.sorted_set(&self.keys.queue)?.filter(|_| self.queued);
             let ahead = queue.map_or(0, |set| set.count_below(Score::from_number(number)) as u64);
@@ -440,20 +446,22 @@ impl<'a> Call<'a> {
         Ok(Body::Busy { next, waiters: self.header.waiters, holder })
     }
 
-    /// The holder whose lease ends first: when to look again, and whom to name.
+    /// The holder whose lease ends first: when to look again, and whom to name. Of two that end
+    /// together it is the one that was there before, then the one that was granted first.
     fn next_holder(&mut self) -> Result<(Span, Vec<u8>)> {
-        let ids: Vec<Id> = if self.queued {
-            let gone = |id: &Id| self.loaded.get(id).is_some_and(|r| r.role != Role::Holder);
+        let holds = |id: &Id| self.loaded.get(id).is_none_or(|r| r.role == Role::Holder);
+        let first = if self.queued {
             let set = self.space.sorted_set(&self.keys.holders)?;
-            let ids = set.into_iter().flat_map(|set| set.iter());
-            ids.filter_map(|(id, _)| Id::parse(id)).filter(|id| !gone(id)).take(1).collect()
+            let mut ids = set.into_iter().flat_map(|set| set.iter());
+            ids.find_map(|(id, _)| Id::parse(id).filter(holds))
         } else {
-            Vec::new()
+            self.loaded.keys().copied().find(holds)
         };
-        for id in ids {
-            self.record(id)?;
+        if let Some(first) = first {
+            self.record(first)?;
         }
-        let holders = self.loaded.values().filter(|record| record.role == Role::Holder);
+        let record = |id: &Id| self.loaded.get(id).filter(|r| r.role == Role::Holder);
+        let holders = first.iter().chain(&self.touched).filter_map(record);
         let first = holders.min_by_key(|record| record.till);
         Ok(first.map_or((Span::ZERO, Vec::new()), |record| {
             (record.till.since(self.now), record.label.clone())

@@ -1,0 +1,116 @@
+//! Makes up lock operations for two servers side by side.
+
+use comity::keyspace::ServerTime;
+use comity::lock::{Acquire, Fence, GuardOp, Id, Op};
+use comity::redis::Reply;
+use comity::time::Span;
+
+use super::Rng;
+use super::pair::{Difference, Pair};
+use super::resp::{bytes, items};
+
+/// A mutex, a semaphore, and a mutex without faults, so that it is idle in between.
+pub(crate) const NAMES: [&str; 3] =
+    ["comity:1:lock:{a}", "comity:1:lock:{b c}", "comity:1:lock:{calm}"];
+const LABELS: [&[u8]; 5] = [b"", b"worker 1", b"a,b,,c", b"nul\0,\xff", "gr\u{fc}n".as_bytes()];
+const INBOXES: [&[u8]; 3] = [b"comity:1:inbox:x", b"comity:1:inbox:y", b""];
+const IDS: usize = 6;
+
+/// One of the requests that the operations are about.
+#[derive(Clone)]
+struct Request {
+    id: Id,
+    ticket: u64,
+}
+
+/// Makes up operations.
+pub(crate) struct Generator {
+    rng: Rng,
+    requests: [Vec<Request>; 3],
+    capacity: u32,
+    fence: u64,
+}
+
+impl Generator {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut fresh = || Request { id: Id::from_bits(rng.bits128()), ticket: 0 };
+        let requests = [0, 1, 2].map(|_| (0..IDS).map(|_| fresh()).collect());
+        Self { rng, requests, capacity: 3, fence: 0 }
+    }
+
+    pub(crate) fn step(&mut self, pair: &mut Pair) -> Result<(), Difference> {
+        let rng = &mut self.rng;
+        if rng.chance(400) {
+            let steps = [(1, 1_000), (1, 1_000), (1_000, 50_000), (50_000, 3_000_000)];
+            let (low, high) = if rng.chance(40) { (1, 90_000_000) } else { rng.pick(&steps) };
+            pair.advance(rng.between(low, high))?;
+        }
+        let which = rng.pick(&[0, 0, 1, 1, 2]);
+        let name = NAMES[which];
+        match rng.below(1_000) {
+            0..8 if which < 2 => pair.lose_key(name, rng.below(5) as usize),
+            8..12 => pair.flush_scripts(),
+            12..40 => {
+                self.fence += 1;
+                let fence = Fence(self.fence + rng.below(10));
+                pair.guard("comity:1:fence:{r}", GuardOp { fence })?;
+            }
+            _ => {
+                let slot = rng.below(IDS as u64) as usize;
+                if rng.chance(150) {
+                    let fresh = Request { id: Id::from_bits(rng.bits128()), ticket: 0 };
+                    let Request { id, .. } =
+                        std::mem::replace(&mut self.requests[which][slot], fresh);
+                    // Some are left behind, to expire.
+                    if rng.chance(800) {
+                        pair.lock(name, &Op::Cancel { id, clean: true })?;
+                    }
+                }
+                let op = self.operation(which, slot, pair.now);
+                let reply = pair.lock(name, &op)?;
+                if bytes(items(&reply).first().unwrap_or(&Reply::Nil)) == b"QUEUED" {
+                    let ticket = String::from_utf8_lossy(bytes(&items(&reply)[1])).parse();
+                    self.requests[which][slot].ticket = ticket.expect("a ticket is a number");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn operation(&mut self, which: usize, slot: usize, now: u64) -> Op {
+        let rng = &mut self.rng;
+        let Request { id, ticket } = self.requests[which][slot];
+        let ttl = rng.pick(&[50, 400, 2_000, 2_000, 30_000]);
+        let ttl = if rng.chance(5) { 86_400_000 } else { ttl };
+        let ttl = Span::from_micros(ttl * 1_000 + rng.below(1_000));
+        let ttl = if which == 2 { Span::from_secs(600) } else { ttl };
+        let clean = which == 2 || rng.chance(600);
+        match rng.below(100) {
+            0..50 => {
+                if which == 1 && rng.chance(30) {
+                    self.capacity = 5 - self.capacity;
+                }
+                let capacity = [1, self.capacity, 1][which];
+                Op::Acquire(Acquire {
+                    id,
+                    capacity: if rng.chance(20) { capacity + 1 } else { capacity },
+                    weight: if which == 1 { rng.between(1, 2) as u32 } else { 1 },
+                    ttl,
+                    claim: Span::from_millis(rng.pick(&[20, 2_000])),
+                    live: Span::from_millis(rng.pick(&[100, 10_000])),
+                    wait: rng.chance(800),
+                    ticket: rng.pick(&[0, ticket, ticket, ticket + rng.clone().below(1_000_000)]),
+                    inbox: rng.pick(&INBOXES).to_vec(),
+                    floor: Fence(rng.pick(&[0, 0, 0, now - 5, now + rng.clone().below(9_000_000)])),
+                    not_after: ServerTime(rng.pick(&[0, 0, now - 1, now, now + 1_000_000])),
+                    label: rng.pick(&LABELS).to_vec(),
+                })
+            }
+            50..68 => Op::Renew { id, ttl },
+            68..82 => Op::Release { id, clean },
+            82..94 => Op::Cancel { id, clean },
+            _ => Op::Inspect,
+        }
+    }
+}

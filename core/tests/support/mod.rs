@@ -1,0 +1,17 @@
+//! What the tests of the core share.
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part of this")]
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "tests report what they did, and their numbers are small"
+)]
+
+pub(crate) mod generator;
+pub(crate) mod pair;
+pub(crate) mod redis_server;
+pub(crate) mod resp;
+pub(crate) mod rng;
+
+pub(crate) use rng::{Rng, seed};
