@@ -178,8 +178,8 @@ class Coordinator:
                 self._driver.wait(operation)
         finally:
             session.leave(operation)
-        if operation.error is not None:
-            raise operation.error
+        if (error := session.failure(operation)) is not None:
+            raise error
         return operation
 
     def _check(self, nodes: int) -> None:
@@ -189,8 +189,8 @@ class Coordinator:
             if not operation.done:
                 self._driver.wait(operation)
         for operation in operations:
-            if operation.error is not None:
-                raise operation.error
+            if (error := self._session.failure(operation)) is not None:
+                raise error
             event = operation.event
             policy = event.eviction_policy if event is not None else None
             if event is not None and policy and policy != "noeviction":

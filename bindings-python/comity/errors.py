@@ -34,6 +34,9 @@ class Error(Exception):
     holder: bytes | None = None
     """The label of who held the lock, where that is known."""
 
+    server: str | None = None
+    """The id of the server this is about, where it is about one."""
+
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
 

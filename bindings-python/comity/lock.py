@@ -86,13 +86,12 @@ class Lock:
         handle already holds the lock or waits for it.
         """
         operation = self._acquire(self._wait if wait is UNSET else _wait_us(wait))
-        error = operation.error
-        if error is None:
+        if operation.error is None:
             return True
         self._operation = None
-        if isinstance(error, LockTimeout):
+        if isinstance(operation.error, LockTimeout):
             return False
-        raise self._about(error, operation)
+        raise self._failure(operation)
 
     def release(self) -> None:
         """Gives the lock back; the next in line gets it in the same step.
@@ -112,13 +111,13 @@ class Lock:
             if not operation.done:
                 coordinator._driver.wait(operation)
         except Error as error:
-            raise self._about(error, operation) from None
+            raise self._about(error) from None
         except BaseException:
             session.cancel(operation)
             raise
         session.leave(operation)
         if operation.error is not None:
-            raise self._about(operation.error, operation)
+            raise self._failure(operation)
 
     def extend(self, ttl: float | None = None) -> None:
         """Renews the lease now, for `ttl` seconds (None: the handle's own) from now on.
@@ -201,7 +200,7 @@ class Lock:
         operation = self._acquire(self._wait)
         if operation.error is not None:
             self._operation = None
-            raise self._about(operation.error, operation)
+            raise self._failure(operation)
         return self
 
     def __exit__(
@@ -276,16 +275,24 @@ class Lock:
         return operation
 
     def _lost(self, operation: Operation) -> Exception:
-        error = operation.error
-        if isinstance(error, Error):
-            return self._about(error, operation)
-        return self._about(LockLost(f"the lease on lock {self.name!r} has ended"), operation)
+        if operation.error is not None:
+            return self._failure(operation)
+        return self._about(LockLost(f"the lease on lock {self.name!r} has ended"))
 
-    def _about(self, error: _E, operation: Operation | None = None) -> _E:
+    def _failure(self, operation: Operation) -> Exception:
+        """What came of `operation`, in words that name the lock, its holder, the server."""
+        error = self._coordinator._session.failure(operation)
+        if error is None:
+            error = LockLost(f"the lease on lock {self.name!r} has ended")
+        if isinstance(error, LockTimeout) and operation.holder:
+            error.holder = operation.holder
+            by = operation.holder.decode("utf-8", "backslashreplace")
+            error.args = (f"lock {self.name!r} was not granted in time: held by {by}",)
+        return self._about(error)
+
+    def _about(self, error: _E) -> _E:
         if isinstance(error, Error):
             error.lock_name = self.name
-            if operation is not None and operation.holder is not None:
-                error.holder = operation.holder
         return error
 
 

@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from .clock import now_us
-from .errors import Closed, Error, InvalidState
+from .errors import (
+    Closed,
+    Error,
+    InvalidState,
+    NoAnswer,
+    ServerRefused,
+    Unreachable,
+    Unsupported,
+)
 
 if TYPE_CHECKING:
     from ._core import Command, Coordinator, Event
@@ -191,6 +199,19 @@ class Session:
                         box.foreground[:] = [c for c in box.foreground if c.origin != operation.id]
                         box.background += mine
                         box.wake_background()
+
+    def failure(self, operation: Operation) -> Exception | None:
+        """Why `operation` failed, in words that name the server where it was one's doing."""
+        error = operation.error
+        event = operation.event
+        node = operation.node
+        if event is not None and event.node is not None:
+            node = event.node
+        if isinstance(error, (Unreachable, NoAnswer, ServerRefused, Unsupported)) and node >= 0:
+            where = self.core.node_id(node).decode("utf-8", "backslashreplace")
+            error.server = where
+            error.args = (f"{where}: {error}",)
+        return error
 
     def cancel(self, operation: Operation) -> None:
         """Whatever `operation` is in the middle of, it is over; a lock is released if held."""
