@@ -82,8 +82,6 @@ class SocketDriver:
             worker.stop()
         for lane in self._lanes:
             lane.stop()
-        for background in self._background:
-            background.lane.stop()
         if join:
             for worker in workers:
                 worker.join(1.0)
@@ -93,6 +91,6 @@ class SocketDriver:
         for lane in self._lanes:
             lane.forget()
         for background in self._background:
-            background.lane.forget()
+            background.forget()
         for push in self._pushes:
             push.forget()

@@ -239,15 +239,15 @@ class Lock:
         operation = Operation()
         if self._on_lost is not None:
             operation.on_lost = partial(_tell, self._on_lost, self)
-        with session.mutex:
-            current = self._operation
-            if current is not None and not current.ended:
-                raise InvalidState(
-                    f"this handle on lock {self.name!r} "
-                    + ("is held already" if current.fence else "is waited for already")
-                )
-            self._operation = operation
         try:
+            with session.mutex:
+                current = self._operation
+                if current is not None and not current.ended:
+                    raise InvalidState(
+                        f"this handle on lock {self.name!r} "
+                        + ("is held already" if current.fence else "is waited for already")
+                    )
+                self._operation = operation
             session.begin(
                 operation,
                 True,
@@ -263,7 +263,8 @@ class Lock:
                 coordinator._driver.wait(operation)
             session.leave(operation)
         except BaseException:
-            self._operation = None
+            if self._operation is operation:
+                self._operation = None
             session.cancel(operation)
             raise
         return operation

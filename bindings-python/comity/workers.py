@@ -52,6 +52,8 @@ class Worker:
         """Has the thread end at its next turn."""
         self.stopped = True
         self.wake()
+        if self._thread is None:
+            self.free()
 
     def join(self, timeout: float) -> None:
         """Waits for the end of the thread, at most `timeout` seconds."""
@@ -67,12 +69,17 @@ class Worker:
         """One round of what the thread is for."""
         raise NotImplementedError
 
+    def free(self) -> None:
+        """Gives back what the thread needed, once it has ended."""
+
     def _run(self) -> None:
         try:
             while not self.stopped:
                 self.turn()
         except Exception:
             log.exception("%s ended by a bug in comity", self._name)
+        finally:
+            self.free()
 
 
 class Background(Worker):
@@ -93,6 +100,20 @@ class Background(Worker):
         self.lane.run_dry()
         if not self._outbox:
             self._bell.wait()
+
+    def stop(self) -> None:
+        """Has the thread end, and its connection with it."""
+        self.lane.stop()
+        super().stop()
+
+    def forget(self) -> None:
+        """Drops the connection without a word to the server (after fork)."""
+        self.lane.forget()
+        self._bell.close()
+
+    def free(self) -> None:
+        """Closes the bell."""
+        self._bell.close()
 
 
 class Timer(Worker):
@@ -167,6 +188,13 @@ class PushReader(Worker):
         if self._wire is not None:
             self._wire.forget()
             self._wire = None
+        self._bell.close()
+
+    def free(self) -> None:
+        """Closes the bell, and the connection if it was made meanwhile."""
+        self._bell.close()
+        if self._wire is not None:
+            self._wire.close()
 
     def turn(self) -> None:
         """Subscribes, sleeps, or hands in what arrived."""

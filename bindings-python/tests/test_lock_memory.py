@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-import comity
 import pytest
+
+import comity
 
 
 def test_a_lock_is_held_in_its_block_and_free_after():
@@ -102,9 +103,10 @@ def test_a_renewing_holder_keeps_its_lock_past_several_ttls():
 def test_without_renewal_the_lease_ends_and_the_block_says_so():
     told = threading.Event()
     with comity.connect() as co:
-        with pytest.raises(comity.LockLost), co.lock(
-            "a", ttl=0.1, renew=False, on_lost=lambda lock: told.set()
-        ) as held:
+        with (
+            pytest.raises(comity.LockLost),
+            co.lock("a", ttl=0.1, renew=False, on_lost=lambda lock: told.set()) as held,
+        ):
             time.sleep(0.3)
             assert held.lost
             assert not held.held
