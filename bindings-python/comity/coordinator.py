@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING, Any, Final
 from . import _core, transport
 from .clock import now_us
 from .driver import Driver, SocketDriver
-from .errors import Closed, Error, InvalidArgument
+from .errors import Closed, Error, InvalidArgument, LimitExceeded
 from .events import DEFAULT_BUFFER, Events
 from .inspection import Inspection
 from .lock import Lock
 from .memory import MemoryDriver, MemoryStore
 from .session import Operation, Session
-from .units import MAX_TIMEOUT, MAX_TTL, MAX_WAIT, MIN_TIMEOUT, MIN_TTL, flag, octets, seconds
+from .units import (
+    MAX_NAME,
+    MAX_TIMEOUT,
+    MAX_TTL,
+    MAX_WAIT,
+    MIN_TIMEOUT,
+    MIN_TTL,
+    flag,
+    octets,
+    seconds,
+)
 from .workers import log
 
 if TYPE_CHECKING:
@@ -80,7 +90,9 @@ class Coordinator:
             raise InvalidArgument(f"on_lost must be callable, not {type(on_lost).__name__}")
         key = octets("name", name)
         if not key:
-            raise InvalidArgument("name must be 1..512 bytes, not empty")
+            raise InvalidArgument(f"name must be 1..{MAX_NAME} bytes, not empty")
+        if len(key) > MAX_NAME:
+            raise LimitExceeded(f"name must be 1..{MAX_NAME} bytes, not {len(key)}")
         return Lock(
             self,
             name,
@@ -243,7 +255,7 @@ def connect(
         transport.vet(each)
     session = _session(list(clients), head, span, push)
     connectors = [
-        transport.RedisConnector(clients[session.core.node_id(node)], _core.ErrorReply)
+        transport.RedisConnector(clients[session.core.node_id(node)], _error_reply)
         for node in range(len(clients))
     ]
     coordinator = Coordinator(session, SocketDriver(session, connectors), span / 1e6)
@@ -267,6 +279,17 @@ def _session(ids: list[bytes], prefix: bytes, timeout: int, push: bool) -> Sessi
         push=push,
     )
     return Session(core, len(ids))
+
+
+def _error_reply(text: bytes) -> _core.ErrorReply:
+    """An error as the core is to see it.
+
+    Before authentication a server cuts off long commands as protocol errors; what it means is
+    NOAUTH.
+    """
+    if text.startswith(b"ERR Protocol error: unauthenticated"):
+        text = b"NOAUTH Authentication required. (" + text + b")"
+    return _core.ErrorReply(text)
 
 
 def _clients(client: object) -> dict[bytes, Any]:

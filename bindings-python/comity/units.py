@@ -7,6 +7,7 @@ from typing import Final
 
 from .errors import InvalidArgument
 
+MAX_NAME: Final = 512
 MIN_TTL: Final = 0.05
 MAX_TTL: Final = 86_400.0
 MAX_WAIT: Final = 365 * 86_400.0
