@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final
-
-_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 COUNTS_SUSPEND: Final = hasattr(time, "CLOCK_BOOTTIME")
 """Whether the clock runs on while the machine sleeps. Where not, the driver looks for gaps."""
 
-if _CLOCK is not None:
-    _read_ns = time.clock_gettime_ns
-    _id: int = _CLOCK
+_read_ns: Final[Callable[[], int]] = (
+    partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if COUNTS_SUSPEND else time.monotonic_ns
+)
 
-    def now_us() -> int:
-        """Microseconds since an arbitrary origin; what every call of the core takes as `now`."""
-        return _read_ns(_id) // 1000
 
-else:
-
-    def now_us() -> int:
-        """Microseconds since an arbitrary origin; what every call of the core takes as `now`."""
-        return time.monotonic_ns() // 1000
+def now_us() -> int:
+    """Microseconds since an arbitrary origin; what every call of the core takes as `now`."""
+    return _read_ns() // 1000
 
 
 def clock() -> float:

@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
 
 from . import _core, transport
 from .clock import now_us
@@ -36,13 +36,15 @@ from .workers import log
 if TYPE_CHECKING:
     import redis
 
-    Client = (
-        MemoryStore
-        | redis.Redis
-        | Mapping[str, redis.Redis]
-        | Mapping[bytes, redis.Redis]
-        | Sequence[redis.Redis]
-    )
+
+Client: TypeAlias = Union[
+    MemoryStore,
+    "redis.Redis",
+    Mapping[str, "redis.Redis"],
+    Mapping[bytes, "redis.Redis"],
+    Sequence["redis.Redis"],
+]
+"""What `connect` takes."""
 
 _MEMORY_ID: Final = b"memory"
 _MAX_LABEL: Final = 256

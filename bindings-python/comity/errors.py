@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     class _RedisLockError(Exception):
         """Stands for redis-py's `LockError`, which is a base only where redis-py is installed."""
+
+        def __init__(self, message: str | None = None, lock_name: str | None = None) -> None: ...
 else:
     try:
         from redis.exceptions import LockError as _RedisLockError

@@ -143,7 +143,7 @@ def _factory(pool: Any) -> Callable[[int], tuple[Any, Callable[[], object]]]:
     kwargs = getattr(pool, "connection_kwargs", None)
     if not isinstance(kind, type) or not isinstance(kwargs, dict) or not _is_plain(pool):
         return lambda _: _borrow(pool)
-    bounded = _bounded(kind)
+    bounded: Any = type(kind.__name__, (_Bounded, kind), {})
 
     def make(deadline: int) -> tuple[Any, Callable[[], object]]:
         from redis.backoff import NoBackoff
@@ -197,37 +197,36 @@ def _left(deadline: int) -> float:
     return max(0.001, (deadline - now_us()) / 1e6)
 
 
-def _bounded(kind: type) -> type:
-    """`kind`, with every wait of its set-up bounded by one deadline."""
+class _Bounded:
+    """Put in front of a connection class: every wait of the set-up ends at one deadline."""
 
-    class Bounded(kind):  # type: ignore[misc]
-        comity_deadline: int | None = None
+    comity_deadline: int | None = None
 
-        @property
-        def socket_timeout(self) -> float:
-            deadline = self.comity_deadline
-            return 1.0 if deadline is None else _left(deadline)
+    @property
+    def socket_timeout(self) -> float:
+        """What is left, whatever the connection was made with."""
+        deadline = self.comity_deadline
+        return 1.0 if deadline is None else _left(deadline)
 
-        @socket_timeout.setter
-        def socket_timeout(self, value: object) -> None:
-            pass
+    @socket_timeout.setter
+    def socket_timeout(self, value: object) -> None:
+        pass
 
-        @property
-        def socket_connect_timeout(self) -> float:
-            return float(self.socket_timeout)
+    @property
+    def socket_connect_timeout(self) -> float:
+        """The same: one deadline for all."""
+        return self.socket_timeout
 
-        @socket_connect_timeout.setter
-        def socket_connect_timeout(self, value: object) -> None:
-            pass
+    @socket_connect_timeout.setter
+    def socket_connect_timeout(self, value: object) -> None:
+        pass
 
-        def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            sock = getattr(self, "_sock", None)
-            if sock is not None:
-                sock.settimeout(self.socket_timeout)
-            return super().read_response(*args, **kwargs)
-
-    Bounded.__name__ = Bounded.__qualname__ = kind.__name__
-    return Bounded
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        """Gives each read what is left by then."""
+        sock = getattr(self, "_sock", None)
+        if sock is not None:
+            sock.settimeout(self.socket_timeout)
+        return super().read_response(*args, **kwargs)  # type: ignore[misc]
 
 
 def _socket_of(connection: Any) -> socket.socket | None:
