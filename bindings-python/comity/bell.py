@@ -1,0 +1,81 @@
+"""A bell that a thread can hear while it waits for a socket."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+
+
+class Bell:
+    """`ring` from any thread ends the current or next `wait`; it never blocks."""
+
+    __slots__ = ("_ear", "_hammer", "_rung", "_wait")
+
+    def __init__(self) -> None:
+        self._ear, self._hammer = socket.socketpair()
+        self._ear.setblocking(False)
+        self._hammer.setblocking(False)
+        self._rung = False
+        self._wait = poller(self._ear.fileno())
+
+    def fileno(self) -> int:
+        """What to poll for reading."""
+        return self._ear.fileno()
+
+    def ring(self) -> None:
+        """Ends a wait. What was made ready before is seen by who then clears the bell."""
+        if not self._rung:
+            self._rung = True
+            try:
+                self._hammer.send(b"\0")
+            except OSError:
+                pass  # closed, or full of unheard rings
+
+    def clear(self) -> None:
+        """Makes the bell ready to ring again; look for what it rang for *after* this."""
+        if self._rung:
+            try:
+                self._ear.recv(64)
+            except OSError:
+                pass
+            self._rung = False
+
+    def wait(self) -> None:
+        """Until the bell rings."""
+        self._wait(None)
+
+    def close(self) -> None:
+        """Frees the descriptors."""
+        self._ear.close()
+        self._hammer.close()
+
+
+def poller(
+    fd: int, *, write: bool = False, also: int | None = None
+) -> Callable[[int | None], bool]:
+    """A function that waits so many microseconds (None: for ever) until `fd` is ready to be read
+    (or written), or `also` to be read, and says whether one is.
+    """
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT if write else select.POLLIN)
+        if also is not None:
+            poll.register(also, select.POLLIN)
+        wait = poll.poll
+
+        def polled(us: int | None) -> bool:
+            return bool(wait(None if us is None else min((us + 999) // 1000, 86_400_000)))
+
+        return polled
+
+    reads = ([] if write else [fd]) + ([] if also is None else [also])
+    writes = [fd] if write else []
+
+    def selected(us: int | None) -> bool:
+        read, written, _ = select.select(
+            reads, writes, [], None if us is None else min(us / 1e6, 86_400.0)
+        )
+        return bool(read or written)
+
+    return selected

@@ -1,0 +1,96 @@
+"""Drivers: how operations get done. This one over sockets; memory.py has the embedded store's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from .lane import Connector, Lane
+from .session import Operation, Session
+from .workers import Background, PushReader, Timer
+
+
+class Driver(Protocol):
+    """What the friendly API needs of a driver."""
+
+    def wait(self, operation: Operation) -> None:
+        """Blocks until `operation` is done; Ctrl-C ends the wait."""
+
+    def finish(self, timeout: float) -> None:
+        """After the session was closed: until all it began is done, at most so many seconds."""
+
+    def stop(self, *, join: bool = True) -> None:
+        """Ends every thread and connection; waits for the threads if `join`."""
+
+    def forget(self) -> None:
+        """In the child of a fork: drops connections without a word to the server."""
+
+
+def park(session: Session, operation: Operation, timeout: float = -1) -> None:
+    """Blocks until `operation` is signalled or done, at most `timeout` seconds."""
+    with session.mutex:
+        if operation.done:
+            return
+        gate = threading.Lock()
+        gate.acquire()
+        operation.gate = gate.release
+    gate.acquire(timeout=timeout)
+
+
+def spawn(callback: Callable[[], None]) -> None:
+    """Runs a callback of the user's where it can hold up nothing of comity's."""
+    threading.Thread(target=callback, name="comity-callback", daemon=True).start()
+
+
+class SocketDriver:
+    """Per node a lane for callers, a background thread and a push thread; one timer."""
+
+    def __init__(self, session: Session, connectors: Sequence[Connector]) -> None:
+        self._session = session
+        session.run_callback = spawn
+        self._lanes: list[Lane] = []
+        self._background: list[Background] = []
+        self._pushes: list[PushReader] = []
+        for node, connector in enumerate(connectors):
+            box = session.boxes[node]
+            self._lanes.append(Lane(session, node, box.foreground, connector))
+            background = Background(session, node, box.background, connector)
+            push = PushReader(session, node, box.subscribe, connector)
+            box.wake_background = background.ring
+            box.wake_subscribe = push.ring
+            self._background.append(background)
+            self._pushes.append(push)
+        self._timer = Timer(session)
+
+    def wait(self, operation: Operation) -> None:
+        """See `Driver`. An operation is driven by the lane its commands go to, once it has any."""
+        while not operation.done:
+            if operation.attended and operation.node >= 0:
+                self._lanes[operation.node].drive(operation)
+            else:
+                park(self._session, operation)
+
+    def finish(self, timeout: float) -> None:
+        """See `Driver`."""
+        park(self._session, self._session.drained, timeout)
+
+    def stop(self, *, join: bool = True) -> None:
+        """See `Driver`."""
+        workers = [*self._background, *self._pushes, self._timer]
+        for worker in workers:
+            worker.stop()
+        for lane in self._lanes:
+            lane.stop()
+        if join:
+            for worker in workers:
+                worker.join(1.0)
+
+    def forget(self) -> None:
+        """See `Driver`."""
+        for lane in self._lanes:
+            lane.forget()
+        for background in self._background:
+            background.forget()
+        for push in self._pushes:
+            push.forget()

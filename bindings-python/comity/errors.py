@@ -1,0 +1,144 @@
+"""Everything comity raises, one class per code of the core's table.
+
+Every class derives from `Error` and, where Python or redis-py has a word for the same thing, from
+that class too: code that catches `ValueError`, `TimeoutError` or redis-py's `LockError` keeps
+working.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+
+    class _RedisLockError(Exception):
+        """Stands for redis-py's `LockError`, which is a base only where redis-py is installed."""
+
+        def __init__(self, message: str | None = None, lock_name: str | None = None) -> None: ...
+else:
+    try:
+        from redis.exceptions import LockError as _RedisLockError
+    except ImportError:
+
+        class _RedisLockError(Exception):
+            """The place redis-py's `LockError` takes where redis-py is installed."""
+
+
+class Error(Exception):
+    """Base of everything comity raises."""
+
+    code: ClassVar[int] = 0
+    """The number of this error in every language's table."""
+
+    lock_name: str | bytes | None = None
+    """The lock this is about, where it is about one."""
+
+    holder: bytes | None = None
+    """The label of who held the lock, where that is known."""
+
+    server: str | None = None
+    """The id of the server this is about, where it is about one."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+
+class InvalidArgument(Error, ValueError):
+    """An option or value is out of range; the message names it and the range."""
+
+    code = 1
+
+
+class LimitExceeded(Error, ValueError):
+    """A stated limit would be exceeded; the message names it."""
+
+    code = 2
+
+
+class InvalidState(Error, RuntimeError):
+    """Verbs in an order that makes no sense, or a handle that is dead or belongs elsewhere."""
+
+    code = 3
+
+
+class Unsupported(Error, NotImplementedError):
+    """A server, client or command that cannot serve this; the message says why."""
+
+    code = 4
+
+
+class Closed(Error):
+    """The coordinator is closed."""
+
+    code = 5
+
+
+class LockTimeout(Error, _RedisLockError, TimeoutError):
+    """The lock was not granted in time."""
+
+    code = 20
+
+
+class LockLost(Error, _RedisLockError):
+    """The lease ended before the release: somebody else may have held the lock meanwhile."""
+
+    code = 21
+
+
+class NotHeld(Error, _RedisLockError):
+    """Release, extend or check without a grant."""
+
+    code = 22
+
+
+class Unreachable(Error, ConnectionError):
+    """Nothing was sent: the server could not be reached."""
+
+    code = 60
+
+
+class NoAnswer(Error, TimeoutError):
+    """Sent, and no answer by the deadline: the server may or may not have done it."""
+
+    code = 61
+
+
+class ServerRefused(Error):
+    """The server said no (OOM, READONLY, LOADING, NOAUTH, NOPERM ...); carries its words."""
+
+    code = 62
+
+
+class WrongType(Error, TypeError):
+    """The key holds something that is not comity's."""
+
+    code = 63
+
+
+class InternalError(Error):
+    """A bug in comity; the handle it came from is dead."""
+
+    code = 90
+
+
+def _table() -> dict[int, type[Error]]:
+    found: dict[int, type[Error]] = {}
+    for value in globals().values():
+        if isinstance(value, type) and issubclass(value, Error) and value.code:
+            found[value.code] = value
+    return found
+
+
+CODES: dict[int, type[Error]] = _table()
+"""Code to class."""
+
+
+def from_code(code: int, message: str) -> Error:
+    """The exception for a code of the core's table, ready to be raised."""
+    return CODES.get(code, InternalError)(message)

@@ -1,0 +1,90 @@
+"""`co.events()`: what happened, for those who want to watch."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from .errors import InvalidArgument
+from .units import MAX_WAIT, seconds
+
+if TYPE_CHECKING:
+    from ._core import Event
+    from .session import Session
+
+DEFAULT_BUFFER: Final = 1024
+MAX_BUFFER: Final = 1_048_576
+
+
+class Events:
+    """A bounded buffer of `comity.core.Event`, from the moment it was made.
+
+    A reader that is too slow loses the oldest events, never holds anything up, and finds in
+    `dropped` how many it lost. Iterating waits for the next event and ends when the coordinator
+    or this object is closed.
+    """
+
+    def __init__(self, session: Session, buffer: int) -> None:
+        if isinstance(buffer, bool) or not isinstance(buffer, int):
+            raise InvalidArgument(f"buffer must be an int, not {type(buffer).__name__}")
+        if not 1 <= buffer <= MAX_BUFFER:
+            raise InvalidArgument(f"buffer must be 1..{MAX_BUFFER} events, not {buffer}")
+        self._session = session
+        self._limit = buffer
+        self._buffer: deque[Event] = deque()
+        self._dropped = 0
+        self._closed = False
+        # The session books events with its mutex held, so that mutex guards the buffer as well.
+        self._ready = threading.Condition(session.mutex)
+        session.listen(self)
+
+    @property
+    def dropped(self) -> int:
+        """How many events this reader lost because its buffer was full."""
+        return self._dropped
+
+    def get(self, timeout: float | None = None) -> Event | None:
+        """The next event. None if `timeout` seconds pass first, or none will ever come."""
+        limit = None if timeout is None else seconds("timeout", timeout, 0, MAX_WAIT) / 1e6
+        with self._ready:
+            self._ready.wait_for(lambda: self._buffer or self._closed, limit)
+            return self._buffer.popleft() if self._buffer else None
+
+    def __iter__(self) -> Iterator[Event]:
+        while (event := self.get()) is not None:
+            yield event
+
+    def close(self) -> None:
+        """Stops listening. What is buffered can still be read."""
+        with self._ready:
+            self._session.listeners = [x for x in self._session.listeners if x is not self]
+            self.end()
+
+    def __enter__(self) -> Events:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # What the session calls, with its mutex held.
+
+    def put(self, event: Event) -> None:
+        """Takes an event in, at the expense of the oldest where there is no room."""
+        if len(self._buffer) >= self._limit:
+            self._buffer.popleft()
+            self._dropped += 1
+        self._buffer.append(event)
+        self._ready.notify()
+
+    def end(self) -> None:
+        """No event will come any more."""
+        self._closed = True
+        self._ready.notify_all()

@@ -1,0 +1,153 @@
+"""The embedded store as a driver: a small Redis in this process, no sockets, no server."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from . import _core
+from .clock import now_us
+from .driver import park, spawn
+from .session import Operation, Session
+from .workers import Timer
+
+
+class MemoryStore:
+    """A store in this process that several coordinators can share.
+
+    `comity.connect(store)` as often as you like: they exclude one another as they would over one
+    Redis server. Everything is gone when the last reference is.
+    """
+
+    def __init__(self) -> None:
+        self._store = _core.MemoryStore()
+        self._mutex = threading.Lock()
+        self._listeners: dict[bytes, list[weakref.ref[MemoryDriver]]] = {}
+
+    def execute(self, argv: Sequence[bytes]) -> Any:
+        """Runs one Redis command (lower-level than most users need) and delivers what it
+        publishes. Errors come back as `comity.core.ErrorReply`.
+        """
+        reply, due = self._execute(argv)
+        _deliver(due)
+        return reply
+
+    def _execute(self, argv: Sequence[bytes]) -> tuple[Any, list[_Message]]:
+        with self._mutex:
+            reply = self._store.execute(argv, now_us())
+            due: list[_Message] = []
+            while (message := self._store.poll_message()) is not None:
+                channel, payload = message
+                for reference in self._listeners.get(channel, ()):
+                    driver = reference()
+                    if driver is not None:
+                        due.append((driver, channel, payload))
+        return reply, due
+
+    def _subscribe(self, driver: MemoryDriver, channels: Sequence[bytes]) -> None:
+        with self._mutex:
+            for channel in channels:
+                self._listeners.setdefault(channel, []).append(weakref.ref(driver))
+
+    def _unsubscribe(self, driver: MemoryDriver) -> None:
+        with self._mutex:
+            for channel in list(self._listeners):
+                kept = [r for r in self._listeners[channel] if r() not in (driver, None)]
+                if kept:
+                    self._listeners[channel] = kept
+                else:
+                    del self._listeners[channel]
+
+
+class MemoryDriver:
+    """Executes each command in the thread that made it ready."""
+
+    def __init__(self, session: Session, store: MemoryStore) -> None:
+        self._session = session
+        self._store = store
+        session.run_callback = spawn
+        self._timer = _MemoryTimer(session, self)
+
+    def wait(self, operation: Operation) -> None:
+        """See `Driver`."""
+        while not operation.done:
+            self.pump()
+            park(self._session, operation)
+
+    def finish(self, timeout: float) -> None:
+        """See `Driver`."""
+        self.pump()
+        park(self._session, self._session.drained, timeout)
+
+    def stop(self, *, join: bool = True) -> None:
+        """See `Driver`."""
+        self._store._unsubscribe(self)
+        self._timer.stop()
+        if join:
+            self._timer.join(1.0)
+
+    def forget(self) -> None:
+        """See `Driver`."""
+
+    def pump(self) -> None:
+        """Executes all that is ready, and whatever becomes ready by it in other coordinators on
+        the same store.
+        """
+        due = self._run()
+        while due:
+            due = _hand_in(due)
+
+    def _run(self) -> list[_Message]:
+        session = self._session
+        due: list[_Message] = []
+        while True:
+            with session.mutex:
+                batch: list[_core.Command] = []
+                for box in session.boxes:
+                    for outbox in (box.subscribe, box.foreground, box.background):
+                        batch += outbox
+                        outbox.clear()
+            if not batch:
+                return due
+            for command in batch:
+                if command.route == "subscribe":
+                    self._store._subscribe(self, command.argv[1:])
+                    session.node(command.node, "push_ready")
+                    continue
+                reply, messages = self._store._execute(command.argv)
+                session.replies([(command.request, reply)])
+                due += messages
+
+    def _message(self, channel: bytes, payload: bytes) -> list[_Message]:
+        for node in range(len(self._session.boxes)):
+            self._session.message(node, channel, payload)
+        return self._run()
+
+
+_Message = tuple[MemoryDriver, bytes, bytes]
+
+
+def _hand_in(due: list[_Message]) -> list[_Message]:
+    following: list[_Message] = []
+    for driver, channel, payload in due:
+        following += driver._message(channel, payload)
+    return following
+
+
+def _deliver(due: list[_Message]) -> None:
+    while due:
+        due = _hand_in(due)
+
+
+class _MemoryTimer(Timer):
+    """The timer also executes what it made ready: there is no other thread to do it."""
+
+    def __init__(self, session: Session, driver: MemoryDriver) -> None:
+        super().__init__(session)
+        self._driver = driver
+
+    def turn(self) -> None:
+        super().turn()
+        self._driver.pump()

@@ -1,0 +1,406 @@
+"""Between the core and whatever moves bytes: no I/O, no threads, no decisions.
+
+A `Session` owns the core and one mutex. Every call takes the mutex, calls the core, and books what
+came of it: commands into the outboxes of their node, events into the operation they are about and
+into the buffers of those who listen. Drivers, threads or tasks, take commands out of the outboxes
+and hand replies back in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from .clock import now_us
+from .errors import (
+    Closed,
+    Error,
+    InvalidState,
+    NoAnswer,
+    ServerRefused,
+    Unreachable,
+    Unsupported,
+)
+
+if TYPE_CHECKING:
+    from ._core import Command, Coordinator, Event
+
+NEVER: Final = 1 << 63
+"""A deadline that does not come."""
+
+_ENDS: Final = frozenset(
+    (
+        "lock_lost",
+        "lock_released",
+        "lock_failed",
+        "lock_inspected",
+        "fence_checked",
+        "node_checked",
+        "call_failed",
+    )
+)
+"""Events after which the core says nothing more about their lock or call."""
+
+
+class Operation:
+    """One thing somebody waits for: a lock or a call, and what became of it.
+
+    `done` is false while an answer is awaited. `attended` says that a thread waits, and so will
+    send this operation's commands itself; what nobody attends to goes to the background.
+    """
+
+    __slots__ = (
+        "attended",
+        "done",
+        "ended",
+        "error",
+        "event",
+        "fence",
+        "gate",
+        "holder",
+        "id",
+        "node",
+        "on_lost",
+        "rank",
+        "renewing",
+        "valid_until",
+    )
+
+    def __init__(self) -> None:
+        self.id = -1
+        self.node = -1
+        self.attended = False
+        self.done = False
+        self.ended = False
+        self.error: Exception | None = None
+        self.event: Event | None = None
+        self.fence = 0
+        self.valid_until = 0
+        self.holder: bytes | None = None
+        self.rank: int | None = None
+        self.renewing = False
+        self.on_lost: Callable[[], None] | None = None
+        self.gate: Callable[[], object] | None = None
+
+    def signal(self) -> None:
+        """Wakes whoever is parked on this. Called with the session's mutex held."""
+        gate = self.gate
+        if gate is not None:
+            self.gate = None
+            gate()
+
+
+class Box:
+    """What waits to be sent to one node, and whom to wake for it.
+
+    The hooks are called with the session's mutex held and must not block.
+    """
+
+    __slots__ = ("background", "foreground", "subscribe", "wake_background", "wake_subscribe")
+
+    def __init__(self) -> None:
+        self.foreground: list[Command] = []
+        self.background: list[Command] = []
+        self.subscribe: list[Command] = []
+        self.wake_background: Callable[[], object] = _nobody
+        self.wake_subscribe: Callable[[], object] = _nobody
+
+
+class Listener(Protocol):
+    """Who wants to see every event. Called with the session's mutex held; must not block."""
+
+    def put(self, event: Event) -> None:
+        """Takes an event in."""
+
+    def end(self) -> None:
+        """No event will come any more."""
+
+
+def _nobody() -> None:
+    """The hook of a box that no driver has taken over."""
+
+
+def _ignored(callback: Callable[[], None]) -> None:
+    """The hook of a session that no driver has taken over."""
+
+
+class Session:
+    """One coordinator's core, its outboxes, its operations and its listeners."""
+
+    def __init__(self, core: Coordinator, nodes: int) -> None:
+        self.core: Final = core
+        self.mutex = threading.Lock()
+        self.boxes: Final = [Box() for _ in range(nodes)]
+        self.operations: dict[int, Operation] = {}
+        self.listeners: list[Listener] = []
+        self.deadline = NEVER
+        """When the core next wants to hear the time."""
+        self.alarm = 0
+        """When the driver's timer wakes next by itself; 0 while there is none to wake."""
+        self.wake_timer: Callable[[], object] = _nobody
+        self.run_callback: Callable[[Callable[[], None]], object] = _ignored
+        """Runs what the user wants to be told, away from every thread that matters."""
+        self.closed = False
+        self.drained = Operation()
+        """Done once everything that `close` began is done."""
+        self.foreign = False
+        """Set in the child of a fork: nothing here belongs to this process."""
+
+    # Verbs
+
+    def begin(
+        self, operation: Operation, attended: bool, verb: Callable[..., int], *args: Any, **kw: Any
+    ) -> None:
+        """Calls a verb of the core that returns an id and makes `operation` stand for it."""
+        with self.mutex:
+            self._check()
+            operation.attended = attended
+            operation.id = verb(*args, now_us(), **kw)
+            self.operations[operation.id] = operation
+            self.drain()
+
+    def resume(
+        self, operation: Operation, verb: Callable[..., None], *args: Any, **kw: Any
+    ) -> None:
+        """Calls another verb on a running lock and has `operation` await its answer."""
+        with self.mutex:
+            self._check()
+            if operation.ended:
+                return
+            verb(operation.id, *args, now_us(), **kw)
+            operation.attended = True
+            operation.done = False
+            self.drain()
+
+    def check_nodes(self, attended: bool) -> list[Operation]:
+        """One operation per node. Attended only where one thread can serve them all."""
+        with self.mutex:
+            self._check()
+            operations: list[Operation] = []
+            for call in self.core.check_nodes(now_us()):
+                operation = Operation()
+                operation.id = call
+                operation.attended = attended
+                self.operations[call] = operation
+                operations.append(operation)
+            self.drain()
+            return operations
+
+    def leave(self, operation: Operation) -> None:
+        """The thread that waited for `operation` goes; its unsent commands go to the background."""
+        with self.mutex:
+            operation.attended = False
+            if operation.node >= 0:
+                box = self.boxes[operation.node]
+                if box.foreground:
+                    mine = [c for c in box.foreground if c.origin == operation.id]
+                    if mine:
+                        box.foreground[:] = [c for c in box.foreground if c.origin != operation.id]
+                        box.background += mine
+                        box.wake_background()
+
+    def failure(self, operation: Operation) -> Exception | None:
+        """Why `operation` failed, in words that name the server where it was one's doing."""
+        error = operation.error
+        event = operation.event
+        node = operation.node
+        if event is not None and event.node is not None:
+            node = event.node
+        if isinstance(error, (Unreachable, NoAnswer, ServerRefused, Unsupported)) and node >= 0:
+            where = self.core.node_id(node).decode("utf-8", "backslashreplace")
+            error.server = where
+            error.args = (f"{where}: {error}",)
+        return error
+
+    def cancel(self, operation: Operation) -> None:
+        """Whatever `operation` is in the middle of, it is over; a lock is released if held."""
+        self.leave(operation)
+        with self.mutex:
+            self.operations.pop(operation.id, None)
+            operation.ended = operation.done = True
+            if not self.foreign and operation.id >= 0:
+                try:
+                    self.core.lock_cancel(operation.id, now_us())
+                except Error:
+                    pass  # unknown by now, or the core is closed: nothing is left to cancel
+                self.drain()
+
+    def close(self) -> bool:
+        """Begins the end. Returns whether this call did; `drained` is done when all is settled."""
+        with self.mutex:
+            if self.closed or self.foreign:
+                return False
+            self.closed = True
+            self.core.close(now_us())
+            self.drain()
+            return True
+
+    def abandon(self, why: Exception) -> None:
+        """After `close`: whoever still waits is told `why`."""
+        with self.mutex:
+            for operation in list(self.operations.values()):
+                if not operation.done:
+                    operation.error = why
+                operation.ended = operation.done = True
+                operation.signal()
+            self.operations.clear()
+            for listener in self.listeners:
+                listener.end()
+            self.listeners = []
+            self.drained.done = True
+            self.drained.signal()
+
+    def listen(self, listener: Listener) -> None:
+        """Has `listener` see every event from now on."""
+        with self.mutex:
+            self._check()
+            self.listeners.append(listener)
+
+    def orphan(self) -> None:
+        """In the child of a fork: this session belongs to the parent, and so do its locks."""
+        self.foreign = True
+        self.mutex = threading.Lock()
+        for operation in self.operations.values():
+            operation.ended = operation.done = True
+
+    def _check(self) -> None:
+        if self.foreign:
+            raise InvalidState(
+                "this coordinator was made before fork(); call comity.connect() in the child"
+            )
+        if self.closed:
+            raise Closed("the coordinator is closed")
+
+    # Inputs
+
+    def replies(self, pairs: Iterable[tuple[int, Any]]) -> None:
+        """Answers that arrived: request and reply, in order."""
+        with self.mutex:
+            now = now_us()
+            for request, reply in pairs:
+                self.core.handle_reply(request, reply, now)
+            self.drain()
+
+    def failures(
+        self, commands: Sequence[Command], failure: Literal["not_sent", "outcome_unknown"]
+    ) -> None:
+        """Commands that got no answer: none of their bytes left, or some may have."""
+        if not commands:
+            return
+        with self.mutex:
+            now = now_us()
+            for command in commands:
+                self.core.handle_failure(command.request, failure, now)
+            self.drain()
+
+    def node(
+        self, node: int, change: Literal["connected", "lost", "push_ready", "push_lost"]
+    ) -> None:
+        """A connection to `node` came or went."""
+        with self.mutex:
+            self.core.handle_node(node, change, now_us())
+            self.drain()
+
+    def message(self, node: int, channel: bytes, payload: bytes) -> None:
+        """A push arrived."""
+        with self.mutex:
+            self.core.handle_message(node, channel, payload, now_us())
+            self.drain()
+
+    def gap(self) -> None:
+        """The clock stood still or jumped."""
+        with self.mutex:
+            self.core.handle_clock_gap(now_us())
+            self.drain()
+
+    def tick(self) -> None:
+        """Tells the core the time. Early, late or twice is harmless."""
+        with self.mutex:
+            self.core.handle_timeout(now_us())
+            self.drain()
+
+    # Outputs
+
+    def drain(self) -> None:
+        """Books every command and event the core has ready. Call with the mutex held."""
+        core = self.core
+        operations = self.operations
+        while (command := core.poll_command()) is not None:
+            box = self.boxes[command.node]
+            if command.route == "subscribe":
+                box.subscribe.append(command)
+                box.wake_subscribe()
+                continue
+            origin = command.origin
+            if origin is not None:
+                operation = operations.get(origin)
+                if operation is not None and operation.attended:
+                    operation.node = command.node
+                    box.foreground.append(command)
+                    if operation.gate is not None:
+                        operation.signal()
+                    continue
+            box.background.append(command)
+            box.wake_background()
+        while (event := core.poll_event()) is not None:
+            self._book(event)
+        deadline = core.next_deadline()
+        if deadline is None:
+            self.deadline = NEVER
+        else:
+            self.deadline = deadline
+            if deadline < self.alarm:
+                self.wake_timer()
+
+    def _book(self, event: Event) -> None:
+        kind = event.kind
+        key = event.lock
+        if key is None:
+            key = event.call
+        if key is not None:
+            operation = self.operations.get(key)
+            if operation is not None:
+                self._settle(operation, key, kind, event)
+            elif kind == "lock_granted":
+                # The thread that asked was interrupted before it could take the id in.
+                self.core.lock_cancel(key, now_us())
+                self._again()
+        elif kind == "closed":
+            self.drained.done = True
+            self.drained.signal()
+        if self.listeners:
+            for listener in self.listeners:
+                listener.put(event)
+
+    def _settle(self, operation: Operation, key: int, kind: str, event: Event) -> None:
+        operation.event = event
+        if kind == "lock_granted":
+            operation.fence = event.fence or 0
+            operation.valid_until = event.valid_until or 0
+            operation.done = True
+        elif kind == "lock_renewed":
+            operation.valid_until = event.valid_until or 0
+            if operation.renewing:
+                operation.done = True
+        elif kind == "lock_queued":
+            operation.holder = event.holder
+            operation.rank = event.rank
+            return
+        elif kind in _ENDS:
+            del self.operations[key]
+            operation.error = event.error
+            operation.ended = operation.done = True
+            if event.holder is not None:
+                operation.holder = event.holder
+            if kind == "lock_lost" and operation.on_lost is not None:
+                self.run_callback(operation.on_lost)
+        if operation.done:
+            operation.signal()
+
+    def _again(self) -> None:
+        """Books the commands that a call from within booking an event made ready."""
+        while (command := self.core.poll_command()) is not None:
+            box = self.boxes[command.node]
+            box.background.append(command)
+            box.wake_background()

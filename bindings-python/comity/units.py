@@ -1,0 +1,51 @@
+"""What the friendly API takes, turned into what the core takes, or refused by name."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from .errors import InvalidArgument
+
+MAX_NAME: Final = 512
+MIN_TTL: Final = 0.05
+MAX_TTL: Final = 86_400.0
+MAX_WAIT: Final = 365 * 86_400.0
+MIN_TIMEOUT: Final = 0.01
+MAX_TIMEOUT: Final = 60.0
+
+
+def seconds(name: str, value: object, low: float, high: float) -> int:
+    """`value` seconds as whole microseconds.
+
+    Raises `InvalidArgument`, naming the option and its range, for anything that is not a finite
+    int or float in `low..=high`.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidArgument(
+            f"{name} must be seconds as int or float, not {type(value).__name__} ({value!r})"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidArgument(f"{name} must be {low:g}..{high:g} seconds, not {value!r}")
+    if not low <= value <= high:
+        raise InvalidArgument(f"{name} must be {low:g}..{high:g} seconds, not {value!r}")
+    return round(value * 1_000_000)
+
+
+def octets(name: str, value: object) -> bytes:
+    """`value` as bytes; text as UTF-8. Raises `InvalidArgument` for anything else."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            return value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidArgument(f"{name} is not valid Unicode: {error}") from None
+    raise InvalidArgument(f"{name} must be str or bytes, not {type(value).__name__}")
+
+
+def flag(name: str, value: object) -> bool:
+    """`value` where it is a bool. Raises `InvalidArgument` otherwise."""
+    if isinstance(value, bool):
+        return value
+    raise InvalidArgument(f"{name} must be True or False, not {value!r}")

@@ -1,0 +1,177 @@
+"""One connection to one server: bytes out, replies in, nothing longer than it is told.
+
+The socket is non-blocking and every wait is a `poll` with its own time, so that one thread may
+write while another reads, each with its own deadline.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+from .bell import poller
+from .clock import now_us
+from .resp import ProtocolError, Reader
+
+if TYPE_CHECKING:
+    from ._core import Command
+
+_READ_SIZE: Final = 65536
+
+
+class WireBroken(Exception):
+    """The connection is of no more use. `sent` of the bytes being written may have left."""
+
+    def __init__(self, why: str, sent: int = 0) -> None:
+        super().__init__(why)
+        self.sent = sent
+
+
+class NotConnected(Exception):
+    """No connection could be made: nothing was sent."""
+
+
+class Refused(Exception):
+    """The server answered the connection's set-up with an error; `text` has its words."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text.decode("utf-8", "replace"))
+        self.text = text
+
+
+class Wire:
+    """A connected socket with the commands that are written and not yet answered."""
+
+    __slots__ = (
+        "_guard",
+        "_owner",
+        "_readable",
+        "_reader",
+        "_socket",
+        "_tls",
+        "_writable",
+        "broken",
+        "last",
+        "outstanding",
+    )
+
+    def __init__(
+        self, sock: socket.socket, error: Callable[[bytes], Any], owner: Callable[[], object]
+    ) -> None:
+        """`owner` closes the connection for good: whoever made the socket knows how."""
+        sock.setblocking(False)
+        self._socket = sock
+        self._owner = owner
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        # OpenSSL allows one thread at a time in a connection; a plain socket any number.
+        self._guard: AbstractContextManager[Any] = threading.Lock() if self._tls else nullcontext()
+        self._reader = Reader(error)
+        self._readable = poller(sock.fileno())
+        self._writable = poller(sock.fileno(), write=True)
+        self.outstanding: deque[Command] = deque()
+        self.broken = False
+        self.last = now_us()
+        """When bytes last moved."""
+
+    def listen_to(self, bell: int) -> None:
+        """Has `receive` return early, with nothing, when the descriptor `bell` can be read."""
+        self._readable = poller(self._socket.fileno(), also=bell)
+
+    def alive(self) -> bool:
+        """Whether an idle connection still is one. False also if the server said something
+        nobody asked for, the way it says that it is about to hang up.
+        """
+        if self.broken:
+            return False
+        if self._tls:
+            return True  # session tickets lie unread there; a dead one shows at the next read
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def send(self, data: bytes, deadline: int) -> None:
+        """Writes all of `data`. Raises `WireBroken` with the bytes that may have left."""
+        sent = 0
+        if not self._tls:
+            try:
+                sent = self._socket.send(data)
+            except OSError:
+                pass
+            if sent == len(data):
+                return
+        self._send_rest(data, sent, deadline)
+
+    def _send_rest(self, data: bytes, sent: int, deadline: int) -> None:
+        view = memoryview(data)
+        while sent < len(data):
+            wait = self._writable
+            try:
+                with self._guard:
+                    sent += self._socket.send(view[sent:])
+                continue
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                pass
+            except ssl.SSLWantReadError:
+                wait = self._readable
+            except OSError as error:
+                # A record that TLS has begun may be on its way although it counts as unwritten.
+                raise WireBroken(str(error), len(data) if self._tls else sent) from None
+            left = deadline - now_us()
+            if left <= 0 or not wait(left):
+                raise WireBroken("not written in time", len(data) if self._tls else sent)
+            if self._socket.fileno() < 0:
+                raise WireBroken("closed meanwhile", len(data) if self._tls else sent)
+
+    def receive(self, until: int) -> list[Any]:
+        """The replies that are complete at `until` or before; none if none is. Returns with the
+        first that is. Raises `WireBroken` when there will never be another.
+        """
+        if not self._tls:
+            left = until - now_us()
+            if not self._readable(left if left > 0 else 0):
+                return []
+        try:
+            with self._guard:
+                data = self._socket.recv(_READ_SIZE)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            if self._tls:
+                left = until - now_us()
+                if left > 0:
+                    self._readable(left)
+            return []
+        except ssl.SSLWantWriteError:
+            self._writable(max(0, until - now_us()))
+            return []
+        except OSError as error:
+            raise WireBroken(str(error)) from None
+        if not data:
+            raise WireBroken("closed by the server")
+        try:
+            return self._reader.feed(data)
+        except ProtocolError as error:
+            raise WireBroken(str(error)) from None
+
+    def close(self) -> None:
+        """Ends the connection; whoever waits on it finds it broken."""
+        self.broken = True
+        try:
+            self._owner()
+        except Exception:  # the owner is somebody else's code; the socket is gone either way
+            pass
+
+    def forget(self) -> None:
+        """Closes this process's copy of the socket without a word to the server (after fork)."""
+        self.broken = True
+        try:
+            self._socket.close()
+        except OSError:
+            pass

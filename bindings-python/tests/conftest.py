@@ -1,0 +1,221 @@
+"""Real redis-servers on free ports, fakes where a real one cannot misbehave, and what is common."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PREFIX = "comity:"
+
+
+class Server:
+    """A redis-server of this test's own, ended by its process id."""
+
+    def __init__(self, folder: Path, *args: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = str(folder / "s.sock")
+        self.args = args
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--dir", str(self.folder), "--unixsocket", self.path, *self.args]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                    probe.sendall(b"PING\r\n")
+                    if probe.recv(64):
+                        return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError("redis-server did not start")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def client(self, **kwargs: Any) -> Any:
+        import redis
+
+        return redis.Redis(host="127.0.0.1", port=self.port, **kwargs)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One plain server for all tests that do not break it."""
+    _need_redis()
+    server = Server(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(shared: Server) -> Server:
+    """The shared server, empty."""
+    with shared.client() as client:
+        client.flushall()
+    return shared
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers with the given arguments; they end with the test."""
+    _need_redis()
+    servers: list[Server] = []
+
+    def starter(*args: str) -> Server:
+        servers.append(Server(tmp_path / str(len(servers)), *args))
+        return servers[-1]
+
+    yield starter
+    for one in servers:
+        one.kill()
+
+
+def _need_redis() -> None:
+    pytest.importorskip("redis")
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+
+
+class Fake:
+    """A server that says what it is told to say, or nothing."""
+
+    def __init__(self, talk: Callable[[socket.socket, bytes], object] | None = None) -> None:
+        self.talk = talk
+        self.received = b""
+        self.accepted = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._peers: list[socket.socket] = []
+        self._closed = False
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self._peers.append(peer)
+            thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, peer: socket.socket) -> None:
+        try:
+            while data := peer.recv(65536):
+                self.received += data
+                if self.talk is not None:
+                    self.talk(peer, data)
+        except OSError:
+            pass
+
+    def client(self, **kwargs: Any) -> Any:
+        import redis
+
+        return redis.Redis(host="127.0.0.1", port=self.port, **kwargs)
+
+    def close(self) -> None:
+        for one in [self._listener, *self._peers]:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            one.close()
+        for thread in self._threads:
+            thread.join(2)
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[..., Fake]]:
+    """Makes fake servers; they end with the test."""
+    fakes: list[Fake] = []
+
+    def maker(talk: Callable[[socket.socket, bytes], object] | None = None) -> Fake:
+        fakes.append(Fake(talk))
+        return fakes[-1]
+
+    yield maker
+    for one in fakes:
+        one.close()
+
+
+def count_commands(data: bytes) -> int:
+    """How many whole commands a fake received; they come as arrays."""
+    return sum(line.startswith(b"*") for line in data.split(b"\r\n"))
+
+
+@pytest.fixture
+def commands() -> Callable[[bytes], int]:
+    """See `count_commands`."""
+    return count_commands
+
+
+@pytest.fixture
+def traces() -> Callable[..., list[str]]:
+    """What comity has left on a server that it should not have: keys that never expire, holders,
+    waiters. An admin's client is given where the default user cannot look."""
+
+    def look(client: Any, prefix: str = PREFIX) -> list[str]:
+        found = []
+        for key in client.scan_iter(match=f"{prefix}*", count=1000):
+            name = key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
+            if client.pttl(key) < 0:
+                found.append(f"{name} never expires")
+            kind = client.type(key)
+            kind = kind.decode() if isinstance(kind, bytes) else kind
+            if kind == "string" and client.get(key)[:1] in (b"F", b"Q", "F", "Q"):
+                found.append(f"{name} has a holder or a waiter")
+        return found
+
+    return look
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Runs Python source in a process of its own, lines of output to be read; ended by pid."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(source: str, *args: object) -> subprocess.Popen[str]:
+        file = tmp_path / f"script{len(started)}.py"
+        file.write_text(source)
+        process = subprocess.Popen(
+            [sys.executable, "-u", str(file), *map(str, args)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -1,0 +1,74 @@
+"""What a user's strictly typed program does with comity. Checked, never run."""
+
+from __future__ import annotations
+
+import redis
+from typing_extensions import assert_type
+
+import comity
+from comity import core
+
+
+def use() -> None:
+    """Every public name, with the types it should have."""
+    with comity.connect() as co:
+        assert_type(co, comity.Coordinator)
+    comity.connect(redis.Redis(), prefix=b"p:", timeout=1, check=False, push=False).close()
+    comity.connect({"a": redis.Redis()}).close()
+    comity.connect([redis.Redis()]).close()
+    co = comity.connect(comity.MemoryStore())
+    lock = co.lock(b"name", ttl=5, wait=None, renew=True, max_hold=60, label="me", on_lost=told)
+    assert_type(lock, comity.Lock)
+    assert_type(lock.acquire(wait=0), bool)
+    assert_type(lock.acquire(), bool)
+    with lock as held:
+        assert_type(held, comity.Lock)
+        assert_type(held.fence, int)
+        assert_type(held.valid_until, float)
+        assert_type(held.remaining, float)
+        assert_type(held.lost, bool)
+        assert_type(held.held, bool)
+        assert_type(held.name, str | bytes)
+        held.check()
+        held.extend(5.0)
+    lock.release()
+    seen = co.inspect("name")
+    assert_type(seen, comity.Inspection)
+    assert_type(seen.holders, tuple[comity.Holder, ...])
+    assert_type(seen.waiters[0].label, bytes)
+    assert_type(co.fence_check("file", 1), bool)
+    assert_type(co.ring, comity.Ring)
+    assert_type(co.ring.node("key"), str | bytes | None)
+    assert_type(co.ring.replicas("key", 3), list[str | bytes])
+    assert_type(co.ring.with_node("b", 2).without_node("a"), comity.Ring)
+    for event in co.events():
+        assert_type(event, comity.Event)
+        assert_type(event.fence, int | None)
+        assert_type(event.error, Exception | None)
+    assert_type(co.events().get(1.0), comity.Event | None)
+    assert_type(co.stats(), dict[str, int])
+    assert_type(comity.clock(), float)
+    try:
+        lock.check()
+    except comity.LockLost as error:
+        assert_type(error.code, int)
+        assert_type(error.lock_name, str | bytes | None)
+    except comity.Error as error:
+        assert_type(error.holder, bytes | None)
+
+
+def told(lock: comity.Lock) -> None:
+    """What `on_lost` is given."""
+    assert_type(lock, comity.Lock)
+
+
+def drive(coordinator: core.Coordinator, now: int) -> None:
+    """The core as it is."""
+    command = coordinator.poll_command()
+    if command is not None:
+        assert_type(command.argv, list[bytes])
+        coordinator.handle_reply(command.request, core.ErrorReply(b"ERR no"), now)
+        coordinator.handle_failure(command.request, "not_sent", now)
+    coordinator.handle_failure(1, "lost", now)  # type: ignore[arg-type]
+    coordinator.lock_acquire("name", now)  # type: ignore[arg-type]
+    assert_type(coordinator.next_deadline(), int | None)
