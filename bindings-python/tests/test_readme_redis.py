@@ -41,6 +41,7 @@ def run(python: Path, source: str, tmp_path: Path, **environment: str) -> str:
     file.write_text(source, encoding="utf-8")
     done = subprocess.run(
         [python, file],
+        check=False,
         capture_output=True,
         text=True,
         timeout=60,

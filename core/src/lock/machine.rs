@@ -103,10 +103,19 @@ enum State {
     Done,
 }
 
+/// What an attempt asked for, so that its answer is not taken for another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Asked {
+    Acquire,
+    Renew,
+    /// Release or cancel.
+    TakeBack,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Sent {
     attempt: Attempt,
-    acquires: bool,
+    asked: Asked,
 }
 
 /// Since when a server has not answered, and why.
@@ -246,8 +255,12 @@ impl Lock {
         } else if !self.is_over() {
             deadline = deadline.min(limit).max(cx.now + BACKOFF.0);
         }
-        let acquires = matches!(op, Op::Acquire(_));
-        self.sent.push(Sent { attempt: self.attempts, acquires });
+        let asked = match op {
+            Op::Acquire(_) => Asked::Acquire,
+            Op::Renew { .. } => Asked::Renew,
+            Op::Release { .. } | Op::Cancel { .. } | Op::Inspect => Asked::TakeBack,
+        };
+        self.sent.push(Sent { attempt: self.attempts, asked });
         let background = cx.background;
         cx.effects.push(Effect::Send { attempt: self.attempts, op, deadline, background });
     }
@@ -278,7 +291,7 @@ impl Lock {
     }
 
     fn is_clean(&self) -> bool {
-        !self.unclean && !self.sent.iter().any(|sent| sent.acquires)
+        !self.unclean && !self.sent.iter().any(|sent| sent.asked == Asked::Acquire)
     }
 
     fn take_back(&mut self, granted: bool, cx: &mut Cx<'_>) {
@@ -469,7 +482,7 @@ impl Lock {
             Outcome::Answered { answer, sent_at } => {
                 (self.trouble, self.failures) = (None, 0);
                 let more = answer.more;
-                self.on_answer(&sent, answer.body, sent_at, cx);
+                self.on_answer(sent.asked, answer.body, sent_at, cx);
                 match self.state {
                     _ if !more => {}
                     State::Done => {
@@ -479,7 +492,7 @@ impl Lock {
                 }
             }
             Outcome::Failed(failure) => {
-                if sent.acquires && failure == Failure::OutcomeUnknown {
+                if sent.asked == Asked::Acquire && failure == Failure::OutcomeUnknown {
                     self.unclean = true;
                 }
                 let (code, what) = match failure {
@@ -491,7 +504,7 @@ impl Lock {
                 self.on_failure(error, true, cx);
             }
             Outcome::Refused { error, transient, executed } => {
-                if sent.acquires && executed {
+                if sent.asked == Asked::Acquire && executed {
                     self.unclean = true;
                 }
                 self.on_failure(error, transient, cx);
@@ -551,7 +564,7 @@ impl Lock {
         }
     }
 
-    fn on_answer(&mut self, sent: &Sent, body: Body, sent_at: Time, cx: &mut Cx<'_>) {
+    fn on_answer(&mut self, asked: Asked, body: Body, sent_at: Time, cx: &mut Cx<'_>) {
         if let Body::Layout(form) = &body {
             let message = format!(
                 "lock '{}': its state has a layout '{}' that this version does not know",
@@ -567,7 +580,7 @@ impl Lock {
                     self.leased(fence, Anchor { sent_at, server_now: now }, expiry, cx);
                 }
                 Body::Lost(_) => self.restart(cx),
-                Body::Queued { .. } if !sent.acquires => {
+                Body::Queued { .. } if asked == Asked::Renew => {
                     self.state = State::Waiting;
                     self.wake = Some(cx.now);
                 }
@@ -583,11 +596,11 @@ impl Lock {
                 }
                 Body::Lost(why) => self.lost(why, cx),
                 // The server has forgotten the grant: it is the state of an earlier moment.
-                Body::Queued { .. } if !sent.acquires => self.lost(Why::Unknown, cx),
+                Body::Queued { .. } if asked == Asked::Renew => self.lost(Why::Unknown, cx),
                 // Anything else answers an acquisition from before the grant.
                 _ => {}
             },
-            State::Releasing { valid_until, repeated } if !sent.acquires => match body {
+            State::Releasing { valid_until, repeated } if asked == Asked::TakeBack => match body {
                 Body::Released => self.released(cx),
                 // An earlier, unanswered release may have been the one that ended it.
                 Body::Unknown { .. } if repeated && cx.now < valid_until => self.released(cx),
@@ -595,7 +608,7 @@ impl Lock {
                 Body::Lost(why) => self.lost(why, cx),
                 _ => {}
             },
-            State::Ending { .. } if !sent.acquires => match body {
+            State::Ending { .. } if asked == Asked::TakeBack => match body {
                 Body::Released | Body::Cancelled | Body::WasGranted | Body::Unknown { .. } => {
                     self.state = State::Done;
                 }
