@@ -99,6 +99,14 @@ impl Coordinator {
     /// The host slept or its clock jumped: every lease is unproven until the server confirms it.
     pub fn handle_clock_gap(&mut self, now: Time) {
         self.advance(now);
+        // What is on its way was sent before the gap: its answer would prove a lease for longer
+        // than it lasts.
+        let owned = |request: &Request| matches!(request.owner, Owner::Lock(..));
+        let sent = self.requests.iter().filter(|(_, request)| owned(request));
+        for (request, polled) in sent.map(|(id, r)| (*id, r.polled)).collect::<Vec<_>>() {
+            let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
+            self.fail_request(request, failure);
+        }
         for node in &mut self.nodes {
             node.anchor = None;
         }

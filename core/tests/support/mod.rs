@@ -9,9 +9,13 @@
 )]
 
 pub(crate) mod generator;
+pub(crate) mod harness;
+pub(crate) mod ledger;
+pub(crate) mod network;
 pub(crate) mod pair;
 pub(crate) mod redis_server;
 pub(crate) mod resp;
 pub(crate) mod rng;
+pub(crate) mod view;
 
 pub(crate) use rng::{Rng, seed};
