@@ -685,7 +685,11 @@ impl Lock {
     }
 
     fn renewed(&mut self, mut lease: Lease, valid_until: Time, cx: &mut Cx<'_>) {
-        lease.valid_until = lease.valid_until.max(valid_until);
+        lease.valid_until = match self.state {
+            // What was known before the gap was told by a clock that has stood still since.
+            State::Unproven(_) => valid_until,
+            _ => lease.valid_until.max(valid_until),
+        };
         let valid_until = lease.valid_until;
         self.state = State::Held(lease);
         self.plan_renewal(cx);
