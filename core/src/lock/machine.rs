@@ -670,6 +670,10 @@ impl Lock {
         let valid_until = anchor.valid_until(expiry);
         if valid_until > cx.now {
             self.granted(fence, valid_until, cx);
+            // A grant of an earlier moment, perhaps a short claim whose push was lost.
+            if expiry.since(anchor.server_now) < self.options.ttl {
+                self.send_again(cx);
+            }
         } else {
             // Slept past it: give it back, and ask anew.
             cx.effects.push(Effect::TakeBack { id: self.id, granted: true });

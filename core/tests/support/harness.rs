@@ -6,15 +6,19 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use comity::coordinator::{Config, Coordinator};
 use comity::event::Event;
-use comity::lock::{LockId, LockOptions};
+use comity::keyspace::ServerTime;
+use comity::lock::{self, Id, LockId, LockOptions, Op};
 use comity::memory::MemoryStore;
-use comity::redis::{Argv, Command, Failure, NodeChange, NodeId, Reply, RequestId, Route};
+use comity::redis::{
+    Argv, Command, Failure, LockKeys, NodeChange, NodeId, Reply, RequestId, Route,
+};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 
 use super::Rng;
 use super::ledger::{Belief, Ledger};
 use super::network::{Fate, Faults};
+use super::view::assert_at_rest;
 
 /// The server's clock at the beginning.
 const SERVER_EPOCH: u64 = 1_750_000_000_000_000;
@@ -93,6 +97,10 @@ pub(crate) struct Workload {
     /// Clocks run at most this much fast or slow.
     pub(crate) ppm: u64,
     pub(crate) push: bool,
+    /// Every lease is renewed as it is, until it is given back.
+    pub(crate) keeps: bool,
+    /// How long a user waits between two deeds, at most.
+    pub(crate) idle_ms: u64,
 }
 
 impl Workload {
@@ -105,6 +113,20 @@ impl Workload {
             waits_s: vec![None, Some(0), Some(1), Some(20)],
             ppm: 5_000,
             push: true,
+            keeps: false,
+            idle_ms: 2_000,
+        }
+    }
+
+    /// One kind of many, so that runs differ.
+    pub(crate) fn swarm(rng: &mut Rng) -> Self {
+        Self {
+            clients: rng.between(2, 5) as usize,
+            names: rng.between(1, 2),
+            ttl_ms: if rng.chance(300) { vec![500, 30_000] } else { Self::usual().ttl_ms },
+            hold_ms: rng.pick(&[100, 1_500, 20_000]),
+            push: rng.chance(850),
+            ..Self::usual()
         }
     }
 }
@@ -380,7 +402,7 @@ impl World {
                     _ => Ending::Release,
                 };
                 let lock = *lock;
-                if self.rng.chance(200) {
+                if !self.workload.keeps && self.rng.chance(200) {
                     let ms = self.rng.pick(&self.workload.ttl_ms);
                     let renew = Happening::End { lock, how: Ending::Renew(ms) };
                     self.plan(who, after / 2, renew);
@@ -402,14 +424,11 @@ impl World {
         if self.winding_down {
             return;
         }
-        let again = self.rng.below(2 * SECOND);
+        let again = self.rng.below(1 + 1_000 * self.workload.idle_ms);
         self.plan(who, again, Happening::Act);
         let (faults, rng) = (self.faults, &mut self.rng);
         if rng.chance(faults.crash) {
-            let client = &mut self.clients[who];
-            (client.co, client.subscribed) = (None, false);
-            client.open.clear();
-            return;
+            return self.crash(who);
         }
         if rng.chance(faults.push_break) {
             self.clients[who].subscribed = false;
@@ -430,8 +449,8 @@ impl World {
         let options = LockOptions {
             ttl: Span::from_millis(rng.pick(&self.workload.ttl_ms)),
             wait: rng.pick(&self.workload.waits_s).map(Span::from_secs),
-            renew: rng.chance(800),
-            max_hold: rng.chance(200).then(|| Span::from_secs(1)),
+            renew: self.workload.keeps || rng.chance(800),
+            max_hold: (!self.workload.keeps && rng.chance(200)).then(|| Span::from_secs(1)),
             label: format!("client {who}").into_bytes(),
         };
         let impatient = rng.chance(80).then(|| rng.below(3 * SECOND));
@@ -477,5 +496,38 @@ impl World {
         }
         let open: BTreeSet<_> = self.clients.iter().flat_map(|client| client.open.keys()).collect();
         panic!("I12: still open long after the faults: {open:?}");
+    }
+
+    /// A client is gone for ever, without a word.
+    pub(crate) fn crash(&mut self, who: usize) {
+        let client = &mut self.clients[who];
+        (client.co, client.subscribed) = (None, false);
+        client.open.clear();
+    }
+
+    pub(crate) fn close_all(&mut self) {
+        for who in 0..self.clients.len() {
+            let now = self.clients[who].local(self.now);
+            let Client { co, open, .. } = &mut self.clients[who];
+            if let Some(co) = co {
+                // A lock that is held ends without an event.
+                open.retain(|lock, _| co.lock_valid_until(*lock).is_none());
+                co.close(now);
+                self.pump(who);
+            }
+        }
+    }
+
+    /// Whoever looks at a lock now finds it idle, and every key ends by itself.
+    pub(crate) fn assert_reaped(&mut self) {
+        let now = ServerTime(self.server_now());
+        let space = self.store.keyspace_mut();
+        space.set_now(now);
+        for name in 0..self.workload.names {
+            let keys = LockKeys::of_state(format!("comity:1:lock:{{lock {name}}}").as_bytes());
+            let nobody = Op::Renew { id: Id::from_bits(0), ttl: Span::from_secs(1) };
+            lock::execute(space, &keys, &nobody).expect("the keys have their types");
+        }
+        assert_at_rest(space);
     }
 }
