@@ -27,7 +27,9 @@ impl Coordinator {
         self.stats.replies += 1;
         if let Reply::Error(text) = reply {
             self.stats.refusals += 1;
-            if Refusal::is_no_script(text) && pending.script.is_some() {
+            // To the command that brought the text it is a refusal like any other.
+            let missing = Refusal::is_no_script(text) && pending.script.is_some();
+            if missing && !self.is_loading(pending.node, request) {
                 self.on_script_missing(&pending);
                 return;
             }
@@ -262,6 +264,12 @@ impl Coordinator {
             Owner::Call(call) => self.send_call(call, background),
             Owner::Subscription => {}
         }
+    }
+
+    /// Whether this request brings a script.
+    fn is_loading(&self, node: NodeId, request: RequestId) -> bool {
+        let scripts = self.nodes.get(node.0 as usize).map_or(&[][..], |node| &node.scripts);
+        scripts.iter().any(|loaded| matches!(loaded, Loaded::Loading { by, .. } if *by == request))
     }
 
     /// Whatever came of the command that brought a script: the others may try now.
