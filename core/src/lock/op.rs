@@ -358,12 +358,12 @@ impl Body {
     fn decode(fields: &mut Fields<'_>) -> Option<Self> {
         Some(match fields.bytes()? {
             b"GRANTED" => Self::Granted {
-                fence: Fence(fields.number()?),
+                fence: fence(fields.number()?)?,
                 now: ServerTime(fields.number()?),
                 expiry: ServerTime(fields.number()?),
             },
             b"OK" => Self::Renewed {
-                fence: Fence(fields.number()?),
+                fence: fence(fields.number()?)?,
                 now: ServerTime(fields.number()?),
                 expiry: ServerTime(fields.number()?),
             },
@@ -391,6 +391,11 @@ impl Body {
             _ => return None,
         })
     }
+}
+
+/// A fence in an answer. One that no server of ours gives would be the floor of every later one.
+fn fence(number: u64) -> Option<Fence> {
+    (number < 1 << 53).then_some(Fence(number))
 }
 
 fn lease(out: &mut Argv, verb: &[u8], fence: Fence, now: ServerTime, expiry: ServerTime) {
@@ -492,7 +497,7 @@ impl Push {
         }
         Some(Self {
             id: Id::parse(words.next()?)?,
-            fence: Fence(parse_number(words.next()?)?),
+            fence: fence(parse_number(words.next()?)?)?,
             now: ServerTime(parse_number(words.next()?)?),
             expiry: ServerTime(parse_number(words.next()?)?),
             state_key: words.next()?.to_vec(),
