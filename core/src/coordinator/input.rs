@@ -59,6 +59,9 @@ impl Coordinator {
     /// Something happened to the connections to `node`.
     pub fn handle_node(&mut self, node: NodeId, change: NodeChange, now: Time) {
         self.advance(now);
+        if self.life == super::Life::Closed {
+            return;
+        }
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         match change {
             NodeChange::Connected => {}
