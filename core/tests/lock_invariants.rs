@@ -5,28 +5,14 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use comity::event::Event;
 use comity::keyspace::ServerTime;
-use support::Rng;
-use support::harness::{SECOND, Workload, World};
+use support::client::Workload;
+use support::harness::{SECOND, World};
 use support::network::Faults;
 use support::view::assert_at_rest;
-
-/// Runs `scenario` for many seeds, or for the one of `COMITY_SEED`.
-fn for_seeds(name: &str, seeds: u64, mut scenario: impl FnMut(u64)) {
-    let given = std::env::var("COMITY_SEED").ok().and_then(|text| text.parse().ok());
-    let range = given.map_or(0..seeds, |seed: u64| seed..seed + 1);
-    let count = range.end - range.start;
-    for seed in range {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
-            println!("{name}: COMITY_SEED={seed}");
-            resume_unwind(panic);
-        }
-    }
-    println!("{name}: {count} runs");
-}
+use support::{Rng, for_seeds};
 
 #[test]
 fn i1_to_i4_i7_i8_i12_i14_hold_whatever_the_network_does() {

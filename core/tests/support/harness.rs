@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use comity::coordinator::{Config, Coordinator};
 use comity::event::Event;
 use comity::keyspace::ServerTime;
-use comity::lock::{self, Id, LockId, LockOptions, Op};
+use comity::lock::{self, Id, LockId, Op};
 use comity::memory::MemoryStore;
 use comity::redis::{
     Argv, Command, Failure, LockKeys, NodeChange, NodeId, Reply, RequestId, Route,
@@ -16,6 +16,7 @@ use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 
 use super::Rng;
+use super::client::{Client, Workload};
 use super::ledger::{Belief, Ledger};
 use super::network::{Fate, Faults};
 use super::view::assert_at_rest;
@@ -30,7 +31,7 @@ pub(crate) const SECOND: u64 = 1_000_000;
 
 /// What happens to a client, or on its behalf at the server.
 #[derive(Clone, Debug)]
-enum Happening {
+pub(super) enum Happening {
     Execute { argv: Argv, answer: Option<RequestId>, again: bool },
     Subscribe { request: RequestId },
     Reply { request: RequestId, reply: Reply },
@@ -45,90 +46,10 @@ enum Happening {
 
 /// What a user does with a lock in the end.
 #[derive(Clone, Copy, Debug)]
-enum Ending {
+pub(super) enum Ending {
     Release,
     Cancel,
     Renew(u64),
-}
-
-pub(crate) struct Client {
-    /// None after a crash.
-    pub(crate) co: Option<Coordinator>,
-    origin: u64,
-    /// How much faster its clock runs, in parts per million.
-    ppm: i64,
-    /// How long its clock has stood still.
-    stood: u64,
-    asleep_until: u64,
-    subscribed: bool,
-    wake: Option<u64>,
-    /// Locks that have not come to their last event, with name and fence.
-    pub(crate) open: BTreeMap<LockId, (Vec<u8>, Option<u64>)>,
-    pub(crate) events: Vec<(u64, Event)>,
-}
-
-impl Client {
-    fn local(&self, now: u64) -> Time {
-        let run = i128::from(now - self.stood);
-        let run = run + run * i128::from(self.ppm) / 1_000_000;
-        Time::from_micros(self.origin + run as u64)
-    }
-
-    /// The first true moment at which the client's clock shows `time`.
-    fn true_time(&self, time: Time) -> u64 {
-        let run = i128::from(time.as_micros().saturating_sub(self.origin));
-        let guess = (run * 1_000_000 / i128::from(1_000_000 + self.ppm)) as u64;
-        let mut now = (guess + self.stood).saturating_sub(3).max(self.stood);
-        while self.local(now) < time {
-            now += 1;
-        }
-        now
-    }
-}
-
-/// How the clients behave.
-#[derive(Clone, Debug)]
-pub(crate) struct Workload {
-    pub(crate) clients: usize,
-    pub(crate) names: u64,
-    pub(crate) ttl_ms: Vec<u64>,
-    pub(crate) hold_ms: u64,
-    pub(crate) waits_s: Vec<Option<u64>>,
-    /// Clocks run at most this much fast or slow.
-    pub(crate) ppm: u64,
-    pub(crate) push: bool,
-    /// Every lease is renewed as it is, until it is given back.
-    pub(crate) keeps: bool,
-    /// How long a user waits between two deeds, at most.
-    pub(crate) idle_ms: u64,
-}
-
-impl Workload {
-    pub(crate) fn usual() -> Self {
-        Self {
-            clients: 4,
-            names: 2,
-            ttl_ms: vec![60, 500, 3_000, 30_000],
-            hold_ms: 1_500,
-            waits_s: vec![None, Some(0), Some(1), Some(20)],
-            ppm: 5_000,
-            push: true,
-            keeps: false,
-            idle_ms: 2_000,
-        }
-    }
-
-    /// One kind of many, so that runs differ.
-    pub(crate) fn swarm(rng: &mut Rng) -> Self {
-        Self {
-            clients: rng.between(2, 5) as usize,
-            names: rng.between(1, 2),
-            ttl_ms: if rng.chance(300) { vec![500, 30_000] } else { Self::usual().ttl_ms },
-            hold_ms: rng.pick(&[100, 1_500, 20_000]),
-            push: rng.chance(850),
-            ..Self::usual()
-        }
-    }
 }
 
 pub(crate) struct World {
@@ -196,7 +117,7 @@ impl World {
         SERVER_EPOCH + self.now
     }
 
-    fn plan(&mut self, client: usize, after: u64, what: Happening) {
+    pub(super) fn plan(&mut self, client: usize, after: u64, what: Happening) {
         self.count += 1;
         self.happenings.insert(self.count, what);
         self.heap.push(Reverse((self.now + after, self.count, client)));
@@ -388,77 +309,6 @@ impl World {
                 self.plan(who, later, executed(false, false));
                 self.plan(who, at, failure);
             }
-        }
-    }
-
-    fn on_event(&mut self, who: usize, event: &Event) {
-        match event {
-            Event::LockGranted { lock, fence, .. } => {
-                let Some(open) = self.clients[who].open.get_mut(lock) else { return };
-                open.1 = Some(fence.0);
-                let after = self.rng.below(1 + 1_000 * self.workload.hold_ms);
-                let how = match self.rng.below(10) {
-                    0 => Ending::Cancel,
-                    _ => Ending::Release,
-                };
-                let lock = *lock;
-                if !self.workload.keeps && self.rng.chance(200) {
-                    let ms = self.rng.pick(&self.workload.ttl_ms);
-                    let renew = Happening::End { lock, how: Ending::Renew(ms) };
-                    self.plan(who, after / 2, renew);
-                }
-                self.plan(who, after, Happening::End { lock, how });
-            }
-            Event::LockLost { lock, .. }
-            | Event::LockReleased { lock }
-            | Event::LockFailed { lock, .. } => {
-                let open = self.clients[who].open.remove(lock);
-                assert!(open.is_some(), "a second last event: {event:?}");
-            }
-            _ => {}
-        }
-    }
-
-    /// One step of a client's user, and of its bad luck.
-    fn act(&mut self, who: usize, now: Time) {
-        if self.winding_down {
-            return;
-        }
-        let again = self.rng.below(1 + 1_000 * self.workload.idle_ms);
-        self.plan(who, again, Happening::Act);
-        let (faults, rng) = (self.faults, &mut self.rng);
-        if rng.chance(faults.crash) {
-            return self.crash(who);
-        }
-        if rng.chance(faults.push_break) {
-            self.clients[who].subscribed = false;
-            let delay = faults.delay(rng);
-            return self.plan(who, delay, Happening::PushLost);
-        }
-        let stands = rng.chance(faults.clock_gap);
-        if stands || rng.chance(faults.pause) {
-            let pause = if rng.chance(500) { rng.below(SECOND) } else { rng.below(40 * SECOND) };
-            self.clients[who].asleep_until = self.now + pause;
-            let clock_stood = if stands { pause } else { 0 };
-            return self.plan(who, pause, Happening::Resume { clock_stood });
-        }
-        if self.clients[who].open.len() >= 3 {
-            return;
-        }
-        let name = format!("lock {}", rng.below(self.workload.names)).into_bytes();
-        let options = LockOptions {
-            ttl: Span::from_millis(rng.pick(&self.workload.ttl_ms)),
-            wait: rng.pick(&self.workload.waits_s).map(Span::from_secs),
-            renew: self.workload.keeps || rng.chance(800),
-            max_hold: (!self.workload.keeps && rng.chance(200)).then(|| Span::from_secs(1)),
-            label: format!("client {who}").into_bytes(),
-        };
-        let impatient = rng.chance(80).then(|| rng.below(3 * SECOND));
-        let Some(co) = self.clients[who].co.as_mut() else { return };
-        let lock = co.lock_acquire(&name, options, now).expect("sound arguments");
-        self.clients[who].open.insert(lock, (name, None));
-        if let Some(after) = impatient {
-            self.plan(who, after, Happening::End { lock, how: Ending::Cancel });
         }
     }
 

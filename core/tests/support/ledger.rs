@@ -59,7 +59,7 @@ impl Ledger {
         let Some(name) = lock_of(argv) else { return };
         let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
         let fields = items(reply);
-        let verb = fields.first().map_or(b"" as &[u8], bytes);
+        let verb = fields.first().map_or(b"(error)" as &[u8], bytes);
         *self.operations.entry(text(verb)).or_default() += 1;
         if let Reply::Error(_) = reply {
             return;
