@@ -27,7 +27,9 @@ impl Coordinator {
         self.stats.replies += 1;
         if let Reply::Error(text) = reply {
             self.stats.refusals += 1;
-            if Refusal::is_no_script(text) && pending.script.is_some() {
+            // To the command that brought the text it is a refusal like any other.
+            let missing = Refusal::is_no_script(text) && pending.script.is_some();
+            if missing && !self.is_loading(pending.node, request) {
                 self.on_script_missing(&pending);
                 return;
             }
@@ -57,6 +59,9 @@ impl Coordinator {
     /// Something happened to the connections to `node`.
     pub fn handle_node(&mut self, node: NodeId, change: NodeChange, now: Time) {
         self.advance(now);
+        if self.life == super::Life::Closed {
+            return;
+        }
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         match change {
             NodeChange::Connected => {}
@@ -99,6 +104,14 @@ impl Coordinator {
     /// The host slept or its clock jumped: every lease is unproven until the server confirms it.
     pub fn handle_clock_gap(&mut self, now: Time) {
         self.advance(now);
+        // What is on its way was sent before the gap: its answer would prove a lease for longer
+        // than it lasts.
+        let owned = |request: &Request| matches!(request.owner, Owner::Lock(..));
+        let sent = self.requests.iter().filter(|(_, request)| owned(request));
+        for (request, polled) in sent.map(|(id, r)| (*id, r.polled)).collect::<Vec<_>>() {
+            let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
+            self.fail_request(request, failure);
+        }
         for node in &mut self.nodes {
             node.anchor = None;
         }
@@ -254,6 +267,12 @@ impl Coordinator {
             Owner::Call(call) => self.send_call(call, background),
             Owner::Subscription => {}
         }
+    }
+
+    /// Whether this request brings a script.
+    fn is_loading(&self, node: NodeId, request: RequestId) -> bool {
+        let scripts = self.nodes.get(node.0 as usize).map_or(&[][..], |node| &node.scripts);
+        scripts.iter().any(|loaded| matches!(loaded, Loaded::Loading { by, .. } if *by == request))
     }
 
     /// Whatever came of the command that brought a script: the others may try now.

@@ -19,7 +19,8 @@ const TRANSIENT: [&[u8]; 5] = [b"LOADING", b"BUSY", b"TRYAGAIN", b"CLUSTERDOWN",
 
 /// Said before a script has written anything. OOM, READONLY and the like come from the first write,
 /// and no script of ours writes before all its reads are done.
-const NOT_EXECUTED: [&[u8]; 10] = [
+const NOT_EXECUTED: [&[u8]; 11] = [
+    b"NOSCRIPT",
     b"READONLY",
     b"OOM",
     b"MISCONF",

@@ -683,6 +683,10 @@ impl Lock {
         let valid_until = anchor.valid_until(expiry);
         if valid_until > cx.now {
             self.granted(fence, valid_until, cx);
+            // A grant of an earlier moment, perhaps a short claim whose push was lost.
+            if expiry.since(anchor.server_now) < self.options.ttl {
+                self.send_again(cx);
+            }
         } else {
             // Slept past it: give it back, and ask anew.
             cx.effects.push(Effect::TakeBack { id: self.id, granted: true });
@@ -698,7 +702,11 @@ impl Lock {
     }
 
     fn renewed(&mut self, mut lease: Lease, valid_until: Time, cx: &mut Cx<'_>) {
-        lease.valid_until = lease.valid_until.max(valid_until);
+        lease.valid_until = match self.state {
+            // What was known before the gap was told by a clock that has stood still since.
+            State::Unproven(_) => valid_until,
+            _ => lease.valid_until.max(valid_until),
+        };
         let valid_until = lease.valid_until;
         self.state = State::Held(lease);
         self.plan_renewal(cx);

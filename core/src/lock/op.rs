@@ -414,6 +414,11 @@ impl Body {
     }
 }
 
+/// A fence in an answer. One that no server of ours gives would be the floor of every later one.
+fn fence(number: u64) -> Option<Fence> {
+    (number < 1 << 53).then_some(Fence(number))
+}
+
 /// A lease goes over the wire as what is left of it: the script need not add for that.
 fn lease(out: &mut Argv, verb: &[u8], fence: Fence, now: ServerTime, expiry: ServerTime) {
     out.push(verb);
@@ -423,7 +428,7 @@ fn lease(out: &mut Argv, verb: &[u8], fence: Fence, now: ServerTime, expiry: Ser
 }
 
 fn parse_lease(fields: &mut Fields<'_>) -> Option<(Fence, ServerTime, ServerTime)> {
-    let (fence, now) = (Fence(fields.number()?), ServerTime(fields.number()?));
+    let (fence, now) = (fence(fields.number()?)?, ServerTime(fields.number()?));
     Some((fence, now, now.after(Span::from_micros(fields.number()?))))
 }
 
@@ -519,7 +524,7 @@ impl Push {
             return None;
         }
         let id = Id::parse(words.next()?)?;
-        let fence = Fence(parse_number(words.next()?)?);
+        let fence = fence(parse_number(words.next()?)?)?;
         let now = ServerTime(parse_number(words.next()?)?);
         let expiry = now.after(Span::from_micros(parse_number(words.next()?)?));
         Some(Self { id, fence, now, expiry, state_key: words.next()?.to_vec() })

@@ -244,7 +244,8 @@ impl<'a> Call<'a> {
     }
 
     fn tick(&mut self) -> u64 {
-        let clock = (self.header.clock + 1).max(self.now.0).max(self.floor.0 + 1);
+        let next = self.header.clock.max(self.floor.0).saturating_add(1);
+        let clock = next.max(self.now.0);
         self.header.clock = clock;
         clock
     }

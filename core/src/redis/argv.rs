@@ -110,7 +110,11 @@ impl<W: AsRef<[u8]>> FromIterator<W> for Argv {
 
 impl fmt::Debug for Argv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(<[u8]>::escape_ascii)).finish()
+        let mut list = f.debug_list();
+        for word in self.iter() {
+            list.entry(&format_args!("\"{}\"", word.escape_ascii()));
+        }
+        list.finish()
     }
 }
 

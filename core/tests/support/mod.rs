@@ -8,10 +8,17 @@
     reason = "tests report what they did, and their numbers are small"
 )]
 
+pub(crate) mod client;
+pub(crate) mod desk;
 pub(crate) mod generator;
+pub(crate) mod harness;
+pub(crate) mod ledger;
+pub(crate) mod network;
 pub(crate) mod pair;
 pub(crate) mod redis_server;
 pub(crate) mod resp;
 pub(crate) mod rng;
+pub(crate) mod user;
+pub(crate) mod view;
 
-pub(crate) use rng::{Rng, seed};
+pub(crate) use rng::{Rng, for_seeds, seed};

@@ -1,6 +1,7 @@
 //! A small seeded generator, so that a printed seed brings a run back.
 
 use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// SplitMix64.
 #[derive(Clone, Debug)]
@@ -24,6 +25,11 @@ impl Rng {
         self.next() % bound
     }
 
+    /// An index of something with `len` items, which is not empty.
+    pub(crate) const fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
     /// A number of `from..=to`.
     pub(crate) const fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.below(to - from + 1)
@@ -35,7 +41,7 @@ impl Rng {
     }
 
     pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize].clone()
+        from[self.index(from.len())].clone()
     }
 
     pub(crate) fn bits128(&mut self) -> u128 {
@@ -49,5 +55,22 @@ impl Rng {
 
 /// The seed of a run: `COMITY_SEED`, or a fixed one.
 pub(crate) fn seed() -> u64 {
-    env::var("COMITY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_260_101)
+    given().unwrap_or(20_260_101)
+}
+
+fn given() -> Option<u64> {
+    env::var("COMITY_SEED").ok().and_then(|text| text.parse().ok())
+}
+
+/// Runs `scenario` for many seeds, or for the one of `COMITY_SEED`.
+pub(crate) fn for_seeds(name: &str, seeds: u64, mut scenario: impl FnMut(u64)) {
+    let range = given().map_or(0..seeds, |seed| seed..seed + 1);
+    let count = range.end - range.start;
+    for seed in range {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
+            println!("{name}: COMITY_SEED={seed}");
+            resume_unwind(panic);
+        }
+    }
+    println!("{name}: {count} runs");
 }
