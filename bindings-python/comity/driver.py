@@ -21,7 +21,10 @@ class Driver(Protocol):
         """After the session was closed: until all it began is done, at most so many seconds."""
 
     def stop(self, *, join: bool = True) -> None:
-        """Ends every thread and connection; waits for the threads if `join`."""
+        """Ends every thread and connection.
+
+        Without `join` it waits for nothing and takes no lock: the garbage collector may call it.
+        """
 
     def forget(self) -> None:
         """In the child of a fork: drops connections without a word to the server."""
@@ -72,7 +75,10 @@ class SocketDriver:
                 park(self._session, operation)
 
     def finish(self, timeout: float) -> None:
-        """See `Driver`."""
+        """See `Driver`. Late in the interpreter's life no thread can be started any more."""
+        for background in self._background:
+            if not background.running:
+                background.lane.run_dry()
         park(self._session, self._session.drained, timeout)
 
     def stop(self, *, join: bool = True) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ._core import ErrorReply
 from .clock import now_us
 from .resp import Push
 from .session import NEVER, Operation
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from ._core import Command
     from .bell import Bell
     from .session import Session
-
-_STALE_US: Final = 1_000_000
-"""How long a connection may lie idle before it is looked at again before it is used."""
 
 
 class Connector(Protocol):
@@ -131,7 +129,7 @@ class Lane:
     def flush(self) -> None:
         """Sends all that is ready, unless another thread is about to."""
         outbox = self._outbox
-        while True:
+        while outbox:
             batch: list[Command] = []
             try:
                 with self._mutex:
@@ -149,10 +147,13 @@ class Lane:
                     self._writing = False
 
     def stop(self) -> None:
-        """Closes the connection. What is outstanding comes to nothing."""
-        with self._mutex:
-            self._stopped = True
-            wire = self.wire
+        """Closes the connection. What is outstanding comes to nothing.
+
+        Takes no lock: the garbage collector may call it wherever a lock is held. `_connect` looks
+        at `_stopped` after it has set `wire`.
+        """
+        self._stopped = True
+        wire = self.wire
         if wire is not None:
             wire.close()
 
@@ -186,18 +187,19 @@ class Lane:
     def _send(self, batch: list[Command]) -> None:
         session = self._session
         now = now_us()
-        ready = [c for c in batch if c.deadline > now]
-        if len(ready) != len(batch):
+        deadline = batch[0].deadline if len(batch) == 1 else min([c.deadline for c in batch])
+        ready = batch
+        if deadline <= now:
+            ready = [c for c in batch if c.deadline > now]
             session.failures([c for c in batch if c.deadline <= now], "not_sent")
             if not ready:
                 return
-        deadline = ready[0].deadline if len(ready) == 1 else min(c.deadline for c in ready)
+            deadline = min([c.deadline for c in ready])
         wire = self.wire
-        idle = wire is not None and now - wire.last > _STALE_US and not wire.outstanding
-        if wire is not None and idle and not wire.alive():
+        if wire is not None and not wire.usable(now):
             self._drop(wire)
             wire = None
-        if wire is None or wire.broken:
+        if wire is None:
             try:
                 wire = self._connect(deadline)
             except NotConnected:
@@ -228,9 +230,7 @@ class Lane:
         wire = self._connector.connect(deadline)
         if self._bell is not None:
             wire.listen_to(self._bell.fileno())
-        with self._mutex:
-            if not self._stopped:
-                self.wire = wire
+        self.wire = wire
         if self._stopped:
             wire.close()
             raise NotConnected("closed")
@@ -300,6 +300,8 @@ class Lane:
                 if not outstanding:
                     raise WireBroken("an answer to nothing")
                 handle_reply(outstanding.popleft().request, reply, now)
+                if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
+                    wire.doubtful = True
             session.drain()
 
 

@@ -83,9 +83,9 @@ class MemoryDriver:
 
     def stop(self, *, join: bool = True) -> None:
         """See `Driver`."""
-        self._store._unsubscribe(self)
         self._timer.stop()
         if join:
+            self._store._unsubscribe(self)
             self._timer.join(1.0)
 
     def forget(self) -> None:

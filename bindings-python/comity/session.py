@@ -189,10 +189,9 @@ class Session:
 
     def leave(self, operation: Operation) -> None:
         """The thread that waited for `operation` goes; its unsent commands go to the background."""
-        with self.mutex:
-            operation.attended = False
-            if operation.node >= 0:
-                box = self.boxes[operation.node]
+        operation.attended = False
+        if operation.node >= 0 and (box := self.boxes[operation.node]).foreground:
+            with self.mutex:
                 if box.foreground:
                     mine = [c for c in box.foreground if c.origin == operation.id]
                     if mine:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ._core import Command
 
 _READ_SIZE: Final = 65536
+_STALE_US: Final = 1_000_000
+"""How long a connection may lie idle before it is looked at again before it is used."""
 
 
 class WireBroken(Exception):
@@ -56,6 +58,7 @@ class Wire:
         "_tls",
         "_writable",
         "broken",
+        "doubtful",
         "last",
         "outstanding",
     )
@@ -75,6 +78,8 @@ class Wire:
         self._writable = poller(sock.fileno(), write=True)
         self.outstanding: deque[Command] = deque()
         self.broken = False
+        self.doubtful = False
+        """Whether it leads to a server that is no master any more: a new one may lead elsewhere."""
         self.last = now_us()
         """When bytes last moved."""
 
@@ -82,14 +87,18 @@ class Wire:
         """Has `receive` return early, with nothing, when the descriptor `bell` can be read."""
         self._readable = poller(self._socket.fileno(), also=bell)
 
-    def alive(self) -> bool:
-        """Whether an idle connection still is one. False also if the server said something
-        nobody asked for, the way it says that it is about to hang up.
+    def usable(self, now: int) -> bool:
+        """Whether to send more here. An idle connection is looked at again: it is of no use if
+        the server has hung up, or said something that nobody asked for.
         """
         if self.broken:
             return False
-        if self._tls:
-            return True  # session tickets lie unread there; a dead one shows at the next read
+        if self.outstanding:
+            return True
+        if self.doubtful:
+            return False
+        if self._tls or now - self.last < _STALE_US:
+            return True  # with TLS session tickets may lie unread; a dead one shows when read
         try:
             self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:

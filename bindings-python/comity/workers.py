@@ -45,8 +45,17 @@ class Worker:
         """Says that there is something to do. Never blocks. Call with the session's mutex held."""
         self.wake()
         if self._thread is None and not self.stopped:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread = thread
+            try:
+                thread.start()
+            except RuntimeError:
+                self._thread = None  # the interpreter is about to end; see SocketDriver.finish
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a thread."""
+        return self._thread is not None
 
     def stop(self) -> None:
         """Has the thread end at its next turn."""

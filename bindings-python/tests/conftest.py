@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -42,6 +43,7 @@ class Server:
                         return
             except OSError:
                 time.sleep(0.02)
+        self.kill()
         raise RuntimeError("redis-server did not start")
 
     def kill(self) -> None:
@@ -57,9 +59,16 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below the ports that systems hand out to clients, so that none of those takes it before the
+    server does; and 10,000 more, the port of a cluster's bus, is a port as well."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @pytest.fixture(scope="session")

@@ -454,6 +454,7 @@ co.lock("a", ttl=60).acquire()
         pass
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_child_has_none_of_its_parents_locks(server):
     with connect(server) as co, co.lock("a", ttl=5) as held:
         child = os.fork()
@@ -475,6 +476,41 @@ def test_a_forked_child_has_none_of_its_parents_locks(server):
         assert os.waitpid(child, 0)[1] == 0
         held.check()
         held.extend()
+
+
+def test_tls(start, tmp_path):
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    request += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    try:
+        subprocess.run(
+            [*request, "-keyout", key, "-out", certificate], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no openssl to make a certificate with: {error}")
+    port = start().port  # only to find one that is free
+    options = ["--tls-port", str(port + 10_000), "--tls-auth-clients", "no"]
+    options += ["--tls-cert-file", certificate, "--tls-key-file", key]
+    try:
+        start(*options)
+    except RuntimeError:
+        pytest.skip("redis-server is built without TLS")
+    client = redis.Redis(host="127.0.0.1", port=port + 10_000, ssl=True, ssl_ca_certs=certificate)
+    with comity.connect(client) as co:
+
+        def work(number):
+            for _ in range(25):
+                with co.lock(f"lock {number % 2}", ttl=0.3):
+                    pass
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        stats = co.stats()
+        assert stats["lock_releases"] == 150
+        assert stats["outcome_unknown"] == 0
 
 
 def test_sentinel(start, tmp_path):

@@ -333,6 +333,9 @@ def test_only_what_was_written_is_unknown():
 
             self.outstanding = deque()
 
+        def usable(self, now):
+            return True
+
         def send(self, data, deadline):
             raise WireBroken("gone", len(commands[0].packed))
 
@@ -385,6 +388,28 @@ def test_a_connection_that_died_while_idle_is_noticed_before_it_is_used(start):
                 lane.wire.last -= 10_000_000
         assert core.replies == [(1, "PONG"), (2, "PONG")]
         assert core.failures == []
+        lane.stop()
+
+
+def test_a_master_that_is_one_no_more_is_looked_up_again(fake):
+    def talk(peer, data):
+        if b"SET" not in data or b"SETINFO" in data:
+            peer.sendall(b"+OK\r\n" * data.count(b"*"))
+        elif demoted.accepted == 1:
+            peer.sendall(b"-READONLY You can't write against a read only replica.\r\n")
+        else:
+            peer.sendall(b"+OK\r\n")
+
+    demoted = fake(talk)
+    with demoted.client(protocol=2) as client:
+        lane, session, core = lane_to(client)
+        for number in (1, 2):
+            core.done = Operation()
+            session.boxes[0].foreground.append(Command(number, [b"SET", b"a", b"b"], soon()))
+            lane.drive(core.done)
+        assert core.replies[0][1].text.startswith(b"READONLY")
+        assert core.replies[1] == (2, "OK")
+        assert demoted.accepted == 2
         lane.stop()
 
 
