@@ -33,9 +33,16 @@ const NOT_EXECUTED: [&[u8]; 11] = [
     b"DENIED",
 ];
 
+/// What Redis says, without a code word of its own, to a long command of a client that has not
+/// authenticated.
+const UNAUTHENTICATED: &[u8] = b"ERR Protocol error: unauthenticated";
+
 impl Refusal {
     pub(super) fn of(text: &[u8]) -> Self {
-        let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let word = match text.starts_with(UNAUTHENTICATED) {
+            true => b"NOAUTH",
+            false => text.split(|&byte| byte == b' ').next().unwrap_or_default(),
+        };
         let message: String = String::from_utf8_lossy(text).into();
         // Servers before 7.0 wrap what a script raises.
         let wrong_type = text.windows(9).any(|window| window == b"WRONGTYPE");

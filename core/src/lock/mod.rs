@@ -29,9 +29,11 @@
 //! `docs/lock.md` says what is promised and what is not.
 
 mod guard;
+mod inspection;
 mod lease;
 mod machine;
 mod op;
+mod push;
 mod record;
 mod server;
 
@@ -40,9 +42,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 pub use guard::{GuardAnswer, GuardOp, execute as execute_guard};
+pub use inspection::{Holder, Inspection, Waiter};
 pub use lease::Anchor;
 pub(crate) use machine::{Attempt, Cx, Effect, Lock, Outcome};
-pub use op::{Acquire, Answer, Body, Holder, Inspection, Op, Push, Waiter, Why};
+pub use op::{Acquire, Answer, Body, Op, Why};
+pub use push::Push;
 pub use server::execute;
 
 use crate::error::{Error, Result};

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::inspection::Inspection;
 use super::{Fence, Id, RETENTION_MS};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Fields, Reply, parse_number, write_padded};
@@ -156,52 +157,8 @@ pub enum Body {
     Layout(Vec<u8>),
 }
 
-/// Who holds a lock and who waits for it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Inspection {
-    /// The server's clock, in microseconds.
-    pub now_us: u64,
-    /// How much weight may be held at once, zero while nobody holds or waits.
-    pub capacity: u64,
-    /// How many hold it.
-    pub holders_total: u64,
-    /// How many wait.
-    pub waiters_total: u64,
-    /// The holders, at most 256.
-    pub holders: Vec<Holder>,
-    /// The waiters in the order of the queue, at most 256.
-    pub waiters: Vec<Waiter>,
-}
-
-/// One who holds a lock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Holder {
-    /// The request's id.
-    pub id: Id,
-    /// The owner's label.
-    pub label: Vec<u8>,
-    /// The fencing token.
-    pub fence: Fence,
-    /// When the lease ends, on the server's clock, in microseconds.
-    pub expiry_us: u64,
-    /// The weight held.
-    pub weight: u64,
-}
-
-/// One who waits for a lock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Waiter {
-    /// The request's id.
-    pub id: Id,
-    /// The owner's label.
-    pub label: Vec<u8>,
-}
-
 // Widths of the columns that the script cuts and joins without converting them.
-const TTL_WIDTH: usize = 11;
+pub(super) const TTL_WIDTH: usize = 11;
 const WEIGHT_WIDTH: usize = 10;
 const TIME_WIDTH: usize = 16;
 
@@ -415,7 +372,7 @@ impl Body {
 }
 
 /// A fence in an answer. One that no server of ours gives would be the floor of every later one.
-fn fence(number: u64) -> Option<Fence> {
+pub(super) fn parse_fence(number: u64) -> Option<Fence> {
     (number < 1 << 53).then_some(Fence(number))
 }
 
@@ -428,105 +385,11 @@ fn lease(out: &mut Argv, verb: &[u8], fence: Fence, now: ServerTime, expiry: Ser
 }
 
 fn parse_lease(fields: &mut Fields<'_>) -> Option<(Fence, ServerTime, ServerTime)> {
-    let (fence, now) = (fence(fields.number()?)?, ServerTime(fields.number()?));
+    let (fence, now) = (parse_fence(fields.number()?)?, ServerTime(fields.number()?));
     Some((fence, now, now.after(Span::from_micros(fields.number()?))))
 }
 
 fn pair(out: &mut Argv, verb: &[u8], word: &[u8]) {
     out.push(verb);
     out.push(word);
-}
-
-impl Inspection {
-    fn encode(&self, out: &mut Argv) {
-        out.push(b"INFO");
-        let counts = [self.now_us, self.capacity, self.holders_total, self.waiters_total];
-        for number in counts {
-            out.push_number(number);
-        }
-        out.push_number(self.holders.len() as u64);
-        for holder in &self.holders {
-            out.push(holder.id.as_bytes());
-            out.push(&holder.label);
-            for number in [holder.fence.0, holder.expiry_us, holder.weight] {
-                out.push_number(number);
-            }
-        }
-        out.push_number(self.waiters.len() as u64);
-        for waiter in &self.waiters {
-            out.push(waiter.id.as_bytes());
-            out.push(&waiter.label);
-        }
-    }
-
-    fn decode(fields: &mut Fields<'_>) -> Option<Self> {
-        let mut inspection = Self {
-            now_us: fields.number()?,
-            capacity: fields.number()?,
-            holders_total: fields.number()?,
-            waiters_total: fields.number()?,
-            ..Self::default()
-        };
-        for _ in 0..fields.number()? {
-            inspection.holders.push(Holder {
-                id: Id::parse(fields.bytes()?)?,
-                label: fields.bytes()?.to_vec(),
-                fence: Fence(fields.number()?),
-                expiry_us: fields.number()?,
-                weight: fields.number()?,
-            });
-        }
-        for _ in 0..fields.number()? {
-            let id = Id::parse(fields.bytes()?)?;
-            inspection.waiters.push(Waiter { id, label: fields.bytes()?.to_vec() });
-        }
-        Some(inspection)
-    }
-}
-
-/// A grant as it is published to the winner's inbox.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Push {
-    /// Whose request.
-    pub id: Id,
-    /// The fencing token.
-    pub fence: Fence,
-    /// The server's clock at the grant.
-    pub now: ServerTime,
-    /// When the lease ends unless it is renewed.
-    pub expiry: ServerTime,
-    /// The key of the lock's state, so that even a grant nobody remembers can be given back.
-    pub state_key: Vec<u8>,
-}
-
-impl Push {
-    /// The message's text.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(80 + self.state_key.len());
-        out.extend_from_slice(b"GRANT ");
-        out.extend_from_slice(self.id.as_bytes());
-        let left = self.expiry.since(self.now).as_micros();
-        for (number, width) in [(self.fence.0, 1), (self.now.0, 1), (left, TTL_WIDTH)] {
-            out.push(b' ');
-            write_padded(&mut out, number, width);
-        }
-        out.push(b' ');
-        out.extend_from_slice(&self.state_key);
-        out
-    }
-
-    /// The grant in a message; none if it is not one.
-    #[must_use]
-    pub fn decode(payload: &[u8]) -> Option<Self> {
-        let mut words = payload.splitn(6, |&byte| byte == b' ');
-        if words.next()? != b"GRANT" {
-            return None;
-        }
-        let id = Id::parse(words.next()?)?;
-        let fence = fence(parse_number(words.next()?)?)?;
-        let now = ServerTime(parse_number(words.next()?)?);
-        let expiry = now.after(Span::from_micros(parse_number(words.next()?)?));
-        Some(Self { id, fence, now, expiry, state_key: words.next()?.to_vec() })
-    }
 }

@@ -1,15 +1,18 @@
 //! The server side of the queued lock over [`Keyspace`]: `queue.lua` again, step by step, without
 //! its shortcuts. The embedded store runs it, and the differential test holds the two equal.
 
+mod queue;
+mod store;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::Id;
-use super::RETENTION_MS;
-use super::op::{Acquire, Answer, Body, Holder, Inspection, Op, Push, Waiter, Why};
+use store::repair;
+
+use super::op::{Acquire, Answer, Body, Op, Why};
 use super::record::{Form, Header, Record, Role};
+use super::{Fence, Holder, Id, Inspection, RETENTION_MS, Waiter};
 use crate::keyspace::{Keyspace, Result, Score, ServerTime};
-use crate::lock::Fence;
 use crate::redis::LockKeys;
 use crate::time::Span;
 
@@ -350,73 +353,6 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The first in line, the caller among them by its ticket.
-    fn head(&mut self, mine: Id) -> Result<Option<Id>> {
-        let line: Vec<Id> = if self.queued {
-            let gone = |id: &Id| {
-                self.loaded.get(id).is_some_and(|record| record.role != Role::Waiter) || *id == mine
-            };
-            let set = self.space.sorted_set(&self.keys.queue)?;
-            let ids = set.into_iter().flat_map(|set| set.iter());
-            ids.filter_map(|(id, _)| Id::parse(id)).filter(|id| !gone(id)).take(1).collect()
-        } else {
-            Vec::new()
-        };
-        let me = self.loaded.get(&mine).filter(|record| record.role == Role::Waiter);
-        let me = me.map(|record| (record.number, mine));
-        let Some(&other) = line.first() else { return Ok(me.map(|(_, id)| id)) };
-        self.load_or_blank(other, Role::Waiter)?;
-        let number = self.loaded.get(&other).map_or(0, |record| record.number);
-        Ok(Some(me.map_or(other, |me| me.min((number, other)).1)))
-    }
-
-    /// Grants the head while it fits; nobody overtakes it; a dead head is dropped. How many left
-    /// the queue.
-    fn promote(&mut self, mine: Id) -> Result<u64> {
-        let mut passed = 0;
-        while let Some(id) = self.head(mine)? {
-            if passed == BOUND as u64 {
-                self.more = true;
-                break;
-            }
-            let now = self.now;
-            let Some(record) = self.loaded.get(&id) else { break };
-            if id != mine && record.till <= now {
-                self.remove(id);
-            } else if self.header.used + record.weight <= self.header.capacity {
-                self.grant(id, id == mine);
-            } else {
-                break;
-            }
-            passed += 1;
-        }
-        Ok(passed)
-    }
-
-    fn grant(&mut self, id: Id, to_caller: bool) {
-        let fence = self.tick();
-        let Some(record) = self.loaded.get_mut(&id) else { return };
-        // The caller learns of its grant by the answer; others must claim theirs.
-        let lease = if to_caller { record.ttl } else { record.ttl.min(record.claim) };
-        record.role = Role::Holder;
-        record.number = fence;
-        record.till = self.now.after(lease);
-        self.header.holders += 1;
-        self.header.waiters -= 1;
-        self.header.used += record.weight;
-        if !to_caller && !record.inbox.is_empty() {
-            let push = Push {
-                id,
-                fence: Fence(fence),
-                now: self.now,
-                expiry: record.till,
-                state_key: self.keys.state.clone(),
-            };
-            self.pushes.push((record.inbox.clone(), push.encode()));
-        }
-        self.touch(id);
-    }
-
     /// What an acquisition or a renewal of a record that is here came to.
     fn outcome(&mut self, op: &Op, mine: Id, was: Option<Role>, passed: u64) -> Result<Body> {
         let now = self.now;
@@ -445,91 +381,6 @@ impl<'a> Call<'a> {
         self.header.waiters -= 1;
         let (next, holder) = self.next_holder()?;
         Ok(Body::Busy { next, waiters: self.header.waiters, holder })
-    }
-
-    /// The holder whose lease ends first: when to look again, and whom to name. Of two that end
-    /// together it is the one that was there before, then the one that was granted first.
-    fn next_holder(&mut self) -> Result<(Span, Vec<u8>)> {
-        let holds = |id: &Id| self.loaded.get(id).is_none_or(|r| r.role == Role::Holder);
-        let first = if self.queued {
-            let set = self.space.sorted_set(&self.keys.holders)?;
-            let mut ids = set.into_iter().flat_map(|set| set.iter());
-            ids.find_map(|(id, _)| Id::parse(id).filter(holds))
-        } else {
-            self.loaded.keys().copied().find(holds)
-        };
-        if let Some(first) = first {
-            self.record(first)?;
-        }
-        let record = |id: &Id| self.loaded.get(id).filter(|r| r.role == Role::Holder);
-        let holders = first.iter().chain(&self.touched).filter_map(record);
-        let first = holders.min_by_key(|record| record.till);
-        Ok(first.map_or((Span::ZERO, Vec::new()), |record| {
-            (record.till.since(self.now), record.label.clone())
-        }))
-    }
-
-    fn store(&mut self) -> Result<()> {
-        if self.touched.is_empty() && self.buried.is_empty() {
-            return Ok(());
-        }
-        let keys = self.keys;
-        if !self.queued {
-            let held: Vec<Id> =
-                self.loaded.values().filter(|r| r.role == Role::Holder).map(|r| r.id).collect();
-            held.into_iter().for_each(|id| self.touch(id));
-        }
-        let mut keep = self.ttl_ms.max(RETENTION_MS);
-        for record in self.touched.iter().filter_map(|id| self.loaded.get(id)) {
-            if record.role != Role::Gone {
-                keep = keep.max(retained(record.till, self.now));
-            }
-        }
-        if !self.buried.is_empty() {
-            let (now, until) = (Score::from_number(self.now.0), self.header.horizon);
-            let buried = core::mem::take(&mut self.buried);
-            self.space.with_sorted_set(&keys.tombstones, |set| {
-                set.remove_up_to(now);
-                for member in buried {
-                    set.add(&member, Score::from_number(until.0));
-                }
-            })?;
-            let ms = TOMBSTONE.as_micros() / 1_000 + RETENTION_MS;
-            self.space.expire_ms(&keys.tombstones, ms);
-        }
-        let total = self.header.holders + self.header.waiters;
-        let one = self.loaded.values().find(|record| record.role == Role::Holder);
-        self.header.form = match one {
-            _ if total == 0 => Form::Idle,
-            Some(record) if !self.queued && total == 1 => Form::One(record.clone()),
-            _ => Form::Queued,
-        };
-        if !self.queued || total == 0 {
-            for key in [&keys.holders, &keys.queue, &keys.records] {
-                if matches!(self.header.form, Form::Queued) || self.queued {
-                    self.space.delete(key);
-                }
-            }
-        }
-        match self.header.form {
-            Form::Idle | Form::Released(_) => keep = RETENTION_MS,
-            Form::One(_) => {}
-            Form::Queued => self.store_records(keep)?,
-        }
-        self.space.set(&keys.state, self.header.encode(), Some(keep));
-        Ok(())
-    }
-
-    fn store_records(&mut self, keep: u64) -> Result<()> {
-        let keys = self.keys;
-        for record in self.touched.iter().filter_map(|id| self.loaded.get(id)) {
-            let id = record.id.as_bytes();
-            write_record(self.space, keys, id, record)?;
-        }
-        for key in [&keys.holders, &keys.queue, &keys.records] {
-            self.space.expire_ms(key, keep);
-        }
-        Ok(())
     }
 
     fn inspect(&mut self) -> Result<(Answer, Vec<Published>)> {
@@ -567,76 +418,4 @@ impl<'a> Call<'a> {
         let body = Body::Info(inspection);
         Ok((Answer { body, more: false, nopush: false }, Vec::new()))
     }
-}
-
-fn retained(till: ServerTime, now: ServerTime) -> u64 {
-    till.since(now).as_micros().div_ceil(1_000) + RETENTION_MS
-}
-
-fn write_record(space: &mut Keyspace, keys: &LockKeys, id: &[u8], record: &Record) -> Result<()> {
-    let holder = record.role == Role::Holder;
-    let waiter = record.role == Role::Waiter;
-    space.with_sorted_set(&keys.holders, |set| match holder {
-        true => set.add(id, Score::from_number(record.till.0)),
-        false => set.remove(id),
-    })?;
-    space.with_sorted_set(&keys.queue, |set| match waiter {
-        true => set.add(id, Score::from_number(record.number)),
-        false => set.remove(id),
-    })?;
-    space.with_hash(&keys.records, |fields| {
-        if holder || waiter {
-            fields.insert(id.to_vec(), record.encode());
-        } else {
-            fields.remove(id);
-        }
-    })
-}
-
-/// A key was lost. The records say who holds and who waits; a holder without a record keeps the
-/// whole capacity until its expiry; a waiter without one comes back by its own heartbeat.
-fn repair(
-    space: &mut Keyspace,
-    keys: &LockKeys,
-    header: Option<Header>,
-    asked_capacity: u64,
-) -> Result<Header> {
-    let now = space.now();
-    let horizon = now.after(TOMBSTONE);
-    let mut header = header.unwrap_or_else(|| Header { horizon, ..Header::default() });
-    let packed = space.hash(&keys.records)?.cloned().unwrap_or_default();
-    let mut records: BTreeMap<Id, Record> = packed
-        .iter()
-        .filter_map(|(id, packed)| Some((Id::parse(id)?, Record::decode(Id::parse(id)?, packed)?)))
-        .collect();
-    header.capacity = records.values().map(|r| r.capacity).max().unwrap_or(asked_capacity);
-    header.clock = records.values().map(|r| r.number).fold(header.clock, u64::max);
-    let expiries = space.sorted_set(&keys.holders)?.cloned().unwrap_or_default();
-    for (id, till) in expiries.iter().filter_map(|(id, till)| Some((Id::parse(id)?, till))) {
-        let (till, capacity) = (ServerTime(till.number()), header.capacity);
-        records.entry(id).or_insert(Record::blank(id, Role::Holder, till, capacity, capacity));
-    }
-    for key in [&keys.holders, &keys.queue, &keys.records] {
-        space.delete(key);
-    }
-    (header.holders, header.waiters, header.used) = (0, 0, 0);
-    let mut last = now;
-    for record in records.values() {
-        match record.role {
-            Role::Holder => {
-                header.holders += 1;
-                header.used += record.weight;
-            }
-            _ => header.waiters += 1,
-        }
-        write_record(space, keys, record.id.as_bytes(), record)?;
-        last = last.max(record.till);
-    }
-    let keep = retained(last, now);
-    for key in [&keys.holders, &keys.queue, &keys.records] {
-        space.expire_ms(key, keep);
-    }
-    header.form = if records.is_empty() { Form::Idle } else { Form::Queued };
-    space.set(&keys.state, header.encode(), Some(keep));
-    Ok(header)
 }

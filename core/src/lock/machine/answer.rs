@@ -1,0 +1,256 @@
+//! What answers and failures mean in each state.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::{Asked, Attempt, Cx, Effect, Lease, Lock, Outcome, State, Trouble};
+use crate::error::{Error, ErrorCode};
+use crate::event::Event;
+use crate::keyspace::ServerTime;
+use crate::lock::{Anchor, Body, Fence, Why};
+use crate::redis::{Failure, readable};
+use crate::time::Time;
+
+impl Lock {
+    /// What came of `attempt`; nothing if it is not one that is waited for.
+    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) else { return };
+        let sent = self.sent.remove(place);
+        match outcome {
+            Outcome::Answered { answer, sent_at } => {
+                (self.trouble, self.failures) = (None, 0);
+                let more = answer.more;
+                self.on_answer(sent.asked, answer.body, sent_at, cx);
+                match self.state {
+                    _ if !more => {}
+                    State::Done => {
+                        cx.effects.push(Effect::TakeBack { id: self.id, granted: true });
+                    }
+                    _ => self.wake = Some(cx.now),
+                }
+            }
+            Outcome::Failed(failure) => {
+                if sent.asked == Asked::Acquire && failure == Failure::OutcomeUnknown {
+                    self.unclean = true;
+                }
+                let (code, what) = match failure {
+                    Failure::NotSent => (ErrorCode::Unreachable, "could not be reached"),
+                    Failure::OutcomeUnknown => (ErrorCode::NoAnswer, "did not answer in time"),
+                };
+                let error =
+                    Error::new(code, format!("lock '{}': the server {what}", readable(&self.name)));
+                self.on_failure(error, true, cx);
+            }
+            Outcome::Refused { error, transient, executed } => {
+                if sent.asked == Asked::Acquire && executed {
+                    self.unclean = true;
+                }
+                self.on_failure(error, transient, cx);
+            }
+        }
+        // An answer that says nothing to this state must not leave it without a next step.
+        let steps = self.wake.is_some() || !self.sent.is_empty();
+        if !steps && !self.is_done() && self.lease().is_none() {
+            self.wake = Some(cx.now + self.backoff(cx));
+        }
+    }
+
+    /// The command was not executed for want of the script: send it once more, as it should be.
+    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) {
+            self.sent.remove(place);
+            match self.state {
+                // Not a repetition: nothing has been executed yet.
+                State::Releasing { .. } => self.take_back(true, cx),
+                _ => self.send_again(cx),
+            }
+        }
+    }
+
+    fn on_failure(&mut self, error: Error, transient: bool, cx: &mut Cx<'_>) {
+        self.failures += 1;
+        let lasting = error.code() != ErrorCode::WrongType;
+        // Keep the words of a refusal: they say more than that a later attempt went unanswered.
+        let trouble = self.trouble.get_or_insert(Trouble { since: cx.now, error: None });
+        let refused = matches!(&trouble.error, Some(old) if old.code() == ErrorCode::ServerRefused);
+        if !refused || error.code() == ErrorCode::ServerRefused {
+            trouble.error = Some(error.clone());
+        }
+        let limit = trouble.since + cx.timeout;
+        let wake = cx.now + self.backoff(cx);
+        let give_up = !transient || wake >= limit;
+        match self.state {
+            State::Acquiring | State::Waiting | State::Claiming | State::Releasing { .. }
+                if give_up =>
+            {
+                let granted = !matches!(self.state, State::Acquiring | State::Waiting);
+                let error = self.trouble.take().and_then(|t| t.error).unwrap_or(error);
+                if lasting || !granted {
+                    self.fail(error, cx);
+                } else {
+                    self.lose("the key was overwritten with another type", cx);
+                }
+                self.end(granted, cx);
+            }
+            State::Held(_) | State::Renewing(_) | State::Unproven(_) if !lasting => {
+                self.lose("the key was overwritten with another type", cx);
+                self.state = State::Done;
+            }
+            State::Ending { .. } if !lasting => self.state = State::Done,
+            State::Done => {}
+            _ => self.wake = Some(self.wake.map_or(wake, |planned| planned.min(wake))),
+        }
+    }
+
+    fn on_answer(&mut self, asked: Asked, body: Body, sent_at: Time, cx: &mut Cx<'_>) {
+        if let Body::Layout(form) = &body {
+            let message = format!(
+                "lock '{}': its state has a layout '{}' that this version does not know",
+                readable(&self.name),
+                form.escape_ascii()
+            );
+            return self.on_failure(Error::new(ErrorCode::Unsupported, message), false, cx);
+        }
+        match self.state.clone() {
+            State::Acquiring | State::Waiting => self.on_acquire_answer(body, sent_at, cx),
+            State::Claiming => match body {
+                Body::Renewed { fence, now, expiry } | Body::Granted { fence, now, expiry } => {
+                    self.leased(fence, Anchor { sent_at, server_now: now }, expiry, cx);
+                }
+                Body::Lost(_) => self.restart(cx),
+                Body::Queued { .. } if asked == Asked::Renew => {
+                    self.state = State::Waiting;
+                    self.wake = Some(cx.now);
+                }
+                _ => {}
+            },
+            State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => match body {
+                Body::Renewed { now, expiry, .. } => {
+                    self.renewed(
+                        lease,
+                        Anchor { sent_at, server_now: now }.valid_until(expiry),
+                        cx,
+                    );
+                }
+                Body::Lost(why) => self.lost(why, cx),
+                // The server has forgotten the grant: it is the state of an earlier moment.
+                Body::Queued { .. } if asked == Asked::Renew => self.lost(Why::Unknown, cx),
+                // Anything else answers an acquisition from before the grant.
+                _ => {}
+            },
+            State::Releasing { valid_until, repeated } if asked == Asked::TakeBack => match body {
+                Body::Released => self.released(cx),
+                // An earlier, unanswered release may have been the one that ended it.
+                Body::Unknown { .. } if repeated && cx.now < valid_until => self.released(cx),
+                Body::Unknown { .. } => self.lost(Why::Unknown, cx),
+                Body::Lost(why) => self.lost(why, cx),
+                _ => {}
+            },
+            State::Ending { .. } if asked == Asked::TakeBack => match body {
+                Body::Released | Body::Cancelled | Body::WasGranted | Body::Unknown { .. } => {
+                    self.state = State::Done;
+                }
+                Body::Lost(_) => self.end_if_unclean(cx),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn on_acquire_answer(&mut self, body: Body, sent_at: Time, cx: &mut Cx<'_>) {
+        match body {
+            Body::Granted { fence, now, expiry } => {
+                self.leased(fence, Anchor { sent_at, server_now: now }, expiry, cx);
+            }
+            Body::Queued { ticket, next, rank, holder, .. } => {
+                self.holder.clone_from(&holder);
+                if self.state == State::Acquiring {
+                    let lock = self.lock;
+                    cx.effects.push(Effect::Event(Event::LockQueued { lock, rank, holder }));
+                }
+                self.state = State::Waiting;
+                self.ticket = ticket;
+                cx.effects.push(Effect::WantPush);
+                self.wake = Some(cx.now + self.heartbeat(next, rank, cx));
+            }
+            Body::Busy { holder, .. } => {
+                self.holder = holder;
+                let error = self.timed_out();
+                self.fail(error, cx);
+                self.end_if_unclean(cx);
+            }
+            Body::Gone(_) => self.restart(cx),
+            Body::Capacity(capacity) => {
+                let message = format!(
+                    "lock '{}' is in use with capacity {capacity}, not 1",
+                    readable(&self.name)
+                );
+                self.fail(Error::new(ErrorCode::InvalidState, message), cx);
+                self.end_if_unclean(cx);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn timed_out(&self) -> Error {
+        let name = readable(&self.name);
+        let who = if self.holder.is_empty() {
+            alloc::string::String::from("held by somebody else")
+        } else {
+            format!("held by '{}'", readable(&self.holder))
+        };
+        Error::new(ErrorCode::LockTimeout, format!("lock '{name}' was not granted in time: {who}"))
+    }
+
+    /// A grant whose end the server has just told us.
+    fn leased(&mut self, fence: Fence, anchor: Anchor, expiry: ServerTime, cx: &mut Cx<'_>) {
+        let valid_until = anchor.valid_until(expiry);
+        if valid_until > cx.now {
+            self.granted(fence, valid_until, cx);
+            // A grant of an earlier moment, perhaps a short claim whose push was lost.
+            if expiry.since(anchor.server_now) < self.options.ttl {
+                self.send_again(cx);
+            }
+        } else {
+            // Slept past it: give it back, and ask anew.
+            cx.effects.push(Effect::TakeBack { id: self.id, granted: true });
+            (self.unclean, self.sent) = (false, Vec::new());
+            self.restart(cx);
+        }
+    }
+
+    pub(super) fn granted(&mut self, fence: Fence, valid_until: Time, cx: &mut Cx<'_>) {
+        self.state = State::Held(Lease { fence, valid_until, granted_at: cx.now });
+        self.plan_renewal(cx);
+        cx.effects.push(Effect::Event(Event::LockGranted { lock: self.lock, fence, valid_until }));
+    }
+
+    fn renewed(&mut self, mut lease: Lease, valid_until: Time, cx: &mut Cx<'_>) {
+        lease.valid_until = match self.state {
+            // What was known before the gap was told by a clock that has stood still since.
+            State::Unproven(_) => valid_until,
+            _ => lease.valid_until.max(valid_until),
+        };
+        let valid_until = lease.valid_until;
+        self.state = State::Held(lease);
+        self.plan_renewal(cx);
+        cx.effects.push(Effect::Event(Event::LockRenewed { lock: self.lock, valid_until }));
+    }
+
+    fn lost(&mut self, why: Why, cx: &mut Cx<'_>) {
+        self.lose(
+            match why {
+                Why::Expired => "it expired on the server",
+                Why::Finished => "it was given back",
+                Why::Late | Why::Unknown => "the server knows nothing of it",
+            },
+            cx,
+        );
+        self.end_if_unclean(cx);
+    }
+
+    fn released(&mut self, cx: &mut Cx<'_>) {
+        cx.effects.push(Effect::Event(Event::LockReleased { lock: self.lock }));
+        self.state = State::Done;
+    }
+}

@@ -1,0 +1,353 @@
+//! The client side of one lock request: the states of `lock/mod.rs`, moved by answers, failures,
+//! pushes, time and the user's verbs.
+
+use alloc::vec::Vec;
+
+mod answer;
+mod send;
+
+use send::POLL;
+
+use super::lease::Anchor;
+use super::{Answer, Fence, Id, LockId, LockOptions, Op, Push};
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::event::Event;
+use crate::redis::Failure;
+use crate::time::{Span, Time};
+
+/// One transmission of an operation of one lock; counts up.
+pub(crate) type Attempt = u32;
+
+/// What a machine works with during one input.
+pub(crate) struct Cx<'a> {
+    pub(crate) now: Time,
+    pub(crate) entropy: &'a mut Entropy,
+    pub(crate) effects: &'a mut Vec<Effect>,
+    pub(crate) anchor: Option<Anchor>,
+    /// Whether the node's push connection is subscribed.
+    pub(crate) push_ready: bool,
+    /// The highest fence seen on the node.
+    pub(crate) floor: Fence,
+    pub(crate) inbox: &'a [u8],
+    /// How long a server may be out of reach before the user is told.
+    pub(crate) timeout: Span,
+    /// How long one command may take.
+    pub(crate) request_timeout: Span,
+    /// Whether what is sent now answers a call of the user, or the clock.
+    pub(crate) background: bool,
+}
+
+/// What a machine wants done.
+pub(crate) enum Effect {
+    Send {
+        attempt: Attempt,
+        op: Op,
+        deadline: Time,
+        background: bool,
+    },
+    Event(Event),
+    /// Somebody waits: open the push connection.
+    WantPush,
+    /// Take this id back in the background.
+    TakeBack {
+        id: Id,
+        granted: bool,
+    },
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Answered {
+        answer: Answer,
+        sent_at: Time,
+    },
+    Failed(Failure),
+    /// The server refused to execute it. Whether to try again may change by itself.
+    Refused {
+        error: Error,
+        transient: bool,
+        executed: bool,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Lease {
+    fence: Fence,
+    valid_until: Time,
+    granted_at: Time,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Acquiring,
+    Waiting,
+    Claiming,
+    Held(Lease),
+    Renewing(Lease),
+    Unproven(Lease),
+    Releasing { valid_until: Time, repeated: bool },
+    Ending { granted: bool, until: Time },
+    Done,
+}
+
+/// What an attempt asked for, so that its answer is not taken for another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Asked {
+    Acquire,
+    Renew,
+    /// Release or cancel.
+    TakeBack,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Sent {
+    attempt: Attempt,
+    asked: Asked,
+}
+
+/// Since when a server has not answered, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Trouble {
+    since: Time,
+    error: Option<Error>,
+}
+
+/// One lock request of this client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lock {
+    lock: LockId,
+    name: Vec<u8>,
+    id: Id,
+    options: LockOptions,
+    state: State,
+    ticket: u64,
+    /// When the user stops waiting.
+    wait_until: Option<Time>,
+    /// When to send next.
+    wake: Option<Time>,
+    sent: Vec<Sent>,
+    attempts: Attempt,
+    /// An acquisition under this id may still be on its way to the server.
+    unclean: bool,
+    /// Something under this id may have been executed.
+    known_to_server: bool,
+    /// The label of the holder in the way, as last heard.
+    holder: Vec<u8>,
+    trouble: Option<Trouble>,
+    failures: u32,
+    polls: u32,
+}
+
+impl Lock {
+    pub(crate) fn new(lock: LockId, name: &[u8], options: LockOptions, cx: &mut Cx<'_>) -> Self {
+        let wait = options.wait.filter(|wait| *wait > Span::ZERO);
+        let mut machine = Self::idle(lock, Id::from_bits(cx.entropy.bits128()), options);
+        machine.name = name.to_vec();
+        machine.wait_until = wait.map(|wait| cx.now + wait);
+        machine.acquire(cx);
+        machine
+    }
+
+    /// A machine that only takes back an id, in the background.
+    pub(crate) fn taking_back(lock: LockId, id: Id, granted: bool, cx: &mut Cx<'_>) -> Self {
+        let mut machine = Self::idle(lock, id, LockOptions::default());
+        (machine.unclean, machine.known_to_server) = (true, true);
+        machine.end(granted, cx);
+        machine
+    }
+
+    const fn idle(lock: LockId, id: Id, options: LockOptions) -> Self {
+        Self {
+            lock,
+            name: Vec::new(),
+            id,
+            options,
+            state: State::Acquiring,
+            ticket: 0,
+            wait_until: None,
+            wake: None,
+            sent: Vec::new(),
+            attempts: 0,
+            unclean: false,
+            known_to_server: false,
+            holder: Vec::new(),
+            trouble: None,
+            failures: 0,
+            polls: 0,
+        }
+    }
+
+    pub(crate) const fn id(&self) -> Id {
+        self.id
+    }
+
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Whether the user still has to do with it.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.state, State::Ending { .. } | State::Done)
+    }
+
+    /// Whether the user waits for a grant or for the answer to a release.
+    pub(crate) const fn is_pending(&self) -> bool {
+        !self.is_over() && self.lease().is_none()
+    }
+
+    pub(crate) const fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting)
+    }
+
+    pub(crate) fn is_held(&self, now: Time) -> bool {
+        matches!(&self.state, State::Held(lease) | State::Renewing(lease) if now < lease.valid_until)
+    }
+
+    pub(crate) const fn valid_until(&self) -> Option<Time> {
+        match &self.state {
+            State::Held(lease) | State::Renewing(lease) => Some(lease.valid_until),
+            _ => None,
+        }
+    }
+
+    const fn lease(&self) -> Option<&Lease> {
+        match &self.state {
+            State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    /// The moment at which `handle_timeout` has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let own = match &self.state {
+            State::Acquiring | State::Waiting | State::Claiming => self.wait_until,
+            State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => {
+                Some(lease.valid_until)
+            }
+            State::Releasing { .. } => None,
+            State::Ending { until, .. } => Some(*until),
+            State::Done => return None,
+        };
+        [own, self.wake].into_iter().flatten().min()
+    }
+
+    // The user's verbs.
+
+    pub(crate) fn release(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Some(lease) = self.lease() else { return false };
+        self.state = State::Releasing { valid_until: lease.valid_until, repeated: false };
+        self.trouble = None;
+        self.take_back(true, cx);
+        true
+    }
+
+    pub(crate) fn cancel(&mut self, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Ending { .. } | State::Done => {}
+            State::Acquiring | State::Waiting => self.end(false, cx),
+            _ => self.end(true, cx),
+        }
+    }
+
+    /// Renews at once, with a new length if one is given.
+    pub(crate) fn renew_now(&mut self, ttl: Option<Span>, cx: &mut Cx<'_>) -> bool {
+        let (State::Held(lease) | State::Renewing(lease)) = &self.state else { return false };
+        self.state = State::Renewing(lease.clone());
+        self.options.ttl = ttl.unwrap_or(self.options.ttl);
+        self.renew(cx);
+        true
+    }
+
+    // Time.
+
+    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        if let Some(lease) = self.lease()
+            && cx.now >= lease.valid_until
+        {
+            self.lose("it was not renewed in time", cx);
+            self.end(true, cx);
+            return;
+        }
+        match &self.state {
+            State::Acquiring | State::Waiting | State::Claiming
+                if self.wait_until.is_some_and(|until| cx.now >= until) =>
+            {
+                let trouble = self.trouble.as_ref().and_then(|trouble| trouble.error.clone());
+                let error = trouble.unwrap_or_else(|| self.timed_out());
+                let granted = matches!(self.state, State::Claiming);
+                self.fail(error, cx);
+                self.end(granted, cx);
+                return;
+            }
+            State::Ending { until, .. } if cx.now >= *until => {
+                self.state = State::Done;
+                return;
+            }
+            _ => {}
+        }
+        if self.wake.is_some_and(|wake| cx.now >= wake) {
+            self.wake = None;
+            self.send_again(cx);
+        }
+    }
+
+    /// Sends what the state is waiting for: again, or for the first time.
+    fn send_again(&mut self, cx: &mut Cx<'_>) {
+        match self.state.clone() {
+            State::Acquiring | State::Waiting => self.acquire(cx),
+            State::Held(lease) | State::Renewing(lease) => {
+                self.state = State::Renewing(lease);
+                self.renew(cx);
+            }
+            State::Claiming | State::Unproven(_) => self.renew(cx),
+            State::Releasing { valid_until, .. } => {
+                self.state = State::Releasing { valid_until, repeated: true };
+                self.take_back(true, cx);
+            }
+            State::Ending { granted, .. } => self.take_back(granted, cx),
+            State::Done => {}
+        }
+    }
+
+    pub(crate) fn on_clock_gap(&mut self, cx: &mut Cx<'_>) {
+        if let State::Held(lease) | State::Renewing(lease) = &self.state {
+            self.state = State::Unproven(lease.clone());
+            self.renew(cx);
+        }
+    }
+
+    // Pushes.
+
+    pub(crate) fn on_push_ready(&mut self, cx: &mut Cx<'_>) {
+        if self.state == State::Waiting {
+            self.acquire(cx);
+        }
+    }
+
+    pub(crate) fn on_push_lost(&mut self, cx: &mut Cx<'_>) {
+        if self.state == State::Waiting {
+            self.polls = 0;
+            self.wake = Some(cx.now + cx.entropy.jitter(POLL.0));
+        }
+    }
+
+    pub(crate) fn on_push(&mut self, push: &Push, cx: &mut Cx<'_>) {
+        if !matches!(self.state, State::Acquiring | State::Waiting) {
+            return;
+        }
+        let valid_until = cx.anchor.map(|anchor| anchor.valid_until(push.expiry));
+        match valid_until.filter(|until| *until > cx.now) {
+            Some(valid_until) => {
+                self.granted(push.fence, valid_until, cx);
+                // The claim is short: the first renewal makes the lease full.
+                self.send_again(cx);
+            }
+            None => {
+                self.state = State::Claiming;
+                self.renew(cx);
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a lock machine sends, when it sends it again, and how it ends.
+
+use alloc::format;
+
+use super::{Asked, Cx, Effect, Lock, Sent, State, Trouble};
+use crate::error::{Error, ErrorCode};
+use crate::event::Event;
+use crate::keyspace::ServerTime;
+use crate::lock::{Acquire, Id, Op};
+use crate::redis::readable;
+use crate::time::Span;
+
+/// A lease handed over by push lasts this long until its first renewal, well above four round trips.
+const CLAIM: Span = Span::from_secs(2);
+/// A waiter that is silent for this long is passed over.
+const LIVE: Span = Span::from_secs(10);
+/// How often a waiter asks where no push can reach it: at first, and in the end.
+pub(super) const POLL: (Span, Span) = (Span::from_millis(50), Span::from_millis(500));
+/// The first pause after a failure, doubled each time up to the second.
+const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_millis(500));
+/// How long an id is taken back in the background. By then its last straggler is dead: no driver
+/// may keep a command for longer.
+const ENDING: Span = Span::from_secs(60);
+/// Waiters this near to the head also ask when the holder's lease should end.
+const NEAR: u64 = 3;
+
+impl Lock {
+    pub(super) fn send(&mut self, op: Op, cx: &mut Cx<'_>) {
+        self.attempts += 1;
+        self.wake = None;
+        self.known_to_server = true;
+        let trouble = self.trouble.get_or_insert(Trouble { since: cx.now, error: None });
+        let limit = trouble.since + cx.timeout;
+        let mut deadline = cx.now + cx.request_timeout;
+        if let Some(lease) = self.lease() {
+            deadline = deadline.min(lease.valid_until);
+        } else if !self.is_over() {
+            deadline = deadline.min(limit).max(cx.now + BACKOFF.0);
+        }
+        let asked = match op {
+            Op::Acquire(_) => Asked::Acquire,
+            Op::Renew { .. } => Asked::Renew,
+            Op::Release { .. } | Op::Cancel { .. } | Op::Inspect => Asked::TakeBack,
+        };
+        self.sent.push(Sent { attempt: self.attempts, asked });
+        let background = cx.background;
+        cx.effects.push(Effect::Send { attempt: self.attempts, op, deadline, background });
+    }
+
+    pub(super) fn acquire(&mut self, cx: &mut Cx<'_>) {
+        let not_after = cx
+            .anchor
+            .map_or(ServerTime(0), |anchor| anchor.latest_server_time(cx.now + cx.request_timeout));
+        let op = Op::Acquire(Acquire {
+            id: self.id,
+            capacity: 1,
+            weight: 1,
+            ttl: self.options.ttl,
+            claim: CLAIM,
+            live: LIVE,
+            wait: self.options.wait != Some(Span::ZERO),
+            ticket: self.ticket,
+            inbox: cx.inbox.to_vec(),
+            floor: cx.floor,
+            not_after,
+            label: self.options.label.clone(),
+        });
+        self.send(op, cx);
+    }
+
+    pub(super) fn renew(&mut self, cx: &mut Cx<'_>) {
+        self.send(Op::Renew { id: self.id, ttl: self.options.ttl }, cx);
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        !self.unclean && !self.sent.iter().any(|sent| sent.asked == Asked::Acquire)
+    }
+
+    pub(super) fn take_back(&mut self, granted: bool, cx: &mut Cx<'_>) {
+        let (id, clean) = (self.id, self.is_clean());
+        let op = if granted { Op::Release { id, clean } } else { Op::Cancel { id, clean } };
+        self.send(op, cx);
+    }
+
+    /// When to ask again while waiting.
+    pub(super) fn heartbeat(&mut self, next: Span, rank: u64, cx: &mut Cx<'_>) -> Span {
+        let regular = if cx.push_ready {
+            LIVE.part(3, 10)
+        } else {
+            self.polls += 1;
+            Span::from_micros(POLL.0.as_micros() << self.polls.min(8)).min(POLL.1)
+        };
+        let regular = regular + cx.entropy.jitter(regular.part(1, 10));
+        if rank >= NEAR {
+            return regular;
+        }
+        let free = next + Span::from_millis(1 + 5 * rank) + cx.entropy.jitter(Span::from_millis(5));
+        regular.min(free)
+    }
+
+    pub(super) fn plan_renewal(&mut self, cx: &mut Cx<'_>) {
+        let third = self.options.ttl.part(1, 3);
+        let at = cx.now + (third - cx.entropy.jitter(third.part(1, 5)));
+        let ends = self.lease().zip(self.options.max_hold);
+        let within = ends.is_none_or(|(lease, max_hold)| at < lease.granted_at + max_hold);
+        self.wake = (self.options.renew && within).then_some(at);
+    }
+
+    // Ends.
+
+    /// Leaves the rest to the background: until the server has answered, the id may hold the lock.
+    pub(super) fn end(&mut self, granted: bool, cx: &mut Cx<'_>) {
+        self.trouble = None;
+        if !self.known_to_server {
+            self.state = State::Done;
+            return;
+        }
+        self.state = State::Ending { granted, until: cx.now + ENDING };
+        cx.background = true;
+        self.take_back(granted, cx);
+    }
+
+    /// The server has said that the id is over; only a straggler could bring it back.
+    pub(super) fn end_if_unclean(&mut self, cx: &mut Cx<'_>) {
+        if self.is_clean() {
+            self.state = State::Done;
+        } else {
+            self.end(false, cx);
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: Error, cx: &mut Cx<'_>) {
+        let holder = (!self.holder.is_empty()).then(|| self.holder.clone());
+        cx.effects.push(Effect::Event(Event::LockFailed { lock: self.lock, error, holder }));
+    }
+
+    pub(super) fn lose(&mut self, why: &str, cx: &mut Cx<'_>) {
+        let error = Error::new(
+            ErrorCode::LockLost,
+            format!("the lease of lock '{}' has ended: {why}", readable(&self.name)),
+        );
+        cx.effects.push(Effect::Event(Event::LockLost { lock: self.lock, error }));
+    }
+
+    /// A new request in place of one that cannot be granted any more, within the same wait.
+    pub(super) fn restart(&mut self, cx: &mut Cx<'_>) {
+        if !self.is_clean() {
+            cx.effects.push(Effect::TakeBack { id: self.id, granted: false });
+        }
+        self.id = Id::from_bits(cx.entropy.bits128());
+        self.state = State::Acquiring;
+        (self.ticket, self.unclean, self.known_to_server) = (0, false, false);
+        self.sent.clear();
+        self.failures += 1;
+        self.wake = Some(cx.now + self.backoff(cx));
+    }
+
+    pub(super) fn backoff(&self, cx: &mut Cx<'_>) -> Span {
+        let doubled = BACKOFF.0.as_micros() << self.failures.saturating_sub(1).min(10);
+        let pause = Span::from_micros(doubled).min(BACKOFF.1);
+        pause.part(1, 2) + cx.entropy.jitter(pause.part(1, 2))
+    }
+}
