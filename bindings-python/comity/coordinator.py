@@ -257,7 +257,7 @@ def connect(
         transport.vet(each)
     session = _session(list(clients), head, span, push)
     connectors = [
-        transport.RedisConnector(clients[session.core.node_id(node)], _error_reply)
+        transport.RedisConnector(clients[session.core.node_id(node)], _core.ErrorReply)
         for node in range(len(clients))
     ]
     coordinator = Coordinator(session, SocketDriver(session, connectors), span / 1e6)
@@ -281,17 +281,6 @@ def _session(ids: list[bytes], prefix: bytes, timeout: int, push: bool) -> Sessi
         push=push,
     )
     return Session(core, len(ids))
-
-
-def _error_reply(text: bytes) -> _core.ErrorReply:
-    """An error as the core is to see it.
-
-    Before authentication a server cuts off long commands as protocol errors; what it means is
-    NOAUTH.
-    """
-    if text.startswith(b"ERR Protocol error: unauthenticated"):
-        text = b"NOAUTH Authentication required. (" + text + b")"
-    return _core.ErrorReply(text)
 
 
 def _clients(client: object) -> dict[bytes, Any]:

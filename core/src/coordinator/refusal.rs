@@ -1,5 +1,6 @@
 //! What a server's error reply means for a command of ours.
 
+use alloc::format;
 use alloc::string::String;
 
 use crate::error::{Error, ErrorCode};
@@ -39,11 +40,12 @@ const UNAUTHENTICATED: &[u8] = b"ERR Protocol error: unauthenticated";
 
 impl Refusal {
     pub(super) fn of(text: &[u8]) -> Self {
-        let word = match text.starts_with(UNAUTHENTICATED) {
-            true => b"NOAUTH",
-            false => text.split(|&byte| byte == b' ').next().unwrap_or_default(),
+        let words = String::from_utf8_lossy(text);
+        let message = match text.starts_with(UNAUTHENTICATED) {
+            true => format!("NOAUTH Authentication required ({words})"),
+            false => words.into(),
         };
-        let message: String = String::from_utf8_lossy(text).into();
+        let word = message.split(' ').next().unwrap_or_default().as_bytes();
         // Servers before 7.0 wrap what a script raises.
         let wrong_type = text.windows(9).any(|window| window == b"WRONGTYPE");
         let code = if wrong_type { ErrorCode::WrongType } else { ErrorCode::ServerRefused };
