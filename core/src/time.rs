@@ -32,6 +32,16 @@ impl Time {
         self.0
     }
 
+    /// The last moment at or before this one that is a multiple of `grid`; this one if `grid` is
+    /// zero.
+    #[must_use]
+    pub const fn on_grid(self, grid: Span) -> Self {
+        match self.0.checked_rem(grid.0) {
+            Some(past) => Self(self.0 - past),
+            None => self,
+        }
+    }
+
     /// The span from `earlier` to this moment, zero where `earlier` is the later one.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {

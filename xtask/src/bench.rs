@@ -9,21 +9,29 @@ use crate::setup::{self, Need};
 pub(crate) enum Subject {
     /// Lookups on the ring against a binary search.
     Ring,
+    /// Many locks held by one coordinator.
+    Locks,
     /// The lock through Python against redis-py's.
     Lock,
 }
 
 impl Subject {
-    pub(crate) const ALL: [(&str, Self); 2] = [("ring", Self::Ring), ("lock", Self::Lock)];
+    pub(crate) const ALL: [(&str, Self); 3] =
+        [("ring", Self::Ring), ("locks", Self::Locks), ("lock", Self::Lock)];
 }
 
 /// Runs the benchmarks of `subjects`.
 pub(crate) fn run(session: &mut Session, subjects: &[Subject]) -> Result<(), Failure> {
     subjects.iter().try_for_each(|subject| match subject {
-        Subject::Ring => session.stage("bench: ring", |session| {
-            session.step("cargo").args(["bench", "-p", "comity", "--bench", "ring"]).run()
-        }),
+        Subject::Ring => core(session, "ring"),
+        Subject::Locks => core(session, "locks"),
         Subject::Lock => lock(session),
+    })
+}
+
+fn core(session: &mut Session, name: &str) -> Result<(), Failure> {
+    session.stage(&format!("bench: {name}"), |session| {
+        session.step("cargo").args(["bench", "-p", "comity", "--bench", name]).run()
     })
 }
 

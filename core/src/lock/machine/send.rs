@@ -21,6 +21,8 @@ const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_millis(500));
 /// How long an id is taken back in the background. By then its last straggler is dead: no driver
 /// may keep a command for longer.
 const ENDING: Span = Span::from_secs(60);
+/// Renewals that fall due within this span leave in one write.
+const GRID: Span = Span::from_millis(50);
 /// Waiters this near to the head ask more often, and when the holder's lease should end.
 const NEAR: u64 = 3;
 
@@ -99,10 +101,12 @@ impl Lock {
         regular.min(free)
     }
 
-    /// Sets the next renewal: about a third of the ttl from now.
+    /// Sets the next renewal: about a third of the ttl from now, on a grid, so that the renewals of
+    /// many locks leave together.
     pub(super) fn plan_renewal(&mut self, cx: &mut Cx<'_>) {
         let third = self.options.ttl.part(1, 3);
         let at = cx.now + (third - cx.entropy.jitter(third.part(1, 5)));
+        let at = at.on_grid(GRID.min(third.part(1, 20)));
         let ends = self.lease().zip(self.options.max_hold);
         let within = ends.is_none_or(|(lease, max_hold)| at < lease.granted_at + max_hold);
         self.wake = (self.options.renew && within).then_some(at);
