@@ -293,6 +293,7 @@ def test_the_slot_function_of_this_test_is_the_servers(start):
 def test_ctrl_c_ends_a_wait_and_leaves_no_waiter(server, script):
     source = """
 import signal, sys, comity, redis
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 co = comity.connect(redis.Redis(host="127.0.0.1", port=int(sys.argv[1])))
 print("ready")
 try:
@@ -314,6 +315,7 @@ co.close()
 def test_ctrl_c_at_any_moment_leaves_no_lock_behind(server, script, traces):
     source = """
 import os, random, signal, sys, threading, time, comity, redis
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 random.seed(int(sys.argv[2]))
 co = comity.connect(redis.Redis(host="127.0.0.1", port=int(sys.argv[1])))
 lock = co.lock("a", ttl=30)
