@@ -37,7 +37,8 @@ fn core(session: &mut Session, name: &str) -> Result<(), Failure> {
 
 fn lock(session: &mut Session) -> Result<(), Failure> {
     setup::ensure(session, &[Need::RedisServer])?;
-    let venv = Venv::ready(session, System::MayInstall, &[python::BUILD, python::CLIENT])?;
+    let requirements = [python::BUILD, python::CLIENT, python::PEERS];
+    let venv = Venv::ready(session, System::MayInstall, &requirements)?;
     python::install_fresh_wheel(session, &venv)?;
     session.stage("bench: lock", |session| {
         let script = format!("{}/benches/lock.py", python::PACKAGE);

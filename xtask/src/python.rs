@@ -12,6 +12,8 @@ use crate::setup::{self, Need};
 pub(crate) const BUILD: &[&str] = &["maturin>=1.9,<2"];
 /// The client library that the drivers speak through.
 pub(crate) const CLIENT: &[&str] = &["redis>=6.4"];
+/// Locks of others, to be measured against.
+pub(crate) const PEERS: &[&str] = &["hiredis>=3.1", "python-redis-lock>=4"];
 /// What checks and tests the Python package.
 pub(crate) const CHECKS: &[&str] =
     &["hiredis>=3.1", "mypy>=1.15", "pytest>=8.3", "pytest-timeout>=2.3", "ruff>=0.11"];

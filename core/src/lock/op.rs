@@ -279,12 +279,12 @@ impl Answer {
     pub fn encode(&self) -> Reply {
         let mut out = Argv::new();
         self.body.encode(&mut out);
-        out.push(match (self.more, self.nopush) {
-            (false, false) => b"",
-            (true, false) => b"more",
-            (false, true) => b"nopush",
-            (true, true) => b"more,nopush",
-        });
+        match (self.more, self.nopush) {
+            (false, false) => {}
+            (true, false) => out.push(b"more"),
+            (false, true) => out.push(b"nopush"),
+            (true, true) => out.push(b"more,nopush"),
+        }
         Reply::Array(out.iter().map(Reply::bulk).collect())
     }
 
@@ -293,7 +293,7 @@ impl Answer {
     pub fn decode(reply: &Reply) -> Option<Self> {
         let mut fields = Fields::of(reply);
         let body = Body::decode(&mut fields)?;
-        let flags = fields.bytes()?;
+        let flags = fields.bytes().unwrap_or_default();
         let has = |flag: &[u8]| flags.split(|&byte| byte == b',').any(|word| word == flag);
         Some(Self { body, more: has(b"more"), nopush: has(b"nopush") })
     }

@@ -10,13 +10,14 @@ local time
 -- converting one. Whatever is not the common case is left to the long way below.
 if op == 'ACQ' and S and form == 'I' then
   time = redis.call('TIME')
-  local now = time[1] .. string.sub(1000000 + time[2], 2)
+  local now = time[1] .. string.sub('00000' .. time[2], -6)
   if string.sub(S, 2, 17) < now and string.sub(S, 18, 33) <= now and ARGV[4] < now
       and (ARGV[5] == '0000000000000000' or now <= ARGV[5]) and not string.find(S, id, 34, true) then
-    local ring = #S > 125 and string.sub(S, 126, 147) .. ',' .. string.sub(S, 34, 102) or string.sub(S, 34)
-    redis.call('SET', KEYS[1], 'F' .. now .. string.sub(S, 18, 33) .. ring .. id .. now .. ARGV[3] .. ARGV[7],
-      'PX', ARGV[6])
-    return {'GRANTED', now, now, string.sub(ARGV[3], 1, 11), ''}
+    local finished = #S > 125 and string.sub(S, 126, 147) or nil
+    redis.call('SET', KEYS[1], finished
+      and 'F' .. now .. string.sub(S, 18, 33) .. finished .. ',' .. string.sub(S, 34, 102) .. id .. now .. ARGV[3] .. ARGV[7]
+      or 'F' .. now .. string.sub(S, 18) .. id .. now .. ARGV[3] .. ARGV[7], 'PX', ARGV[6])
+    return {'GRANTED', now, now, string.sub(ARGV[3], 1, 11)}
   end
 elseif op == 'REL' and form == 'F' and ARGV[3] == '1' and string.sub(S, 126, 147) == id then
   -- The holder's columns stay: in an idle state they are the id that finished last.
@@ -27,9 +28,9 @@ elseif op == 'REL' and form == 'F' and ARGV[3] == '1' and string.sub(S, 126, 147
     redis.call('SET', KEYS[1], 'I' .. string.sub(S, 2), 'PX', keep)
   end
   if string.sub(S, 164, 174) > '00060000000' then redis.call('PEXPIRE', KEYS[1], '120000') end
-  return {'RELEASED', ''}
+  return {'RELEASED'}
 end
-if form ~= 'I' and form ~= 'F' and form ~= 'Q' then return {'LAYOUT', form, ''} end
+if form ~= 'I' and form ~= 'F' and form ~= 'Q' then return {'LAYOUT', form} end
 
 local RETENTION_MS, TOMBSTONE, BOUND, CHUNK = 120000, 60000000, 64, 8
 time = time or redis.call('TIME')
@@ -221,7 +222,6 @@ if op == 'INF' then
     answer[#answer + 1] = r.id
     answer[#answer + 1] = r.label
   end
-  answer[#answer + 1] = ''
   return answer
 end
 
@@ -438,5 +438,5 @@ for _, push in ipairs(pushes) do
   local sent = redis.pcall('PUBLISH', push[1], push[2])
   if type(sent) == 'table' then flags = more and 'more,nopush' or 'nopush' end
 end
-answer[#answer + 1] = flags
+if flags ~= '' then answer[#answer + 1] = flags end
 return answer

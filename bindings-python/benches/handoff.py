@@ -1,0 +1,146 @@
+"""From release() in one process to the return of acquire() in the other, beside what Redis itself
+takes to bring a message across.
+
+Each process holds long enough for the other to be waiting, and after a release lets the other
+go first: what is measured is the way of the grant, not who wins a race.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import redis
+import stage
+
+import comity
+
+
+class Lock(Protocol):
+    """What all the locks compared here have."""
+
+    def acquire(self) -> object:
+        """Waits for the lock."""
+
+    def release(self) -> object:
+        """Gives it back."""
+
+
+def _comity(client: redis.Redis) -> Lock:
+    return comity.connect(client).lock("bench:handoff", ttl=30)
+
+
+def _polling(sleep: float) -> Callable[[redis.Redis], Lock]:
+    return lambda client: client.lock("bench:handoff", timeout=30, sleep=sleep)
+
+
+def _python_redis_lock(client: redis.Redis) -> Lock:
+    import redis_lock  # the package python-redis-lock
+
+    lock: Lock = redis_lock.Lock(client, "bench:handoff", expire=30)
+    return lock
+
+
+KINDS: dict[str, tuple[Callable[[redis.Redis], Lock], float, int]] = {
+    "comity": (_comity, 0.002, 200),
+    "python-redis-lock": (_python_redis_lock, 0.002, 200),
+    "redis-py, sleep=0.01": (_polling(0.01), 0.012, 100),
+    "redis-py, sleep=0.1": (_polling(0.1), 0.11, 20),
+}
+"""How it is made; how long it lets the other go first; how often each process has it."""
+
+
+def measure(port: int) -> None:
+    """Prints the floor, then every lock."""
+    with stage.client(port) as client:
+        pings = []
+        for _ in range(300):
+            time.sleep(0.005)
+            began = stage.now()
+            client.ping()
+            pings.append(stage.now() - began)
+        print(f"  {'paced PING':24} {stage.spread(pings)}")
+    floor = _across(port)
+    print(f"  {'bare PUBLISH to recv':24} {stage.spread(floor)}")
+    for kind in KINDS:
+        times = _between(port, kind)
+        if times is None:
+            print(f"  {kind:24} not installed")
+            continue
+        ratio = statistics.median(times) / statistics.median(floor)
+        target = " (target <= 1.4)" if kind == "comity" else ""
+        print(f"  {kind:24} {stage.spread(times)}, {ratio:.2f}x of the bare push{target}")
+
+
+def _across(port: int) -> list[float]:
+    """How long a message takes from one process to the other."""
+    with _other(port, "listen") as child, stage.client(port) as client:
+        assert child.stdout is not None
+        child.stdout.readline()
+        for _ in range(300):
+            time.sleep(0.005)
+            client.publish("bench:floor", repr(stage.now()))
+        return [float(line) for line in child.communicate()[0].split()]
+
+
+def _between(port: int, kind: str) -> list[float] | None:
+    """Hand-offs in both directions; none if the lock is not there."""
+    with _other(port, kind) as child:
+        try:
+            here = [(when, what, "here") for when, what in _turns(port, kind)]
+        except ImportError:
+            child.kill()
+            return None
+        lines = child.communicate()[0].splitlines()
+    there = [(float(when), what, "there") for when, what in (line.split() for line in lines)]
+    events = sorted(here + there)
+    return [
+        then[0] - first[0]
+        for first, then in itertools.pairwise(events)
+        if first[1] == "release" and then[1] == "acquired" and first[2] != then[2]
+    ]
+
+
+def _turns(port: int, kind: str) -> list[tuple[float, str]]:
+    make, gap, count = KINDS[kind]
+    lock = make(stage.client(port))
+    events = []
+    for _ in range(count):
+        lock.acquire()
+        events.append((stage.now(), "acquired"))
+        time.sleep(gap + 0.004)
+        events.append((stage.now(), "release"))
+        lock.release()
+        time.sleep(gap)
+    return events
+
+
+def _other(port: int, role: str) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, str(port), role]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def _listen(port: int) -> None:
+    pubsub = stage.client(port).pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe("bench:floor")
+    pubsub.get_message(timeout=5)
+    print("ready", flush=True)
+    times = []
+    while len(times) < 300:
+        message = pubsub.get_message(timeout=5)
+        if message is not None:
+            times.append(stage.now() - float(message["data"]))
+    print(*times)
+
+
+if __name__ == "__main__":
+    if sys.argv[2] == "listen":
+        _listen(int(sys.argv[1]))
+    else:
+        for event in _turns(int(sys.argv[1]), sys.argv[2]):
+            print(*event)
