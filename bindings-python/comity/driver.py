@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .lane import Connector, Lane
+from .push import PushReader
 from .session import Operation, Session
-from .workers import Background, PushReader, Timer
+from .workers import Background, Timer
 
 
 class Driver(Protocol):
@@ -57,9 +58,9 @@ class SocketDriver:
         self._pushes: list[PushReader] = []
         for node, connector in enumerate(connectors):
             box = session.boxes[node]
-            self._lanes.append(Lane(session, node, box.foreground, connector))
-            background = Background(session, node, box.background, connector)
             push = PushReader(session, node, box.subscribe, connector)
+            self._lanes.append(Lane(session, node, box.foreground, connector, watch=push))
+            background = Background(session, node, box.background, connector)
             box.wake_background = background.ring
             box.wake_subscribe = push.ring
             self._background.append(background)

@@ -33,6 +33,32 @@ class Connector(Protocol):
         """What the core is given for a server's refusal of the connection's set-up."""
 
 
+class Watch(Protocol):
+    """Where those who wait for a grant can listen for it themselves."""
+
+    def enter(self, operation: Operation) -> None:
+        """`operation` is about to park. Called with the session's mutex held."""
+
+    def serve(self, operation: Operation) -> None:
+        """`operation` was signalled: perhaps to listen, until it is signalled again."""
+
+    def leave(self, operation: Operation) -> None:
+        """The thread of `operation` goes, wherever it was."""
+
+
+class _Unwatched:
+    """The watch of a lane on which nobody waits for a grant."""
+
+    def enter(self, operation: Operation) -> None:
+        """Nothing to listen to."""
+
+    def serve(self, operation: Operation) -> None:
+        """Nothing to listen to."""
+
+    def leave(self, operation: Operation) -> None:
+        """Nothing to leave."""
+
+
 class Lane:
     """See the module. `outbox` is the session's list of commands for this lane."""
 
@@ -46,6 +72,7 @@ class Lane:
         "_reading",
         "_session",
         "_stopped",
+        "_watch",
         "_writing",
         "wire",
     )
@@ -56,11 +83,16 @@ class Lane:
         node: int,
         outbox: list[Command],
         connector: Connector,
+        *,
         bell: Bell | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        """`bell` rings when commands are ready, for a lane whose reader must see to them."""
+        """`bell` rings when commands are ready, for a lane whose reader must see to them.
+        `watch` is where a thread that waits for a grant listens.
+        """
         self._session = session
         self._bell = bell
+        self._watch: Watch = watch or _Unwatched()
         self._mutex = session.mutex
         self._node = node
         self._outbox = outbox
@@ -90,18 +122,17 @@ class Lane:
                     elif self._outbox and not self._writing:
                         continue
                     else:
-                        gate = threading.Lock()
-                        gate.acquire()
-                        operation.gate = gate.release
-                        self._parked.append(operation)
+                        gate = self._park(operation)
                 if leading and wire is not None:
                     self._read(wire, operation)
                     leading = self._reading = False
                 else:
                     gate.acquire()
+                    self._watch.serve(operation)
                     with mutex:
                         self._parked.remove(operation)
         except BaseException:
+            self._watch.leave(operation)
             with mutex:
                 self._parked = [parked for parked in self._parked if parked is not operation]
             raise
@@ -110,6 +141,16 @@ class Lane:
                 self._reading = False
             if self._parked or not operation.done or self._loose():
                 self._pass_on()
+
+    def _park(self, operation: Operation) -> threading.Lock:
+        """What to acquire until `operation` is signalled. Called with the mutex held."""
+        gate = threading.Lock()
+        gate.acquire()
+        operation.gate = gate.release
+        self._parked.append(operation)
+        if operation.rank is not None:
+            self._watch.enter(operation)
+        return gate
 
     def run_dry(self) -> None:
         """Moves bytes until nothing is outstanding and nothing is left to send."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .bell import Bell
 from .clock import COUNTS_SUSPEND, now_us
 from .lane import Lane
 from .session import NEVER
-from .wire import NotConnected, Refused, Wire, WireBroken
 
 if TYPE_CHECKING:
     from ._core import Command
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("comity")
 
-_PING: Final = b"*1\r\n$4\r\nPING\r\n"
-_QUIET_US: Final = 10_000_000
-"""How long a push connection may be silent before it is asked whether it still lives."""
 _JUMP_US: Final = 1_000_000
 """How far wall clock and monotonic clock may part before a suspend is assumed."""
 _NAP: Final = 3600.0
@@ -100,7 +96,7 @@ class Background(Worker):
         super().__init__(f"comity-background-{node}")
         self._bell = Bell()
         self._outbox = outbox
-        self.lane = Lane(session, node, outbox, connector, self._bell)
+        self.lane = Lane(session, node, outbox, connector, bell=self._bell)
         self.wake = self._bell.ring  # type: ignore[method-assign]
 
     def turn(self) -> None:
@@ -165,123 +161,3 @@ class Timer(Worker):
 
 def _offset() -> int:
     return time.time_ns() // 1000 - now_us()
-
-
-class PushReader(Worker):
-    """One node's push connection: subscribes when the core says so, and hands messages in."""
-
-    def __init__(
-        self, session: Session, node: int, inbox: list[Command], connector: Connector
-    ) -> None:
-        super().__init__(f"comity-push-{node}")
-        self._session = session
-        self._node = node
-        self._inbox = inbox
-        self._connector = connector
-        self._bell = Bell()
-        self._wire: Wire | None = None
-        self._command: Command | None = None
-        self._ready = False
-        self._pinged = False
-        self.wake = self._bell.ring  # type: ignore[method-assign]
-
-    def stop(self) -> None:
-        """Has the thread end, and its connection with it."""
-        super().stop()
-        wire = self._wire
-        if wire is not None:
-            wire.close()
-
-    def forget(self) -> None:
-        """Drops the connection without a word to the server (after fork)."""
-        if self._wire is not None:
-            self._wire.forget()
-            self._wire = None
-        self._bell.close()
-
-    def free(self) -> None:
-        """Closes the bell, and the connection if it was made meanwhile."""
-        self._bell.close()
-        if self._wire is not None:
-            self._wire.close()
-
-    def turn(self) -> None:
-        """Subscribes, sleeps, or hands in what arrived."""
-        self._bell.clear()
-        with self._session.mutex:
-            command = self._inbox.pop(0) if self._inbox else None
-        try:
-            if command is not None:
-                self._subscribe(command)
-            elif self._wire is None:
-                self._bell.wait()
-            else:
-                self._listen(self._wire)
-        except WireBroken as broken:
-            self._lose(str(broken))
-
-    def _subscribe(self, command: Command) -> None:
-        session = self._session
-        if self._wire is None:
-            try:
-                self._wire = self._connector.connect(command.deadline)
-            except NotConnected:
-                session.failures([command], "not_sent")
-                return
-            except Refused as refused:
-                session.replies([(command.request, self._connector.refusal(refused.text))])
-                return
-            self._wire.listen_to(self._bell.fileno())
-            self._ready = False
-        self._command = command
-        self._wire.send(command.packed, command.deadline)
-
-    def _listen(self, wire: Wire) -> None:
-        command = self._command
-        until = wire.last + _QUIET_US * (2 if self._pinged else 1)
-        if command is not None:
-            until = min(until, command.deadline)
-        replies = wire.receive(until)
-        now = now_us()
-        if replies:
-            wire.last = now
-            self._pinged = False
-            for reply in replies:
-                self._hear(reply)
-        elif command is not None and now >= command.deadline:
-            raise WireBroken("the subscription was not confirmed in time")
-        elif now >= until:
-            if self._pinged:
-                raise WireBroken("silent")
-            self._pinged = True
-            wire.send(_PING, now + _QUIET_US)
-
-    def _hear(self, reply: Any) -> None:
-        session = self._session
-        if isinstance(reply, list):
-            kind = reply[0] if reply else None
-            if kind == b"message":
-                session.message(self._node, reply[1], reply[2])
-            elif kind == b"subscribe":
-                self._command = None
-                self._ready = True
-                session.node(self._node, "push_ready")
-        elif self._command is not None and not isinstance(reply, str):
-            command, self._command = self._command, None
-            session.replies([(command.request, reply)])
-            raise WireBroken("the server refused the subscription")
-
-    def _lose(self, why: str) -> None:
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.close()
-        command, self._command = self._command, None
-        ready, self._ready = self._ready, False
-        self._pinged = False
-        if self.stopped:
-            return
-        if command is not None:
-            self._session.failures([command], "outcome_unknown")
-        if ready:
-            log.debug("push connection to node %d lost: %s", self._node, why)
-            self._session.node(self._node, "push_lost")
