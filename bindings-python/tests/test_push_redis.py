@@ -1,0 +1,108 @@
+"""Leader and followers on the push connection: whoever listens may leave, and nobody misses a
+grant for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import comity
+
+
+def connect(server: Any) -> comity.Coordinator:
+    return comity.connect(server.client())
+
+
+def waiting(co: comity.Coordinator, name: str, count: int) -> None:
+    deadline = time.monotonic() + 10
+    while co.inspect(name).waiters_total != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+class Waiter(threading.Thread):
+    """A thread that takes a lock, notes how long after `released` it had it, and gives it back."""
+
+    released = 0.0
+
+    def __init__(self, lock: comity.Lock) -> None:
+        super().__init__()
+        self.lock = lock
+        self.granted = False
+        self.after = -1.0
+        self.start()
+
+    def run(self) -> None:
+        self.granted = self.lock.acquire()
+        if self.granted:
+            self.after = time.monotonic() - Waiter.released
+            self.lock.release()
+
+
+def test_followers_are_served_when_the_leader_leaves(server):
+    with connect(server) as holder, connect(server) as co:
+        held = holder.lock("a", ttl=30)
+        held.acquire()
+        leader = Waiter(co.lock("a", wait=0.5))
+        waiting(co, "a", 1)
+        followers = []
+        for number in range(3):
+            followers.append(Waiter(co.lock("a", wait=20)))
+            waiting(co, "a", number + 2)
+        leader.join(5)
+        assert not leader.granted
+        Waiter.released = time.monotonic()
+        held.release()
+        for follower in followers:
+            follower.join(5)
+    assert all(follower.granted for follower in followers)
+    # Pushed, not polled for: a poll comes after a second and a half at the earliest.
+    assert max(follower.after for follower in followers) < 1
+
+
+def test_one_listens_for_waiters_of_many_locks(server):
+    names = [f"lock {number}" for number in range(12)]
+    with connect(server) as holder, connect(server) as co, server.client() as admin:
+        held = [holder.lock(name, ttl=30) for name in names]
+        for lock in held:
+            lock.acquire()
+        waiters = [Waiter(co.lock(name, wait=20)) for name in names]
+        for name in names:
+            waiting(co, name, 1)
+        assert len(admin.pubsub_channels("comity:*")) == 1
+        Waiter.released = time.monotonic()
+        for lock in reversed(held):
+            lock.release()
+        for waiter in waiters:
+            waiter.join(5)
+    assert all(waiter.granted for waiter in waiters)
+    assert max(waiter.after for waiter in waiters) < 1
+
+
+def test_a_dead_push_connection_is_replaced_under_its_leader(server):
+    with connect(server) as holder, connect(server) as co, server.client() as admin:
+        held = holder.lock("a", ttl=30)
+        held.acquire()
+        waiters = []
+        for number in range(2):
+            waiters.append(Waiter(co.lock("a", wait=20)))
+            waiting(co, "a", number + 1)
+        for _ in range(3):
+            deadline = time.monotonic() + 10
+            while not admin.pubsub_channels("comity:*"):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        Waiter.released = time.monotonic()
+        held.release()
+        for waiter in waiters:
+            waiter.join(10)
+        assert all(waiter.granted for waiter in waiters)
+        # The thread listens again: the next waiter is served like the first.
+        held.acquire()
+        late = Waiter(co.lock("a", wait=20))
+        waiting(co, "a", 1)
+        held.release()
+        late.join(10)
+        assert late.granted
