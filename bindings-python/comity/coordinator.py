@@ -249,7 +249,7 @@ def connect(
     if client is None:
         client = MemoryStore()
     if isinstance(client, MemoryStore):
-        session = _session([_MEMORY_ID], head, span, push)
+        session = _session([_MEMORY_ID], head, span, push, client._now)
         return Coordinator(session, MemoryDriver(session, client), span / 1e6)
 
     clients = _clients(client)
@@ -271,16 +271,22 @@ def connect(
     return coordinator
 
 
-def _session(ids: list[bytes], prefix: bytes, timeout: int, push: bool) -> Session:
+def _session(
+    ids: list[bytes],
+    prefix: bytes,
+    timeout: int,
+    push: bool,
+    clock: Callable[[], int] = now_us,
+) -> Session:
     core = _core.Coordinator(
         [(node, 1) for node in ids],
         entropy=os.urandom(32),
-        now=now_us(),
+        now=clock(),
         prefix=prefix,
         timeout_us=timeout,
         push=push,
     )
-    return Session(core, len(ids))
+    return Session(core, len(ids), clock)
 
 
 def _clients(client: object) -> dict[bytes, Any]:

@@ -8,7 +8,6 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from .clock import now_us
 from .errors import Error, InvalidState, LockLost, LockTimeout, NotHeld
 from .session import Operation
 from .units import MAX_TTL, MAX_WAIT, MIN_TTL, seconds
@@ -145,7 +144,7 @@ class Lock:
         """Raises `LockLost` if the lease is over or unproven, `NotHeld` without a grant."""
         operation = self._granted()
         if operation.ended or not self._coordinator._session.core.lock_is_held(
-            operation.id, now_us()
+            operation.id, self._now()
         ):
             raise self._lost(operation)
 
@@ -159,7 +158,7 @@ class Lock:
             operation is not None
             and operation.fence > 0
             and not operation.ended
-            and self._coordinator._session.core.lock_is_held(operation.id, now_us())
+            and self._coordinator._session.core.lock_is_held(operation.id, self._now())
         )
 
     @property
@@ -169,7 +168,7 @@ class Lock:
         return (
             operation is not None
             and operation.fence > 0
-            and (operation.ended or now_us() >= operation.valid_until)
+            and (operation.ended or self._now() >= operation.valid_until)
         )
 
     @property
@@ -192,7 +191,7 @@ class Lock:
         operation = self._operation
         if operation is None or not operation.fence or operation.ended:
             return 0.0
-        return max(0, operation.valid_until - now_us()) / 1e6
+        return max(0, operation.valid_until - self._now()) / 1e6
 
     # The scope
 
@@ -268,6 +267,9 @@ class Lock:
             session.cancel(operation)
             raise
         return operation
+
+    def _now(self) -> int:
+        return self._coordinator._session.now()
 
     def _granted(self) -> Operation:
         operation = self._operation

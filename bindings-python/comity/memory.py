@@ -24,7 +24,16 @@ class MemoryStore:
     def __init__(self) -> None:
         self._store = _core.MemoryStore()
         self._mutex = threading.Lock()
+        self._drivers: weakref.WeakSet[MemoryDriver] = weakref.WeakSet()
         self._listeners: dict[bytes, list[weakref.ref[MemoryDriver]]] = {}
+
+    def _now(self) -> int:
+        """The time for the store and for every coordinator on it, in microseconds."""
+        return now_us()
+
+    def _timer(self, session: Session, driver: MemoryDriver) -> Timer | None:
+        """What tells a coordinator on this store the time."""
+        return _MemoryTimer(session, driver)
 
     def execute(self, argv: Sequence[bytes]) -> Any:
         """Runs one Redis command (lower-level than most users need) and delivers what it
@@ -36,7 +45,7 @@ class MemoryStore:
 
     def _execute(self, argv: Sequence[bytes]) -> tuple[Any, list[_Message]]:
         with self._mutex:
-            reply = self._store.execute(argv, now_us())
+            reply = self._store.execute(argv, self._now())
             due: list[_Message] = []
             while (message := self._store.poll_message()) is not None:
                 channel, payload = message
@@ -68,7 +77,8 @@ class MemoryDriver:
         self._session = session
         self._store = store
         session.run_callback = spawn
-        self._timer = _MemoryTimer(session, self)
+        self._timer = store._timer(session, self)
+        store._drivers.add(self)
 
     def wait(self, operation: Operation) -> None:
         """See `Driver`."""
@@ -83,13 +93,25 @@ class MemoryDriver:
 
     def stop(self, *, join: bool = True) -> None:
         """See `Driver`."""
-        self._timer.stop()
+        if self._timer is not None:
+            self._timer.stop()
         if join:
             self._store._unsubscribe(self)
-            self._timer.join(1.0)
+            if self._timer is not None:
+                self._timer.join(1.0)
 
     def forget(self) -> None:
         """See `Driver`."""
+
+    @property
+    def deadline(self) -> int:
+        """When the core next wants to hear the time."""
+        return self._session.deadline
+
+    def tick(self) -> None:
+        """Tells the core the time, and executes what that made ready."""
+        self._session.tick()
+        self.pump()
 
     def pump(self) -> None:
         """Executes all that is ready, and whatever becomes ready by it in other coordinators on

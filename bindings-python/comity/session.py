@@ -128,8 +128,10 @@ def _ignored(callback: Callable[[], None]) -> None:
 class Session:
     """One coordinator's core, its outboxes, its operations and its listeners."""
 
-    def __init__(self, core: Coordinator, nodes: int) -> None:
+    def __init__(self, core: Coordinator, nodes: int, clock: Callable[[], int] = now_us) -> None:
+        """`clock` is what the core and everything else here take for the time."""
         self.core: Final = core
+        self.now: Final = clock
         self.mutex = threading.Lock()
         self.boxes: Final = [Box() for _ in range(nodes)]
         self.operations: dict[int, Operation] = {}
@@ -156,7 +158,7 @@ class Session:
         with self.mutex:
             self._check()
             operation.attended = attended
-            operation.id = verb(*args, now_us(), **kw)
+            operation.id = verb(*args, self.now(), **kw)
             self.operations[operation.id] = operation
             self.drain()
 
@@ -168,7 +170,7 @@ class Session:
             self._check()
             if operation.ended:
                 return
-            verb(operation.id, *args, now_us(), **kw)
+            verb(operation.id, *args, self.now(), **kw)
             operation.attended = True
             operation.done = False
             self.drain()
@@ -178,7 +180,7 @@ class Session:
         with self.mutex:
             self._check()
             operations: list[Operation] = []
-            for call in self.core.check_nodes(now_us()):
+            for call in self.core.check_nodes(self.now()):
                 operation = Operation()
                 operation.id = call
                 operation.attended = attended
@@ -220,7 +222,7 @@ class Session:
             operation.ended = operation.done = True
             if not self.foreign and operation.id >= 0:
                 try:
-                    self.core.lock_cancel(operation.id, now_us())
+                    self.core.lock_cancel(operation.id, self.now())
                 except Error:
                     pass  # unknown by now, or the core is closed: nothing is left to cancel
                 self.drain()
@@ -231,7 +233,7 @@ class Session:
             if self.closed or self.foreign:
                 return False
             self.closed = True
-            self.core.close(now_us())
+            self.core.close(self.now())
             self.drain()
             return True
 
@@ -276,7 +278,7 @@ class Session:
     def replies(self, pairs: Iterable[tuple[int, Any]]) -> None:
         """Answers that arrived: request and reply, in order."""
         with self.mutex:
-            now = now_us()
+            now = self.now()
             for request, reply in pairs:
                 self.core.handle_reply(request, reply, now)
             self.drain()
@@ -288,7 +290,7 @@ class Session:
         if not commands:
             return
         with self.mutex:
-            now = now_us()
+            now = self.now()
             for command in commands:
                 self.core.handle_failure(command.request, failure, now)
             self.drain()
@@ -298,25 +300,25 @@ class Session:
     ) -> None:
         """A connection to `node` came or went."""
         with self.mutex:
-            self.core.handle_node(node, change, now_us())
+            self.core.handle_node(node, change, self.now())
             self.drain()
 
     def message(self, node: int, channel: bytes, payload: bytes) -> None:
         """A push arrived."""
         with self.mutex:
-            self.core.handle_message(node, channel, payload, now_us())
+            self.core.handle_message(node, channel, payload, self.now())
             self.drain()
 
     def gap(self) -> None:
         """The clock stood still or jumped."""
         with self.mutex:
-            self.core.handle_clock_gap(now_us())
+            self.core.handle_clock_gap(self.now())
             self.drain()
 
     def tick(self) -> None:
         """Tells the core the time. Early, late or twice is harmless."""
         with self.mutex:
-            self.core.handle_timeout(now_us())
+            self.core.handle_timeout(self.now())
             self.drain()
 
     # Outputs
@@ -363,7 +365,7 @@ class Session:
                 self._settle(operation, key, kind, event)
             elif kind == "lock_granted":
                 # The thread that asked was interrupted before it could take the id in.
-                self.core.lock_cancel(key, now_us())
+                self.core.lock_cancel(key, self.now())
                 self._again()
         elif kind == "closed":
             self.drained.done = True

@@ -147,7 +147,7 @@ class Timer(Worker):
         session = self._session
         with session.mutex:
             session.alarm = session.deadline
-        left = session.alarm - now_us()
+        left = session.alarm - session.now()
         if left > 0:
             self._bell.acquire(timeout=min(left / 1e6, _NAP))
         if self.stopped:
@@ -155,7 +155,7 @@ class Timer(Worker):
         if not COUNTS_SUSPEND and abs(_offset() - self._offset) > _JUMP_US:
             self._offset = _offset()
             session.gap()
-        if session.deadline <= now_us():
+        if session.deadline <= session.now():
             session.tick()
 
 

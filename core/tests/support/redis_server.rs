@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use comity::redis::Reply;
+
 use super::resp::Client;
 
 pub(crate) struct RedisServer {
@@ -14,6 +16,11 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     pub(crate) fn start() -> Self {
+        // A free port may be taken by another test before our server has it.
+        (0..20).find_map(|_| Self::try_start()).expect("a port for a redis-server")
+    }
+
+    fn try_start() -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let port = free.expect("a free port of the loopback").port();
         let child = Command::new("redis-server")
@@ -24,14 +31,24 @@ impl RedisServer {
             .stderr(Stdio::null())
             .spawn()
             .expect("redis-server must be installed for this test");
-        let server = Self { child, port };
+        let mut server = Self { child, port };
         for _ in 0..500 {
-            if Client::connect(port).is_ok() {
-                return server;
+            if server.child.try_wait().is_ok_and(|exit| exit.is_some()) {
+                return None;
+            }
+            if let Ok(client) = Client::connect(port) {
+                return server.is_it(client).then_some(server);
             }
             sleep(Duration::from_millis(10));
         }
         panic!("redis-server does not listen on port {port}");
+    }
+
+    /// Whether the server that answers is the one that was started.
+    fn is_it(&self, mut client: Client) -> bool {
+        let Reply::Bulk(info) = client.command(["INFO", "server"]) else { return false };
+        let line = format!("process_id:{}\r\n", self.child.id());
+        String::from_utf8_lossy(&info).contains(&line)
     }
 
     pub(crate) fn connect(&self) -> Client {

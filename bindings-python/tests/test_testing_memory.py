@@ -1,0 +1,99 @@
+"""`comity.testing`: leases end, waits run out and renewals happen when the test says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import comity
+from comity.testing import MemoryStore, comity_store
+
+__all__ = ["comity_store"]
+
+
+def test_a_lease_ends_when_its_time_has_passed(comity_store):
+    with comity.connect(comity_store) as co:
+        lock = co.lock("a", ttl=10, renew=False)
+        lock.acquire()
+        assert lock.valid_until - comity_store.clock() == pytest.approx(9.898)
+        comity_store.advance(9)
+        assert lock.held
+        assert lock.remaining == pytest.approx(0.898)
+        comity_store.advance(1)
+        assert lock.lost
+        assert not lock.held
+        with pytest.raises(comity.LockLost):
+            lock.check()
+        assert co.lock("a").acquire(wait=0)
+
+
+def test_a_day_of_renewals_takes_no_time(comity_store):
+    began = time.monotonic()
+    with comity.connect(comity_store) as co:
+        lock = co.lock("a", ttl=10)
+        lock.acquire()
+        fence = lock.fence
+        comity_store.advance(86_400)
+        assert lock.held
+        assert lock.fence == fence
+        assert co.stats()["lock_renewals"] > 86_400 / 10 * 3 * 0.9
+    assert time.monotonic() - began < 20
+
+
+def test_the_next_in_line_gets_the_lock_of_one_that_vanished(comity_store):
+    gone = comity.connect(comity_store)
+    gone.lock("a", ttl=5, renew=False).acquire()
+    with comity.connect(comity_store) as co:
+        lock = co.lock("a")
+        thread = threading.Thread(target=lock.acquire)
+        thread.start()
+        while co.inspect("a").waiters_total == 0:
+            time.sleep(0.001)
+        comity_store.advance(4.9)
+        assert not lock.held
+        comity_store.advance(0.2)
+        thread.join(5)
+        assert lock.held
+        lock.release()
+    gone.close()
+
+
+def test_a_wait_runs_out(comity_store):
+    with comity.connect(comity_store) as co, co.lock("a", label="me"):
+        said: list[bool] = []
+        thread = threading.Thread(target=lambda: said.append(co.lock("a", wait=60).acquire()))
+        thread.start()
+        while co.inspect("a").waiters_total == 0:
+            time.sleep(0.001)
+        comity_store.advance(59)
+        assert said == []
+        comity_store.advance(2)
+        thread.join(5)
+        assert said == [False]
+
+
+def test_time_stands_still_otherwise():
+    store = MemoryStore()
+    before = store.clock()
+    with comity.connect(store) as co, co.lock("a", ttl=0.05) as held:
+        time.sleep(0.1)
+        assert held.held
+    assert store.clock() == before
+
+
+@pytest.mark.parametrize("by", [-1, float("nan"), float("inf"), True, "1", 1e12])
+def test_advance_takes_seconds(by):
+    store = MemoryStore()
+    before = store.clock()
+    with pytest.raises(comity.InvalidArgument, match="by must be"):
+        store.advance(by)
+    assert store.clock() == before
+
+
+def test_pytest_is_not_needed():
+    source = "import sys; sys.modules['pytest'] = None; import comity.testing as t; t.MemoryStore()"
+    subprocess.run([sys.executable, "-c", source], check=True)
