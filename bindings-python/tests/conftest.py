@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import shutil
 import socket
@@ -228,3 +229,23 @@ def script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.fixture
+def faults() -> Any:
+    """The module `faults.py`: pytest's import mode puts no folder on the search path."""
+    spec = importlib.util.spec_from_file_location("faults", Path(__file__).with_name("faults.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["faults"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def proxy(server: Server, faults: Any) -> Iterator[Any]:
+    """A proxy in front of the shared server; see `faults.py`."""
+    one = faults.Proxy(server.port)
+    yield one
+    one.close()
