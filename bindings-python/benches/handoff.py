@@ -55,20 +55,20 @@ KINDS: dict[str, tuple[Callable[[redis.Redis], Lock], float, int]] = {
 """How it is made; how long it lets the other go first; how often each process has it."""
 
 
-def measure(port: int) -> None:
-    """Prints the floor, then every lock."""
+def measure(port: int, share: float) -> None:
+    """Prints the floor, then every lock; `share` of the usual number of turns."""
     with stage.client(port) as client:
         pings = []
-        for _ in range(300):
+        for _ in range(int(300 * share)):
             time.sleep(0.005)
             began = stage.now()
             client.ping()
             pings.append(stage.now() - began)
         print(f"  {'paced PING':24} {stage.spread(pings)}")
-    floor = _across(port)
+    floor = _across(port, share)
     print(f"  {'bare PUBLISH to recv':24} {stage.spread(floor)}")
     for kind in KINDS:
-        times = _between(port, kind)
+        times = _between(port, kind, share)
         if times is None:
             print(f"  {kind:24} not installed")
             continue
@@ -77,22 +77,22 @@ def measure(port: int) -> None:
         print(f"  {kind:24} {stage.spread(times)}, {ratio:.2f}x of the bare push{target}")
 
 
-def _across(port: int) -> list[float]:
+def _across(port: int, share: float) -> list[float]:
     """How long a message takes from one process to the other."""
-    with _other(port, "listen") as child, stage.client(port) as client:
+    with _other(port, "listen", share) as child, stage.client(port) as client:
         assert child.stdout is not None
         child.stdout.readline()
-        for _ in range(300):
+        for _ in range(int(300 * share)):
             time.sleep(0.005)
             client.publish("bench:floor", repr(stage.now()))
         return [float(line) for line in child.communicate()[0].split()]
 
 
-def _between(port: int, kind: str) -> list[float] | None:
+def _between(port: int, kind: str, share: float) -> list[float] | None:
     """Hand-offs in both directions; none if the lock is not there."""
-    with _other(port, kind) as child:
+    with _other(port, kind, share) as child:
         try:
-            here = [(when, what, "here") for when, what in _turns(port, kind)]
+            here = [(when, what, "here") for when, what in _turns(port, kind, share)]
         except ImportError:
             child.kill()
             return None
@@ -106,11 +106,11 @@ def _between(port: int, kind: str) -> list[float] | None:
     ]
 
 
-def _turns(port: int, kind: str) -> list[tuple[float, str]]:
+def _turns(port: int, kind: str, share: float) -> list[tuple[float, str]]:
     make, gap, count = KINDS[kind]
     lock = make(stage.client(port))
     events = []
-    for _ in range(count):
+    for _ in range(max(2, int(count * share))):
         lock.acquire()
         events.append((stage.now(), "acquired"))
         time.sleep(gap + 0.004)
@@ -120,18 +120,18 @@ def _turns(port: int, kind: str) -> list[tuple[float, str]]:
     return events
 
 
-def _other(port: int, role: str) -> subprocess.Popen[str]:
-    command = [sys.executable, __file__, str(port), role]
+def _other(port: int, role: str, share: float) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, str(port), role, str(share)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def _listen(port: int) -> None:
+def _listen(port: int, share: float) -> None:
     pubsub = stage.client(port).pubsub(ignore_subscribe_messages=True)
     pubsub.subscribe("bench:floor")
     pubsub.get_message(timeout=5)
     print("ready", flush=True)
     times = []
-    while len(times) < 300:
+    while len(times) < int(300 * share):
         message = pubsub.get_message(timeout=5)
         if message is not None:
             times.append(stage.now() - float(message["data"]))
@@ -139,8 +139,9 @@ def _listen(port: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[2] == "listen":
-        _listen(int(sys.argv[1]))
+    where, what, part = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    if what == "listen":
+        _listen(where, part)
     else:
-        for event in _turns(int(sys.argv[1]), sys.argv[2]):
+        for event in _turns(where, what, part):
             print(*event)
