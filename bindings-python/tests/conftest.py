@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from faults import Proxy
+from listener import Listener
 
 PREFIX = "comity:"
 
@@ -110,55 +110,27 @@ def _need_redis() -> None:
         pytest.skip("redis-server is not installed")
 
 
-class Fake:
+class Fake(Listener):
     """A server that says what it is told to say, or nothing."""
 
     def __init__(self, talk: Callable[[socket.socket, bytes], object] | None = None) -> None:
+        super().__init__()
         self.talk = talk
         self.received = b""
         self.accepted = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._peers: list[socket.socket] = []
-        self._closed = False
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        self.start()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                peer, _ = self._listener.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            self._peers.append(peer)
-            thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, peer: socket.socket) -> None:
-        try:
-            while data := peer.recv(65536):
-                self.received += data
-                if self.talk is not None:
-                    self.talk(peer, data)
-        except OSError:
-            pass
+    def serve(self, front: socket.socket) -> None:
+        self.accepted += 1
+        while data := front.recv(65536):
+            self.received += data
+            if self.talk is not None:
+                self.talk(front, data)
 
     def client(self, **kwargs: Any) -> Any:
         import redis
 
         return redis.Redis(host="127.0.0.1", port=self.port, **kwargs)
-
-    def close(self) -> None:
-        for one in [self._listener, *self._peers]:
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            one.close()
-        for thread in self._threads:
-            thread.join(2)
 
 
 @pytest.fixture
@@ -232,20 +204,8 @@ def script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def faults() -> Any:
-    """The module `faults.py`: pytest's import mode puts no folder on the search path."""
-    spec = importlib.util.spec_from_file_location("faults", Path(__file__).with_name("faults.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["faults"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def proxy(server: Server, faults: Any) -> Iterator[Any]:
+def proxy(server: Server) -> Iterator[Proxy]:
     """A proxy in front of the shared server; see `faults.py`."""
-    one = faults.Proxy(server.port)
+    one = Proxy(server.port)
     yield one
     one.close()

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from listener import Listener, end
+
 SWALLOW = "swallow"  # execute the command, keep the reply
 CUT_BEFORE = "cut before"  # close the connection, the command unexecuted
 CUT_AFTER = "cut after"  # execute the command, close the connection
@@ -29,18 +31,15 @@ class Rule:
     met: int = 0
 
 
-class Proxy:
+class Proxy(Listener):
     """Listens on `port`, passes on to `back`; `calm()` ends all rules."""
 
     def __init__(self, back: int) -> None:
+        super().__init__()
         self.back = back
         self.seen: list[list[bytes]] = []
         self._rules: list[Rule] = []
-        self._mutex = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._sockets: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.start()
 
     def rule(self, action: str, wanted: Callable[[list[bytes]], bool], times: int = 1) -> Rule:
         rule = Rule(wanted, action, times)
@@ -52,17 +51,6 @@ class Proxy:
         with self._mutex:
             self._rules.clear()
 
-    def cut(self) -> None:
-        """Closes every connection there is."""
-        with self._mutex:
-            sockets, self._sockets = self._sockets, []
-        for one in sockets:
-            _close(one)
-
-    def close(self) -> None:
-        _close(self._listener)
-        self.cut()
-
     def again(self, words: list[bytes]) -> None:
         """Executes a command once more, as a straggler of the network would."""
         with (
@@ -72,45 +60,63 @@ class Proxy:
             sock.sendall(_packed(words))
             _reply(back)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                front, _ = self._listener.accept()
-                back = socket.create_connection(("127.0.0.1", self.back))
-            except OSError:
-                return
+    def serve(self, front: socket.socket) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", self.back)) as back,
+            front.makefile("rb") as commands,
+            back.makefile("rb") as replies,
+        ):
             for one in (front, back):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._mutex:
-                self._sockets += [front, back]
-            threading.Thread(target=self._serve, args=(front, back), daemon=True).start()
+            if not self.owns(back):
+                return
+            try:
+                self._exchange(front, commands, back, replies)
+            finally:
+                end(front)
+                self.disown(back)
 
-    def _serve(self, front: socket.socket, back: socket.socket) -> None:
-        commands, replies = front.makefile("rb"), back.makefile("rb")
+    def _exchange(
+        self, front: socket.socket, commands: BinaryIO, back: socket.socket, replies: BinaryIO
+    ) -> None:
+        while (words := _command(commands)) is not None:
+            action = self._action(words)
+            if action == STALL:
+                continue
+            if action == CUT_BEFORE:
+                return
+            back.sendall(_packed(words) * (2 if action == REPEAT else 1))
+            if words[0].upper() == b"SUBSCRIBE":
+                self._push(front, commands, back, replies)
+                return
+            reply = _reply(replies)
+            if action == REPEAT:
+                _reply(replies)
+            if action == CUT_AFTER:
+                return
+            if action != SWALLOW:
+                front.sendall(reply)
+
+    def _push(
+        self, front: socket.socket, commands: BinaryIO, back: socket.socket, replies: BinaryIO
+    ) -> None:
+        """From here on the server speaks when it likes: both directions at once."""
+
+        def pump() -> None:
+            try:
+                while True:
+                    front.sendall(_reply(replies))
+            except (OSError, ValueError):
+                end(front)
+
+        pumping = threading.Thread(target=pump, daemon=True)
+        pumping.start()
         try:
             while (words := _command(commands)) is not None:
-                action = self._action(words)
-                if action == STALL:
-                    continue
-                if action == CUT_BEFORE:
-                    return
-                back.sendall(_packed(words) * (2 if action == REPEAT else 1))
-                if words[0].upper() == b"SUBSCRIBE":
-                    threading.Thread(target=_pump, args=(replies, front), daemon=True).start()
-                    _forward(commands, back)
-                    return
-                reply = _reply(replies)
-                if action == REPEAT:
-                    _reply(replies)
-                if action == CUT_AFTER:
-                    return
-                if action != SWALLOW:
-                    front.sendall(reply)
-        except (OSError, ValueError):
-            pass
+                back.sendall(_packed(words))
         finally:
-            _close(front)
-            _close(back)
+            end(back)
+            pumping.join()
 
     def _action(self, words: list[bytes]) -> str | None:
         with self._mutex:
@@ -120,14 +126,6 @@ class Proxy:
                     rule.met += 1
                     return rule.action
         return None
-
-
-def _close(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
-    sock.close()
 
 
 def _packed(words: list[bytes]) -> bytes:
@@ -156,16 +154,3 @@ def _reply(stream: BinaryIO) -> bytes:
         items = int(count) * (2 if kind == b"%" else 1)
         return line + b"".join(_reply(stream) for _ in range(items))
     return line
-
-
-def _pump(replies: BinaryIO, front: socket.socket) -> None:
-    try:
-        while True:
-            front.sendall(_reply(replies))
-    except (OSError, ValueError):
-        _close(front)
-
-
-def _forward(commands: BinaryIO, back: socket.socket) -> None:
-    while (words := _command(commands)) is not None:
-        back.sendall(_packed(words))

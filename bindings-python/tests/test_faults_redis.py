@@ -10,6 +10,8 @@ import pytest
 
 redis = pytest.importorskip("redis")
 
+import faults  # noqa: E402
+
 import comity  # noqa: E402
 
 OPS = {"acquire": b"ACQ", "renew": b"REN", "release": b"REL", "cancel": b"CAN"}
@@ -36,7 +38,7 @@ def idle(server, traces, seconds=5.0):
 
 @pytest.mark.parametrize("action", ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL"])
 @pytest.mark.parametrize("op", OPS)
-def test_one_fault_at_any_step(server, proxy, faults, traces, op, action):
+def test_one_fault_at_any_step(server, proxy, traces, op, action):
     with connect(server.port) as other, connect(proxy.port) as co:
         rule = proxy.rule(getattr(faults, action), asks(OPS[op]))
         lock = co.lock("a", ttl=1)
@@ -61,7 +63,7 @@ def test_one_fault_at_any_step(server, proxy, faults, traces, op, action):
     idle(server, traces)
 
 
-def test_a_heartbeat_that_gets_no_answer_keeps_the_place(server, proxy, faults, traces):
+def test_a_heartbeat_that_gets_no_answer_keeps_the_place(server, proxy, traces):
     with connect(server.port) as other, connect(proxy.port) as co:
         held = other.lock("a", ttl=5)
         held.acquire()
@@ -96,7 +98,7 @@ def test_an_acquisition_repeated_after_the_release_is_granted_nothing(server, pr
     idle(server, traces)
 
 
-def test_a_straggler_of_an_unanswered_acquisition_is_granted_nothing(server, proxy, faults, traces):
+def test_a_straggler_of_an_unanswered_acquisition_is_granted_nothing(server, proxy, traces):
     with connect(proxy.port) as co:
         proxy.rule(faults.STALL, asks(b"ACQ"))
         with co.lock("a"):
