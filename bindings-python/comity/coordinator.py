@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import atexit
-import os
-import socket
 import warnings
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-from . import _core, transport
-from .clock import now_us
+from . import transport
+from ._core import ErrorReply
+from .base import MEMORY_ID, Base, checked_fence, clients_by_id, make_session, opened
 from .driver import Driver, SocketDriver
-from .errors import Closed, Error, InvalidArgument, LimitExceeded
+from .errors import Closed, Error, InvalidArgument
 from .events import DEFAULT_BUFFER, Events
 from .inspection import Inspection
 from .lock import Lock
 from .memory import MemoryDriver, MemoryStore
 from .session import Operation, Session
-from .units import (
-    MAX_NAME,
-    MAX_TIMEOUT,
-    MAX_TTL,
-    MAX_WAIT,
-    MIN_TIMEOUT,
-    MIN_TTL,
-    flag,
-    octets,
-    seconds,
-)
-from .workers import log
+from .units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
 
 if TYPE_CHECKING:
     import redis
@@ -46,25 +33,19 @@ Client: TypeAlias = Union[
 ]
 """What `connect` takes."""
 
-_MEMORY_ID: Final = b"memory"
-_MAX_LABEL: Final = 256
 
-
-class Coordinator:
+class Coordinator(Base):
     """Locks, the ring and what else comity coordinates, over the servers it was connected to.
 
     Thread-safe. Made by `comity.connect()`; ends with `close()`, with the end of its `with`
     block, or with the process. One that is dropped unclosed releases nothing: its leases run out.
     """
 
+    _driver: Driver
+
     def __init__(self, session: Session, driver: Driver, timeout: float) -> None:
         """Not for users: see `comity.connect`."""
-        self._session = session
-        self._driver = driver
-        self._timeout = timeout
-        self._label = f"{socket.gethostname()}:{os.getpid()}".encode("utf-8", "replace")
-        self._label = self._label[:_MAX_LABEL]
-        _open.add(self)
+        super().__init__(session, driver, timeout)
 
     def lock(
         self,
@@ -90,29 +71,21 @@ class Coordinator:
         """
         if on_lost is not None and not callable(on_lost):
             raise InvalidArgument(f"on_lost must be callable, not {type(on_lost).__name__}")
-        key = octets("name", name)
-        if not key:
-            raise InvalidArgument(f"name must be 1..{MAX_NAME} bytes, not empty")
-        if len(key) > MAX_NAME:
-            raise LimitExceeded(f"name must be 1..{MAX_NAME} bytes, not {len(key)}")
-        return Lock(
-            self,
+        options = self._options(
             name,
-            key,
-            ttl=seconds("ttl", ttl, MIN_TTL, MAX_TTL),
-            wait=None if wait is None else seconds("wait", wait, 0, MAX_WAIT),
-            renew=flag("renew", renew),
-            max_hold=(
-                None if max_hold is None else seconds("max_hold", max_hold, MIN_TTL, MAX_WAIT)
-            ),
-            label=self._label if label is None else octets("label", label),
+            ttl=ttl,
+            wait=wait,
+            renew=renew,
+            max_hold=max_hold,
+            label=label,
             on_lost=on_lost,
         )
+        return Lock(self, name, **options)
 
     def inspect(self, name: str | bytes) -> Inspection:
         """Who holds the lock `name` and who waits for it, as its server sees it now."""
-        event = self._call(self._session.core.lock_inspect, octets("name", name)).event
-        return Inspection.of((event.inspection if event is not None else None) or {})
+        operation = self._call(self._session.core.lock_inspect, octets("name", name))
+        return self._inspection(operation)
 
     def fence_check(self, resource: str | bytes, fence: int) -> bool:
         """The guard of a resource that cannot remember fences itself.
@@ -120,27 +93,15 @@ class Coordinator:
         True if `fence` is at least the highest that was ever shown for `resource`; False if a
         later holder has already been here, and this one must do nothing.
         """
-        if isinstance(fence, bool) or not isinstance(fence, int):
-            raise InvalidArgument(f"fence must be an int, not {type(fence).__name__}")
-        if not 1 <= fence < 1 << 53:
-            raise InvalidArgument(f"fence must be 1..2**53-1, not {fence}")
-        event = self._call(
-            self._session.core.fence_check, octets("resource", resource), fence
-        ).event
-        return bool(event is not None and event.accepted)
-
-    @property
-    def ring(self) -> _core.Ring:
-        """Which server each key belongs to: see `comity.Ring`."""
-        return self._session.core.ring
+        return self._accepted(
+            self._call(
+                self._session.core.fence_check, octets("resource", resource), checked_fence(fence)
+            )
+        )
 
     def events(self, buffer: int = DEFAULT_BUFFER) -> Events:
         """What happens from now on, kept in a buffer of so many events."""
         return Events(self._session, buffer)
-
-    def stats(self) -> dict[str, int]:
-        """Counters since `connect`, for people and dashboards."""
-        return self._session.core.stats()
 
     def close(self) -> None:
         """Releases what is held, tells waiters `Closed`, ends threads and connections.
@@ -156,7 +117,7 @@ class Coordinator:
             self._end()
 
     def _end(self) -> None:
-        _open.discard(self)
+        opened.discard(self)
         self._session.abandon(Closed("the coordinator was closed meanwhile"))
         self._driver.stop()
 
@@ -178,16 +139,11 @@ class Coordinator:
             session.closed = True
             self._driver.stop(join=False)
 
-    def __repr__(self) -> str:
-        state = "closed" if self._session.closed else "open"
-        nodes = ", ".join(str(node) for node, _ in self.ring.nodes())
-        return f"<comity.Coordinator {state}: {nodes}>"
-
     def _call(self, verb: Callable[..., int], *args: Any) -> Operation:
         operation = Operation()
         session = self._session
         try:
-            session.begin(operation, True, verb, *args)
+            session.begin(operation, verb, *args)
             if not operation.done:
                 self._driver.wait(operation)
         finally:
@@ -196,28 +152,13 @@ class Coordinator:
             raise error
         return operation
 
-    def _check(self, nodes: int) -> None:
-        """Proves every server able to serve. Raises what the first that is not said."""
-        operations = self._session.check_nodes(attended=nodes == 1)
+    def _check(self) -> None:
+        """Proves every server able to serve."""
+        operations = self._session.check_nodes()
         for operation in operations:
             if not operation.done:
                 self._driver.wait(operation)
-        for operation in operations:
-            if (error := self._session.failure(operation)) is not None:
-                raise error
-            event = operation.event
-            policy = event.eviction_policy if event is not None else None
-            if event is not None and policy and policy != "noeviction":
-                where = self._session.core.node_id(event.node or 0).decode("utf-8", "replace")
-                text = (
-                    f"the server {where} evicts keys (maxmemory-policy {policy}): a lock that is "
-                    "evicted has two holders; set it to noeviction"
-                )
-                log.warning(text)
-                warnings.warn(text, RuntimeWarning, stacklevel=4)
-
-
-_open: weakref.WeakSet[Coordinator] = weakref.WeakSet()
+        self._judge(operations)
 
 
 def connect(
@@ -249,21 +190,19 @@ def connect(
     if client is None:
         client = MemoryStore()
     if isinstance(client, MemoryStore):
-        session = _session([_MEMORY_ID], head, span, push, client._now)
+        session = make_session([MEMORY_ID], head, span, push, client._now)
         return Coordinator(session, MemoryDriver(session, client), span / 1e6)
 
-    clients = _clients(client)
-    for each in clients.values():
-        transport.vet(each)
-    session = _session(list(clients), head, span, push)
+    clients = clients_by_id(client, asyncio=False)
+    session = make_session(list(clients), head, span, push)
     connectors = [
-        transport.RedisConnector(clients[session.core.node_id(node)], _core.ErrorReply)
+        transport.RedisConnector(clients[session.core.node_id(node)], ErrorReply)
         for node in range(len(clients))
     ]
     coordinator = Coordinator(session, SocketDriver(session, connectors), span / 1e6)
     if check:
         try:
-            coordinator._check(len(clients))
+            coordinator._check()
         except BaseException:
             session.close()
             coordinator._end()
@@ -271,75 +210,11 @@ def connect(
     return coordinator
 
 
-def _session(
-    ids: list[bytes],
-    prefix: bytes,
-    timeout: int,
-    push: bool,
-    clock: Callable[[], int] = now_us,
-) -> Session:
-    core = _core.Coordinator(
-        [(node, 1) for node in ids],
-        entropy=os.urandom(32),
-        now=clock(),
-        prefix=prefix,
-        timeout_us=timeout,
-        push=push,
-    )
-    return Session(core, len(ids), clock)
-
-
-def _clients(client: object) -> dict[bytes, Any]:
-    """The clients by stable id."""
-    found: dict[bytes, Any] = {}
-    if isinstance(client, Mapping):
-        for key, each in client.items():
-            found[octets("the id of a client", key)] = each
-        if len(found) != len(client):
-            raise InvalidArgument("two clients have the same id")
-    elif isinstance(client, (list, tuple)):
-        for each in client:
-            transport.vet(each)
-            where = transport.address(each)
-            if where.encode() in found:
-                raise InvalidArgument(f"two clients have the same address, {where}")
-            found[where.encode()] = each
-        _warn_of_local_names([key.decode() for key in found])
-    else:
-        transport.vet(client)
-        return {transport.address(client).encode(): client}
-    if not found:
-        raise InvalidArgument("no clients: give at least one")
-    return found
-
-
-def _warn_of_local_names(ids: list[str]) -> None:
-    local = [where for where in ids if transport.is_local(where)]
-    if local and len(ids) > 1:
-        text = (
-            f"the ids of the ring are addresses that mean something else elsewhere ({local[0]}): "
-            "a process that writes localhost and one that writes 127.0.0.1 look for keys on "
-            "different servers; give connect() a dict of stable ids instead"
-        )
-        log.warning(text)
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
-
-
 @atexit.register
 def _close_all() -> None:
-    for coordinator in list(_open):
-        try:
-            coordinator.close()
-        except Error:
-            pass
-
-
-def _in_child() -> None:
-    for coordinator in list(_open):
-        coordinator._session.orphan()
-        coordinator._driver.forget()
-    _open.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    for coordinator in list(opened):
+        if isinstance(coordinator, Coordinator):
+            try:
+                coordinator.close()
+            except Error:
+                pass

@@ -21,19 +21,18 @@ class MemoryStore:
     Redis server. Everything is gone when the last reference is.
     """
 
+    _ticks = True
+    """Whether time passes here by itself."""
+
     def __init__(self) -> None:
         self._store = _core.MemoryStore()
         self._mutex = threading.Lock()
-        self._drivers: weakref.WeakSet[MemoryDriver] = weakref.WeakSet()
-        self._listeners: dict[bytes, list[weakref.ref[MemoryDriver]]] = {}
+        self._pumps: weakref.WeakSet[MemoryPump] = weakref.WeakSet()
+        self._listeners: dict[bytes, list[weakref.ref[MemoryPump]]] = {}
 
     def _now(self) -> int:
         """The time for the store and for every coordinator on it, in microseconds."""
         return now_us()
-
-    def _timer(self, session: Session, driver: MemoryDriver) -> Timer | None:
-        """What tells a coordinator on this store the time."""
-        return _MemoryTimer(session, driver)
 
     def execute(self, argv: Sequence[bytes]) -> Any:
         """Runs one Redis command (lower-level than most users need) and delivers what it
@@ -55,12 +54,12 @@ class MemoryStore:
                         due.append((driver, channel, payload))
         return reply, due
 
-    def _subscribe(self, driver: MemoryDriver, channels: Sequence[bytes]) -> None:
+    def _subscribe(self, driver: MemoryPump, channels: Sequence[bytes]) -> None:
         with self._mutex:
             for channel in channels:
                 self._listeners.setdefault(channel, []).append(weakref.ref(driver))
 
-    def _unsubscribe(self, driver: MemoryDriver) -> None:
+    def _unsubscribe(self, driver: MemoryPump) -> None:
         with self._mutex:
             for channel in list(self._listeners):
                 kept = [r for r in self._listeners[channel] if r() not in (driver, None)]
@@ -70,35 +69,13 @@ class MemoryStore:
                     del self._listeners[channel]
 
 
-class MemoryDriver:
-    """Executes each command in the thread that made it ready."""
+class MemoryPump:
+    """Executes commands where they became ready: what every driver of this store does."""
 
     def __init__(self, session: Session, store: MemoryStore) -> None:
         self._session = session
         self._store = store
-        session.run_callback = spawn
-        self._timer = store._timer(session, self)
-        store._drivers.add(self)
-
-    def wait(self, operation: Operation) -> None:
-        """See `Driver`."""
-        while not operation.done:
-            self.pump()
-            park(self._session, operation)
-
-    def finish(self, timeout: float) -> None:
-        """See `Driver`."""
-        self.pump()
-        park(self._session, self._session.drained, timeout)
-
-    def stop(self, *, join: bool = True) -> None:
-        """See `Driver`."""
-        if self._timer is not None:
-            self._timer.stop()
-        if join:
-            self._store._unsubscribe(self)
-            if self._timer is not None:
-                self._timer.join(1.0)
+        store._pumps.add(self)
 
     def forget(self) -> None:
         """See `Driver`."""
@@ -148,7 +125,36 @@ class MemoryDriver:
         return self._run()
 
 
-_Message = tuple[MemoryDriver, bytes, bytes]
+class MemoryDriver(MemoryPump):
+    """For threads: each executes what it made ready, and one more keeps the time."""
+
+    def __init__(self, session: Session, store: MemoryStore) -> None:
+        super().__init__(session, store)
+        session.run_callback = spawn
+        self._timer = _MemoryTimer(session, self) if store._ticks else None
+
+    def wait(self, operation: Operation) -> None:
+        """See `Driver`."""
+        while not operation.done:
+            self.pump()
+            park(self._session, operation)
+
+    def finish(self, timeout: float) -> None:
+        """See `Driver`."""
+        self.pump()
+        park(self._session, self._session.drained, timeout)
+
+    def stop(self, *, join: bool = True) -> None:
+        """See `Driver`."""
+        if self._timer is not None:
+            self._timer.stop()
+        if join:
+            self._store._unsubscribe(self)
+            if self._timer is not None:
+                self._timer.join(1.0)
+
+
+_Message = tuple[MemoryPump, bytes, bytes]
 
 
 def _hand_in(due: list[_Message]) -> list[_Message]:

@@ -128,10 +128,20 @@ def _ignored(callback: Callable[[], None]) -> None:
 class Session:
     """One coordinator's core, its outboxes, its operations and its listeners."""
 
-    def __init__(self, core: Coordinator, nodes: int, clock: Callable[[], int] = now_us) -> None:
-        """`clock` is what the core and everything else here take for the time."""
+    def __init__(
+        self,
+        core: Coordinator,
+        nodes: int,
+        clock: Callable[[], int] = now_us,
+        *,
+        attended: bool = True,
+    ) -> None:
+        """`clock` is what the core and everything else here take for the time. `attended` says
+        that callers are threads, which send their own commands; tasks leave that to the driver.
+        """
         self.core: Final = core
         self.now: Final = clock
+        self.attended: Final = attended
         self.mutex = threading.Lock()
         self.boxes: Final = [Box() for _ in range(nodes)]
         self.operations: dict[int, Operation] = {}
@@ -151,13 +161,11 @@ class Session:
 
     # Verbs
 
-    def begin(
-        self, operation: Operation, attended: bool, verb: Callable[..., int], *args: Any, **kw: Any
-    ) -> None:
+    def begin(self, operation: Operation, verb: Callable[..., int], *args: Any, **kw: Any) -> None:
         """Calls a verb of the core that returns an id and makes `operation` stand for it."""
         with self.mutex:
             self._check()
-            operation.attended = attended
+            operation.attended = self.attended
             operation.id = verb(*args, self.now(), **kw)
             self.operations[operation.id] = operation
             self.drain()
@@ -171,19 +179,19 @@ class Session:
             if operation.ended:
                 return
             verb(operation.id, *args, self.now(), **kw)
-            operation.attended = True
+            operation.attended = self.attended
             operation.done = False
             self.drain()
 
-    def check_nodes(self, attended: bool) -> list[Operation]:
-        """One operation per node. Attended only where one thread can serve them all."""
+    def check_nodes(self) -> list[Operation]:
+        """One operation per node. Attended only where the caller's thread can serve them all."""
         with self.mutex:
             self._check()
             operations: list[Operation] = []
             for call in self.core.check_nodes(self.now()):
                 operation = Operation()
                 operation.id = call
-                operation.attended = attended
+                operation.attended = self.attended and len(self.boxes) == 1
                 self.operations[call] = operation
                 operations.append(operation)
             self.drain()
@@ -336,12 +344,13 @@ class Session:
             origin = command.origin
             if origin is not None:
                 operation = operations.get(origin)
-                if operation is not None and operation.attended:
+                if operation is not None:
                     operation.node = command.node
-                    box.foreground.append(command)
-                    if operation.gate is not None:
-                        operation.signal()
-                    continue
+                    if operation.attended:
+                        box.foreground.append(command)
+                        if operation.gate is not None:
+                            operation.signal()
+                        continue
             box.background.append(command)
             box.wake_background()
         while (event := core.poll_event()) is not None:

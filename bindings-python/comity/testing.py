@@ -21,9 +21,7 @@ from . import memory
 from .units import seconds
 
 if TYPE_CHECKING:
-    from .memory import MemoryDriver
-    from .session import Session
-    from .workers import Timer
+    from .memory import MemoryPump
 
 __all__ = ["MemoryStore", "comity_store"]
 
@@ -33,6 +31,8 @@ _LONGEST: Final = 10 * 365 * 86_400
 
 class MemoryStore(memory.MemoryStore):
     """A `comity.MemoryStore` with a clock of its own, for it and for every coordinator on it."""
+
+    _ticks = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,16 +53,13 @@ class MemoryStore(memory.MemoryStore):
             driver.tick()
         self._time = until
 
-    def _next(self, until: int) -> MemoryDriver | None:
+    def _next(self, until: int) -> MemoryPump | None:
         """Whose deadline comes first, if it comes by `until`."""
-        first = min(list(self._drivers), key=lambda driver: driver.deadline, default=None)
+        first = min(list(self._pumps), key=lambda driver: driver.deadline, default=None)
         return first if first is not None and first.deadline <= until else None
 
     def _now(self) -> int:
         return self._time
-
-    def _timer(self, session: Session, driver: MemoryDriver) -> Timer | None:  # noqa: ARG002
-        return None
 
 
 def _fixture() -> Callable[[], Iterator[MemoryStore]] | Any:

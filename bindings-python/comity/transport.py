@@ -38,28 +38,34 @@ _DROPPED: Final = (
 """Arguments of a pooled connection that mean nothing on one that comity drives."""
 
 
-def vet(client: object) -> None:
+def vet(client: object, asyncio: bool) -> None:
     """Raises `Unsupported`, with the reason, for anything comity cannot speak through, and
     `LimitExceeded` for a pool that is too small. Sends nothing.
     """
     kind = type(client)
     name = f"{kind.__module__}.{kind.__qualname__}"
     lineage = [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__]
-    if any(base.startswith("redis.asyncio.") for base in lineage):
-        raise Unsupported(f"{name} is an asyncio client; comity.connect() needs a redis.Redis")
-    if any(base.startswith("redis.cluster.") for base in lineage):
+    wanted, home = (
+        ("redis.asyncio.Redis", "redis.asyncio.") if asyncio else ("redis.Redis", "redis.")
+    )
+    verb = "comity.aio.connect()" if asyncio else "comity.connect()"
+    if not asyncio and any(base.startswith("redis.asyncio.") for base in lineage):
+        raise Unsupported(f"{name} is an asyncio client; use comity.aio.connect()")
+    if asyncio and "redis.client.Redis" in lineage:
+        raise Unsupported(f"{name} would block the event loop; {verb} needs a {wanted}")
+    if any(base.startswith(("redis.cluster.", "redis.asyncio.cluster.")) for base in lineage):
         raise Unsupported(
             f"{name} is a Redis Cluster client, which comity does not support yet; "
-            "give it one redis.Redis per independent master"
+            f"give it one {wanted} per independent master"
         )
-    if "redis.sentinel.Sentinel" in lineage:
+    if f"{home}sentinel.Sentinel" in lineage:
         raise Unsupported(f"{name} finds servers; give comity its master_for(service)")
     if any(base.startswith("fakeredis.") for base in lineage):
         raise Unsupported(f"{name} has no sockets; use comity.MemoryStore in tests")
-    if "redis.client.Pipeline" in lineage:
-        raise Unsupported(f"{name} is a pipeline; comity.connect() needs a redis.Redis")
-    if "redis.client.Redis" not in lineage:
-        raise Unsupported(f"{name} is not a redis.Redis")
+    if f"{home}client.Pipeline" in lineage:
+        raise Unsupported(f"{name} is a pipeline; {verb} needs a {wanted}")
+    if f"{home}client.Redis" not in lineage:
+        raise Unsupported(f"{name} is not a {wanted}")
     for attribute in _PREFIXES:
         if getattr(client, attribute, None):
             raise Unsupported(

@@ -187,7 +187,7 @@ def test_unix_sockets_pools_and_urls(server):
         redis.Redis(port=server.port, health_check_interval=1, socket_timeout=0.001),
     ]
     for client in clients:
-        transport.vet(client)
+        transport.vet(client, asyncio=False)
         with client:
             assert ask(client, b"ECHO", b"hello").replies == [(1, b"hello")]
     assert transport.address(clients[0]) == server.path
@@ -583,12 +583,12 @@ def test_clients_that_cannot_be_served():
         ("localhost:6379", "not a redis.Redis"),
     ]:
         with pytest.raises(Unsupported, match=reason):
-            transport.vet(client)
-    transport.vet(sentinel.master_for("m"))
+            transport.vet(client, asyncio=False)
+    transport.vet(sentinel.master_for("m"), asyncio=False)
     assert transport.address(sentinel.master_for("m")) == "m"
     small = redis.Redis(connection_pool=redis.ConnectionPool(max_connections=2))
     with pytest.raises(LimitExceeded, match=r"allows 2 .* needs 3"):
-        transport.vet(small)
+        transport.vet(small, asyncio=False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,195 @@
+"""What a coordinator has and knows, whoever waits for its verbs: threads or tasks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from . import _core, transport
+from .clock import now_us
+from .errors import InvalidArgument, LimitExceeded
+from .inspection import Inspection
+from .session import Operation, Session
+from .units import MAX_NAME, MAX_TTL, MAX_WAIT, MIN_TTL, flag, octets, seconds
+from .workers import log
+
+MEMORY_ID: Final = b"memory"
+"""The one node of a ring without servers."""
+_MAX_LABEL: Final = 256
+
+
+class _Driver(Protocol):
+    """What is done with any driver."""
+
+    def forget(self) -> None:
+        """In the child of a fork: drops connections without a word to the server."""
+
+
+class Base:
+    """A coordinator, without the verbs that wait."""
+
+    _driver: _Driver
+
+    def __init__(self, session: Session, driver: _Driver, timeout: float) -> None:
+        self._session = session
+        self._driver = driver
+        self._timeout = timeout
+        self._label = f"{socket.gethostname()}:{os.getpid()}".encode("utf-8", "replace")
+        self._label = self._label[:_MAX_LABEL]
+        opened.add(self)
+
+    @property
+    def ring(self) -> _core.Ring:
+        """Which server each key belongs to: see `comity.Ring`."""
+        return self._session.core.ring
+
+    def stats(self) -> dict[str, int]:
+        """Counters since `connect`, for people and dashboards."""
+        return self._session.core.stats()
+
+    def __repr__(self) -> str:
+        kind = type(self)
+        state = "closed" if self._session.closed else "open"
+        nodes = ", ".join(str(node) for node, _ in self.ring.nodes())
+        return f"<{kind.__module__.rpartition('.')[0]}.{kind.__name__} {state}: {nodes}>"
+
+    def _options(
+        self,
+        name: str | bytes,
+        *,
+        ttl: float,
+        wait: float | None,
+        renew: bool,
+        max_hold: float | None,
+        label: str | bytes | None,
+        on_lost: object,
+    ) -> dict[str, Any]:
+        """A lock's options as `Handle` takes them. Raises `InvalidArgument`, `LimitExceeded`."""
+        key = octets("name", name)
+        if not key:
+            raise InvalidArgument(f"name must be 1..{MAX_NAME} bytes, not empty")
+        if len(key) > MAX_NAME:
+            raise LimitExceeded(f"name must be 1..{MAX_NAME} bytes, not {len(key)}")
+        return {
+            "key": key,
+            "ttl": seconds("ttl", ttl, MIN_TTL, MAX_TTL),
+            "wait": None if wait is None else seconds("wait", wait, 0, MAX_WAIT),
+            "renew": flag("renew", renew),
+            "max_hold": (
+                None if max_hold is None else seconds("max_hold", max_hold, MIN_TTL, MAX_WAIT)
+            ),
+            "label": self._label if label is None else octets("label", label),
+            "on_lost": on_lost,
+        }
+
+    @staticmethod
+    def _inspection(operation: Operation) -> Inspection:
+        event = operation.event
+        return Inspection.of((event.inspection if event is not None else None) or {})
+
+    @staticmethod
+    def _accepted(operation: Operation) -> bool:
+        event = operation.event
+        return bool(event is not None and event.accepted)
+
+    def _judge(self, operations: list[Operation]) -> None:
+        """What the servers answered to `check`: raises what the first said that cannot serve."""
+        for operation in operations:
+            if (error := self._session.failure(operation)) is not None:
+                raise error
+            event = operation.event
+            policy = event.eviction_policy if event is not None else None
+            if event is not None and policy and policy != "noeviction":
+                where = self._session.core.node_id(event.node or 0).decode("utf-8", "replace")
+                text = (
+                    f"the server {where} evicts keys (maxmemory-policy {policy}): a lock that is "
+                    "evicted has two holders; set it to noeviction"
+                )
+                log.warning(text)
+                warnings.warn(text, RuntimeWarning, stacklevel=4)
+
+
+def checked_fence(fence: object) -> int:
+    """`fence` where it can be one. Raises `InvalidArgument` otherwise."""
+    if isinstance(fence, bool) or not isinstance(fence, int):
+        raise InvalidArgument(f"fence must be an int, not {type(fence).__name__}")
+    if not 1 <= fence < 1 << 53:
+        raise InvalidArgument(f"fence must be 1..2**53-1, not {fence}")
+    return fence
+
+
+def make_session(
+    ids: list[bytes],
+    prefix: bytes,
+    timeout: int,
+    push: bool,
+    clock: Callable[[], int] = now_us,
+    *,
+    attended: bool = True,
+) -> Session:
+    """A core over the nodes `ids` and the session around it."""
+    core = _core.Coordinator(
+        [(node, 1) for node in ids],
+        entropy=os.urandom(32),
+        now=clock(),
+        prefix=prefix,
+        timeout_us=timeout,
+        push=push,
+    )
+    return Session(core, len(ids), clock, attended=attended)
+
+
+def clients_by_id(client: object, asyncio: bool) -> dict[bytes, Any]:
+    """The clients by stable id, each vetted: see `transport.vet`."""
+    found: dict[bytes, Any] = {}
+    if isinstance(client, Mapping):
+        for key, each in client.items():
+            transport.vet(each, asyncio)
+            found[octets("the id of a client", key)] = each
+        if len(found) != len(client):
+            raise InvalidArgument("two clients have the same id")
+    elif isinstance(client, (list, tuple)):
+        for each in client:
+            transport.vet(each, asyncio)
+            where = transport.address(each)
+            if where.encode() in found:
+                raise InvalidArgument(f"two clients have the same address, {where}")
+            found[where.encode()] = each
+        _warn_of_local_names([key.decode() for key in found])
+    else:
+        transport.vet(client, asyncio)
+        return {transport.address(client).encode(): client}
+    if not found:
+        raise InvalidArgument("no clients: give at least one")
+    return found
+
+
+def _warn_of_local_names(ids: list[str]) -> None:
+    local = [where for where in ids if transport.is_local(where)]
+    if local and len(ids) > 1:
+        text = (
+            f"the ids of the ring are addresses that mean something else elsewhere ({local[0]}): "
+            "a process that writes localhost and one that writes 127.0.0.1 look for keys on "
+            "different servers; give connect() a dict of stable ids instead"
+        )
+        log.warning(text)
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+
+
+opened: weakref.WeakSet[Base] = weakref.WeakSet()
+"""Every coordinator of this process that is not closed."""
+
+
+def _in_child() -> None:
+    for coordinator in list(opened):
+        coordinator._session.orphan()
+        coordinator._driver.forget()
+    opened.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
