@@ -10,6 +10,9 @@ from typing import Final
 COUNTS_SUSPEND: Final = hasattr(time, "CLOCK_BOOTTIME")
 """Whether the clock runs on while the machine sleeps. Where not, the driver looks for gaps."""
 
+_JUMP_US: Final = 1_000_000
+"""How far wall clock and monotonic clock may part before a suspend is assumed."""
+
 _read_ns: Final[Callable[[], int]] = (
     partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if COUNTS_SUSPEND else time.monotonic_ns
 )
@@ -23,3 +26,23 @@ def now_us() -> int:
 def clock() -> float:
     """The clock `Lock.valid_until` is told in, as float seconds since an arbitrary origin."""
     return now_us() / 1e6
+
+
+class Gaps:
+    """Notices that the machine slept, where the clock does not count it: it compares with the
+    wall clock.
+    """
+
+    def __init__(self) -> None:
+        self._offset = _offset()
+
+    def seen(self) -> bool:
+        """Whether there was a gap since this was last asked."""
+        if COUNTS_SUSPEND:
+            return False
+        before, self._offset = self._offset, _offset()
+        return abs(self._offset - before) > _JUMP_US
+
+
+def _offset() -> int:
+    return time.time_ns() // 1000 - now_us()

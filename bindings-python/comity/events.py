@@ -19,13 +19,8 @@ DEFAULT_BUFFER: Final = 1024
 MAX_BUFFER: Final = 1_048_576
 
 
-class Events:
-    """A bounded buffer of `comity.core.Event`, from the moment it was made.
-
-    A reader that is too slow loses the oldest events, never holds anything up, and finds in
-    `dropped` how many it lost. Iterating waits for the next event and ends when the coordinator
-    or this object is closed.
-    """
+class Buffer:
+    """The buffer itself, whoever waits for it: threads or tasks."""
 
     def __init__(self, session: Session, buffer: int) -> None:
         if isinstance(buffer, bool) or not isinstance(buffer, int):
@@ -37,14 +32,50 @@ class Events:
         self._buffer: deque[Event] = deque()
         self._dropped = 0
         self._closed = False
-        # The session books events with its mutex held, so that mutex guards the buffer as well.
-        self._ready = threading.Condition(session.mutex)
         session.listen(self)
 
     @property
     def dropped(self) -> int:
         """How many events this reader lost because its buffer was full."""
         return self._dropped
+
+    def close(self) -> None:
+        """Stops listening. What is buffered can still be read."""
+        with self._session.mutex:
+            self._session.listeners = [x for x in self._session.listeners if x is not self]
+            self.end()
+
+    # What the session calls, with its mutex held: it guards the buffer as well.
+
+    def put(self, event: Event) -> None:
+        """Takes an event in, at the expense of the oldest where there is no room."""
+        if len(self._buffer) >= self._limit:
+            self._buffer.popleft()
+            self._dropped += 1
+        self._buffer.append(event)
+        self._wake()
+
+    def end(self) -> None:
+        """No event will come any more."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        """Has those who wait look again."""
+        raise NotImplementedError
+
+
+class Events(Buffer):
+    """A bounded buffer of `comity.core.Event`, from the moment it was made.
+
+    A reader that is too slow loses the oldest events, never holds anything up, and finds in
+    `dropped` how many it lost. Iterating waits for the next event and ends when the coordinator
+    or this object is closed.
+    """
+
+    def __init__(self, session: Session, buffer: int) -> None:
+        self._ready = threading.Condition(session.mutex)
+        super().__init__(session, buffer)
 
     def get(self, timeout: float | None = None) -> Event | None:
         """The next event. None if `timeout` seconds pass first, or none will ever come."""
@@ -57,12 +88,6 @@ class Events:
         while (event := self.get()) is not None:
             yield event
 
-    def close(self) -> None:
-        """Stops listening. What is buffered can still be read."""
-        with self._ready:
-            self._session.listeners = [x for x in self._session.listeners if x is not self]
-            self.end()
-
     def __enter__(self) -> Events:
         return self
 
@@ -74,17 +99,5 @@ class Events:
     ) -> None:
         self.close()
 
-    # What the session calls, with its mutex held.
-
-    def put(self, event: Event) -> None:
-        """Takes an event in, at the expense of the oldest where there is no room."""
-        if len(self._buffer) >= self._limit:
-            self._buffer.popleft()
-            self._dropped += 1
-        self._buffer.append(event)
-        self._ready.notify()
-
-    def end(self) -> None:
-        """No event will come any more."""
-        self._closed = True
+    def _wake(self) -> None:
         self._ready.notify_all()

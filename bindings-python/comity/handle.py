@@ -126,7 +126,8 @@ class Handle:
             state = "lost"
         else:
             state = f"held, {self.remaining:.3f} s left"
-        return f"<comity.Lock {self.name!r} {state}>"
+        home = type(self).__module__.rpartition(".")[0]
+        return f"<{home}.Lock {self.name!r} {state}>"
 
     # What the verbs of both kinds of handle have in common
 

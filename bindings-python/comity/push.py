@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from .lane import Connector
     from .session import Operation, Session
 
-_PING: Final = b"*1\r\n$4\r\nPING\r\n"
-_QUIET_US: Final = 10_000_000
+PING: Final = b"*1\r\n$4\r\nPING\r\n"
+"""Asks a silent server whether the connection still lives."""
+QUIET_US: Final = 10_000_000
 """How long a push connection may be silent before it is asked whether it still lives."""
 
 
@@ -156,7 +157,7 @@ class PushReader(Worker):
 
     def _listen(self, wire: Wire) -> None:
         command = self._command
-        until = wire.last + _QUIET_US * (2 if self._pinged else 1)
+        until = wire.last + QUIET_US * (2 if self._pinged else 1)
         if command is not None:
             until = min(until, command.deadline)
         replies = wire.receive(until)
@@ -172,7 +173,7 @@ class PushReader(Worker):
             if self._pinged:
                 raise WireBroken("silent")
             self._pinged = True
-            wire.send(_PING, now + _QUIET_US)
+            wire.send(PING, now + QUIET_US)
 
     def _hear(self, reply: Any) -> None:
         session = self._session

@@ -164,7 +164,7 @@ class Session:
     def begin(self, operation: Operation, verb: Callable[..., int], *args: Any, **kw: Any) -> None:
         """Calls a verb of the core that returns an id and makes `operation` stand for it."""
         with self.mutex:
-            self._check()
+            self.require_open()
             operation.attended = self.attended
             operation.id = verb(*args, self.now(), **kw)
             self.operations[operation.id] = operation
@@ -175,7 +175,7 @@ class Session:
     ) -> None:
         """Calls another verb on a running lock and has `operation` await its answer."""
         with self.mutex:
-            self._check()
+            self.require_open()
             if operation.ended:
                 return
             verb(operation.id, *args, self.now(), **kw)
@@ -186,7 +186,7 @@ class Session:
     def check_nodes(self) -> list[Operation]:
         """One operation per node. Attended only where the caller's thread can serve them all."""
         with self.mutex:
-            self._check()
+            self.require_open()
             operations: list[Operation] = []
             for call in self.core.check_nodes(self.now()):
                 operation = Operation()
@@ -263,7 +263,7 @@ class Session:
     def listen(self, listener: Listener) -> None:
         """Has `listener` see every event from now on."""
         with self.mutex:
-            self._check()
+            self.require_open()
             self.listeners.append(listener)
 
     def orphan(self) -> None:
@@ -273,7 +273,8 @@ class Session:
         for operation in self.operations.values():
             operation.ended = operation.done = True
 
-    def _check(self) -> None:
+    def require_open(self) -> None:
+        """Raises `Closed`, or `InvalidState` in the child of a fork."""
         if self.foreign:
             raise InvalidState(
                 "this coordinator was made before fork(); call comity.connect() in the child"

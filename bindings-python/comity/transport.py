@@ -16,8 +16,10 @@ from .clock import now_us
 from .errors import LimitExceeded, Unsupported
 from .wire import NotConnected, Refused, Wire
 
-BUDGET: Final = 3
+THREADS_NEED: Final = 3
 """Connections per node: calls, background work, pushes."""
+A_LOOP_NEEDS: Final = 2
+"""Connections per node: commands and pushes."""
 
 _PREFIXES: Final = ("key_prefix", "keyprefix", "_key_prefix", "global_keyprefix", "namespace")
 _DROPPED: Final = (
@@ -78,10 +80,11 @@ def vet(client: object, asyncio: bool) -> None:
     if getattr(pool, "is_master", True) is False:
         raise Unsupported(f"{name} reads from replicas; give comity the master_for() client")
     limit = getattr(pool, "max_connections", None)
-    if isinstance(limit, int) and limit < BUDGET:
+    need = A_LOOP_NEEDS if asyncio else THREADS_NEED
+    if isinstance(limit, int) and limit < need:
         raise LimitExceeded(
             f"the client's pool allows {limit} connections (max_connections); "
-            f"comity needs {BUDGET} per server"
+            f"comity needs {need} per server"
         )
 
 
@@ -143,11 +146,23 @@ class RedisConnector:
         return Wire(sock, self._error, close)
 
 
+def plain_kind(pool: Any) -> Any:
+    """The class of a pool's connections, if the pool makes them the way redis-py's own do."""
+    kind = getattr(pool, "connection_class", None)
+    plain = isinstance(kind, type) and isinstance(getattr(pool, "connection_kwargs", None), dict)
+    home = f"{type(pool).__module__}".partition(".")[0]
+    return kind if plain and home == "redis" else None
+
+
+def kept(pool: Any) -> dict[str, Any]:
+    """The arguments a pool makes connections with, but for those that mean nothing to comity."""
+    return {k: v for k, v in pool.connection_kwargs.items() if k not in _DROPPED}
+
+
 def _factory(pool: Any) -> Callable[[int], tuple[Any, Callable[[], object]]]:
     """A function that makes a connected connection, and how to end it."""
-    kind = getattr(pool, "connection_class", None)
-    kwargs = getattr(pool, "connection_kwargs", None)
-    if not isinstance(kind, type) or not isinstance(kwargs, dict) or not _is_plain(pool):
+    kind = plain_kind(pool)
+    if kind is None:
         return lambda _: _borrow(pool)
     bounded: Any = type(kind.__name__, (_Bounded, kind), {})
 
@@ -155,7 +170,7 @@ def _factory(pool: Any) -> Callable[[int], tuple[Any, Callable[[], object]]]:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        arguments = {k: v for k, v in kwargs.items() if k not in _DROPPED}
+        arguments = kept(pool)
         left = _left(deadline)
         arguments.update(
             retry=Retry(NoBackoff(), 0),
@@ -173,12 +188,6 @@ def _factory(pool: Any) -> Callable[[int], tuple[Any, Callable[[], object]]]:
         return connection, connection.disconnect
 
     return make
-
-
-def _is_plain(pool: Any) -> bool:
-    """Whether a pool makes its connections the way redis-py's own pools do."""
-    home = f"{type(pool).__module__}".partition(".")[0]
-    return home == "redis"
 
 
 def _borrow(pool: Any) -> tuple[Any, Callable[[], object]]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
 from .bell import Bell
-from .clock import COUNTS_SUSPEND, now_us
+from .clock import Gaps
 from .lane import Lane
 from .session import NEVER
 
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("comity")
 
-_JUMP_US: Final = 1_000_000
-"""How far wall clock and monotonic clock may part before a suspend is assumed."""
-_NAP: Final = 3600.0
+NAP: Final = 3600.0
 """The longest sleep in seconds; waking for nothing is harmless."""
 
 
@@ -130,7 +127,7 @@ class Timer(Worker):
         super().__init__("comity-timer")
         self._session = session
         self._bell = threading.Lock()
-        self._offset = _offset()
+        self._gaps = Gaps()
         session.alarm = NEVER
         session.wake_timer = self.ring
 
@@ -149,15 +146,10 @@ class Timer(Worker):
             session.alarm = session.deadline
         left = session.alarm - session.now()
         if left > 0:
-            self._bell.acquire(timeout=min(left / 1e6, _NAP))
+            self._bell.acquire(timeout=min(left / 1e6, NAP))
         if self.stopped:
             return
-        if not COUNTS_SUSPEND and abs(_offset() - self._offset) > _JUMP_US:
-            self._offset = _offset()
+        if self._gaps.seen():
             session.gap()
         if session.deadline <= session.now():
             session.tick()
-
-
-def _offset() -> int:
-    return time.time_ns() // 1000 - now_us()

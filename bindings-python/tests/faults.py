@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -32,11 +33,15 @@ class Rule:
 
 
 class Proxy(Listener):
-    """Listens on `port`, passes on to `back`; `calm()` ends all rules."""
+    """Listens on `port`, passes on to `back`; `calm()` ends all rules. Every command waits for
+    `delay` seconds before it is executed.
+    """
 
     def __init__(self, back: int) -> None:
         super().__init__()
         self.back = back
+        self.delay = 0.0
+        self.accepted = 0
         self.seen: list[list[bytes]] = []
         self._rules: list[Rule] = []
         self.start()
@@ -61,6 +66,7 @@ class Proxy(Listener):
             _reply(back)
 
     def serve(self, front: socket.socket) -> None:
+        self.accepted += 1
         with (
             socket.create_connection(("127.0.0.1", self.back)) as back,
             front.makefile("rb") as commands,
@@ -85,6 +91,8 @@ class Proxy(Listener):
                 continue
             if action == CUT_BEFORE:
                 return
+            if self.delay:
+                time.sleep(self.delay)
             back.sendall(_packed(words) * (2 if action == REPEAT else 1))
             if words[0].upper() == b"SUBSCRIBE":
                 self._push(front, commands, back, replies)

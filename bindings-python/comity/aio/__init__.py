@@ -1,0 +1,17 @@
+"""comity for asyncio: the same verbs and promises, awaited.
+
+    import comity.aio, redis.asyncio
+
+    async with comity.aio.connect(redis.asyncio.Redis()) as co:
+        async with co.lock("invoice:42", ttl=10) as held:
+            print(held.fence)
+
+`connect()` without a client runs on a store in this process. Errors, the ring and the embedded
+store are those of `comity`.
+"""
+
+from .coordinator import Coordinator, connect
+from .events import Events
+from .lock import Lock
+
+__all__ = ["Coordinator", "Events", "Lock", "connect"]

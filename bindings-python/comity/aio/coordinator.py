@@ -1,0 +1,241 @@
+"""`comity.aio.connect()` and what it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from .._core import ErrorReply
+from ..base import MEMORY_ID, Base, checked_fence, clients_by_id, make_session, opened
+from ..errors import Closed, InvalidArgument, InvalidState
+from ..events import DEFAULT_BUFFER
+from ..inspection import Inspection
+from ..memory import MemoryStore
+from ..session import Operation, Session
+from ..units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
+from .driver import Driver, MemoryDriver, SocketDriver
+from .events import Events
+from .lock import Lock, OnLost
+from .transport import RedisConnector
+from .wakeup import soon
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+
+Client: TypeAlias = Union[
+    MemoryStore,
+    "redis.asyncio.Redis",
+    Mapping[str, "redis.asyncio.Redis"],
+    Mapping[bytes, "redis.asyncio.Redis"],
+    Sequence["redis.asyncio.Redis"],
+]
+"""What `connect` takes."""
+
+
+class Coordinator(Base):
+    """Locks, the ring and what else comity coordinates, over the servers it was connected to.
+
+    Made by `comity.aio.connect()`. It belongs to the event loop in which it is first awaited;
+    another loop gets `InvalidState`. It ends with `close()` or the end of its `async with` block.
+    One that is dropped unclosed, or whose loop ends before, releases nothing: its leases run out.
+    """
+
+    _driver: Driver
+
+    def __init__(self, session: Session, driver: Driver, timeout: float, check: bool) -> None:
+        """Not for users: see `comity.aio.connect`."""
+        super().__init__(session, driver, timeout)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._unproven = check
+
+    def lock(
+        self,
+        name: str | bytes,
+        *,
+        ttl: float = 30.0,
+        wait: float | None = None,
+        renew: bool = True,
+        max_hold: float | None = None,
+        label: str | bytes | None = None,
+        on_lost: OnLost = None,
+    ) -> Lock:
+        """A handle on the lock `name`; nothing is sent before it is acquired.
+
+        `name`: 1..512 bytes, text as UTF-8. `ttl`: seconds a lease lasts unless it is renewed,
+        0.05..86400; a holder that dies blocks others for at most that long. `wait`: seconds to
+        wait for a grant, 0 to try once, None for as long as it takes. `renew`: keep the lease
+        alive in the background until the release, or until `max_hold` seconds after the grant.
+        `label`: who holds it, for people; host and process id by default. `on_lost(lock)`, a
+        function or a coroutine function, is called by the loop when a lease ends before its
+        release; `"cancel"` cancels the body of the `async with` instead, which then raises
+        `LockLost`.
+
+        Raises `InvalidArgument` or `LimitExceeded`, naming the value and its range.
+        """
+        if on_lost is not None and on_lost != "cancel" and not callable(on_lost):
+            raise InvalidArgument(f'on_lost must be callable or "cancel", not {on_lost!r}')
+        options = self._options(
+            name,
+            ttl=ttl,
+            wait=wait,
+            renew=renew,
+            max_hold=max_hold,
+            label=label,
+            on_lost=on_lost,
+        )
+        return Lock(self, name, **options)
+
+    async def inspect(self, name: str | bytes) -> Inspection:
+        """Who holds the lock `name` and who waits for it, as its server sees it now."""
+        operation = await self._call(self._session.core.lock_inspect, octets("name", name))
+        return self._inspection(operation)
+
+    async def fence_check(self, resource: str | bytes, fence: int) -> bool:
+        """The guard of a resource that cannot remember fences itself.
+
+        True if `fence` is at least the highest that was ever shown for `resource`; False if a
+        later holder has already been here, and this one must do nothing.
+        """
+        return self._accepted(
+            await self._call(
+                self._session.core.fence_check, octets("resource", resource), checked_fence(fence)
+            )
+        )
+
+    def events(self, buffer: int = DEFAULT_BUFFER) -> Events:
+        """What happens from now on, kept in a buffer of so many events."""
+        return Events(self._session, buffer)
+
+    async def close(self) -> None:
+        """Releases what is held, tells waiters `Closed`, ends connections.
+
+        Takes at most the `timeout` of `connect` where a server does not answer; cancelled, it ends
+        connections at once, and what was not released runs out. Harmless when repeated; every
+        other verb raises `Closed` afterwards.
+        """
+        if self._session.closed or self._session.foreign:
+            return
+        self._here()
+        self._session.close()
+        try:
+            await self._driver.wait(self._session.drained, self._timeout + 0.5)
+        finally:
+            self._end()
+        await asyncio.sleep(0)  # the loop's own turn for the connections that were ended
+
+    def _end(self) -> None:
+        opened.discard(self)
+        self._session.abandon(Closed("the coordinator was closed meanwhile"))
+        self._driver.stop()
+
+    def __await__(self) -> Generator[Any, None, Coordinator]:
+        """`co = await connect(...)`: proves at once that every server can serve."""
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Coordinator:
+        try:
+            await self._ready()
+        except BaseException:
+            self._session.close()
+            self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        session = self.__dict__.get("_session")
+        loop = self.__dict__.get("_loop")
+        if session is None or loop is None or session.closed or session.foreign:
+            return
+        warnings.warn("unclosed comity.aio.Coordinator", ResourceWarning, stacklevel=2, source=self)
+        session.closed = True
+        soon(loop, self._driver.stop)
+
+    async def _ready(self) -> None:
+        """In the right loop, and every server proven able to serve."""
+        self._here()
+        if self._unproven:
+            operations = self._session.check_nodes()
+            for operation in operations:
+                if not operation.done:
+                    await self._driver.wait(operation)
+            self._judge(operations)
+            self._unproven = False
+
+    def _here(self) -> None:
+        """Raises `InvalidState` in any loop but the first, and in the child of a fork."""
+        if self._session.foreign:
+            self._session.require_open()
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is not None:
+            raise InvalidState(
+                f"this coordinator belongs to the event loop {self._loop!r} and was used in "
+                f"{loop!r}; call comity.aio.connect() in each loop"
+            )
+        self._loop = loop
+        self._driver.bind(loop)
+
+    async def _call(self, verb: Callable[..., int], *args: Any) -> Operation:
+        await self._ready()
+        operation = Operation()
+        self._session.begin(operation, verb, *args)
+        if not operation.done:
+            await self._driver.wait(operation)
+        if (error := self._session.failure(operation)) is not None:
+            raise error
+        return operation
+
+
+def connect(
+    client: Client | None = None,
+    *,
+    prefix: str | bytes = "comity:",
+    timeout: float = 5.0,
+    check: bool = True,
+    push: bool = True,
+) -> Coordinator:
+    """A coordinator over one Redis server, several, or none. It does no I/O by itself.
+
+    `client`: a `redis.asyncio.Redis`; a dict of stable ids to clients, which form a ring; a list
+    of clients, whose addresses are the ids; a `comity.MemoryStore`; or nothing, for a store of its
+    own in this process. `prefix` stands in front of every key and channel. `timeout`: seconds a
+    verb tries to reach a server before it fails, 0.01..60. `check`: prove before the first verb,
+    within `timeout`, that every server can serve; `async with connect(...)` and `await
+    connect(...)` do so at once. `push`: learn of a grant by pub/sub rather than by polling; where
+    an ACL forbids channels, say False.
+
+    The client's address, credentials, TLS and database are used; connections (two per server) are
+    comity's own. Raises `Unsupported` for clients comity cannot serve and `LimitExceeded` for a
+    pool that is too small; `check` raises `Unreachable`, `NoAnswer`, `ServerRefused` and warns
+    (`RuntimeWarning`) about a server that evicts keys.
+    """
+    span = seconds("timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT)
+    head = octets("prefix", prefix)
+    check = flag("check", check)
+    push = flag("push", push)
+    if client is None:
+        client = MemoryStore()
+    if isinstance(client, MemoryStore):
+        session = make_session([MEMORY_ID], head, span, push, client._now, attended=False)
+        return Coordinator(session, MemoryDriver(session, client), span / 1e6, check=False)
+
+    clients = clients_by_id(client, asyncio=True)
+    session = make_session(list(clients), head, span, push, attended=False)
+    connectors = [
+        RedisConnector(clients[session.core.node_id(node)], ErrorReply)
+        for node in range(len(clients))
+    ]
+    return Coordinator(session, SocketDriver(session, connectors), span / 1e6, check)

@@ -1,0 +1,127 @@
+"""Drivers for an event loop: over sockets, and over the embedded store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from ..memory import MemoryPump
+from .lane import Connector, Lane
+from .push import PushReader
+from .wakeup import Timer, settled, soon
+
+if TYPE_CHECKING:
+    from ..memory import MemoryStore
+    from ..session import Operation, Session
+
+
+class Driver(Protocol):
+    """What the friendly API needs of a driver."""
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on everything happens on `loop`, whose running task calls this."""
+
+    async def wait(self, operation: Operation, timeout: float | None = None) -> None:
+        """Until `operation` is done, at most `timeout` seconds."""
+
+    def stop(self) -> None:
+        """Ends every connection and timer."""
+
+    def forget(self) -> None:
+        """In the child of a fork: drops connections without a word to the server."""
+
+
+class SocketDriver:
+    """Per node a lane and a push connection; one timer."""
+
+    def __init__(self, session: Session, connectors: Sequence[Connector]) -> None:
+        self._session = session
+        self._connectors = connectors
+        self._lanes: list[Lane] = []
+        self._pushes: list[PushReader] = []
+        self._ready: list[Lane | PushReader] = []
+        self._timer: Timer | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `Driver`."""
+        session = self._session
+        session.run_callback = loop.call_soon
+        others = self._flush
+        for node, connector in enumerate(self._connectors):
+            box = session.boxes[node]
+            lane = Lane(session, node, box.background, connector, loop=loop, others=others)
+            push = PushReader(session, node, box.subscribe, connector, loop=loop, others=others)
+            box.wake_background = partial(self._rung, loop.call_soon, lane)
+            box.wake_subscribe = partial(self._rung, loop.call_soon, push)
+            self._lanes.append(lane)
+            self._pushes.append(push)
+        self._timer = Timer(session, loop, self._tick)
+
+    async def wait(self, operation: Operation, timeout: float | None = None) -> None:
+        """See `Driver`."""
+        await settled(self._session, operation, self._send, timeout)
+
+    def stop(self) -> None:
+        """See `Driver`."""
+        if self._timer is not None:
+            self._timer.stop()
+        for one in self._all():
+            one.stop()
+
+    def forget(self) -> None:
+        """See `Driver`."""
+        for one in self._all():
+            one.forget()
+
+    def _all(self) -> list[Lane | PushReader]:
+        return [*self._lanes, *self._pushes]
+
+    def _rung(
+        self, call_soon: Callable[[Callable[[], None]], object], one: Lane | PushReader
+    ) -> None:
+        """Something is ready to be sent; it leaves with all that this turn of the loop adds."""
+        if not self._ready:
+            call_soon(self._flush)
+        if one not in self._ready:
+            self._ready.append(one)
+
+    def _flush(self) -> None:
+        ready, self._ready = self._ready, []
+        for one in ready:
+            one.flush()
+
+    def _send(self) -> None:
+        """Sends at once where nothing is on its way: to wait for this turn's end gains nothing."""
+        for one in [one for one in self._ready if one.idle]:
+            self._ready.remove(one)
+            one.flush()
+
+    def _tick(self) -> None:
+        self._session.tick()
+        self._flush()
+
+
+class MemoryDriver(MemoryPump):
+    """Executes in the task that made it ready; a timer of the loop keeps the time."""
+
+    def __init__(self, session: Session, store: MemoryStore) -> None:
+        super().__init__(session, store)
+        self._timer: Timer | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `Driver`."""
+        self._session.run_callback = partial(soon, loop)
+        if self._store._ticks:
+            self._timer = Timer(self._session, loop, self.tick)
+
+    async def wait(self, operation: Operation, timeout: float | None = None) -> None:
+        """See `Driver`."""
+        await settled(self._session, operation, self.pump, timeout)
+
+    def stop(self) -> None:
+        """See `Driver`."""
+        if self._timer is not None:
+            self._timer.stop()
+        self._store._unsubscribe(self)

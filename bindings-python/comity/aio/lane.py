@@ -1,0 +1,213 @@
+"""A lane: the one connection to one node on which all tasks of a loop send their commands.
+
+Everything here runs in callbacks of the loop. What became ready in one turn leaves in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .._core import ErrorReply
+from ..resp import Push
+from ..session import NEVER
+from ..wire import NotConnected, Refused
+
+if TYPE_CHECKING:
+    from .._core import Command
+    from ..session import Session
+    from .wire import Wire
+
+
+class Connector(Protocol):
+    """How a lane gets its connection."""
+
+    async def connect(self, deadline: int) -> Wire:
+        """A ready connection by `deadline`. Raises `NotConnected` or `Refused`."""
+
+    def refusal(self, text: bytes) -> object:
+        """What the core is given for a server's refusal of the connection's set-up."""
+
+
+class Lane:
+    """See the module. `outbox` is the session's list of commands for this node; `others` sends
+    what a reply made ready for any node.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        node: int,
+        outbox: list[Command],
+        connector: Connector,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        others: Callable[[], object],
+    ) -> None:
+        self._session = session
+        self._node = node
+        self._outbox = outbox
+        self._connector = connector
+        self._loop = loop
+        self._others = others
+        self._wire: Wire | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = NEVER
+        self._stopped = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way, so that waiting for more to send gains nothing."""
+        wire = self._wire
+        return wire is not None and not wire.outstanding
+
+    def flush(self) -> None:
+        """Sends all that is ready; where there is no connection, begins to make one."""
+        outbox = self._outbox
+        if not outbox or self._stopped or self._session.foreign:
+            return
+        if self._connecting is None:
+            wire = self._wire
+            if wire is not None and wire.usable:
+                self._write(wire)
+                return
+            if wire is not None:
+                self._drop(wire)
+            self._connecting = self._loop.create_task(self._connect(_first(outbox)))
+        self._arm(_first(outbox))
+
+    def stop(self) -> None:
+        """Closes the connection. What is outstanding comes to nothing."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._wire is not None:
+            self._wire.close()
+
+    def forget(self) -> None:
+        """Drops the connection without a word to the server (after fork)."""
+        self._stopped = True
+        if self._wire is not None:
+            self._wire.forget()
+
+    # See `Owner`
+
+    def heard(self, wire: Wire, replies: list[Any]) -> None:
+        """Gives the core the replies to the oldest outstanding commands."""
+        session = self._session
+        outstanding = wire.outstanding
+        handle_reply = session.core.handle_reply
+        unasked = False
+        with session.mutex:
+            now = session.now()
+            for reply in replies:
+                if type(reply) is Push:
+                    continue
+                if not outstanding:
+                    unasked = True
+                    break
+                handle_reply(outstanding.popleft().request, reply, now)
+                if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
+                    wire.doubtful = True
+            session.drain()
+        if unasked:
+            self._drop(wire)
+        self._others()
+
+    def ended(self, wire: Wire, why: str) -> None:  # noqa: ARG002
+        """The connection is gone."""
+        self._drop(wire)
+
+    # How
+
+    def _write(self, wire: Wire) -> None:
+        ready = self._in_time()
+        if ready:
+            wire.outstanding.extend(ready)
+            wire.send(ready[0].packed if len(ready) == 1 else b"".join([c.packed for c in ready]))
+            self._arm(_first(ready))
+
+    def _in_time(self) -> list[Command]:
+        """All that is ready, but for what is late already: that is not sent any more."""
+        session = self._session
+        with session.mutex:
+            batch = self._outbox.copy()
+            self._outbox.clear()
+        now = session.now()
+        late = [c for c in batch if c.deadline <= now]
+        if not late:
+            return batch
+        session.failures(late, "not_sent")
+        return [c for c in batch if c.deadline > now]
+
+    async def _connect(self, deadline: int) -> None:
+        """Makes the connection; where that fails, whoever waits for it hears so."""
+        session = self._session
+        try:
+            wire = await self._connector.connect(deadline)
+        except NotConnected:
+            self._connecting = None
+            session.failures(self._in_time(), "not_sent")
+        except Refused as refused:
+            self._connecting = None
+            answer = self._connector.refusal(refused.text)
+            session.replies([(c.request, answer) for c in self._in_time()])
+        else:
+            self._connecting = None
+            if self._stopped:
+                wire.close()
+                return
+            self._wire = wire
+            wire.belongs_to(self)
+            session.node(self._node, "connected")
+            self.flush()
+
+    def _drop(self, wire: Wire) -> None:
+        """Gives a connection up, and with it all that is outstanding there."""
+        if self._session.foreign:
+            return
+        current = self._wire is wire
+        if current:
+            self._wire = None
+        lost = list(wire.outstanding)
+        wire.close()
+        self._session.failures(lost, "outcome_unknown")
+        if current:
+            self._session.node(self._node, "lost")
+
+    def _arm(self, deadline: int) -> None:
+        """Has `_expire` called at `deadline` or earlier."""
+        if deadline < self._alarm:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._alarm = deadline
+            left = max(0, deadline - self._session.now()) / 1e6
+            self._timer = self._loop.call_later(left, self._expire)
+
+    def _expire(self) -> None:
+        """What was not answered or not even sent by its deadline is given up."""
+        self._timer = None
+        self._alarm = NEVER
+        session = self._session
+        if self._stopped or session.foreign:
+            return
+        now = session.now()
+        wire = self._wire
+        if wire is not None and wire.outstanding and _first(wire.outstanding) <= now:
+            self._drop(wire)
+        with session.mutex:
+            late = [c for c in self._outbox if c.deadline <= now]
+            self._outbox[:] = [c for c in self._outbox if c.deadline > now]
+        session.failures(late, "not_sent")
+        wire = self._wire
+        waiting = [*self._outbox, *(wire.outstanding if wire is not None else ())]
+        if waiting:
+            self._arm(_first(waiting))
+
+
+def _first(commands: Iterable[Command]) -> int:
+    return min([command.deadline for command in commands])

@@ -1,0 +1,136 @@
+"""How a task waits for what the session books."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ..clock import Gaps
+from ..session import NEVER
+from ..workers import NAP
+
+if TYPE_CHECKING:
+    from ..session import Operation, Session
+
+
+class Wakeup:
+    """A future and how to end it from anywhere: the embedded store is shared with threads."""
+
+    __slots__ = ("_loop", "_thread", "future")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call in a task of `loop`."""
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def __call__(self) -> None:
+        """Ends the wait. Never blocks."""
+        if threading.get_ident() == self._thread:
+            self._set()
+        else:
+            soon(self._loop, self._set)
+
+    def _set(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+def soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Has `loop` call back from any thread; nothing, if it is closed."""
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        pass
+
+
+def keep(work: Awaitable[Any]) -> None:
+    """Has the running loop do `work`; the loop itself keeps no task alive."""
+    task = asyncio.ensure_future(work)
+    _kept.add(task)
+    task.add_done_callback(_kept.discard)
+
+
+_kept: set[asyncio.Future[Any]] = set()
+
+
+async def settled(
+    session: Session, operation: Operation, push: Callable[[], object], timeout: float | None = None
+) -> None:
+    """Until `operation` is done, at most `timeout` seconds. `push` moves what is ready to be sent.
+
+    A cancelled wait leaves the operation as it is: whose it is says what becomes of it.
+    """
+    loop = asyncio.get_running_loop()
+    until = None if timeout is None else loop.time() + timeout
+    while True:
+        push()
+        with session.mutex:
+            if operation.done or (until is not None and loop.time() >= until):
+                return
+            wakeup = Wakeup(loop)
+            operation.gate = wakeup
+        timer = None if until is None else loop.call_at(until, wakeup)
+        try:
+            await wakeup.future
+        finally:
+            operation.gate = None
+            if timer is not None:
+                timer.cancel()
+
+
+class Timer:
+    """Tells the core the time when it wants to hear it, on the loop's own clock."""
+
+    def __init__(
+        self,
+        session: Session,
+        loop: asyncio.AbstractEventLoop,
+        tick: Callable[[], object],
+    ) -> None:
+        """`tick` tells the time and sends what that made ready."""
+        self._session = session
+        self._loop = loop
+        self._tick = tick
+        self._thread = threading.get_ident()
+        self._handle: asyncio.TimerHandle | None = None
+        self._gaps = Gaps()
+        self._stopped = False
+        session.wake_timer = self._ring
+        self._set()
+
+    def stop(self) -> None:
+        """No tick will come any more."""
+        self._stopped = True
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _ring(self) -> None:
+        """An earlier deadline came up. Called with the session's mutex held."""
+        if threading.get_ident() == self._thread:
+            self._set()
+        else:
+            self._session.alarm = 0  # one ring is enough until the loop has heard it
+            soon(self._loop, self._set)
+
+    def _set(self) -> None:
+        session = self._session
+        if self._stopped or session.foreign:
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        session.alarm = session.deadline
+        if session.deadline < NEVER:
+            left = max(0, session.deadline - session.now()) / 1e6
+            self._handle = self._loop.call_later(min(left, NAP), self._fire)
+
+    def _fire(self) -> None:
+        if not self._stopped and not self._session.foreign:
+            if self._gaps.seen():
+                self._session.gap()
+            if self._session.deadline <= self._session.now():
+                self._tick()
+            self._set()

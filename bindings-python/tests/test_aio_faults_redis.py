@@ -1,0 +1,397 @@
+"""The lock for asyncio through a network that loses, repeats and cuts, and on servers that hang,
+restart and vanish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+
+import pytest
+
+redis = pytest.importorskip("redis")
+
+import faults  # noqa: E402
+from asynchronous import connected, run, until  # noqa: E402
+
+import comity  # noqa: E402
+import comity.aio  # noqa: E402
+
+OPS = {"acquire": b"ACQ", "renew": b"REN", "release": b"REL", "cancel": b"CAN"}
+
+
+def connect(port):
+    # A command is given up after half of the timeout, so a lost reply costs 0.3 s here.
+    return connected(port, timeout=0.6)
+
+
+def asks(op):
+    """Whether a command is this operation of the queue script: it stands behind the five keys."""
+    return lambda words: len(words) > 8 and words[2] == b"5" and words[8] == op
+
+
+async def waiting(co, count=1):
+    end = time.monotonic() + 5
+    while (await co.inspect("a")).waiters_total != count:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.005)
+
+
+def idle(server, traces, seconds=5.0):
+    """What the background still has to take back is gone in the end."""
+    end = time.monotonic() + seconds
+    with server.client() as admin:
+        while left := traces(admin):
+            assert time.monotonic() < end, left
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("action", ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL"])
+@pytest.mark.parametrize("op", OPS)
+def test_one_fault_at_any_step(server, proxy, traces, op, action):
+    async def main():
+        async with connect(server.port) as other, connect(proxy.port) as co:
+            rule = proxy.rule(getattr(faults, action), asks(OPS[op]))
+            lock = co.lock("a", ttl=1)
+            if op == "cancel":
+                async with other.lock("a"):
+                    assert not await lock.acquire(wait=0.1)
+            else:
+                assert await lock.acquire()
+                fence = lock.fence
+                # Past the ttl: renewals go on, whatever became of the first.
+                await asyncio.sleep(1.2 if op == "renew" else 0)
+                assert lock.held
+                assert lock.fence == fence
+                assert not await other.lock("a").acquire(wait=0)
+                await lock.release()
+            await until(lambda: rule.met)
+            async with other.lock("a", wait=5) as held:
+                assert held.held
+
+    run(main())
+    idle(server, traces)
+
+
+def test_a_heartbeat_that_gets_no_answer_keeps_the_place(server, proxy, traces):
+    async def main():
+        async with connect(server.port) as other, connect(proxy.port) as co:
+            async with other.lock("a", ttl=5):
+                lock = co.lock("a")
+                task = asyncio.create_task(lock.acquire())
+                await waiting(other)
+                rule = proxy.rule(faults.SWALLOW, asks(b"ACQ"))
+                await until(lambda: rule.met, 8)
+                await waiting(other)
+            assert await asyncio.wait_for(task, 5)
+            await lock.release()
+
+    run(main())
+    idle(server, traces)
+
+
+def test_an_acquisition_repeated_after_the_release_is_granted_nothing(server, proxy, traces):
+    async def main():
+        async with connect(proxy.port) as co:
+            async with co.lock("a"):
+                (acquisition,) = [words for words in proxy.seen if asks(b"ACQ")(words)]
+            proxy.again(acquisition)
+            assert (await co.inspect("a")).holders_total == 0
+
+    run(main())
+    idle(server, traces)
+
+
+def test_a_straggler_of_an_unanswered_acquisition_is_granted_nothing(server, proxy, traces):
+    async def main():
+        async with connect(proxy.port) as co:
+            proxy.rule(faults.STALL, asks(b"ACQ"))
+            async with co.lock("a"):
+                first = next(words for words in proxy.seen if asks(b"ACQ")(words))
+            for _ in range(8):
+                async with co.lock("a"):
+                    pass
+            proxy.again(first)
+            assert (await co.inspect("a")).holders_total == 0
+
+    run(main())
+    idle(server, traces)
+
+
+def test_every_connection_cut_while_the_lock_is_held_and_waited_for(server, proxy, traces):
+    async def main():
+        async with connect(server.port) as other, connect(proxy.port) as co:
+            held = co.lock("a", ttl=1)
+            await held.acquire()
+            waiter = co.lock("a", wait=20)
+            task = asyncio.create_task(waiter.acquire())
+            await waiting(other)
+            fence = held.fence
+            for _ in range(4):
+                proxy.cut()
+                await asyncio.sleep(0.4)
+            assert held.held
+            assert held.fence == fence
+            await held.release()
+            assert await asyncio.wait_for(task, 10)
+            assert waiter.fence > fence
+            await waiter.release()
+
+    run(main())
+    idle(server, traces)
+
+
+def test_the_push_connection_is_replaced_and_grants_come_by_it_again(server, caplog, traces):
+    caplog.set_level(logging.DEBUG, logger="comity")
+
+    async def main():
+        async with connect(server.port) as co:
+            events = co.events()
+            async with co.lock("a"):
+                lock = co.lock("a")
+                task = asyncio.create_task(lock.acquire())
+                await waiting(co)
+                await until(lambda: any(e.kind == "push_ready" for e in events._buffer))
+                with server.client() as admin:
+                    assert admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+                    end = time.monotonic() + 5
+                    while not admin.client_list(_type="pubsub"):
+                        assert time.monotonic() < end
+                        await asyncio.sleep(0.01)
+                await until(lambda: sum(e.kind == "push_ready" for e in events._buffer) == 2)
+            before = time.monotonic()
+            assert await task
+            assert time.monotonic() - before < 0.5
+            assert co.stats()["pushes"] == 1
+            await lock.release()
+
+    run(main())
+    assert any("push connection" in record.message for record in caplog.records)
+    idle(server, traces)
+
+
+def test_scripts_flushed_again_and_again(server, traces):
+    async def main():
+        async with connect(server.port) as co:
+            stop = False
+
+            async def flush():
+                async with redis.asyncio.Redis(port=server.port) as client:
+                    while not stop:
+                        await client.script_flush()
+
+            flushing = asyncio.create_task(flush())
+            fences = []
+            for _ in range(100):
+                async with co.lock("a", wait=10) as held:
+                    fences.append(held.fence)
+            stop = True
+            await flushing
+            assert fences == sorted(set(fences))
+            assert co.stats()["refusals"] > 0
+
+    run(main())
+    idle(server, traces)
+
+
+def test_a_server_that_hangs_delays_no_other(server, fake):
+    silent = fake()
+
+    async def main():
+        clients = {
+            "good": redis.asyncio.Redis(port=server.port),
+            "silent": redis.asyncio.Redis(port=silent.port),
+        }
+        co = comity.aio.connect(clients, timeout=1, check=False)
+        names = [f"name {number}" for number in range(50)]
+        bad = [name for name in names if co.ring.node(name) == "silent"]
+        good = [name for name in names if co.ring.node(name) == "good"]
+        before = time.monotonic()
+        lost = [asyncio.create_task(co.lock(name).acquire()) for name in bad]
+        await asyncio.sleep(0.01)
+        held = co.lock(good[0], ttl=0.3)
+        await held.acquire()
+        for _ in range(20):
+            async with co.lock(good[1]):
+                pass
+        assert time.monotonic() - before < 0.5
+        outcomes = await asyncio.gather(*lost, return_exceptions=True)
+        assert time.monotonic() - before < 2.5
+        for outcome in outcomes:
+            assert isinstance(outcome, (comity.NoAnswer, comity.Unreachable))
+            assert outcome.server == "silent"
+        assert held.held
+        await held.release()
+        await co.close()
+
+    run(main())
+
+
+def test_a_server_that_is_gone_and_comes_back(start):
+    server = start()
+
+    async def main():
+        async with connect(server.port) as co:
+            async with co.lock("a"):
+                pass
+            server.kill()
+            with pytest.raises(comity.Unreachable, match=f"127.0.0.1:{server.port}") as caught:
+                await co.lock("a").acquire()
+            assert caught.value.server == f"127.0.0.1:{server.port}"
+            server.start()
+            async with co.lock("a"):
+                pass
+        server.kill()
+        with pytest.raises(comity.Unreachable):
+            async with connect(server.port):
+                pytest.fail("there is no server")
+
+    run(main())
+
+
+# A lease that is lost
+
+
+def lose(server):
+    """Has every holder's lease end at the server, as if an operator had deleted it."""
+    with server.client() as admin:
+        admin.flushall()
+
+
+def test_a_lost_lease_is_told_to_a_function_and_to_a_coroutine(server):
+    async def main():
+        told = []
+
+        async def later(lock):
+            await asyncio.sleep(0.01)
+            told.append(("later", lock.lost))
+
+        async with connect(server.port) as co:
+            locks = [
+                co.lock("a", ttl=0.3, on_lost=lambda lock: told.append(("now", lock.lost))),
+                co.lock("b", ttl=0.3, on_lost=later),
+            ]
+            for lock in locks:
+                await lock.acquire()
+            lose(server)
+            await until(lambda: len(told) == 2)
+            assert told == [("now", True), ("later", True)]
+            for lock in locks:
+                with pytest.raises(comity.LockLost):
+                    lock.check()
+                with pytest.raises(comity.LockLost):
+                    await lock.release()
+
+    run(main())
+
+
+def test_a_lost_lease_cancels_the_body(server):
+    async def main():
+        async with connect(server.port) as co:
+            before = time.monotonic()
+            with pytest.raises(comity.LockLost, match="a") as caught:
+                async with co.lock("a", ttl=0.3, on_lost="cancel"):
+                    lose(server)
+                    await asyncio.sleep(10)
+            assert time.monotonic() - before < 2
+            assert isinstance(caught.value.__context__, asyncio.CancelledError)
+            if hasattr(asyncio.Task, "cancelling"):
+                assert not asyncio.current_task().cancelling()
+            await asyncio.sleep(0)  # the task itself is not cancelled
+            async with co.lock("a", ttl=0.3, on_lost="cancel") as held:
+                await asyncio.sleep(0.5)
+                assert held.held
+            with pytest.raises(comity.InvalidState, match="async with"):
+                await co.lock("a", on_lost="cancel").acquire()
+            for wrong in ("CANCEL", 1, b"cancel"):
+                with pytest.raises(comity.InvalidArgument, match="on_lost"):
+                    co.lock("a", on_lost=wrong)
+
+    run(main())
+
+
+def test_a_cancellation_of_somebody_elses_stays_one(server, traces):
+    async def main():
+        async with connect(server.port) as co:
+
+            async def body(swallow):
+                async with co.lock("a", ttl=0.3, on_lost="cancel"):
+                    try:
+                        await asyncio.sleep(10)
+                    except asyncio.CancelledError:
+                        if not swallow:
+                            raise
+                return "done"
+
+            task = asyncio.create_task(body(swallow=False))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+            # A body that goes on in spite of it is told at its end.
+            task = asyncio.create_task(body(swallow=True))
+            await asyncio.sleep(0.1)
+            lose(server)
+            with pytest.raises(comity.LockLost):
+                await task
+
+            # Both at once: whoever cancelled the task means the task.
+            if hasattr(asyncio.Task, "cancelling"):
+                task = asyncio.create_task(body(swallow=False))
+                await asyncio.sleep(0.1)
+                co._session.run_callback = lambda cancel: (cancel(), task.cancel())
+                lose(server)
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+
+    run(main())
+    idle(server, traces)
+
+
+def test_a_loss_does_not_hide_the_error_of_the_body(server):
+    async def main():
+        async with connect(server.port) as co:
+            with pytest.raises(ZeroDivisionError) as caught:
+                async with co.lock("a", ttl=0.3) as held:
+                    lose(server)
+                    await until(lambda: held.lost)
+                    _ = 1 / 0
+            if hasattr(caught.value, "__notes__"):
+                assert "LockLost" in caught.value.__notes__[0]
+
+    run(main())
+
+
+def test_a_client_stopped_past_its_lease_is_told_and_its_fence_refused(server, script, traces):
+    source = """
+import asyncio, sys, comity, comity.aio, redis.asyncio
+async def main():
+    async with comity.aio.connect(redis.asyncio.Redis(port=int(sys.argv[1]))) as co:
+        try:
+            async with co.lock("a", ttl=0.5, on_lost="cancel") as held:
+                print("held", flush=True)
+                await asyncio.sleep(20)
+        except comity.LockLost:
+            print("lost")
+        print("accepted" if await co.fence_check("a", held_fence) else "refused")
+    """
+    source = source.replace(
+        'print("held", flush=True)', 'held_fence = held.fence; print("held", flush=True)'
+    )
+
+    async def main():
+        process = script(source + "\nasyncio.run(main())", server.port)
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGSTOP)
+        try:
+            async with connect(server.port) as co, co.lock("a", wait=5) as held:
+                assert await co.fence_check("a", held.fence)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        assert process.stdout.read() == "lost\nrefused\n"
+        assert process.wait(10) == 0
+
+    run(main())
+    idle(server, traces)
