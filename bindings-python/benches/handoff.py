@@ -7,6 +7,7 @@ go first: what is measured is the way of the grant, not who wins a race.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import statistics
 import subprocess
@@ -16,9 +17,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 import redis
+import redis.asyncio
 import stage
 
 import comity
+import comity.aio
 
 
 class Lock(Protocol):
@@ -46,13 +49,14 @@ def _python_redis_lock(client: redis.Redis) -> Lock:
     return lock
 
 
-KINDS: dict[str, tuple[Callable[[redis.Redis], Lock], float, int]] = {
+KINDS: dict[str, tuple[Callable[[redis.Redis], Lock] | None, float, int]] = {
     "comity": (_comity, 0.002, 200),
+    "comity.aio": (None, 0.002, 200),
     "python-redis-lock": (_python_redis_lock, 0.002, 200),
     "redis-py, sleep=0.01": (_polling(0.01), 0.012, 100),
     "redis-py, sleep=0.1": (_polling(0.1), 0.11, 20),
 }
-"""How it is made; how long it lets the other go first; how often each process has it."""
+"""How it is made (None: by tasks); how long it lets the other go first; how often each has it."""
 
 
 def measure(port: int, share: float) -> None:
@@ -73,7 +77,7 @@ def measure(port: int, share: float) -> None:
             print(f"  {kind:24} not installed")
             continue
         ratio = statistics.median(times) / statistics.median(floor)
-        target = " (target <= 1.4)" if kind == "comity" else ""
+        target = " (target <= 1.4)" if kind.startswith("comity") else ""
         print(f"  {kind:24} {stage.spread(times)}, {ratio:.2f}x of the bare push{target}")
 
 
@@ -108,15 +112,32 @@ def _between(port: int, kind: str, share: float) -> list[float] | None:
 
 def _turns(port: int, kind: str, share: float) -> list[tuple[float, str]]:
     make, gap, count = KINDS[kind]
+    count = max(2, int(count * share))
+    if make is None:
+        return asyncio.run(_turns_of_tasks(port, gap, count))
     lock = make(stage.client(port))
     events = []
-    for _ in range(max(2, int(count * share))):
+    for _ in range(count):
         lock.acquire()
         events.append((stage.now(), "acquired"))
         time.sleep(gap + 0.004)
         events.append((stage.now(), "release"))
         lock.release()
         time.sleep(gap)
+    return events
+
+
+async def _turns_of_tasks(port: int, gap: float, count: int) -> list[tuple[float, str]]:
+    events = []
+    async with redis.asyncio.Redis(port=port) as client, comity.aio.connect(client) as co:
+        lock = co.lock("bench:handoff", ttl=30)
+        for _ in range(count):
+            await lock.acquire()
+            events.append((stage.now(), "acquired"))
+            await asyncio.sleep(gap + 0.004)
+            events.append((stage.now(), "release"))
+            await lock.release()
+            await asyncio.sleep(gap)
     return events
 
 

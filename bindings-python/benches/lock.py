@@ -40,10 +40,16 @@ def contended(port: int, where: str, share: float) -> None:
     """Everything that takes more than one."""
     print(f"hand-off between two processes, {where}:")
     handoff.measure(port, share)
-    print(f"8 threads on one lock for {3 * share:g} s, {where}:")
-    contention.one_lock(port, 8, 3 * share)
+    for work in (0, 0.002):
+        print(
+            f"8 threads on one lock for {3 * share:g} s, {work * 1e3:g} ms of work under it and "
+            f"elsewhere, {where}:"
+        )
+        contention.one_lock(port, 8, 3 * share, work)
     print(f"32 threads on 32 locks for {3 * share:g} s, {where}:")
     contention.many_locks(port, 32, 3 * share)
+    print(f"32 tasks on 32 locks for {3 * share:g} s, {where}:")
+    contention.many_locks_of_tasks(port, 32, 3 * share)
 
 
 if __name__ == "__main__":

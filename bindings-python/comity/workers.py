@@ -32,6 +32,8 @@ class Worker:
     def __init__(self, name: str) -> None:
         self._name = name
         self._thread: threading.Thread | None = None
+        self._runner: threading.Thread | None = None
+        self._claim = threading.Lock()
         self.stopped = False
 
     def ring(self) -> None:
@@ -44,6 +46,9 @@ class Worker:
                 thread.start()
             except RuntimeError:
                 self._thread = None  # the interpreter is about to end; see SocketDriver.finish
+            except BaseException:
+                self._thread = self._runner  # Ctrl-C: it may run or not; the next ring sees to it
+                raise
 
     @property
     def running(self) -> bool:
@@ -54,12 +59,12 @@ class Worker:
         """Has the thread end at its next turn."""
         self.stopped = True
         self.wake()
-        if self._thread is None:
+        if self._thread is None and self._runner is None:
             self.free()
 
     def join(self, timeout: float) -> None:
         """Waits for the end of the thread, at most `timeout` seconds."""
-        thread = self._thread
+        thread = self._runner or self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
@@ -75,6 +80,9 @@ class Worker:
         """Gives back what the thread needed, once it has ended."""
 
     def _run(self) -> None:
+        if not self._claim.acquire(blocking=False):
+            return  # another that was started before runs after all: see `ring`
+        self._runner = threading.current_thread()
         try:
             while not self.stopped:
                 self.turn()

@@ -36,9 +36,11 @@ class Server:
         command += ["--dir", str(self.folder), "--unixsocket", self.path, *self.args]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                # Over its own socket: at the port another server might answer.
+                with socket.socket(socket.AF_UNIX) as probe:
+                    probe.connect(self.path)
                     probe.sendall(b"PING\r\n")
                     if probe.recv(64):
                         return
@@ -102,6 +104,59 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield starter
     for one in servers:
         one.kill()
+
+
+@pytest.fixture
+def tls(start: Callable[..., Server], tmp_path: Path) -> tuple[int, str]:
+    """The port of a server that speaks TLS, and the file with its certificate."""
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    request += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    try:
+        subprocess.run(
+            [*request, "-keyout", key, "-out", certificate], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no openssl to make a certificate with: {error}")
+    port = free_port()
+    options = ["--tls-port", str(port), "--tls-auth-clients", "no"]
+    options += ["--tls-cert-file", certificate, "--tls-key-file", key]
+    try:
+        start(*options)
+    except RuntimeError:
+        pytest.skip("redis-server is built without TLS")
+    return port, certificate
+
+
+@pytest.fixture
+def sentinel(start: Callable[..., Server], tmp_path: Path) -> Iterator[int]:
+    """The port of a sentinel that knows a master by the name `m`."""
+    import redis
+    from redis.sentinel import Sentinel
+
+    master = start()
+    config = tmp_path / "sentinel.conf"
+    config.write_text(f"sentinel monitor m 127.0.0.1 {master.port} 1\n")
+    port = free_port()
+    command = ["redis-server", str(config), "--sentinel", "--port", str(port)]
+    process = subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            found = Sentinel([("127.0.0.1", port)], socket_timeout=1)
+            try:
+                found.discover_master("m")
+                break
+            except redis.RedisError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            finally:
+                for one in found.sentinels:
+                    one.close()
+        yield port
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _need_redis() -> None:

@@ -92,6 +92,40 @@ def test_passwords(start):
     run(main())
 
 
+def test_tls(tls):
+    port, certificate = tls
+
+    async def main():
+        client = redis.asyncio.Redis(port=port, ssl=True, ssl_ca_certs=certificate)
+        async with comity.aio.connect(client) as co:
+
+            async def work(number):
+                for _ in range(25):
+                    async with co.lock(f"lock {number % 2}", ttl=0.3):
+                        pass
+
+            await asyncio.gather(*[work(number) for number in range(6)])
+            stats = co.stats()
+            assert stats["lock_releases"] == 150
+            assert stats["outcome_unknown"] == 0
+
+    run(main())
+
+
+def test_sentinel(sentinel):
+    from redis.asyncio.sentinel import Sentinel
+
+    async def main():
+        found = Sentinel([("127.0.0.1", sentinel)], socket_timeout=1)
+        async with comity.aio.connect(found.master_for("m")) as co, co.lock("a") as held:
+            assert held.fence > 0
+            assert str(co.ring.nodes()[0][0]) == "m"
+        for one in found.sentinels:
+            await one.aclose()
+
+    run(main())
+
+
 def test_the_users_retries_and_timeouts_are_not_ours(fake):
     from redis.asyncio.retry import Retry
     from redis.backoff import ConstantBackoff

@@ -67,4 +67,4 @@ def test_the_ring_example():
 
 def test_the_benchmark_runs_on_redis(server):
     output = run("benches/lock.py", "--rounds", "2", "--pairs", "50", "--share", "0.02")
-    assert output.count("target") == 8
+    assert output.count("target") == 14

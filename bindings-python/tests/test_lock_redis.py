@@ -482,24 +482,9 @@ def test_a_forked_child_has_none_of_its_parents_locks(server):
         held.extend()
 
 
-def test_tls(start, tmp_path):
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    request += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    try:
-        subprocess.run(
-            [*request, "-keyout", key, "-out", certificate], check=True, capture_output=True
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no openssl to make a certificate with: {error}")
-    port = start().port  # only to find one that is free
-    options = ["--tls-port", str(port + 10_000), "--tls-auth-clients", "no"]
-    options += ["--tls-cert-file", certificate, "--tls-key-file", key]
-    try:
-        start(*options)
-    except RuntimeError:
-        pytest.skip("redis-server is built without TLS")
-    client = redis.Redis(host="127.0.0.1", port=port + 10_000, ssl=True, ssl_ca_certs=certificate)
+def test_tls(tls):
+    port, certificate = tls
+    client = redis.Redis(host="127.0.0.1", port=port, ssl=True, ssl_ca_certs=certificate)
     with comity.connect(client) as co:
 
         def work(number):
@@ -517,36 +502,10 @@ def test_tls(start, tmp_path):
         assert stats["outcome_unknown"] == 0
 
 
-def test_sentinel(start, tmp_path):
+def test_sentinel(sentinel):
     from redis.sentinel import Sentinel
 
-    master = start()
-    config = tmp_path / "sentinel.conf"
-    config.write_text(f"sentinel monitor m 127.0.0.1 {master.port} 1\n")
-    sentinel = start_sentinel(config)
-    try:
-        found = Sentinel([("127.0.0.1", sentinel[1])], socket_timeout=1)
-        until(lambda: can_discover(found))
-        with comity.connect(found.master_for("m")) as co, co.lock("a") as held:
-            assert held.fence > 0
-            assert str(co.ring.nodes()[0][0]) == "m"
-    finally:
-        sentinel[0].kill()
-        sentinel[0].wait()
-
-
-def can_discover(sentinel):
-    try:
-        return bool(sentinel.discover_master("m"))
-    except redis.RedisError:
-        return False
-
-
-def start_sentinel(config):
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["redis-server", str(config), "--sentinel", "--port", str(port)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL), port
+    found = Sentinel([("127.0.0.1", sentinel)], socket_timeout=1)
+    with comity.connect(found.master_for("m")) as co, co.lock("a") as held:
+        assert held.fence > 0
+        assert str(co.ring.nodes()[0][0]) == "m"

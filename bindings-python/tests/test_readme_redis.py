@@ -15,8 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def blocks(language: str) -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
@@ -56,6 +56,12 @@ def test_the_example_runs_with_nothing(elsewhere: Path, tmp_path: Path) -> None:
     (source,) = blocks("python")
     (printed,) = blocks("text")
     assert run(elsewhere, source, tmp_path) == printed
+
+
+@pytest.mark.parametrize("page", [page.name for page in sorted((ROOT / "docs").glob("*.md"))])
+def test_the_examples_of_the_docs_run(elsewhere: Path, tmp_path: Path, page: str) -> None:
+    for source in blocks("python", f"docs/{page}"):
+        run(elsewhere, source, tmp_path)
 
 
 def test_the_example_runs_with_redis(elsewhere: Path, server: Any, tmp_path: Path) -> None:

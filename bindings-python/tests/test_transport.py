@@ -604,3 +604,40 @@ def test_clients_that_cannot_be_served():
 )
 def test_addresses_that_mean_something_else_elsewhere(where, local):
     assert transport.is_local(where) is local
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before it runs", "once it runs"])
+def test_an_interrupt_while_a_thread_starts_leaves_a_worker_that_works(monkeypatch, before):
+    from comity.workers import Worker
+
+    class Counting(Worker):
+        turns = 0
+        heard = threading.Event()
+
+        def wake(self):
+            self.heard.set()
+
+        def turn(self):
+            self.heard.wait()
+            self.heard.clear()
+            self.turns += 1
+
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        monkeypatch.undo()
+        if not before:
+            start(thread)
+        raise KeyboardInterrupt
+
+    worker = Counting("worker")
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        worker.ring()
+    worker.ring()
+    until = time.monotonic() + 5
+    while not worker.turns:
+        assert time.monotonic() < until
+    worker.stop()
+    worker.join(5)
+    assert not [one for one in threading.enumerate() if one.name == "worker"]
