@@ -9,6 +9,7 @@
 )]
 
 pub(crate) mod calls;
+pub(crate) mod checked;
 pub(crate) mod client;
 pub(crate) mod desk;
 pub(crate) mod generator;
