@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import enum
+import re
+from pathlib import Path
 
 import pytest
 
@@ -143,6 +145,10 @@ def test_locks_and_other_keys_share_the_store():
             lock.release()
 
 
-def test_the_examples_say_what_is_so():
+def test_the_examples_say_what_is_so(capsys):
     found = doctest.testmod(memory)
     assert (found.failed, found.attempted > 3) == (0, True)
+    page = (Path(__file__).parents[2] / "docs" / "embedded-store.md").read_text(encoding="utf-8")
+    source, printed = re.findall(r"^```(?:python|text)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    exec(source, {})
+    assert capsys.readouterr().out == printed

@@ -12,7 +12,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use comity::keyspace::command::{COMMANDS, Command, Fails, MAX_STRING};
+use comity::keyspace::command::{Access, COMMANDS, Command, Fails, KeyWords, MAX_STRING};
 use comity::keyspace::{ServerTime, Value};
 use comity::memory::MemoryStore;
 use comity::redis::{Argv, Reply};
@@ -331,4 +331,24 @@ fn the_edges_are_the_same_too() {
         sides.run(&[(command, words, reply)]).unwrap_or_else(|what| panic!("{what}"));
     }
     sides.compare().unwrap_or_else(|what| panic!("{what}"));
+}
+
+#[test]
+fn the_table_says_what_redis_says_of_its_commands() {
+    let server = RedisServer::start();
+    let mut redis = server.connect();
+    for command in COMMANDS {
+        let reply = redis.command(["COMMAND", "INFO", command.name]);
+        let info = items(&items(&reply)[0]);
+        let (first, last) = match command.keys {
+            KeyWords::First => (1, 1),
+            KeyWords::Two => (1, 2),
+            KeyWords::All => (1, -1),
+        };
+        let numbers = [i64::from(command.arity), first, last].map(Reply::Integer);
+        assert_eq!([&info[1], &info[3], &info[4]], numbers.each_ref(), "{}", command.name);
+        let flag = if command.access == Access::Write { "write" } else { "readonly" };
+        let has = items(&info[2]).contains(&Reply::Simple(flag.into()));
+        assert!(has, "{}: {:?}", command.name, info[2]);
+    }
 }

@@ -128,7 +128,7 @@ fn unsupported(name: &[u8]) -> Reply {
 macro_rules! commands {
     ($($name:literal $arity:literal $keys:ident $access:ident $fails:expr => $run:path,)*) => {
         /// Every command there is.
-        pub const COMMANDS: &[Command] = &[$(Command {
+        pub static COMMANDS: &[Command] = &[$(Command {
             name: $name,
             arity: $arity,
             keys: $keys,
