@@ -298,6 +298,7 @@ const EDGES: &str = "
     ZINCRBY z -inf i
     ZADD z INCR NX -inf i
     ZADD z GT CH 0 a 5 b
+    ZADD z CH 5 b 4 a 4 a
     ZADD z NX GT 1 a
     ZADD z XX NX GT LT 1 a
     ZADD z INCR 1 a 2 b
@@ -311,6 +312,8 @@ const EDGES: &str = "
     INCRBYFLOAT f 0x1.8p-60
     INCRBYFLOAT f 0x1p-16446
     INCRBYFLOAT f 1e4933
+    SET f 0x1p64
+    INCRBYFLOAT f -0x1.0000000000000002p-1
     GET f
 ";
 
@@ -350,5 +353,35 @@ fn the_table_says_what_redis_says_of_its_commands() {
         let flag = if command.access == Access::Write { "write" } else { "readonly" };
         let has = items(&info[2]).contains(&Reply::Simple(flag.into()));
         assert!(has, "{}: {:?}", command.name, info[2]);
+    }
+}
+
+#[test]
+fn a_difference_in_the_key_space_is_noticed() {
+    let server = RedisServer::start();
+    let mut sides = Sides::new(&server);
+    let fill = ["SET s x PX 90000", "HSET h f 1", "SADD e a", "RPUSH l a b", "ZADD z 1 a"];
+    for call in fill {
+        let call = argv(call.split(' '));
+        assert_eq!(sides.redis.call(&call), sides.execute(&call));
+    }
+    assert_eq!(sides.compare(), Ok(()));
+    let tampered = [
+        ("PEXPIRE s 99000", "PEXPIRE s 90000"),
+        ("PEXPIRE s 80000", "PEXPIRE s 90000"),
+        ("PERSIST s", "PEXPIRE s 90000"),
+        ("PEXPIRE h 90000", "PERSIST h"),
+        ("HSET h f 2", "HSET h f 1"),
+        ("SADD e b", "SREM e b"),
+        ("LSET l 0 b", "LSET l 0 a"),
+        ("ZINCRBY z 1e-9 a", "ZADD z 1 a"),
+        ("SET more x", "DEL more"),
+        ("RENAME e other", "RENAME other e"),
+    ];
+    for (change, back) in tampered {
+        sides.redis.command(change.split(' '));
+        assert!(sides.compare().is_err(), "{change}: not noticed");
+        sides.redis.command(back.split(' '));
+        assert_eq!(sides.compare(), Ok(()), "{back}");
     }
 }

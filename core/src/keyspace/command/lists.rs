@@ -40,8 +40,9 @@ fn pop(
     let wanted = match words.from(2) {
         [] => None,
         [text] => {
-            let number = integer(text).and_then(|number| usize::try_from(number).ok());
-            Some(number.ok_or("ERR value is out of range, must be positive")?)
+            let number = integer(text).filter(|number| *number >= 0);
+            let number = number.ok_or("ERR value is out of range, must be positive")?;
+            Some(usize::try_from(number).unwrap_or(usize::MAX))
         }
         _ => return Err(words.wrong_number()),
     };

@@ -25,8 +25,8 @@ pub(super) fn mget(space: &mut Keyspace, words: Words<'_>) -> Outcome {
 
 /// An array of strings, some of which are missing, within the limit on replies.
 pub(super) fn values_or_nil<'a>(values: impl Iterator<Item = Option<&'a [u8]>> + Clone) -> Outcome {
-    let size: usize = values.clone().flatten().map(<[u8]>::len).sum();
-    if size > MAX_REPLY {
+    let size: u64 = values.clone().flatten().map(|value| value.len() as u64).sum();
+    if size > MAX_REPLY as u64 {
         let text =
             format!("ERR a reply of {size} bytes, the limit of the embedded store is {MAX_REPLY}");
         return Err(Fault(text.into_bytes()));
@@ -104,13 +104,19 @@ pub(super) fn getrange(space: &mut Keyspace, words: Words<'_>) -> Outcome {
 
 pub(super) fn setrange(space: &mut Keyspace, words: Words<'_>) -> Outcome {
     let (key, offset, piece) = (words.key(), words.integer(2)?, words.at(3));
-    let offset = usize::try_from(offset).map_err(|_| "ERR offset is out of range")?;
+    if offset < 0 {
+        return Err("ERR offset is out of range".into());
+    }
     let length = space.get(key)?.map_or(0, <[u8]>::len);
     if piece.is_empty() {
         return Ok(count(length));
     }
-    let end = offset.checked_add(piece.len()).filter(|end| *end <= MAX_STRING);
-    let end = end.ok_or(TOO_LONG)?;
+    let offset = usize::try_from(offset).ok().filter(|offset| *offset < MAX_STRING);
+    let offset = offset.ok_or(TOO_LONG)?;
+    let end = offset + piece.len();
+    if end > MAX_STRING {
+        return Err(TOO_LONG.into());
+    }
     let bytes = space.string_mut(key)?;
     bytes.resize(length.max(end), 0);
     bytes.iter_mut().skip(offset).zip(piece).for_each(|(old, new)| *old = *new);

@@ -160,6 +160,8 @@ mod tests {
             ("18446744073709551616", "3", "18446744073709551620"),
             ("1", "-1e-17", "0.99999999999999999"),
             ("-5", "3", "-2"),
+            // What is shifted out decides: a little less than half is left.
+            ("0x1p64", "-0x1.0000000000000002p-1", "18446744073709551615"),
         ];
         for (a, b, expected) in sums {
             assert_eq!(sum(a, b).as_deref(), Some(expected), "{a} + {b}");
