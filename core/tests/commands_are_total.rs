@@ -11,7 +11,8 @@ use comity::keyspace::command::{COMMANDS, MAX_REPLY, MAX_STRING};
 use comity::memory::MemoryStore;
 use comity::redis::{Argv, Reply};
 use comity::time::Time;
-use support::calls::{Calls, render};
+use support::calls::Calls;
+use support::words::render;
 use support::{Rng, checked, for_seeds};
 
 const RUNS: u64 = 40;

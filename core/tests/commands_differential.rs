@@ -17,10 +17,11 @@ use comity::keyspace::{ServerTime, Value};
 use comity::memory::MemoryStore;
 use comity::redis::{Argv, Reply};
 use comity::time::Time;
-use support::calls::{Calls, Word, render};
+use support::calls::Calls;
 use support::redis_server::RedisServer;
 use support::resp::{Client, bytes, items};
 use support::seed;
+use support::words::{Word, render};
 
 const CALLS: usize = 200_000;
 /// Calls that go to the server in one write.

@@ -1,105 +1,9 @@
 //! Random calls of the embedded store's commands, over few keys whose types collide.
 
 use comity::keyspace::command::{Command, KeyWords};
-use comity::redis::Argv;
 
 use super::Rng;
-
-/// The keys that the commands of one family mostly work on, so that they find what they look for.
-const FAMILIES: [(u8, [&[u8]; 2]); 4] = [
-    (b'H', [b"h1", b"h2\0\r\n\xff"]),
-    (b'L', [b"l1", b"l2"]),
-    (b'Z', [b"z1", b"z2"]),
-    (b'S', [b"e1", b"e2"]),
-];
-const STRINGS: [&[u8]; 3] = [b"s1", b"s2", b""];
-
-/// What is hardly ever right, and never a small number above zero.
-const ODD: [&[u8]; 22] = [
-    b"",
-    b"0",
-    b"-1",
-    b"-0",
-    b"+1",
-    b"01",
-    b" 1",
-    b"1 ",
-    b"1.5",
-    b"x",
-    b"\xff\0\r\n",
-    b"nan",
-    b"-9223372036854775808",
-    b"9223372036854775808",
-    b"NX",
-    b"xx",
-    b"GET",
-    b"KEEPTTL",
-    b"REPLACE",
-    b"WITHSCORES",
-    b"limit",
-    b"gt\0x",
-];
-
-const VALUES: [&[u8]; 9] =
-    [b"", b"a", b"b", b"\0\r\n\xff", b"7", b"-3", b"9223372036854775807", b"0.1", b"3000.1"];
-
-const MEMBERS: [&[u8]; 7] = [b"a", b"b", b"c", b"", b"ab", b"\xff\0", b"5"];
-
-const INTEGERS: [&[u8]; 8] = [
-    b"9223372036854775807",
-    b"-9223372036854775808",
-    b"9223372036854775806",
-    b"-9223372036854775807",
-    b"1e3",
-    b"12345678901234567890",
-    b"--1",
-    b"4\0",
-];
-
-const FLOATS: [&[u8]; 24] = [
-    b"inf",
-    b"-INF",
-    b"+infinity",
-    b"nan",
-    b"1e400",
-    b"-1e400",
-    b"1e-400",
-    b"1e-320",
-    b"1.8e308",
-    b"0x1p-3",
-    b"-0X.8P3",
-    b"0x1.fffffffffffff8p0",
-    b"0x",
-    b"1e",
-    b".",
-    b".5",
-    b"5.",
-    b"-0",
-    b"1125899906842624.25",
-    b"1125899906842624.75",
-    b"9007199254740993",
-    b"5e-324",
-    b"1e17",
-    b"0x1.00000000000000000000000000001p0",
-];
-
-/// A word of a call. Moments are after now, and differ from one clock to another.
-#[derive(Clone, Debug)]
-pub(crate) enum Word {
-    Bytes(Vec<u8>),
-    Ms(i64),
-    Seconds(i64),
-}
-
-/// The words as they are where the clock shows `now_ms`.
-pub(crate) fn render(words: &[Word], now_ms: i64) -> Argv {
-    let word = |word: &Word| match word {
-        Word::Bytes(bytes) => bytes.clone(),
-        Word::Ms(after) => (now_ms + after).to_string().into_bytes(),
-        Word::Seconds(after) => ((now_ms + after).div_euclid(1_000)).to_string().into_bytes(),
-    };
-    words.iter().map(word).collect()
-}
+use super::words::{FLOATS, INTEGERS, KEYS, MEMBERS, ODD, VALUES, Word, family};
 
 pub(crate) struct Calls {
     pub(crate) rng: Rng,
@@ -151,30 +55,18 @@ impl Calls {
     }
 
     fn key(&mut self, name: &str) {
-        let strings = "SET SETRANGE STRLEN";
-        let mut keys = STRINGS.to_vec();
-        let all = || FAMILIES.iter().flat_map(|(_, keys)| keys).chain(&STRINGS).copied().collect();
-        match FAMILIES.iter().find(|(initial, _)| name.as_bytes()[0] == *initial) {
-            Some((_, family)) if !strings.contains(name) => keys = family.to_vec(),
-            _ => {}
-        }
-        if self.rng.chance(150) || "DEL EXISTS TYPE RENAME COPY PERSIST TTL PTTL".contains(name) {
-            keys = all();
-        }
-        if name.contains("EXPIRE") {
-            keys = all();
-        }
-        let key = self.rng.pick(&keys);
+        let keys = if self.rng.chance(150) { &KEYS } else { family(name) };
+        let key = self.rng.pick(keys);
         self.push(key);
     }
 
     fn integer(&mut self) {
-        match self.rng.below(12) {
-            0 => self.push(self.rng.clone().pick(&INTEGERS)),
-            1 => self.push(self.rng.clone().next().cast_signed().to_string()),
-            _ => self.push((self.rng.clone().below(13) as i64 - 6).to_string()),
-        }
-        self.rng.next();
+        let text = match self.rng.below(12) {
+            0 => self.rng.pick(&INTEGERS).to_vec(),
+            1 => self.rng.next().cast_signed().to_string().into_bytes(),
+            _ => (self.rng.below(13) as i64 - 6).to_string().into_bytes(),
+        };
+        self.push(text);
     }
 
     fn float(&mut self) {
@@ -304,14 +196,12 @@ impl Calls {
 
     fn member_bound(&mut self) {
         let edges: [&[u8]; 6] = [b"-", b"+", b"-\0x", b"+x", b"a", b""];
-        match self.rng.below(4) {
-            0 => self.push(self.rng.clone().pick(&edges)),
-            kind => {
-                let mark: &[u8] = if kind == 1 { b"(" } else { b"[" };
-                let member = [mark, self.rng.pick(&MEMBERS)].concat();
-                self.push(member);
-            }
-        }
+        let text = match self.rng.below(4) {
+            0 => self.rng.pick(&edges).to_vec(),
+            1 => [&b"("[..], self.rng.pick(&MEMBERS)].concat(),
+            _ => [&b"["[..], self.rng.pick(&MEMBERS)].concat(),
+        };
+        self.push(text);
     }
 
     fn limit(&mut self) {
@@ -363,11 +253,11 @@ impl Calls {
             "APPEND" => self.value(),
             "GETRANGE" | "LRANGE" => (0..2).for_each(|_| self.integer()),
             "SETRANGE" => {
-                match self.rng.below(10) {
-                    0 => self.push(self.rng.clone().pick(&["16777216", "536870912", "-5"])),
-                    1 => self.integer(),
-                    _ => self.push(self.rng.clone().below(40).to_string()),
-                }
+                let offset = match self.rng.below(10) {
+                    0 => self.rng.pick(&["16777216", "536870912", "-5"]).to_string(),
+                    _ => self.rng.below(40).to_string(),
+                };
+                self.push(offset);
                 self.value();
             }
             "INCRBY" | "DECRBY" | "LINDEX" => self.integer(),

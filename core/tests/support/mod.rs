@@ -22,5 +22,6 @@ pub(crate) mod resp;
 pub(crate) mod rng;
 pub(crate) mod user;
 pub(crate) mod view;
+pub(crate) mod words;
 
 pub(crate) use rng::{Rng, for_seeds, seed};
