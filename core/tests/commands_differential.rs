@@ -270,6 +270,7 @@ const EDGES: &str = "
     COPY a b DB 9223372036854775808
     COPY a b DB
     SETRANGE s 16777216 x
+    SETRANGE s 16777215 xy
     SETRANGE s 16777215 x
     APPEND s x
     STRLEN s
