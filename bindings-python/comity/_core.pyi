@@ -306,7 +306,9 @@ class MemoryStore:
 
     def __new__(cls) -> MemoryStore: ...
     def execute(self, argv: Sequence[bytes], now: int) -> Any:
-        """Runs one command. The reply is what `handle_reply` takes."""
+        """Runs one command of the core's, or one that `docs/embedded-store.md` lists. The reply is
+        what `handle_reply` takes; after an `ErrorReply` nothing has changed.
+        """
 
     def poll_message(self) -> tuple[bytes, bytes] | None:
         """Channel and payload of a PUBLISH that is not yet delivered."""

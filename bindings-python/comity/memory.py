@@ -5,20 +5,34 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from . import _core
 from .clock import now_us
 from .driver import park, spawn
+from .errors import InvalidArgument, ServerRefused, WrongType
 from .session import Operation, Session
+from .units import octets
 from .workers import Timer
+
+Word: TypeAlias = str | bytes | memoryview | int | float
+"""What a command for the store is made of."""
 
 
 class MemoryStore:
     """A store in this process that several coordinators can share.
 
     `comity.connect(store)` as often as you like: they exclude one another as they would over one
-    Redis server. Everything is gone when the last reference is.
+    Redis server. Everything is gone when the last reference is. `execute` looks at what lies in it
+    and changes it:
+
+        >>> store = MemoryStore()
+        >>> store.execute("SET", "stock:7", 3)
+        b'OK'
+        >>> store.execute("INCRBY", "stock:7", -1)
+        2
+        >>> store.execute("MGET", "stock:7", "stock:8")
+        [b'2', None]
     """
 
     _ticks = True
@@ -34,13 +48,28 @@ class MemoryStore:
         """The time for the store and for every coordinator on it, in microseconds."""
         return now_us()
 
-    def execute(self, argv: Sequence[bytes]) -> Any:
-        """Runs one Redis command (lower-level than most users need) and delivers what it
-        publishes. Errors come back as `comity.core.ErrorReply`.
+    def execute(self, *argv: Word) -> bytes | int | list[Any] | None:
+        """Runs one Redis command: `store.execute("SET", "stock:7", 3, "EX", 60)`.
+
+        Words are what redis-py takes: str as UTF-8, bytes, memoryview, int or float. The reply is
+        as it comes from the server, nothing decoded: bytes (also for `OK`), int, list or None. An
+        error reply is raised with the server's words, as `WrongType` where they begin with
+        WRONGTYPE and as `ServerRefused` otherwise; it means that nothing has changed. Raises
+        `InvalidArgument` for a word that is none of these.
+
+        `docs/embedded-store.md` lists the commands. Expiry goes by the store's clock, which `TIME`
+        tells.
         """
-        reply, due = self._execute(argv)
+        if not argv:
+            raise InvalidArgument("execute: the name of a command is missing")
+        reply, due = self._execute([_word(place, word) for place, word in enumerate(argv)])
         _deliver(due)
-        return reply
+        if isinstance(reply, _core.ErrorReply):
+            words = reply.text.decode("utf-8", "replace")
+            raise (WrongType if words.startswith("WRONGTYPE") else ServerRefused)(words)
+        if isinstance(reply, str):
+            return reply.encode()
+        return cast("bytes | int | list[Any] | None", reply)
 
     def _execute(self, argv: Sequence[bytes]) -> tuple[Any, list[_Message]]:
         with self._mutex:
@@ -152,6 +181,22 @@ class MemoryDriver(MemoryPump):
             self._store._unsubscribe(self)
             if self._timer is not None:
                 self._timer.join(1.0)
+
+
+def _word(place: int, word: object) -> bytes:
+    """A word of a command as bytes, as redis-py makes it."""
+    if isinstance(word, (bytes, memoryview)):
+        return bytes(word)
+    if isinstance(word, str):
+        return octets(f"execute: word {place}", word)
+    if isinstance(word, int) and not isinstance(word, bool):
+        return int.__repr__(word).encode()
+    if isinstance(word, float):
+        return float.__repr__(word).encode()
+    raise InvalidArgument(
+        f"execute: word {place} must be str, bytes, int or float, not {type(word).__name__} "
+        f"({word!r:.80})"
+    )
 
 
 _Message = tuple[MemoryPump, bytes, bytes]

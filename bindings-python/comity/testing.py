@@ -8,6 +8,12 @@
         with pytest.raises(comity.LockLost), co.lock("job", ttl=10, renew=False):
             store.advance(11)
 
+    def test_the_cache_forgets():
+        store = MemoryStore()
+        store.execute("SET", "rate", "1.08", "EX", 60)
+        store.advance(61)
+        assert store.execute("GET", "rate") is None
+
 Time stands still but for `advance`: leases, waits and renewals fall due in it, in their order, and
 nothing sleeps. A thread that waits for a lock goes on waiting until another one advances.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 from typing_extensions import assert_type
 
@@ -16,7 +18,10 @@ def use() -> None:
     comity.connect(redis.Redis(), prefix=b"p:", timeout=1, check=False, push=False).close()
     comity.connect({"a": redis.Redis()}).close()
     comity.connect([redis.Redis()]).close()
-    co = comity.connect(comity.MemoryStore())
+    store = comity.MemoryStore()
+    assert_type(store.execute("SET", b"key", 1, "PX", 1.5), bytes | int | list[Any] | None)
+    store.execute("GET", None)  # type: ignore[arg-type]
+    co = comity.connect(store)
     lock = co.lock(b"name", ttl=5, wait=None, renew=True, max_hold=60, label="me", on_lost=told)
     assert_type(lock, comity.Lock)
     assert_type(lock.acquire(wait=0), bool)

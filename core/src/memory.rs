@@ -1,14 +1,14 @@
-//! The embedded store: executes the very commands that the core emits, in process.
+//! The embedded store: executes the very commands that the core emits, in process, and the Redis
+//! commands of [`command`].
 //!
 //! It is what a coordinator runs on where there is no server, the server in the simulation, and
 //! the executable specification of the Lua scripts.
 
 use alloc::collections::{BTreeSet, VecDeque};
-use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use crate::keyspace::{Keyspace, ServerTime, WrongType};
+use crate::keyspace::{Keyspace, ServerTime, WrongType, command};
 use crate::lock;
 use crate::redis::script::{Digests, Script};
 use crate::redis::{Argv, LockKeys, Reply};
@@ -57,8 +57,8 @@ impl MemoryStore {
 
     /// Executes one command at `now` and returns its reply, as a Redis server would.
     ///
-    /// A command that the store does not know is answered with an error reply. An earlier `now`
-    /// than before counts as the same moment.
+    /// A command that the store does not know is answered with an error reply, and an error reply
+    /// means that nothing has changed. An earlier `now` than before counts as the same moment.
     pub fn execute(&mut self, argv: &Argv, now: Time) -> Reply {
         let now = ServerTime(now.as_micros()).max(self.keyspace.now());
         self.keyspace.set_now(now);
@@ -84,10 +84,7 @@ impl MemoryStore {
                 let text = |number: u64| Reply::bulk(number.to_string());
                 Reply::Array([seconds, rest].map(text).to_vec())
             }
-            _ => Reply::error(format!(
-                "ERR command '{}' is unsupported by the embedded store",
-                name.escape_ascii()
-            )),
+            _ => command::execute(&mut self.keyspace, &argv.iter().collect::<Vec<_>>()),
         }
     }
 

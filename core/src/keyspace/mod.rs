@@ -1,14 +1,20 @@
 //! The small Redis data model behind the embedded store: typed values with expiry.
 //!
 //! Every call takes the moment at which it happens; what has expired by then is gone. The server
-//! halves of the protocols are written over these methods, as the Lua scripts are over Redis.
+//! halves of the protocols are written over these methods, as the Lua scripts are over Redis, and
+//! so are the commands that [`command`] executes.
 
+pub mod command;
+mod float;
 mod sorted_set;
+mod value;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 pub use sorted_set::{Score, SortedSet};
+use value::Collection;
+pub use value::{Hash, List, Set, Value};
 
 use crate::time::Span;
 
@@ -35,17 +41,6 @@ impl ServerTime {
     pub const fn since(self, earlier: Self) -> Span {
         Span::from_micros(self.0.saturating_sub(earlier.0))
     }
-}
-
-/// A value of one of the types a key can hold.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Value {
-    /// Bytes.
-    String(Vec<u8>),
-    /// Fields and their values.
-    Hash(BTreeMap<Vec<u8>, Vec<u8>>),
-    /// Members by score.
-    SortedSet(SortedSet),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -148,25 +143,25 @@ impl Keyspace {
     /// `SET` with `PX`, or without expiry.
     pub fn set(&mut self, key: &[u8], value: Vec<u8>, ttl_ms: Option<u64>) {
         let expiry = ttl_ms.map(|ms| self.now.after(Span::from_millis(ms)));
-        self.entries.insert(key.to_vec(), Entry { value: Value::String(value), expiry });
+        self.put(key, Value::String(value), expiry);
+    }
+
+    fn put(&mut self, key: &[u8], value: Value, expiry: Option<ServerTime>) {
+        self.entries.insert(key.to_vec(), Entry { value, expiry });
     }
 
     /// `SET` with `KEEPTTL`.
     pub fn set_keeping_expiry(&mut self, key: &[u8], value: Vec<u8>) {
         let expiry = self.live(key).and_then(|entry| entry.expiry);
-        self.entries.insert(key.to_vec(), Entry { value: Value::String(value), expiry });
+        self.put(key, Value::String(value), expiry);
     }
 
     /// The hash at `key`, for reading.
     ///
     /// # Errors
     /// The key holds another type.
-    pub fn hash(&self, key: &[u8]) -> Result<Option<&BTreeMap<Vec<u8>, Vec<u8>>>> {
-        match self.live(key).map(|entry| &entry.value) {
-            None => Ok(None),
-            Some(Value::Hash(fields)) => Ok(Some(fields)),
-            Some(_) => Err(WrongType),
-        }
+    pub fn hash(&self, key: &[u8]) -> Result<Option<&Hash>> {
+        self.collection(key)
     }
 
     /// The sorted set at `key`, for reading.
@@ -174,29 +169,15 @@ impl Keyspace {
     /// # Errors
     /// The key holds another type.
     pub fn sorted_set(&self, key: &[u8]) -> Result<Option<&SortedSet>> {
-        match self.live(key).map(|entry| &entry.value) {
-            None => Ok(None),
-            Some(Value::SortedSet(set)) => Ok(Some(set)),
-            Some(_) => Err(WrongType),
-        }
+        self.collection(key)
     }
 
     /// Lets `change` work on the hash at `key`, made if missing and removed if empty afterwards.
     ///
     /// # Errors
     /// The key holds another type; nothing is changed.
-    pub fn with_hash<T>(
-        &mut self,
-        key: &[u8],
-        change: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>) -> T,
-    ) -> Result<T> {
-        let entry = self.entry(key, || Value::Hash(BTreeMap::new()));
-        let Value::Hash(fields) = &mut entry.value else { return Err(WrongType) };
-        let result = change(fields);
-        if fields.is_empty() {
-            self.entries.remove(key);
-        }
-        Ok(result)
+    pub fn with_hash<T>(&mut self, key: &[u8], change: impl FnOnce(&mut Hash) -> T) -> Result<T> {
+        self.with(key, change)
     }
 
     /// Lets `change` work on the sorted set at `key`, made if missing and removed if empty afterwards.
@@ -208,13 +189,33 @@ impl Keyspace {
         key: &[u8],
         change: impl FnOnce(&mut SortedSet) -> T,
     ) -> Result<T> {
-        let entry = self.entry(key, || Value::SortedSet(SortedSet::default()));
-        let Value::SortedSet(set) = &mut entry.value else { return Err(WrongType) };
-        let result = change(set);
-        if set.is_empty() {
+        self.with(key, change)
+    }
+
+    fn collection<C: Collection>(&self, key: &[u8]) -> Result<Option<&C>> {
+        self.live(key).map(|entry| C::of(&entry.value).ok_or(WrongType)).transpose()
+    }
+
+    fn with<C: Collection, T>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut C) -> T,
+    ) -> Result<T> {
+        let entry = self.entry(key, || C::default().into_value());
+        let collection = C::of_mut(&mut entry.value).ok_or(WrongType)?;
+        let result = change(collection);
+        if collection.is_empty() {
             self.entries.remove(key);
         }
         Ok(result)
+    }
+
+    /// The string at `key`, made if missing, with its expiry as it was.
+    fn string_mut(&mut self, key: &[u8]) -> Result<&mut Vec<u8>> {
+        match &mut self.entry(key, || Value::String(Vec::new())).value {
+            Value::String(bytes) => Ok(bytes),
+            _ => Err(WrongType),
+        }
     }
 
     fn entry(&mut self, key: &[u8], make: impl FnOnce() -> Value) -> &mut Entry {

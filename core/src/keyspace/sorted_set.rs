@@ -97,6 +97,13 @@ impl SortedSet {
         self.order.iter().map(|(score, member)| (member.as_slice(), *score))
     }
 
+    /// `ZRANK`. Takes time in proportion to the rank.
+    #[must_use]
+    pub fn rank(&self, member: &[u8]) -> Option<usize> {
+        let score = self.score(member)?;
+        Some(self.order.range(..(score, member.to_vec())).count())
+    }
+
     /// `ZCOUNT -inf (limit`.
     #[must_use]
     pub fn count_below(&self, limit: Score) -> usize {

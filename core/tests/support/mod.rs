@@ -8,6 +8,8 @@
     reason = "tests report what they did, and their numbers are small"
 )]
 
+pub(crate) mod calls;
+pub(crate) mod checked;
 pub(crate) mod client;
 pub(crate) mod desk;
 pub(crate) mod generator;
@@ -20,5 +22,6 @@ pub(crate) mod resp;
 pub(crate) mod rng;
 pub(crate) mod user;
 pub(crate) mod view;
+pub(crate) mod words;
 
 pub(crate) use rng::{Rng, for_seeds, seed};

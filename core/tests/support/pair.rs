@@ -177,6 +177,7 @@ impl Pair {
                 Some(Value::SortedSet(_)) => {
                     [&b"ZRANGE"[..], key, b"0", b"-1", b"WITHSCORES"].into_iter().collect()
                 }
+                Some(other) => unreachable!("the lock has no {}", other.type_name()),
             };
             commands.extend([read, [b"PTTL", *key].into_iter().collect()]);
         }
@@ -286,6 +287,7 @@ fn flat(value: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
             };
             set.iter().map(row).collect()
         }
+        other => unreachable!("the lock has no {}", other.type_name()),
     }
 }
 
