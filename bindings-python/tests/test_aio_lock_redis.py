@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import random
+import signal
 import time
 
 import pytest
@@ -416,5 +417,53 @@ def test_events_are_awaited(server):
     async def _all(events):
         async with events:
             return [event async for event in events]
+
+    run(main())
+
+
+def test_ctrl_c_ends_a_wait_and_leaves_no_waiter(server, script):
+    source = """
+import asyncio, signal, sys, comity.aio, redis.asyncio
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
+async def main():
+    async with comity.aio.connect(redis.asyncio.Redis(port=int(sys.argv[1]))) as co:
+        print("ready")
+        await co.lock("a").acquire()
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+    async def main():
+        async with connected(server.port) as co, co.lock("a"):
+            process = script(source, server.port)
+            assert process.stdout.readline() == "ready\n"
+            while (await co.inspect("a")).waiters_total != 1:
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "interrupted\n"
+            assert process.wait(5) == 0
+            assert (await co.inspect("a")).waiters_total == 0
+
+    run(main())
+
+
+def test_the_end_of_the_program_without_close_says_so_and_the_lease_runs_out(server, script):
+    source = """
+import asyncio, sys, comity.aio, redis.asyncio
+async def main():
+    co = comity.aio.connect(redis.asyncio.Redis(port=int(sys.argv[1])))
+    await co.lock("a", ttl=0.5).acquire()
+    print("held")
+asyncio.run(main())
+"""
+    process = script(source, server.port)
+    assert process.stdout.readline() == "held\n"
+    assert process.wait(5) == 0
+
+    async def main():
+        async with connected(server.port) as co:
+            assert await co.lock("a").acquire(wait=2)
 
     run(main())
