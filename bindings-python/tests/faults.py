@@ -1,7 +1,8 @@
 """A proxy between a client and a redis-server that does to commands and replies what networks do.
 
 It reads whole commands and whole replies, one after the other on each connection, and asks its
-rules about every command. Other tests reuse it: it knows nothing of locks.
+rules about every command. On a connection that has subscribed it asks them about every push
+instead, whose words are `message`, the channel and the payload. It knows nothing of locks.
 """
 
 from __future__ import annotations
@@ -11,23 +12,40 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO
 
 from listener import Listener, end
 
-SWALLOW = "swallow"  # execute the command, keep the reply
+# What is said of a reply is true of a push, but that later ones pass; nothing else happens to one.
+SWALLOW = "swallow"  # execute the command, keep the reply and all later ones
 CUT_BEFORE = "cut before"  # close the connection, the command unexecuted
 CUT_AFTER = "cut after"  # execute the command, close the connection
-REPEAT = "repeat"  # execute the command twice, pass on the first reply
-STALL = "stall"  # neither execute nor answer, and leave the connection open
+REPEAT = "repeat"  # execute the command twice, pass on the first reply; pass on a push twice
+STALL = "stall"  # neither execute nor answer, now or later, and leave the connection open
+DELAY_BEFORE = "delay before"  # execute the command after a while, even if nobody waits any more
+DELAY_AFTER = "delay after"  # execute the command, pass on the reply after a while
+
+ALWAYS = 1 << 62
+"""For a rule that lasts until `calm()`."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing done to one command or push. `seconds`: how long a delay is; what comes later on
+    the same connection waits behind it.
+    """
+
+    action: str
+    seconds: float = 0.0
 
 
 @dataclass
 class Rule:
-    """Does `action` to the next `times` commands for which `wanted` holds."""
+    """Does `fault` to the next `times` commands or pushes for which `wanted` holds."""
 
     wanted: Callable[[list[bytes]], bool]
-    action: str
+    fault: Fault
     times: int
     met: int = 0
 
@@ -44,10 +62,17 @@ class Proxy(Listener):
         self.accepted = 0
         self.seen: list[list[bytes]] = []
         self._rules: list[Rule] = []
+        self._ended = threading.Event()
         self.start()
 
-    def rule(self, action: str, wanted: Callable[[list[bytes]], bool], times: int = 1) -> Rule:
-        rule = Rule(wanted, action, times)
+    def rule(
+        self,
+        action: str,
+        wanted: Callable[[list[bytes]], bool],
+        times: int = 1,
+        seconds: float = 0.2,
+    ) -> Rule:
+        rule = Rule(wanted, Fault(action, seconds), times)
         with self._mutex:
             self._rules.append(rule)
         return rule
@@ -56,14 +81,40 @@ class Proxy(Listener):
         with self._mutex:
             self._rules.clear()
 
-    def again(self, words: list[bytes]) -> None:
-        """Executes a command once more, as a straggler of the network would."""
+    def again(self, words: list[bytes]) -> bytes:
+        """Executes a command once more, as a straggler of the network would. Returns its reply,
+        which no client gets.
+        """
         with (
             socket.create_connection(("127.0.0.1", self.back)) as sock,
             sock.makefile("rb") as back,
         ):
             sock.sendall(_packed(words))
-            _reply(back)
+            return _reply(back)
+
+    def close(self) -> None:
+        self._ended.set()
+        super().close()
+
+    # For subclasses, which see and decide more than rules can
+
+    def fault(self, words: list[bytes]) -> Fault | None:
+        """What is done to this command or push. Called once for each."""
+        with self._mutex:
+            for rule in self._rules:
+                if rule.met < rule.times and rule.wanted(words):
+                    rule.met += 1
+                    return rule.fault
+        return None
+
+    def executing(self, words: list[bytes]) -> None:
+        """The server is about to be sent this command."""
+
+    def executed(self, words: list[bytes], reply: bytes) -> None:
+        """The server has answered it."""
+
+    def delivered(self, words: list[bytes], reply: bytes) -> None:
+        """So has the client been, or is about to be."""
 
     def serve(self, front: socket.socket) -> None:
         self.accepted += 1
@@ -85,24 +136,36 @@ class Proxy(Listener):
     def _exchange(
         self, front: socket.socket, commands: BinaryIO, back: socket.socket, replies: BinaryIO
     ) -> None:
+        lost: str | None = None
         while (words := _command(commands)) is not None:
-            action = self._action(words)
+            with self._mutex:
+                self.seen.append(words)
+            # No later byte arrives on a connection that has lost one.
+            fault = Fault(lost) if lost else self.fault(words)
+            action = None if fault is None else fault.action
+            if action in (STALL, SWALLOW):
+                lost = action
             if action == STALL:
                 continue
             if action == CUT_BEFORE:
                 return
             if self.delay:
                 time.sleep(self.delay)
+            self._hold(fault, DELAY_BEFORE)
+            self.executing(words)
             back.sendall(_packed(words) * (2 if action == REPEAT else 1))
             if words[0].upper() == b"SUBSCRIBE":
                 self._push(front, commands, back, replies)
                 return
             reply = _reply(replies)
+            self.executed(words, reply)
             if action == REPEAT:
-                _reply(replies)
+                self.executed(words, _reply(replies))
             if action == CUT_AFTER:
                 return
+            self._hold(fault, DELAY_AFTER)
             if action != SWALLOW:
+                self.delivered(words, reply)
                 front.sendall(reply)
 
     def _push(
@@ -113,9 +176,19 @@ class Proxy(Listener):
         def pump() -> None:
             try:
                 while True:
-                    front.sendall(_reply(replies))
+                    push = _reply(replies)
+                    words = words_of(push)
+                    fault = self.fault(words) if words and is_push(words) else None
+                    if fault is not None and fault.action in (CUT_BEFORE, CUT_AFTER):
+                        break
+                    self._hold(fault, DELAY_AFTER)
+                    if fault is None or fault.action not in (SWALLOW, STALL):
+                        front.sendall(push)
+                    if fault is not None and fault.action == REPEAT:
+                        front.sendall(push)
             except (OSError, ValueError):
-                end(front)
+                pass
+            end(front)
 
         pumping = threading.Thread(target=pump, daemon=True)
         pumping.start()
@@ -126,14 +199,24 @@ class Proxy(Listener):
             end(back)
             pumping.join()
 
-    def _action(self, words: list[bytes]) -> str | None:
-        with self._mutex:
-            self.seen.append(words)
-            for rule in self._rules:
-                if rule.met < rule.times and rule.wanted(words):
-                    rule.met += 1
-                    return rule.action
-        return None
+    def _hold(self, fault: Fault | None, action: str) -> None:
+        if fault is not None and fault.action == action:
+            self._ended.wait(fault.seconds)
+
+
+def is_push(words: list[bytes]) -> bool:
+    """For rules: whether this is no command, but a push."""
+    return words[0] == b"message"
+
+
+def words_of(reply: bytes) -> list[bytes]:
+    """The strings of a flat array, up to the first item that is none; nothing of other replies."""
+    stream = BytesIO(reply)
+    words = []
+    if stream.readline()[:1] in (b"*", b">"):
+        while (line := stream.readline()).startswith(b"$"):
+            words.append(stream.read(int(line[1:]) + 2)[:-2])
+    return words
 
 
 def _packed(words: list[bytes]) -> bytes:

@@ -11,36 +11,20 @@ import pytest
 redis = pytest.importorskip("redis")
 
 import faults  # noqa: E402
+from locks import asks, connect, idle  # noqa: E402
 
 import comity  # noqa: E402
 
 OPS = {"acquire": b"ACQ", "renew": b"REN", "release": b"REL", "cancel": b"CAN"}
+ACTIONS = ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL", "DELAY_BEFORE", "DELAY_AFTER"]
 
 
-def connect(port):
-    # A command is given up after half of the timeout, so a lost reply costs 0.3 s here.
-    return comity.connect(redis.Redis(host="127.0.0.1", port=port), timeout=0.6)
-
-
-def asks(op):
-    """Whether a command is this operation of the queue script: it stands behind the five keys."""
-    return lambda words: len(words) > 8 and words[2] == b"5" and words[8] == op
-
-
-def idle(server, traces, seconds=5.0):
-    """What the background still has to take back is gone in the end."""
-    until = time.monotonic() + seconds
-    with server.client() as admin:
-        while left := traces(admin):
-            assert time.monotonic() < until, left
-            time.sleep(0.02)
-
-
-@pytest.mark.parametrize("action", ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL"])
+@pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("op", OPS)
 def test_one_fault_at_any_step(server, proxy, traces, op, action):
     with connect(server.port) as other, connect(proxy.port) as co:
-        rule = proxy.rule(getattr(faults, action), asks(OPS[op]))
+        # A delay is longer than a command may take: it is executed, or answered, too late.
+        rule = proxy.rule(getattr(faults, action), asks(OPS[op]), seconds=0.45)
         lock = co.lock("a", ttl=1)
         if op == "cancel":
             with other.lock("a"):

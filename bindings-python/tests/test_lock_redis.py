@@ -458,30 +458,6 @@ co.lock("a", ttl=60).acquire()
         pass
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_forked_child_has_none_of_its_parents_locks(server):
-    with connect(server) as co, co.lock("a", ttl=5) as held:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                assert not held.held
-                for verb in (held.release, lambda: co.lock("b").acquire()):
-                    try:
-                        verb()
-                    except comity.InvalidState:
-                        continue
-                    os._exit(2)
-                with connect(server) as mine, mine.lock("b", wait=1):
-                    assert not mine.lock("a").acquire(wait=0)
-                code = 0
-            finally:
-                os._exit(code)
-        assert os.waitpid(child, 0)[1] == 0
-        held.check()
-        held.extend()
-
-
 def test_tls(tls):
     port, certificate = tls
     client = redis.Redis(host="127.0.0.1", port=port, ssl=True, ssl_ca_certs=certificate)

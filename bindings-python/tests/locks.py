@@ -1,0 +1,50 @@
+"""What the tests of the lock have in common."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import comity
+
+
+def connect(port: int, **kwargs: Any) -> comity.Coordinator:
+    """A coordinator that gives a command up after 0.3 s, which is what a lost reply costs."""
+    import redis
+
+    return comity.connect(redis.Redis(host="127.0.0.1", port=port), timeout=0.6, **kwargs)
+
+
+def asks(op: bytes) -> Callable[[list[bytes]], bool]:
+    """Whether a command is this operation of the queue script: it stands behind the five keys."""
+    return lambda words: is_queue(words) and words[8] == op
+
+
+def is_queue(words: list[bytes]) -> bool:
+    """Whether a command is one of the queue script's."""
+    return len(words) > 9 and words[2] == b"5"
+
+
+def until(true: Callable[[], object], seconds: float = 5.0) -> None:
+    """Waits for something to come true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "did not come true in time"
+        time.sleep(0.005)
+
+
+def idle(server: Any, traces: Callable[..., list[str]], seconds: float = 5.0) -> None:
+    """What the background still has to take back is gone in the end."""
+    deadline = time.monotonic() + seconds
+    with server.client() as admin:
+        while left := traces(admin):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.02)
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """The next line that a script prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()

@@ -1,0 +1,494 @@
+"""A storm of faults: what is done to the network, what the workers do, and how it is judged.
+
+Drivers differ only in how they wait, so a storm decides and judges and leaves the waiting to them:
+
+    while (turn := storm.turn(worker)) is not None:
+        lock = co.lock(turn.name, ttl=TTL, label=turn.label, on_lost=...)
+        storm.asks(turn); acquire; storm.enters(turn, lock) or storm.gives_up(turn)
+        storm.looks(turn) every now and then; storm.leaves(turn); release
+
+Every worker has a coordinator and a proxy of its own; all are in one process, so that what they
+believe at one moment can be compared. A violation ends the storm; `verdict` raises it with the
+seed and all that was done. With the same seed each proxy draws the same faults; which command a
+fault meets is up to the machine.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import faults
+from faults import Fault, Proxy
+from locks import is_queue
+
+import comity
+
+WORKERS = 10
+NAMES = ("one", "two", "three", "four", "five")
+TTL = 1.0
+TIMEOUT = 0.4
+REQUEST = TIMEOUT / 2
+"""When a driver gives a command up."""
+
+RATE = 0.45
+"""The part of the commands that something is done to, while it blows."""
+SQUALL = (0.5, 3.0)
+LULL = (0.2, 1.0)
+"""How long it blows on one worker, and how long it then is calm there, in seconds."""
+KINDS = {
+    faults.SWALLOW: 3,
+    faults.CUT_BEFORE: 3,
+    faults.CUT_AFTER: 3,
+    faults.REPEAT: 8,
+    faults.STALL: 2,
+    faults.DELAY_BEFORE: 3,
+    faults.DELAY_AFTER: 3,
+    "cut all": 2,
+    "flush": 4,
+    "straggler": 10,
+}
+"""What is done to commands, and how often in relation to the others."""
+PUSH_KINDS = {
+    faults.SWALLOW: 1,
+    faults.CUT_BEFORE: 1,
+    faults.REPEAT: 2,
+    faults.DELAY_AFTER: 2,
+}
+"""The same for pushes."""
+
+HEARTBEAT = 1.65
+"""How often the next in line asks, where a push is lost."""
+CLAIM = 2.0
+"""How long a lease lasts that was handed to a waiter that has gone."""
+BACKOFF = 0.5
+"""The longest pause after a failure."""
+BOUND = TTL + CLAIM + HEARTBEAT + 8 * (REQUEST + BACKOFF)
+"""The longest that a name may lie free while somebody waits: its last lease was not given back but
+ran out, the head of the line had died, the push to the next was lost, and so were eight commands in
+a row; a longer run of losses has a probability of RATE ** 9, less than one in a thousand, and
+would have to meet all of the others.
+"""
+
+SLACK = 0.25
+"""What a thread may be late on a busy machine, in seconds. Pauses of the machine come on top."""
+PIPELINED = 0.05
+"""What was ready to be sent while a connection was busy follows within this time."""
+PULSE = 0.02
+"""How often the machine is felt for pauses."""
+STRAGGLE = 30.0
+"""The oldest straggler: half of what tombstones allow for."""
+
+
+class Held(Protocol):
+    """What a storm asks of a lock's handle."""
+
+    @property
+    def held(self) -> bool: ...
+
+    @property
+    def fence(self) -> int: ...
+
+
+@dataclass(eq=False)
+class Turn:
+    """One worker's next try at a lock."""
+
+    worker: int
+    number: int
+    name: str
+    wait: float | None
+    stays: tuple[float, ...]
+    """How long to stay: pauses with a look around after each."""
+    guarded: bool
+    """Whether to show the fence to the guard."""
+    since: float = 0.0
+    lock: Held | None = None
+    fence: int = 0
+
+    @property
+    def label(self) -> bytes:
+        return b"%d:%d" % (self.worker, self.number)
+
+
+@dataclass
+class Room:
+    """What the lock on one name guards."""
+
+    inside: list[Turn] = field(default_factory=list)
+    waiting: list[Turn] = field(default_factory=list)
+    free_since: float = 0.0
+    fence: int = 0
+    """The highest that has entered."""
+    accepted: int = 0
+    """The highest that the guard has accepted."""
+
+
+@dataclass
+class Lease:
+    """What the proxies know of one request."""
+
+    label: bytes
+    honoured: int = 0
+    """Until when, in microseconds of the server's clock, the server has said it holds."""
+    returns: int = 0
+    """How often it has been given back or withdrawn."""
+
+
+class Weather(Proxy):
+    """One worker's network."""
+
+    def __init__(self, storm: Storm, worker: int, back: int) -> None:
+        self._storm = storm
+        self._worker = worker
+        self._random = random.Random(f"{storm.seed} network {worker}")
+        self._turns_at = 0.0
+        self._blows = False
+        self._local = threading.local()
+        super().__init__(back)
+
+    def fault(self, words: list[bytes]) -> Fault | None:
+        storm = self._storm
+        now = time.monotonic()
+        # When was it sent? Behind a delay and while a connection is made, long before it is seen.
+        unsure = getattr(self._local, "unsure", 0.0)
+        self._local.sent = now if now > unsure else None
+        if is_set_up(words):
+            self._local.unsure = now + PIPELINED
+        if faults.is_push(words):
+            storm.hears(words)
+        with self._mutex:
+            kind = self._draw(words)
+            seconds = self._random.uniform(0.02, 2 * REQUEST)
+        if kind is None or not storm.inject(self._worker, kind, words):
+            return None
+        if kind == "cut all":
+            self.cut()
+        elif kind == "flush":
+            self.again([b"SCRIPT", b"FLUSH"])
+        elif kind == "straggler":
+            storm.straggle(self)
+        else:
+            if kind not in (faults.REPEAT, faults.DELAY_AFTER) and is_queue(words):
+                storm.strand(words)
+            if kind in (faults.DELAY_BEFORE, faults.DELAY_AFTER):
+                self._local.unsure = now + seconds + PIPELINED
+            return Fault(kind, seconds)
+        return None
+
+    def _draw(self, words: list[bytes]) -> str | None:
+        now = time.monotonic()
+        if now >= self._turns_at:
+            self._blows = not self._blows
+            self._turns_at = now + self._random.uniform(*(SQUALL if self._blows else LULL))
+        if not self._blows or self._random.random() >= (RATE / 5 if is_set_up(words) else RATE):
+            return None
+        if faults.is_push(words):
+            return self._choose(PUSH_KINDS)
+        if words[0].upper() == b"SUBSCRIBE":
+            return faults.CUT_BEFORE
+        return self._choose(KINDS)
+
+    def _choose(self, kinds: dict[str, int]) -> str:
+        return self._random.choices([*kinds], [*kinds.values()])[0]
+
+    def executing(self, words: list[bytes]) -> None:
+        if is_queue(words):
+            self._local.first = self._storm.sends(words)
+
+    def executed(self, words: list[bytes], reply: bytes) -> None:
+        if is_queue(words):
+            self._storm.answers(words, faults.words_of(reply), self._local.first)
+            self._local.first = False
+
+    def delivered(self, words: list[bytes], reply: bytes) -> None:
+        if is_queue(words) and self._local.sent is not None:
+            self._storm.proves(words, faults.words_of(reply), self._local.sent)
+
+
+class Storm:
+    """See the module. `count` faults from `seed`, on the way to the server behind `back`."""
+
+    def __init__(self, seed: int, count: int, back: int) -> None:
+        self.seed = seed
+        self.count = count
+        self.turns = self.losses = 0
+        self.worst = 0.0
+        """The longest that a name lay free while somebody waited."""
+        self.done: dict[str, int] = {}
+        """How often each kind of fault was injected."""
+        self._began = time.monotonic()
+        self._mutex = threading.RLock()
+        self._log: list[str] = []
+        self._broken: list[str] = []
+        self._random = [random.Random(f"{seed} worker {worker}") for worker in range(WORKERS)]
+        self._rooms = {name: Room() for name in NAMES}
+        self._leases: dict[bytes, Lease] = {}
+        self._proofs: dict[bytes, tuple[float, float]] = {}
+        self._struck = [0.0] * WORKERS
+        self._stranded: deque[tuple[float, list[bytes]]] = deque(maxlen=200)
+        self._pauses: list[tuple[float, float]] = []
+        self._beat = time.monotonic()
+        self._over = threading.Event()
+        self._pulse = threading.Thread(target=self._feel, daemon=True)
+        self._pulse.start()
+        self.proxies = [Weather(self, worker, back) for worker in range(WORKERS)]
+
+    def close(self) -> None:
+        self._over.set()
+        self._pulse.join()
+        for proxy in self.proxies:
+            proxy.close()
+
+    @property
+    def blows(self) -> bool:
+        return not self._broken and len(self._log) < self.count
+
+    def fences(self) -> dict[str, int]:
+        """The highest fence of each name."""
+        return {name: room.fence for name, room in self._rooms.items()}
+
+    def verdict(self) -> None:
+        """Raises what was found, with all that led to it."""
+        assert not self._broken, "\n".join(
+            [*self._broken, f"seed {self.seed}, {len(self._log)} faults:", *self._log]
+        )
+
+    # What the workers do, and say that they did
+
+    def turn(self, worker: int) -> Turn | None:
+        """What `worker` does next; None when the storm is over."""
+        if not self.blows:
+            return None
+        draw = self._random[worker]
+        with self._mutex:
+            self.turns += 1
+            number = self.turns
+        stays = draw.choices(
+            [(), (0.002,), (0.01,) * 2, (0.02,) * 3, (0.05,) * 30], [3, 3, 3, 3, 1]
+        )[0]
+        return Turn(
+            worker,
+            number,
+            draw.choice(NAMES),
+            draw.choices([None, 0.3, 0.0], [6, 2, 1])[0],
+            stays,
+            draw.random() < 0.5,
+        )
+
+    def asks(self, turn: Turn) -> None:
+        """`turn` begins to wait."""
+        with self._mutex:
+            turn.since = time.monotonic()
+            self._rooms[turn.name].waiting.append(turn)
+
+    def gives_up(self, turn: Turn) -> None:
+        """`turn` was not granted."""
+        with self._mutex:
+            now = time.monotonic()
+            room = self._rooms[turn.name]
+            if not room.inside:
+                self._lay_free(turn, room, now)
+            room.waiting.remove(turn)
+            if turn.wait is not None and now - turn.since > turn.wait + TIMEOUT + self._late(
+                turn.since
+            ):
+                self._break(turn, f"waited {now - turn.since:.2f} s, not {turn.wait} s")
+
+    def enters(self, turn: Turn, lock: Held) -> None:
+        """`turn` was granted."""
+        with self._mutex:
+            room = self._rooms[turn.name]
+            turn.lock, turn.fence = lock, lock.fence
+            if not room.inside:
+                self._lay_free(turn, room, time.monotonic())
+            room.waiting.remove(turn)
+            room.inside.append(turn)
+            self.looks(turn)
+            # While this lease is alive no other can have been granted after it.
+            if turn.fence <= room.fence and lock.held:
+                self._break(turn, f"fence {turn.fence} comes after {room.fence}")
+            room.fence = max(room.fence, turn.fence)
+
+    def looks(self, turn: Turn) -> None:
+        """`turn` looks around: it is alone for as long as its lease is valid."""
+        with self._mutex:
+            for other in self._rooms[turn.name].inside:
+                # In this order: a lease that is valid now was so a moment ago.
+                if other is not turn and _held(other) and _held(turn):
+                    self._break(turn, f"is not alone: {other.label!r} holds {other.fence}")
+
+    def guards(self, turn: Turn) -> int:
+        """The fence that the guard must refuse to see less of than of this, before it is asked."""
+        with self._mutex:
+            return self._rooms[turn.name].accepted
+
+    def guarded(self, turn: Turn, before: int, accepted: bool) -> None:
+        """What the guard said; `before` is from `guards`."""
+        with self._mutex:
+            room = self._rooms[turn.name]
+            if accepted:
+                room.accepted = max(room.accepted, turn.fence)
+                if turn.fence < before:
+                    self._break(turn, f"fence {turn.fence} was accepted after {before}")
+            elif _held(turn):
+                self._break(turn, f"holds {turn.fence} and was refused")
+
+    def leaves(self, turn: Turn) -> None:
+        """`turn` is about to give the lock back, if it has it."""
+        with self._mutex:
+            room = self._rooms[turn.name]
+            if turn in room.inside:
+                room.inside.remove(turn)
+                if not room.inside:
+                    room.free_since = time.monotonic()
+
+    def lost(self, turn: Turn) -> None:
+        """`turn` was told that its lease has ended. That was false if its coordinator had been told
+        of a longer lease, or if nothing but itself had kept it from renewing.
+        """
+        now = time.monotonic()
+        with self._mutex:
+            self.losses += 1
+            told, valid_until = self._proofs.get(turn.label, (0.0, 0.0))
+            late = self._late(told)
+            if told < now - late and valid_until - late > now:
+                self._break(turn, f"lost a lease {valid_until - now:.2f} s before its end")
+            if self._struck[turn.worker] < told - TTL and late <= SLACK:
+                self._break(turn, "lost a lease although nothing was in its way")
+
+    def failed(self, turn: Turn, what: BaseException) -> None:
+        """Something was raised that nothing here can explain."""
+        with self._mutex:
+            self._break(turn, f"raised {what!r}")
+
+    # What the network does
+
+    def inject(self, worker: int, kind: str, words: list[bytes]) -> bool:
+        """Whether a fault is injected; not when the storm is over."""
+        with self._mutex:
+            if not self.blows:
+                return False
+            now = time.monotonic()
+            if kind not in ("flush", "straggler", faults.REPEAT):
+                self._struck[worker] = now
+            self.done[kind] = self.done.get(kind, 0) + 1
+            what = " ".join(word.decode("ascii", "replace")[:24] for word in words[:1])
+            if is_queue(words):
+                what = f"{words[8].decode()} {words[3].decode()} {words[9].decode()}"
+            self._log.append(f"{now - self._began:7.3f} worker {worker} {kind}: {what}")
+            return True
+
+    def strand(self, words: list[bytes]) -> None:
+        """A command that may get no answer: it can come again from somewhere in the network."""
+        with self._mutex:
+            self._stranded.append((time.monotonic(), words))
+
+    def straggle(self, proxy: Weather) -> None:
+        """Has an unanswered command arrive again, however late."""
+        with self._mutex:
+            oldest = time.monotonic() - STRAGGLE
+            while self._stranded and self._stranded[0][0] < oldest:
+                self._stranded.popleft()
+            if not self._stranded:
+                return
+            words = self._random[0].choice(self._stranded)[1]
+        first = self.sends(words)
+        self.answers(words, faults.words_of(proxy.again(words)), first)
+
+    def sends(self, words: list[bytes]) -> bool:
+        """The server is about to be asked. Whether this is the first to end its request."""
+        with self._mutex:
+            lease = self._lease(words)
+            if words[8] in (b"REL", b"CAN"):
+                lease.returns += 1
+            return lease.returns == 1
+
+    def answers(self, words: list[bytes], reply: list[bytes], first: bool) -> None:
+        """What the server said, whoever gets to hear it."""
+        now = time.time_ns() // 1000
+        with self._mutex:
+            lease = self._lease(words)
+            if reply[:1] in ([b"GRANTED"], [b"OK"]):
+                lease.honoured = max(lease.honoured, int(reply[2]) + int(reply[3]))
+            denied = reply[:1] == [b"LOST"] or (reply[:1] == [b"UNKNOWN"] and words[8] == b"REL")
+            alive = first if words[8] == b"REL" else lease.returns == 0
+            if denied and alive and lease.honoured > now:
+                left = (lease.honoured - now) / 1e6
+                self._broken.append(f"{lease.label!r}: the server forgot a lease of {left:.2f} s")
+
+    def hears(self, words: list[bytes]) -> None:
+        """A grant is pushed."""
+        kind, ident, _fence, now, left = words[2].split()[:5]
+        with self._mutex:
+            if kind == b"GRANT" and ident in self._leases:
+                lease = self._leases[ident]
+                lease.honoured = max(lease.honoured, int(now) + int(left))
+
+    def proves(self, words: list[bytes], reply: list[bytes], sent: float) -> None:
+        """An answer reaches its coordinator: until when does it prove the lease?"""
+        if reply[:1] in ([b"GRANTED"], [b"OK"]):
+            with self._mutex:
+                label = self._lease(words).label
+                _, before = self._proofs.get(label, (0.0, 0.0))
+                # What validity takes off, and not more.
+                valid_until = sent + int(reply[3]) / 1e6 * 0.99 - 0.002
+                self._proofs[label] = (time.monotonic(), max(before, valid_until))
+
+    # How
+
+    def _lease(self, words: list[bytes]) -> Lease:
+        lease = self._leases.get(words[9])
+        if lease is None:
+            label = words[14] if words[8] == b"ACQ" else b"?"
+            lease = self._leases[words[9]] = Lease(label)
+        return lease
+
+    def _lay_free(self, turn: Turn, room: Room, now: float) -> None:
+        since = max(room.free_since, min(one.since for one in room.waiting))
+        self.worst = max(self.worst, now - since)
+        if now - since > BOUND + self._late(since):
+            self._break(turn, f"waited, and the name lay free for {now - since:.2f} s")
+
+    def _late(self, since: float) -> float:
+        """How late a thread may be that has run since then."""
+        pause = max(0.0, time.monotonic() - self._beat - PULSE)
+        return SLACK + pause + sum(long for when, long in self._pauses if when > since - TTL)
+
+    def _break(self, turn: Turn, what: str) -> None:
+        when = time.monotonic() - self._began
+        self._broken.append(f"{when:7.3f} worker {turn.worker}, lock {turn.name}: {what}")
+
+    def _feel(self) -> None:
+        """Notes when the machine stood still: nobody can renew then."""
+        while not self._over.wait(PULSE):
+            now = time.monotonic()
+            pause = now - self._beat - PULSE
+            with self._mutex:
+                if pause > PULSE:
+                    self._pauses.append((self._beat, pause))
+                self._beat = now
+
+
+def is_set_up(words: list[bytes]) -> bool:
+    """Whether a command belongs to the making of a connection. Less is done to those: one that
+    cannot be made spares all the others their faults.
+    """
+    return words[0] in (b"HELLO", b"CLIENT")
+
+
+def _held(turn: Turn) -> bool:
+    return turn.lock is not None and turn.lock.held
+
+
+ALLOWED = (comity.Unreachable, comity.NoAnswer)
+"""What a verb may raise in a storm: the network was away for longer than the timeout."""
+
+
+def client(storm: Storm, worker: int, redis: Any) -> Any:
+    """A client of the given kind behind this worker's proxy."""
+    return redis(host="127.0.0.1", port=storm.proxies[worker].port)

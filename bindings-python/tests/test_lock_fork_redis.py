@@ -1,0 +1,170 @@
+"""After a fork the child has none of its parent's locks and says nothing on its connections."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+
+redis = pytest.importorskip("redis")
+
+from locks import connect, line  # noqa: E402
+
+import comity  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+]
+
+
+def refused(*verbs, error=comity.InvalidState):
+    """How many of the verbs a child is refused."""
+    count = 0
+    for verb in verbs:
+        try:
+            verb()
+        except error:
+            count += 1
+    return count
+
+
+def in_child(work):
+    """Runs `work` in a child; whether it returned true."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_a_forked_child_has_none_of_its_parents_locks(server):
+    with connect(server.port) as co, co.lock("a", ttl=5) as held:
+
+        def child():
+            assert not held.held
+            assert refused(held.release, co.lock("b").acquire) == 2
+            with connect(server.port) as mine, mine.lock("b", wait=1):
+                return not mine.lock("a").acquire(wait=0)
+
+        assert in_child(child)
+        held.check()
+        held.extend()
+
+
+def test_a_child_sends_nothing_through_what_its_parent_made(server, proxy):
+    with connect(proxy.port) as co, server.client() as admin:
+        # Renewals and heartbeats would be heard as well: there are none within this time.
+        with co.lock("a", ttl=60) as held:
+            sent = len(proxy.seen)
+            connected = len(admin.client_list())
+
+            def child():
+                try:
+                    with held:
+                        return False
+                except comity.InvalidState:
+                    pass
+                verbs = (held.release, held.extend, held.check, co.lock("b").acquire)
+                calls = (lambda: co.inspect("a"), lambda: co.fence_check("a", 1))
+                refusals = refused(*calls, *verbs, error=comity.Error)
+                co.close()
+                return refusals == 6 and not held.held
+
+            assert in_child(child)
+            assert len(proxy.seen) == sent
+            assert len(admin.client_list()) == connected
+            held.extend()
+            assert held.held
+            assert co.inspect("a").holders[0].fence == held.fence
+
+
+def test_a_block_that_a_child_leaves_gives_nothing_back(server, proxy):
+    with connect(proxy.port) as co:
+        sent = []
+
+        def child():
+            try:
+                # What a child does that falls out of the parent's `with`.
+                lock.__exit__(None, None, None)
+            except comity.Error:
+                pass
+            return True
+
+        with co.lock("a", ttl=60) as lock:
+            sent.append(len(proxy.seen))
+            assert in_child(child)
+            assert len(proxy.seen) == sent[0]
+            lock.check()
+            assert co.inspect("a").holders[0].fence == lock.fence
+
+
+def turns(port, rounds, fences):
+    with connect(port) as co:
+        for _ in range(rounds):
+            with co.lock("turns", ttl=5) as held:
+                fences.put(held.fence)
+
+
+def test_multiprocessing_workers_that_are_forked_inside_a_block(server):
+    context = multiprocessing.get_context("fork")
+    with connect(server.port) as co:
+        fences = context.Queue()
+        with co.lock("a", ttl=1) as held:
+            workers = [
+                context.Process(target=turns, args=(server.port, 5, fences)) for _ in range(3)
+            ]
+            for worker in workers:
+                worker.start()
+            seen = [fences.get(timeout=10) for _ in range(15)]
+            for worker in workers:
+                worker.join(10)
+            assert [worker.exitcode for worker in workers] == [0, 0, 0]
+            held.check()
+        assert len(set(seen)) == 15
+        with co.lock("turns", wait=0) as last:
+            assert last.fence > max(seen)
+        fences.close()
+        fences.join_thread()
+
+
+def test_an_application_that_is_loaded_before_its_workers_are_forked(server, script, traces):
+    source = """
+import os, sys, comity, redis
+client = redis.Redis(host="127.0.0.1", port=int(sys.argv[1]))
+co = comity.connect(client)                # as a preloaded application does
+master = co.lock("master", ttl=1)
+master.acquire()
+workers = []
+for number in range(3):
+    child = os.fork()
+    if child == 0:
+        try:
+            co.lock("work").acquire()
+            os._exit(1)
+        except comity.InvalidState as error:
+            if "fork" not in str(error):
+                os._exit(2)
+        co = comity.connect(client)        # as a worker's hook does
+        for _ in range(10):
+            with co.lock("work", ttl=5):
+                pass
+        if co.lock("master").acquire(wait=0):
+            os._exit(3)
+        co.close()
+        sys.exit(0)                        # runs what is registered for the end
+    workers.append(child)
+codes = [os.waitpid(child, 0)[1] for child in workers]
+print(codes, master.held)
+master.release()
+co.close()
+"""
+    process = script(source, server.port)
+    assert line(process) == "[0, 0, 0] True"
+    assert process.wait(10) == 0
+    with server.client() as admin:
+        assert traces(admin) == []
