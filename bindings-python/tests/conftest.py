@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import locks
 import pytest
 from faults import Proxy
 from listener import Listener
@@ -256,6 +257,14 @@ def script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def flavour(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Has `locks.connect` make coordinators of both kinds, one after the other."""
+    locks.ON_A_LOOP[0] = request.param == "asyncio"
+    yield
+    locks.ON_A_LOOP[0] = False
 
 
 @pytest.fixture

@@ -9,12 +9,24 @@ from typing import Any
 
 import comity
 
+ON_A_LOOP = [False]
+"""Whether coordinators are those of `comity.aio`: see the fixture `flavour`."""
 
-def connect(port: int, **kwargs: Any) -> comity.Coordinator:
+
+def connect(port: int, **options: Any) -> Any:
     """A coordinator that gives a command up after 0.3 s, which is what a lost reply costs."""
     import redis
 
-    return comity.connect(redis.Redis(host="127.0.0.1", port=port), timeout=0.6, **kwargs)
+    return connect_to(redis.Redis(host="127.0.0.1", port=port), timeout=0.6, **options)
+
+
+def connect_to(clients: Any, **options: Any) -> Any:
+    """`comity.connect`, or its counterpart for event loops."""
+    if ON_A_LOOP[0]:
+        import bridge
+
+        return bridge.connect(clients, **options)
+    return comity.connect(clients, **options)
 
 
 def asks(op: bytes) -> Callable[[list[bytes]], bool]:

@@ -1,5 +1,5 @@
-"""The lock for asyncio through a network that loses, repeats and cuts, and on servers that hang,
-restart and vanish."""
+"""The lock for asyncio on servers that hang and vanish, and what becomes of a body whose lease is
+lost. What is done to both threads and loops is in the other tests of faults."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import pytest
 
 redis = pytest.importorskip("redis")
 
-import faults  # noqa: E402
 from asynchronous import connected, run, until  # noqa: E402
+from locks import idle  # noqa: E402
 
 import comity  # noqa: E402
 import comity.aio  # noqa: E402
-
-OPS = {"acquire": b"ACQ", "renew": b"REN", "release": b"REL", "cancel": b"CAN"}
 
 
 def connect(port):
@@ -26,120 +24,11 @@ def connect(port):
     return connected(port, timeout=0.6)
 
 
-def asks(op):
-    """Whether a command is this operation of the queue script: it stands behind the five keys."""
-    return lambda words: len(words) > 8 and words[2] == b"5" and words[8] == op
-
-
 async def waiting(co, count=1):
     end = time.monotonic() + 5
     while (await co.inspect("a")).waiters_total != count:
         assert time.monotonic() < end
         await asyncio.sleep(0.005)
-
-
-def idle(server, traces, seconds=5.0):
-    """What the background still has to take back is gone in the end."""
-    end = time.monotonic() + seconds
-    with server.client() as admin:
-        while left := traces(admin):
-            assert time.monotonic() < end, left
-            time.sleep(0.02)
-
-
-@pytest.mark.parametrize("action", ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL"])
-@pytest.mark.parametrize("op", OPS)
-def test_one_fault_at_any_step(server, proxy, traces, op, action):
-    async def main():
-        async with connect(server.port) as other, connect(proxy.port) as co:
-            rule = proxy.rule(getattr(faults, action), asks(OPS[op]))
-            lock = co.lock("a", ttl=1)
-            if op == "cancel":
-                async with other.lock("a"):
-                    assert not await lock.acquire(wait=0.1)
-            else:
-                assert await lock.acquire()
-                fence = lock.fence
-                # Past the ttl: renewals go on, whatever became of the first.
-                await asyncio.sleep(1.2 if op == "renew" else 0)
-                assert lock.held
-                assert lock.fence == fence
-                assert not await other.lock("a").acquire(wait=0)
-                await lock.release()
-            await until(lambda: rule.met)
-            async with other.lock("a", wait=5) as held:
-                assert held.held
-
-    run(main())
-    idle(server, traces)
-
-
-def test_a_heartbeat_that_gets_no_answer_keeps_the_place(server, proxy, traces):
-    async def main():
-        async with connect(server.port) as other, connect(proxy.port) as co:
-            async with other.lock("a", ttl=5):
-                lock = co.lock("a")
-                task = asyncio.create_task(lock.acquire())
-                await waiting(other)
-                rule = proxy.rule(faults.SWALLOW, asks(b"ACQ"))
-                await until(lambda: rule.met, 8)
-                await waiting(other)
-            assert await asyncio.wait_for(task, 5)
-            await lock.release()
-
-    run(main())
-    idle(server, traces)
-
-
-def test_an_acquisition_repeated_after_the_release_is_granted_nothing(server, proxy, traces):
-    async def main():
-        async with connect(proxy.port) as co:
-            async with co.lock("a"):
-                (acquisition,) = [words for words in proxy.seen if asks(b"ACQ")(words)]
-            proxy.again(acquisition)
-            assert (await co.inspect("a")).holders_total == 0
-
-    run(main())
-    idle(server, traces)
-
-
-def test_a_straggler_of_an_unanswered_acquisition_is_granted_nothing(server, proxy, traces):
-    async def main():
-        async with connect(proxy.port) as co:
-            proxy.rule(faults.STALL, asks(b"ACQ"))
-            async with co.lock("a"):
-                first = next(words for words in proxy.seen if asks(b"ACQ")(words))
-            for _ in range(8):
-                async with co.lock("a"):
-                    pass
-            proxy.again(first)
-            assert (await co.inspect("a")).holders_total == 0
-
-    run(main())
-    idle(server, traces)
-
-
-def test_every_connection_cut_while_the_lock_is_held_and_waited_for(server, proxy, traces):
-    async def main():
-        async with connect(server.port) as other, connect(proxy.port) as co:
-            held = co.lock("a", ttl=1)
-            await held.acquire()
-            waiter = co.lock("a", wait=20)
-            task = asyncio.create_task(waiter.acquire())
-            await waiting(other)
-            fence = held.fence
-            for _ in range(4):
-                proxy.cut()
-                await asyncio.sleep(0.4)
-            assert held.held
-            assert held.fence == fence
-            await held.release()
-            assert await asyncio.wait_for(task, 10)
-            assert waiter.fence > fence
-            await waiter.release()
-
-    run(main())
-    idle(server, traces)
 
 
 def test_the_push_connection_is_replaced_and_grants_come_by_it_again(server, caplog, traces):
@@ -168,30 +57,6 @@ def test_the_push_connection_is_replaced_and_grants_come_by_it_again(server, cap
 
     run(main())
     assert any("push connection" in record.message for record in caplog.records)
-    idle(server, traces)
-
-
-def test_scripts_flushed_again_and_again(server, traces):
-    async def main():
-        async with connect(server.port) as co:
-            stop = False
-
-            async def flush():
-                async with redis.asyncio.Redis(port=server.port) as client:
-                    while not stop:
-                        await client.script_flush()
-
-            flushing = asyncio.create_task(flush())
-            fences = []
-            for _ in range(100):
-                async with co.lock("a", wait=10) as held:
-                    fences.append(held.fence)
-            stop = True
-            await flushing
-            assert fences == sorted(set(fences))
-            assert co.stats()["refusals"] > 0
-
-    run(main())
     idle(server, traces)
 
 

@@ -14,20 +14,11 @@ import pytest
 redis = pytest.importorskip("redis")
 
 from asynchronous import connected, run, until  # noqa: E402
+from locks import idle  # noqa: E402
 
 import comity  # noqa: E402
 import comity.aio  # noqa: E402
 from comity.aio.wire import Wire  # noqa: E402
-
-
-def left(server, traces, seconds=5.0):
-    """What the background still has to take back is gone in the end."""
-    end = time.monotonic() + seconds
-    with server.client() as admin:
-        while found := traces(admin):
-            assert time.monotonic() < end, found
-            time.sleep(0.02)
-
 
 # Turns
 
@@ -56,7 +47,7 @@ def test_a_lock_is_held_in_its_block_and_free_after(server, traces):
             assert not await co.fence_check("resource", handle_fence - 1)
 
     run(main())
-    left(server, traces)
+    idle(server, traces)
 
 
 def test_tasks_take_turns_in_the_order_they_came(server, traces):
@@ -90,7 +81,7 @@ def test_tasks_take_turns_in_the_order_they_came(server, traces):
         return sum(co.stats()["lock_queued"] for co in coordinators)
 
     run(main())
-    left(server, traces)
+    idle(server, traces)
 
 
 def test_try_once_and_wait_a_while(server):
@@ -171,7 +162,7 @@ def test_a_cancelled_wait_leaves_no_waiter(server, traces):
                 pass
 
     run(main())
-    left(server, traces)
+    idle(server, traces)
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["", "through a slow network"])
@@ -207,7 +198,7 @@ def test_cancelled_at_any_moment_nothing_is_left_behind(server, proxy, traces, s
                 await fresh.release()
 
     run(main())
-    left(server, traces)
+    idle(server, traces)
 
 
 def test_a_cancelled_release_releases_all_the_same(server, proxy, traces):
@@ -225,7 +216,7 @@ def test_a_cancelled_release_releases_all_the_same(server, proxy, traces):
             assert await other.lock("a").acquire(wait=2)
 
     run(main())
-    left(server, traces)
+    idle(server, traces)
 
 
 def test_a_cancelled_renewal_keeps_the_lock(server, proxy):
@@ -302,7 +293,7 @@ def test_another_loop_is_refused_by_name(server, traces):
         loop.run_until_complete(end())
     finally:
         loop.close()
-    left(server, traces)
+    idle(server, traces)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -370,7 +361,7 @@ def test_closing_releases_and_tells_whoever_waits(server, traces):
             assert len(mine) == 1, mine  # `run` itself
 
     run(main())
-    left(server, traces)
+    idle(server, traces)
 
 
 def test_one_that_is_dropped_unclosed_says_so_and_ends_its_connections(server):

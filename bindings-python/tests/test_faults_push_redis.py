@@ -10,7 +10,9 @@ import pytest
 redis = pytest.importorskip("redis")
 
 import faults  # noqa: E402
-from locks import connect, idle, until  # noqa: E402
+from locks import connect, connect_to, idle, until  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("flavour")
 
 HEARTBEAT = 1.65
 """The next in line asks this often, whatever it hears."""
@@ -102,7 +104,7 @@ def test_a_user_who_may_not_publish_hands_over_all_the_same(start, traces):
         )
     import comity
 
-    mute = comity.connect(server.client(username="app", password="pw"), push=False)
+    mute = connect_to(server.client(username="app", password="pw"), push=False)
     with mute, connect(server.port) as co, mute.events() as events:
         with mute.lock("a", ttl=30):
             waiter = Waiter(co.lock("a"))

@@ -15,6 +15,8 @@ from locks import asks, connect, idle  # noqa: E402
 
 import comity  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("flavour")
+
 OPS = {"acquire": b"ACQ", "renew": b"REN", "release": b"REL", "cancel": b"CAN"}
 ACTIONS = ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL", "DELAY_BEFORE", "DELAY_AFTER"]
 

@@ -12,9 +12,9 @@ redis = pytest.importorskip("redis")
 
 import faults  # noqa: E402
 from faults import Proxy  # noqa: E402
-from locks import connect, idle, until  # noqa: E402
+from locks import connect, connect_to, idle, until  # noqa: E402
 
-import comity  # noqa: E402
+pytestmark = pytest.mark.usefixtures("flavour")
 
 
 def test_a_server_that_restarts_with_its_data_keeps_the_lease(start, traces):
@@ -76,7 +76,7 @@ def test_one_of_three_servers_stalls_and_the_others_keep_their_locks(start, trac
     clients = {node: server.client() for node, server in servers.items()}
     clients["one"] = redis.Redis(host="127.0.0.1", port=proxy.port)
     try:
-        with comity.connect(clients, timeout=0.6) as co:
+        with connect_to(clients, timeout=0.6) as co:
             names = {co.ring.node(name): name for name in map(str, range(100))}
             free = next(name for name in map(str, range(100, 200)) if co.ring.node(name) == "two")
             held = {node: co.lock(name, ttl=0.9) for node, name in names.items()}

@@ -12,6 +12,8 @@ from locks import connect, until  # noqa: E402
 
 import comity  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("flavour")
+
 STATE = "comity:1:lock:{a}"
 
 

@@ -10,6 +10,8 @@ redis = pytest.importorskip("redis")
 
 from locks import connect  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("flavour")
+
 THREADS = 32
 
 

@@ -12,10 +12,12 @@ import pytest
 redis = pytest.importorskip("redis")
 
 import storm as weather  # noqa: E402
-from locks import connect, idle  # noqa: E402
+from locks import connect, connect_to, idle  # noqa: E402
 from storm import ALLOWED, TIMEOUT, TTL, WORKERS, Storm, Turn  # noqa: E402
 
 import comity  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("flavour")
 
 COUNT = int(os.environ.get("COMITY_STORM_FAULTS", "1000"))
 SEED = int(os.environ.get("COMITY_STORM_SEED", random.randrange(1 << 32)))
@@ -73,7 +75,7 @@ def test_a_storm_of_faults(server, traces, capsys):
     began = time.monotonic()
     try:
         coordinators = [
-            comity.connect(weather.client(storm, worker, redis.Redis), timeout=TIMEOUT, check=False)
+            connect_to(weather.client(storm, worker, redis.Redis), timeout=TIMEOUT, check=False)
             for worker in range(WORKERS)
         ]
         workers = [
