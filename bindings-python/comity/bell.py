@@ -26,11 +26,11 @@ class Bell:
     def ring(self) -> None:
         """Ends a wait. What was made ready before is seen by who then clears the bell."""
         if not self._rung:
-            self._rung = True
             try:
                 self._hammer.send(b"\0")
             except OSError:
                 pass  # closed, or full of unheard rings
+            self._rung = True  # last: a `clear` in between must not leave a ring that none takes
 
     def clear(self) -> None:
         """Makes the bell ready to ring again; look for what it rang for *after* this."""

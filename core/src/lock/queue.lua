@@ -103,6 +103,7 @@ local function repair()
   for who, expiry in pairs(expiries) do
     if not records[who] then records[who] = blank(who, 'h', tonumber(expiry), capacity) end
   end
+  redis.call('ZCARD', KEYS[3])
   redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
   local last = now
   for who, r in pairs(records) do
@@ -387,6 +388,8 @@ if not answer then
 end
 
 if #touched > 0 or #tombs > 0 then
+  -- The queue is about to be opened, and its key cleared: not if it holds something else.
+  if form ~= 'Q' and (waiters > 0 or holders > 1) then redis.call('ZCARD', KEYS[3]) end
   -- A deletion first lets the rest run when memory is full: only an acquisition may be refused.
   if op ~= 'ACQ' then redis.call('HDEL', KEYS[4], '') end
   local keep = math.max(RETENTION_MS, pttl)

@@ -15,6 +15,10 @@ impl Call<'_> {
             return Ok(());
         }
         let keys = self.keys;
+        if !self.queued && (self.header.waiters > 0 || self.header.holders > 1) {
+            // The queue is about to be opened, and its key cleared: not if it holds something else.
+            self.space.sorted_set(&keys.queue)?;
+        }
         if !self.queued {
             let held: Vec<Id> =
                 self.loaded.values().filter(|r| r.role == Role::Holder).map(|r| r.id).collect();
@@ -121,6 +125,7 @@ pub(super) fn repair(
         let (till, capacity) = (ServerTime(till.number()), header.capacity);
         records.entry(id).or_insert(Record::blank(id, Role::Holder, till, capacity, capacity));
     }
+    space.sorted_set(&keys.queue)?;
     for key in [&keys.holders, &keys.queue, &keys.records] {
         space.delete(key);
     }
