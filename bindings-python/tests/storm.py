@@ -137,6 +137,18 @@ class Lease:
     """Until when, in microseconds of the server's clock, the server has said it holds."""
     returns: int = 0
     """How often it has been given back or withdrawn."""
+    over: bool = False
+    """Whether the server has said that this was done."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was known of a request when a command of it was sent."""
+
+    first: bool = False
+    """This is the first to end it."""
+    over: bool = False
+    """It had ended."""
 
 
 class Weather(Proxy):
@@ -173,9 +185,11 @@ class Weather(Proxy):
         elif kind == "straggler":
             storm.straggle(self)
         else:
-            if kind not in (faults.REPEAT, faults.DELAY_AFTER) and is_queue(words):
+            delayed = kind in (faults.DELAY_BEFORE, faults.DELAY_AFTER)
+            # What is answered in the end does not come again: that is what `clean` relies on.
+            if kind != faults.REPEAT and not delayed and is_queue(words):
                 storm.strand(words)
-            if kind in (faults.DELAY_BEFORE, faults.DELAY_AFTER):
+            if delayed:
                 self._local.unsure = now + seconds + PIPELINED
             return Fault(kind, seconds)
         return None
@@ -198,12 +212,11 @@ class Weather(Proxy):
 
     def executing(self, words: list[bytes]) -> None:
         if is_queue(words):
-            self._local.first = self._storm.sends(words)
+            self._local.sent_as = self._storm.sends(words)
 
     def executed(self, words: list[bytes], reply: bytes) -> None:
         if is_queue(words):
-            self._storm.answers(words, faults.words_of(reply), self._local.first)
-            self._local.first = False
+            self._storm.answers(words, faults.words_of(reply), self._local.sent_as)
 
     def delivered(self, words: list[bytes], reply: bytes) -> None:
         if is_queue(words) and self._local.sent is not None:
@@ -397,18 +410,18 @@ class Storm:
             if not self._stranded:
                 return
             words = self._random[0].choice(self._stranded)[1]
-        first = self.sends(words)
-        self.answers(words, faults.words_of(proxy.again(words)), first)
+        sent = self.sends(words)
+        self.answers(words, faults.words_of(proxy.again(words)), sent)
 
-    def sends(self, words: list[bytes]) -> bool:
-        """The server is about to be asked. Whether this is the first to end its request."""
+    def sends(self, words: list[bytes]) -> Sent:
+        """The server is about to be asked."""
         with self._mutex:
             lease = self._lease(words)
             if words[8] in (b"REL", b"CAN"):
                 lease.returns += 1
-            return lease.returns == 1
+            return Sent(first=lease.returns == 1, over=lease.over)
 
-    def answers(self, words: list[bytes], reply: list[bytes], first: bool) -> None:
+    def answers(self, words: list[bytes], reply: list[bytes], sent: Sent) -> None:
         """What the server said, whoever gets to hear it."""
         now = time.time_ns() // 1000
         with self._mutex:
@@ -416,7 +429,11 @@ class Storm:
             if reply[:1] in ([b"GRANTED"], [b"OK"]):
                 lease.honoured = max(lease.honoured, int(reply[2]) + int(reply[3]))
             denied = reply[:1] == [b"LOST"] or (reply[:1] == [b"UNKNOWN"] and words[8] == b"REL")
-            alive = first if words[8] == b"REL" else lease.returns == 0
+            if reply[:1] in ([b"GRANTED"], [b"QUEUED"]) and sent.over:
+                self._broken.append(f"{lease.label!r}: {reply[0]!r} after it was over")
+            if words[8] in (b"REL", b"CAN") and reply:
+                lease.over = True
+            alive = sent.first if words[8] == b"REL" else lease.returns == 0
             if denied and alive and lease.honoured > now:
                 left = (lease.honoured - now) / 1e6
                 self._broken.append(f"{lease.label!r}: the server forgot a lease of {left:.2f} s")
