@@ -114,7 +114,10 @@ enum Life {
 }
 
 /// The whole border of the core. See the module's documentation.
-#[derive(Clone, Debug)]
+///
+/// A value: a clone goes on from where the original is, and two that are equal do the same from
+/// here on. Never let two clones talk to servers, for they use the same ids.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Coordinator {
     keys: Keys,
     digests: Digests,

@@ -40,6 +40,7 @@ mod share;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::hash::{self, Hash};
 
 pub use self::node::{NodeIndex, NodeSpec};
 pub use self::replicas::Replicas;
@@ -320,6 +321,13 @@ impl PartialEq for Ring {
 }
 
 impl Eq for Ring {}
+
+impl Hash for Ring {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        // Equal rings have equal fingerprints.
+        self.inner.fingerprint.hash(state);
+    }
+}
 
 impl fmt::Debug for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
