@@ -9,6 +9,8 @@
 )]
 
 pub(crate) mod client;
+pub(crate) mod counter_ops;
+pub(crate) mod counter_world;
 pub(crate) mod desk;
 pub(crate) mod generator;
 pub(crate) mod harness;
