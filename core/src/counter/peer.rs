@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 use crate::snapshot::{Reader, Sections, Snapshot, corrupt, write_uvarint};
 
 const SLOTS: u64 = 1;
+/// So many numbers as a counter can have, each below this, sum to less than 2^64.
+const NARROW: u64 = 1 << 48;
+const _: () = assert!((NARROW as u128) * (MAX_SLOTS as u128) <= 1 << 64);
 
 /// The slots of a peer counter, by rising id. Merging takes the higher of each number.
 ///
@@ -19,13 +22,15 @@ pub struct Slots {
     ids: Vec<u128>,
     ups: Vec<u64>,
     downs: Vec<u64>,
+    /// The highest of all these numbers: most sums need no more than 64 bits.
+    highest: u64,
 }
 
 impl Slots {
     /// No slots.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ids: Vec::new(), ups: Vec::new(), downs: Vec::new() }
+        Self { ids: Vec::new(), ups: Vec::new(), downs: Vec::new(), highest: 0 }
     }
 
     /// How many replicas have counted.
@@ -52,6 +57,10 @@ impl Slots {
     /// The sum, exactly.
     #[must_use]
     pub fn value(&self) -> i128 {
+        if self.highest < NARROW {
+            let [ups, downs] = [&self.ups, &self.downs].map(|numbers| numbers.iter().sum::<u64>());
+            return i128::from(ups) - i128::from(downs);
+        }
         sum(&self.ups) - sum(&self.downs)
     }
 
@@ -68,6 +77,7 @@ impl Slots {
         if self.ids == other.ids {
             raise(&mut self.ups, &other.ups);
             raise(&mut self.downs, &other.downs);
+            self.highest = self.highest.max(other.highest);
             return Ok(());
         }
         let merged = self.merged(other);
@@ -85,6 +95,7 @@ impl Slots {
             ids: Vec::with_capacity(room),
             ups: Vec::with_capacity(room),
             downs: Vec::with_capacity(room),
+            highest: 0,
         };
         let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
         loop {
@@ -122,10 +133,12 @@ impl Slots {
         self.ids.push(id);
         self.ups.push(tally.p);
         self.downs.push(tally.n);
+        self.highest = self.highest.max(tally.p).max(tally.n);
     }
 
-    /// An empty slot is none.
+    /// An empty slot is none. A slot only rises.
     fn set(&mut self, id: u128, tally: Tally) {
+        self.highest = self.highest.max(tally.p).max(tally.n);
         match self.ids.binary_search(&id) {
             Ok(at) => (self.ups[at], self.downs[at]) = (tally.p, tally.n),
             Err(_) if tally.is_zero() => {}
