@@ -14,6 +14,8 @@ use crdts::{CmRDT, CvRDT};
 const TURNS: usize = 21;
 const ADDS: u64 = 1 << 20;
 const REPLICAS: u64 = 1_000;
+/// Merges and sums in one turn.
+const ROUNDS: u64 = 200;
 
 /// The median time of one of `count` steps of each contender, in nanoseconds.
 fn medians(count: u64, contenders: &mut [&mut dyn FnMut()]) -> Vec<f64> {
@@ -73,15 +75,16 @@ fn merge_and_sum() {
         theirs.apply(theirs.inc_many(replica, 5));
         theirs.apply(theirs.dec_many(replica, 2));
     }
+    let value = 3 * i128::from(REPLICAS);
     let (mut into_ours, mut into_theirs) = (ours.clone(), theirs.clone());
     let found = medians(
-        1,
+        ROUNDS,
         &mut [
-            &mut || into_ours.merge(black_box(&ours)).expect("below the limit"),
-            &mut || into_theirs.merge(black_box(&theirs).clone()),
-            &mut || drop(black_box(black_box(&theirs).clone())),
-            &mut || assert_eq!(black_box(&ours).value(), 3 * i128::from(REPLICAS)),
-            &mut || drop(black_box(black_box(&theirs).read())),
+            &mut || (0..ROUNDS).for_each(|_| into_ours.merge(black_box(&ours)).expect("few")),
+            &mut || (0..ROUNDS).for_each(|_| into_theirs.merge(black_box(&theirs).clone())),
+            &mut || (0..ROUNDS).for_each(|_| drop(black_box(black_box(&theirs).clone()))),
+            &mut || (0..ROUNDS).for_each(|_| assert_eq!(black_box(&ours).value(), value)),
+            &mut || (0..ROUNDS).for_each(|_| drop(black_box(black_box(&theirs).read()))),
         ],
     );
     let [merge, their_merge, clone, sum, their_sum] = found[..] else { return };
