@@ -201,7 +201,7 @@ proptest! {
     #[test]
     fn any_body_is_refused_or_is_canonical(body in prop::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..80), kind in 1..4_u8) {
         let bytes = sealed(kind, &body);
-        if let Ok(slots) = Slots::from_bytes(&bytes) {
+        if let Ok(slots) = Decoded::<Slots>::from_bytes(&bytes) {
             prop_assert_eq!(slots.to_bytes(), &bytes[..]);
         }
         if let Ok(ring) = Decoded::<Ring>::from_bytes(&bytes) {
@@ -212,7 +212,7 @@ proptest! {
     #[test]
     fn any_slots_section_is_refused_or_is_canonical(body in prop::collection::vec(prop_oneof![Just(0_u8), 0..3_u8, 126..130_u8], 1..100)) {
         let bytes = sealed(1, &[&[1, body.len() as u8][..], &body].concat());
-        if let Ok(slots) = Slots::from_bytes(&bytes) {
+        if let Ok(slots) = Decoded::<Slots>::from_bytes(&bytes) {
             prop_assert_eq!(slots.to_bytes(), bytes);
         }
     }

@@ -24,13 +24,15 @@ pub struct Slots {
     downs: Vec<u64>,
     /// The highest of all these numbers: most sums need no more than 64 bits.
     highest: u64,
+    /// The sum, so that a read need not add.
+    sum: i128,
 }
 
 impl Slots {
     /// No slots.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ids: Vec::new(), ups: Vec::new(), downs: Vec::new(), highest: 0 }
+        Self { ids: Vec::new(), ups: Vec::new(), downs: Vec::new(), highest: 0, sum: 0 }
     }
 
     /// How many replicas have counted.
@@ -56,7 +58,11 @@ impl Slots {
 
     /// The sum, exactly.
     #[must_use]
-    pub fn value(&self) -> i128 {
+    pub const fn value(&self) -> i128 {
+        self.sum
+    }
+
+    fn added_up(&self) -> i128 {
         if self.highest < NARROW {
             let [ups, downs] = [&self.ups, &self.downs].map(|numbers| numbers.iter().sum::<u64>());
             return i128::from(ups) - i128::from(downs);
@@ -78,6 +84,7 @@ impl Slots {
             raise(&mut self.ups, &other.ups);
             raise(&mut self.downs, &other.downs);
             self.highest = self.highest.max(other.highest);
+            self.sum = self.added_up();
             return Ok(());
         }
         let merged = self.merged(other);
@@ -96,6 +103,7 @@ impl Slots {
             ups: Vec::with_capacity(room),
             downs: Vec::with_capacity(room),
             highest: 0,
+            sum: 0,
         };
         let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
         loop {
@@ -133,12 +141,14 @@ impl Slots {
         self.ids.push(id);
         self.ups.push(tally.p);
         self.downs.push(tally.n);
+        self.sum += tally.value();
         self.highest = self.highest.max(tally.p).max(tally.n);
     }
 
     /// An empty slot is none. A slot only rises.
     fn set(&mut self, id: u128, tally: Tally) {
         self.highest = self.highest.max(tally.p).max(tally.n);
+        self.sum += tally.value() - self.get(id).value();
         match self.ids.binary_search(&id) {
             Ok(at) => (self.ups[at], self.downs[at]) = (tally.p, tally.n),
             Err(_) if tally.is_zero() => {}
