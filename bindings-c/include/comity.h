@@ -55,6 +55,11 @@
 #define COMITY_ERROR_NOT_HELD 22
 
 /*
+ A count beyond the range. State unchanged.
+ */
+#define COMITY_ERROR_OVERFLOW 40
+
+/*
  The command never left, or no connection could be made in time.
  */
 #define COMITY_ERROR_UNREACHABLE 60
@@ -73,6 +78,11 @@
  The key holds a value of another type.
  */
 #define COMITY_ERROR_WRONG_TYPE 63
+
+/*
+ Bytes that are not a valid snapshot. State unchanged.
+ */
+#define COMITY_ERROR_CORRUPT 64
 
 /*
  A bug in comity. The handle is dead: free it.

@@ -26,6 +26,8 @@ pub const COMITY_ERROR_LOCK_TIMEOUT: u32 = 20;
 pub const COMITY_ERROR_LOCK_LOST: u32 = 21;
 /// Release or renewal of a lock that is not held. State unchanged.
 pub const COMITY_ERROR_NOT_HELD: u32 = 22;
+/// A count beyond the range. State unchanged.
+pub const COMITY_ERROR_OVERFLOW: u32 = 40;
 /// The command never left, or no connection could be made in time.
 pub const COMITY_ERROR_UNREACHABLE: u32 = 60;
 /// The command was sent and no answer came in time: it may have been executed.
@@ -34,6 +36,8 @@ pub const COMITY_ERROR_NO_ANSWER: u32 = 61;
 pub const COMITY_ERROR_SERVER_REFUSED: u32 = 62;
 /// The key holds a value of another type.
 pub const COMITY_ERROR_WRONG_TYPE: u32 = 63;
+/// Bytes that are not a valid snapshot. State unchanged.
+pub const COMITY_ERROR_CORRUPT: u32 = 64;
 /// A bug in comity. The handle is dead: free it.
 pub const COMITY_ERROR_INTERNAL: u32 = 90;
 

@@ -15,6 +15,8 @@ from .clock import clock
 from .coordinator import Coordinator, connect
 from .errors import (
     Closed,
+    Corrupt,
+    CounterOverflow,
     Error,
     InternalError,
     InvalidArgument,
@@ -36,6 +38,8 @@ from .memory import MemoryStore
 
 __all__ = [
     "Closed",
+    "Corrupt",
+    "CounterOverflow",
     "Coordinator",
     "Error",
     "ErrorReply",

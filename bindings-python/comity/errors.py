@@ -97,6 +97,12 @@ class NotHeld(Error, _RedisLockError):
     code = 22
 
 
+class CounterOverflow(Error, OverflowError):
+    """A count beyond the range; nothing was counted."""
+
+    code = 40
+
+
 class Unreachable(Error, ConnectionError):
     """Nothing was sent: the server could not be reached."""
 
@@ -119,6 +125,12 @@ class WrongType(Error, TypeError):
     """The key holds something that is not comity's."""
 
     code = 63
+
+
+class Corrupt(Error, ValueError):
+    """Bytes that are not a valid snapshot; the message says where."""
+
+    code = 64
 
 
 class InternalError(Error):

@@ -18,8 +18,9 @@ HERE = Path(__file__).parent
 
 def test_the_error_table_is_the_cores():
     ours = {cls.__name__: code for code, cls in errors.CODES.items()}
+    renamed = {"Internal": "InternalError", "Overflow": "CounterOverflow"}
     theirs = {
-        "InternalError" if name == "Internal" else name: code
+        renamed.get(name, name): code
         for name, code in core.ERROR_CODES.items()
     }
     assert ours == theirs
@@ -42,6 +43,8 @@ def test_the_error_table_is_the_cores():
         (comity.Unreachable, ConnectionError),
         (comity.NoAnswer, TimeoutError),
         (comity.WrongType, TypeError),
+        (comity.CounterOverflow, OverflowError),
+        (comity.Corrupt, ValueError),
     ],
 )
 def test_errors_are_what_python_calls_them(cls, base):

@@ -52,6 +52,8 @@ codes! {
     LockLost = 21,
     /// Release or renewal of a lock that is not held. State unchanged.
     NotHeld = 22,
+    /// A count beyond the range. State unchanged.
+    Overflow = 40,
     /// The command never left, or no connection could be made in time.
     Unreachable = 60,
     /// The command was sent and no answer came in time: it may have been executed.
@@ -60,6 +62,8 @@ codes! {
     ServerRefused = 62,
     /// The key holds a value of another type.
     WrongType = 63,
+    /// Bytes that are not a valid snapshot; the message says where. State unchanged.
+    Corrupt = 64,
     /// A bug in comity.
     Internal = 90,
 }
@@ -87,6 +91,11 @@ impl Error {
     /// Shorthand for [`ErrorCode::LimitExceeded`].
     pub(crate) fn limit(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::LimitExceeded, message)
+    }
+
+    /// Shorthand for [`ErrorCode::Corrupt`].
+    pub(crate) fn corrupt(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Corrupt, message)
     }
 
     /// Its kind.

@@ -3,12 +3,13 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::counter::{Audit, CounterId, CounterValue, Tally};
 use crate::error::Error;
 use crate::lock::{Fence, Inspection, LockId};
 use crate::redis::NodeId;
 use crate::time::Time;
 
-/// Numbers a call that asks something once: an inspection, a check.
+/// Numbers a call that asks something once: an inspection, a check, a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CallId(pub u64);
@@ -79,6 +80,77 @@ pub enum Event {
         accepted: bool,
         /// The highest fence seen.
         highest: Fence,
+    },
+    /// All that was counted before the call is safe, as the counter's durability has it. *Last.*
+    CounterFlushed {
+        /// The call.
+        call: CallId,
+        /// The counter.
+        counter: CounterId,
+    },
+    /// The value as recent as was asked for. *Last.*
+    CounterRead {
+        /// The call.
+        call: CallId,
+        /// The counter.
+        counter: CounterId,
+        /// What it stands at.
+        value: CounterValue,
+    },
+    /// The value began anew at zero, once. *Last.*
+    CounterReset {
+        /// The call.
+        call: CallId,
+        /// The counter.
+        counter: CounterId,
+        /// How many resets there were, this one included.
+        epoch: u64,
+    },
+    /// All slots were read. *Last.*
+    CounterAudited {
+        /// The call.
+        call: CallId,
+        /// The counter.
+        counter: CounterId,
+        /// What was found.
+        audit: Audit,
+    },
+    /// Write this down, in place of what was written before, then say `counter_journaled`.
+    CounterJournal {
+        /// The counter.
+        counter: CounterId,
+        /// For `counter_restore`.
+        bytes: Vec<u8>,
+    },
+    /// These are not counted, or nobody can tell, and will not be tried again. At most so many.
+    CounterLost {
+        /// The counter.
+        counter: CounterId,
+        /// Increments and decrements.
+        lost: Tally,
+        /// Why.
+        error: Error,
+    },
+    /// The server has lost acknowledged units, as after a failover. Those of this replica are given
+    /// back to it; the value may have gone back until every replica has done so.
+    CounterRegressed {
+        /// The counter.
+        counter: CounterId,
+    },
+    /// The server does not take what is counted. It is kept and tried again; told once until it
+    /// does.
+    CounterRefused {
+        /// The counter.
+        counter: CounterId,
+        /// Why.
+        error: Error,
+    },
+    /// The counter is closed. *Last.*
+    CounterClosed {
+        /// The counter.
+        counter: CounterId,
+        /// What was not acknowledged by then: it may be counted or not.
+        unacknowledged: Tally,
     },
     /// A node can serve. *Last.*
     NodeChecked {

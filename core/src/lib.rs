@@ -6,6 +6,8 @@
 //! * [`coordinator`]: the facade that a driver talks to, and the whole border of the core.
 //! * [`ring`]: placement of keys on nodes.
 //! * [`lock`]: the queued lock; `docs/lock.md` says what it promises.
+//! * [`counter`]: the counter; `docs/counter.md` says what it promises.
+//! * [`snapshot`]: the bytes of what outlives a process.
 //! * [`memory`]: the embedded store, for programs without a server and for tests.
 //!
 //! ```
@@ -34,6 +36,7 @@
 extern crate alloc;
 
 pub mod coordinator;
+pub mod counter;
 mod entropy;
 pub mod error;
 pub mod event;
@@ -42,4 +45,5 @@ pub mod lock;
 pub mod memory;
 pub mod redis;
 pub mod ring;
+pub mod snapshot;
 pub mod time;

@@ -8,6 +8,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use crate::counter;
 use crate::keyspace::{Keyspace, ServerTime, WrongType, command};
 use crate::lock;
 use crate::redis::script::{Digests, Script};
@@ -155,11 +156,15 @@ impl MemoryStore {
                 let op = lock::GuardOp::decode(words).ok_or(Problem::Arguments)?;
                 Ok(lock::execute_guard(&mut self.keyspace, &key(0), op)?.encode())
             }
+            Script::Counter if keys == 1 => {
+                let op = counter::Op::decode(words).ok_or(Problem::Arguments)?;
+                Ok(counter::execute(&mut self.keyspace, &key(0), &op)?.encode())
+            }
             Script::Check => {
                 let fields = ["CHECKED", "", "noeviction", ""];
                 Ok(Reply::Array(fields.into_iter().map(Reply::bulk).collect()))
             }
-            Script::Queue | Script::Guard => Err(Problem::Arguments),
+            Script::Queue | Script::Guard | Script::Counter => Err(Problem::Arguments),
         }
     }
 }

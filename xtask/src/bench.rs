@@ -11,13 +11,19 @@ pub(crate) enum Subject {
     Ring,
     /// Many locks held by one coordinator.
     Locks,
+    /// The counter against the crdts crate.
+    Counter,
     /// The lock through Python against redis-py's.
     Lock,
 }
 
 impl Subject {
-    pub(crate) const ALL: [(&str, Self); 3] =
-        [("ring", Self::Ring), ("locks", Self::Locks), ("lock", Self::Lock)];
+    pub(crate) const ALL: [(&str, Self); 4] = [
+        ("ring", Self::Ring),
+        ("locks", Self::Locks),
+        ("counter", Self::Counter),
+        ("lock", Self::Lock),
+    ];
 }
 
 /// Runs the benchmarks of `subjects`.
@@ -25,6 +31,7 @@ pub(crate) fn run(session: &mut Session, subjects: &[Subject]) -> Result<(), Fai
     subjects.iter().try_for_each(|subject| match subject {
         Subject::Ring => core(session, "ring"),
         Subject::Locks => core(session, "locks"),
+        Subject::Counter => core(session, "counter"),
         Subject::Lock => lock(session),
     })
 }

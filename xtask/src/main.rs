@@ -32,7 +32,7 @@ usage: cargo xtask COMMAND
                          started for it on a free loopback port and stopped afterwards
   test [PART...]         check and test: core, c, js, python, or all (the default)
   dist [python]          build the wheel and the source distribution into dist/
-  bench [WHAT...]        measure: ring, locks, lock (default: all)
+  bench [WHAT...]        measure: ring, locks, counter, lock (default: all)
   help                   print this text
 
 exit codes: 0 done, 1 something failed, 2 wrong usage, 3 this machine lacks something that

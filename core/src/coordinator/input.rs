@@ -6,6 +6,7 @@ use super::call::Call;
 use super::node::{Loaded, Push as PushState};
 use super::refusal::Refusal;
 use super::{Coordinator, Owner, Request, Timer};
+use crate::counter;
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event};
 use crate::keyspace::ServerTime;
@@ -41,6 +42,10 @@ impl Coordinator {
                     machine.on_outcome(attempt, outcome, cx);
                 });
             }
+            Owner::Counter(counter, attempt) => {
+                let outcome = Self::counter_outcome(&pending, reply);
+                self.on_counter_outcome(counter, attempt, outcome, pending.background);
+            }
             Owner::Call(call) => self.on_call_reply(call, reply),
             Owner::Subscription => match reply {
                 Reply::Error(text) => self.on_push_failed(pending.node, Refusal::of(text).error),
@@ -64,7 +69,7 @@ impl Coordinator {
         }
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         match change {
-            NodeChange::Connected => {}
+            NodeChange::Connected => self.every_counter_of(node, counter::Counter::on_reconnected),
             // What answers next may be another server with another clock.
             NodeChange::Lost => state.anchor = None,
             NodeChange::PushReady => self.on_push_ready(node),
@@ -141,6 +146,12 @@ impl Coordinator {
                     }
                     self.with_lock(lock, true, Lock::on_timeout);
                 }
+                Timer::Counter(counter) => {
+                    if let Some(entry) = self.counters.get_mut(&counter) {
+                        entry.indexed = None;
+                    }
+                    self.with_counter(counter, true, counter::Counter::on_timeout);
+                }
                 Timer::Call(call) => self.on_call_timeout(call),
                 Timer::Subscribe(node) => self.on_subscribe_timeout(node),
                 Timer::Request(request) => {
@@ -151,6 +162,9 @@ impl Coordinator {
                 Timer::Close => {
                     self.locks.clear();
                     self.ids.clear();
+                    for counter in self.counters.keys().copied().collect::<Vec<_>>() {
+                        self.with_counter(counter, true, counter::Counter::give_up);
+                    }
                     self.finish_closing();
                 }
             }
@@ -177,6 +191,10 @@ impl Coordinator {
                 self.with_lock(lock, pending.background, |machine, cx| {
                     machine.on_outcome(attempt, Outcome::Failed(failure), cx);
                 });
+            }
+            Owner::Counter(counter, attempt) => {
+                let outcome = counter::Outcome::Failed(failure);
+                self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.retry_call(call, Call::failure(failure)),
             Owner::Subscription => self.on_push_failed(pending.node, Call::failure(failure)),
@@ -261,6 +279,11 @@ impl Coordinator {
         match owner {
             Owner::Lock(lock, attempt) => {
                 self.with_lock(lock, background, |machine, cx| {
+                    machine.on_script_missing(attempt, cx);
+                });
+            }
+            Owner::Counter(counter, attempt) => {
+                self.with_counter(counter, background, |machine, cx| {
                     machine.on_script_missing(attempt, cx);
                 });
             }

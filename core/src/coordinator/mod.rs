@@ -13,6 +13,7 @@
 //! so does an early, late or repeated `handle_timeout`. Limits refuse verbs only, never an input.
 
 mod call;
+mod counters;
 mod input;
 mod machines;
 mod node;
@@ -28,6 +29,7 @@ use call::{Call, Question};
 use node::Node;
 pub use stats::Stats;
 
+use crate::counter::{self, CounterId};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
@@ -40,7 +42,7 @@ use crate::time::{Span, Time};
 /// The shortest and longest [`Config::timeout`].
 pub const TIMEOUT_RANGE: (Span, Span) = (Span::from_millis(10), Span::from_secs(60));
 
-/// The most locks that one coordinator holds or waits for, and calls under way.
+/// The most locks that one coordinator holds or waits for, open counters, and calls under way.
 pub const MAX_OPERATIONS: usize = 1 << 20;
 
 /// A request that its driver has not reported on is given up this long after its deadline.
@@ -72,6 +74,7 @@ impl Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Owner {
     Lock(LockId, Attempt),
+    Counter(CounterId, counter::Attempt),
     Call(CallId),
     Subscription,
 }
@@ -91,6 +94,7 @@ struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Timer {
     Lock(LockId),
+    Counter(CounterId),
     Call(CallId),
     Subscribe(NodeId),
     Request(RequestId),
@@ -104,6 +108,15 @@ struct LockEntry {
     state_key: Vec<u8>,
     /// What the index and the timers know of it.
     indexed: Option<(Id, Option<Time>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct CounterEntry {
+    machine: counter::Counter,
+    node: NodeId,
+    key: Vec<u8>,
+    /// What the timers know of it.
+    indexed: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,6 +144,11 @@ pub struct Coordinator {
     nodes: Vec<Node>,
     locks: BTreeMap<LockId, LockEntry>,
     ids: BTreeMap<Id, LockId>,
+    counters: BTreeMap<CounterId, CounterEntry>,
+    /// The names of the counters that are open.
+    counted: BTreeMap<Vec<u8>, CounterId>,
+    /// Counters whose totals the host is asked for.
+    asked: VecDeque<CounterId>,
     calls: BTreeMap<CallId, Call>,
     requests: BTreeMap<RequestId, Request>,
     timers: BTreeSet<(Time, Timer)>,
@@ -173,6 +191,9 @@ impl Coordinator {
             life: Life::Open,
             locks: BTreeMap::new(),
             ids: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            asked: VecDeque::new(),
             calls: BTreeMap::new(),
             requests: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -183,7 +204,7 @@ impl Coordinator {
         })
     }
 
-    /// The ring that places locks on nodes.
+    /// The ring that places locks and counters on nodes.
     #[must_use]
     pub const fn ring(&self) -> &Ring {
         &self.ring
@@ -297,7 +318,8 @@ impl Coordinator {
         Ok(nodes.into_iter().map(|node| self.ask(node, Question::Check)).collect())
     }
 
-    /// Ends everything: gives back what is held, withdraws what waits. Every later verb is
+    /// Ends everything: gives back what is held, withdraws what waits, flushes and retires what is
+    /// counted. Every later verb is
     /// `Closed`; inputs and outputs go on until the event `Closed`, which comes within
     /// [`Config::timeout`].
     pub fn close(&mut self, now: Time) {
@@ -318,6 +340,9 @@ impl Coordinator {
             }
             self.with_lock(lock, true, Lock::cancel);
         }
+        for counter in self.counters.keys().copied().collect::<Vec<_>>() {
+            self.with_counter(counter, true, counter::Counter::close);
+        }
         self.finish_closing();
     }
 
@@ -327,7 +352,7 @@ impl Coordinator {
         if self.life != Life::Open {
             return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
         }
-        if self.locks.len() + self.calls.len() >= MAX_OPERATIONS {
+        if self.locks.len() + self.counters.len() + self.calls.len() >= MAX_OPERATIONS {
             return Err(Error::limit(format!(
                 "{MAX_OPERATIONS} operations are under way, which is the limit"
             )));
@@ -363,7 +388,7 @@ impl Coordinator {
     }
 
     fn finish_closing(&mut self) {
-        if self.life == Life::Closing && self.locks.is_empty() {
+        if self.life == Life::Closing && self.locks.is_empty() && self.counters.is_empty() {
             self.life = Life::Closed;
             self.events.push_back(Event::Closed);
             self.requests.clear();

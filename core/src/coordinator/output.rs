@@ -3,6 +3,7 @@
 use super::call::{Call, Question, request_timeout};
 use super::node::{Loaded, Push};
 use super::{Coordinator, Life, Owner, Request, Stats, Timer};
+use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
 use crate::lock::{Attempt, LockId, Op};
 use crate::redis::script::Script;
@@ -68,6 +69,29 @@ impl Coordinator {
         }
         op.encode(&mut argv);
         self.queue(request, owner, node, Some(Script::Queue), argv, deadline, background);
+    }
+
+    pub(super) fn send_counter(
+        &mut self,
+        counter: CounterId,
+        attempt: counter::Attempt,
+        op: &counter::Op,
+        deadline: Time,
+        background: bool,
+    ) {
+        let Some(entry) = self.counters.get(&counter) else { return };
+        let (node, key) = (entry.node, entry.key.clone());
+        let request = self.next_request();
+        let mut argv = Argv::with_capacity(10, 192 + key.len());
+        self.start_script(Script::Counter, node, request, &mut argv);
+        argv.push(b"1");
+        argv.push(&key);
+        op.encode(&mut argv);
+        if matches!(op, counter::Op::Add { .. }) {
+            self.stats.counter_flushes += 1;
+        }
+        let owner = Owner::Counter(counter, attempt);
+        self.queue(request, owner, node, Some(Script::Counter), argv, deadline, background);
     }
 
     pub(super) fn ask(&mut self, node: NodeId, question: Question) -> CallId {
@@ -141,7 +165,11 @@ impl Coordinator {
             return;
         }
         let origin = match owner {
-            Owner::Lock(LockId(number), _) | Owner::Call(CallId(number)) if !background => {
+            Owner::Lock(LockId(number), _)
+            | Owner::Counter(CounterId(number), _)
+            | Owner::Call(CallId(number))
+                if !background =>
+            {
                 Origin::Operation(number)
             }
             _ => Origin::Background,

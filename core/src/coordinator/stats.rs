@@ -37,6 +37,14 @@ stats! {
     lock_losses,
     /// Requests for locks that failed.
     lock_failures,
+    /// Counters opened.
+    counter_opens,
+    /// Flushes of counters sent.
+    counter_flushes,
+    /// Times that units of a counter were reported lost.
+    counter_losses,
+    /// Times that a server was found to have lost acknowledged units of a counter.
+    counter_regressions,
     /// Commands rendered.
     commands,
     /// Replies to them.
@@ -64,6 +72,8 @@ impl Stats {
             Event::LockReleased { .. } => &mut self.lock_releases,
             Event::LockLost { .. } => &mut self.lock_losses,
             Event::LockFailed { .. } => &mut self.lock_failures,
+            Event::CounterLost { .. } => &mut self.counter_losses,
+            Event::CounterRegressed { .. } => &mut self.counter_regressions,
             _ => return,
         };
         *counter += 1;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::{Error, Result};
 
-/// The longest name of a lock or resource, in bytes.
+/// The longest name of a lock, resource or counter, in bytes.
 pub const MAX_NAME: usize = 512;
 
 /// The longest prefix, in bytes.
@@ -112,6 +112,11 @@ impl Keys {
         self.tagged("fence", resource)
     }
 
+    /// The key of the counter `name`.
+    pub(crate) fn counter(&self, name: &[u8]) -> Vec<u8> {
+        self.tagged("counter", name)
+    }
+
     /// The channel of the coordinator with this identity.
     pub(crate) fn inbox(&self, identity: &str) -> Vec<u8> {
         [&self.prefix, &b"inbox:"[..], identity.as_bytes()].concat()
@@ -137,6 +142,16 @@ pub(crate) fn parse_base64url(text: &[u8]) -> Option<[u8; 22]> {
     text.try_into().ok()
 }
 
+/// The 128 bits of such a text.
+pub(crate) fn decode_base64url(text: &[u8]) -> Option<u128> {
+    let text: [u8; 22] = text.try_into().ok()?;
+    let digit = |c: &u8| ALPHABET.iter().position(|known| known == c).map(|at| at as u128);
+    let mut digits = text.iter().map(digit);
+    let high = digits.by_ref().take(21).try_fold(0, |bits, digit| Some(bits << 6 | digit?))?;
+    let last = digits.next()??;
+    (last & 15 == 0).then_some(high << 2 | last >> 4)
+}
+
 /// Bytes for an error message: as text where they are, escaped where not.
 pub(crate) fn readable(name: &[u8]) -> String {
     core::str::from_utf8(name).map_or_else(|_| format!("{}", name.escape_ascii()), String::from)
@@ -155,6 +170,7 @@ mod tests {
             let state = keys.lock(name);
             all.extend(LockKeys::of_state(&state).in_order().map(<[u8]>::to_vec));
             all.push(keys.fence(name));
+            all.push(keys.counter(name));
         }
         let count = all.len();
         all.sort();
@@ -176,5 +192,11 @@ mod tests {
         assert_eq!(&base64url(0), b"AAAAAAAAAAAAAAAAAAAAAA");
         assert_eq!(&base64url(u128::MAX), b"_____________________w");
         assert_eq!(&base64url(1), b"AAAAAAAAAAAAAAAAAAAAAQ");
+        for bits in [0, 1, 2, 3, u128::MAX, 1 << 127, 0x0123_4567_89ab_cdef << 37] {
+            assert_eq!(decode_base64url(&base64url(bits)), Some(bits));
+        }
+        for bad in [&b"AAAAAAAAAAAAAAAAAAAAAB"[..], b"AAAAAAAAAAAAAAAAAAAAA=", b"AAA", b""] {
+            assert_eq!(decode_base64url(bad), None);
+        }
     }
 }

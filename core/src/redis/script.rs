@@ -9,18 +9,21 @@ pub(crate) enum Script {
     Queue,
     /// The fencing guard.
     Guard,
+    /// The counter.
+    Counter,
     /// What a server can do.
     Check,
 }
 
 impl Script {
-    pub(crate) const ALL: [Self; 3] = [Self::Queue, Self::Guard, Self::Check];
+    pub(crate) const ALL: [Self; 4] = [Self::Queue, Self::Guard, Self::Counter, Self::Check];
 
     /// Its text.
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Queue => include_str!("../lock/queue.lua"),
             Self::Guard => include_str!("../lock/guard.lua"),
+            Self::Counter => include_str!("../counter/counter.lua"),
             Self::Check => include_str!("check.lua"),
         }
     }

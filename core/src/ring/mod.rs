@@ -36,6 +36,7 @@ mod node;
 mod points;
 mod replicas;
 mod share;
+mod snapshot;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -11,6 +11,8 @@
 pub(crate) mod calls;
 pub(crate) mod checked;
 pub(crate) mod client;
+pub(crate) mod counter_ops;
+pub(crate) mod counter_world;
 pub(crate) mod desk;
 pub(crate) mod generator;
 pub(crate) mod harness;

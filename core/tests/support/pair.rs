@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use comity::counter;
 use comity::keyspace::{ServerTime, Value};
 use comity::lock::{GuardOp, Op};
 use comity::memory::MemoryStore;
@@ -18,6 +19,7 @@ use super::resp::{Client, bytes, items};
 
 pub(crate) const QUEUE: &str = include_str!("../../src/lock/queue.lua");
 pub(crate) const GUARD: &str = include_str!("../../src/lock/guard.lua");
+pub(crate) const COUNTER: &str = include_str!("../../src/counter/counter.lua");
 
 /// Where the copy of the script reads its clock.
 const CLOCK: &str = "test:clock";
@@ -27,7 +29,17 @@ const SLACK_MS: u64 = 3_000;
 /// In what the two differ.
 pub(crate) type Difference = String;
 
+/// Which script a call is for.
+#[derive(Clone, Copy)]
+enum Which {
+    Queue,
+    Guard,
+    Counter,
+}
+
 struct Script {
+    /// The text as shipped.
+    original: &'static str,
     /// What the real server runs, and its digest there.
     text: String,
     digest: Vec<u8>,
@@ -42,6 +54,7 @@ pub(crate) struct Pair {
     pub(crate) now: u64,
     queue: Script,
     guard: Script,
+    counter: Script,
     synced: Instant,
     /// How often each kind of answer occurred.
     pub(crate) seen: BTreeMap<String, u64>,
@@ -50,26 +63,39 @@ pub(crate) struct Pair {
 impl Pair {
     /// Compares the embedded store with `queue`, some text of the lock's script.
     pub(crate) fn new(server: &RedisServer, queue: &str) -> Self {
+        Self::with(server, queue, COUNTER)
+    }
+
+    /// Compares the embedded store with `counter`, some text of the counter's script.
+    pub(crate) fn of_counter(server: &RedisServer, counter: &str) -> Self {
+        Self::with(server, QUEUE, counter)
+    }
+
+    fn with(server: &RedisServer, queue: &str, counter: &str) -> Self {
         let (mut redis, mut messages) = (server.connect(), server.connect());
         redis.command(["FLUSHALL"]);
         messages.command(["PSUBSCRIBE", "*"]);
-        let mut script = |shipped: &str, text: String| {
-            let shipped = bytes(&redis.command(["SCRIPT", "LOAD", shipped])).to_vec();
+        let mut script = |original: &'static str, text: String| {
+            let shipped = bytes(&redis.command(["SCRIPT", "LOAD", original])).to_vec();
             let loaded = redis.command(["SCRIPT", "LOAD", &text]);
             let digest = bytes(&loaded).to_vec();
             assert_eq!(digest.len(), 40, "the script does not compile: {loaded:?}");
-            Script { text, digest, shipped }
+            Script { original, text, digest, shipped }
         };
         let read_clock = format!("redis.call('LRANGE', '{CLOCK}', 0, -1)");
-        let copy = queue.replace("redis.call('TIME')", &read_clock);
-        assert_ne!(copy, queue, "the script reads its clock in another way than the test expects");
-        let queue = script(QUEUE, copy);
+        let with_clock = |text: &str| {
+            let copy = text.replace("redis.call('TIME')", &read_clock);
+            assert_ne!(copy, text, "the script reads its clock in another way than expected");
+            copy
+        };
+        let queue = script(QUEUE, with_clock(queue));
+        let counter = script(COUNTER, with_clock(counter));
         let guard = script(GUARD, GUARD.to_string());
         redis.command(["SCRIPT", "FLUSH"]);
         let (store, seen) = (MemoryStore::new(), BTreeMap::new());
         let synced = Instant::now();
         let now = 1_750_000_000_123_456;
-        let mut pair = Self { redis, messages, store, now, queue, guard, synced, seen };
+        let mut pair = Self { redis, messages, store, now, queue, guard, counter, synced, seen };
         pair.advance(1).expect("both are empty");
         pair
     }
@@ -79,7 +105,7 @@ impl Pair {
         let keys = LockKeys::of_state(state_key.as_bytes());
         let mut tail: Argv = std::iter::once(&b"5"[..]).chain(keys.in_order()).collect();
         op.encode(&mut tail);
-        let reply = self.evaluate(true, &tail).map_err(|what| format!("{op:?}: {what}"))?;
+        let reply = self.evaluate(Which::Queue, &tail).map_err(|what| format!("{op:?}: {what}"))?;
         let same = self.compare_messages().and_then(|()| self.compare_keys(&keys.in_order()));
         same.map_err(|what| format!("after {op:?} = {reply:?}: {what}"))?;
         Ok(reply)
@@ -89,25 +115,62 @@ impl Pair {
     pub(crate) fn guard(&mut self, key: &str, op: GuardOp) -> Result<Reply, Difference> {
         let mut tail: Argv = ["1", key].into_iter().collect();
         op.encode(&mut tail);
-        let reply = self.evaluate(false, &tail)?;
+        let reply = self.evaluate(Which::Guard, &tail)?;
         self.compare_keys(&[key.as_bytes()])?;
         Ok(reply)
     }
 
+    /// Executes a counter operation on both.
+    pub(crate) fn counter(&mut self, key: &str, op: &counter::Op) -> Result<Reply, Difference> {
+        let mut tail: Argv = ["1", key].into_iter().collect();
+        op.encode(&mut tail);
+        let reply =
+            self.evaluate(Which::Counter, &tail).map_err(|what| format!("{op:?}: {what}"))?;
+        let same = self.compare_keys(&[key.as_bytes()]);
+        same.map_err(|what| format!("after {op:?} = {reply:?}: {what}"))?;
+        Ok(reply)
+    }
+
+    /// Sets one field of a hash in both.
+    pub(crate) fn set_field(&mut self, key: &str, field: &str, value: &str) {
+        self.redis.command(["HSET", key, field, value]);
+        let set = |hash: &mut BTreeMap<_, _>| hash.insert(field.into(), value.into());
+        self.store.keyspace_mut().with_hash(key.as_bytes(), set).expect("a hash");
+    }
+
+    /// Sets many fields of a hash in both.
+    pub(crate) fn set_fields(&mut self, key: &str, fields: &[(Vec<u8>, Vec<u8>)]) {
+        for part in fields.chunks(1_000) {
+            let words = part.iter().flat_map(|(field, value)| [field.as_slice(), value]);
+            let head = [b"HSET", key.as_bytes()];
+            self.redis.command(head.into_iter().chain(words));
+        }
+        let set = |hash: &mut BTreeMap<_, _>| hash.extend(fields.iter().cloned());
+        self.store.keyspace_mut().with_hash(key.as_bytes(), set).expect("a hash");
+    }
+
     /// By digest, and by text where both say that they have it not.
-    fn evaluate(&mut self, queue: bool, tail: &Argv) -> Result<Reply, Difference> {
-        let reply = self.evaluate_once(queue, b"EVALSHA", tail)?;
+    fn evaluate(&mut self, which: Which, tail: &Argv) -> Result<Reply, Difference> {
+        let reply = self.evaluate_once(which, b"EVALSHA", tail)?;
         if !matches!(&reply, Reply::Error(text) if text.starts_with(b"NOSCRIPT")) {
             return Ok(reply);
         }
-        self.evaluate_once(queue, b"EVAL", tail)
+        self.evaluate_once(which, b"EVAL", tail)
     }
 
-    fn evaluate_once(&mut self, queue: bool, how: &[u8], tail: &Argv) -> Result<Reply, Difference> {
-        let script = if queue { &self.queue } else { &self.guard };
-        let shipped = if queue { QUEUE } else { GUARD };
+    fn evaluate_once(
+        &mut self,
+        which: Which,
+        how: &[u8],
+        tail: &Argv,
+    ) -> Result<Reply, Difference> {
+        let script = match which {
+            Which::Queue => &self.queue,
+            Which::Guard => &self.guard,
+            Which::Counter => &self.counter,
+        };
         let (theirs, ours): (&[u8], &[u8]) = match how {
-            b"EVAL" => (script.text.as_bytes(), shipped.as_bytes()),
+            b"EVAL" => (script.text.as_bytes(), script.original.as_bytes()),
             _ => (&script.digest, &script.shipped),
         };
         let argv = |script| [how, script].into_iter().chain(tail.iter()).collect::<Argv>();
@@ -117,7 +180,7 @@ impl Pair {
         let same = match (&real, &embedded) {
             // Redis adds where in the script it was.
             (Reply::Error(real), Reply::Error(embedded)) => word(real) == word(embedded),
-            _ => real == embedded,
+            _ => in_order(&real) == in_order(&embedded),
         };
         if same { Ok(real) } else { Err(format!("Redis {real:?}, embedded {embedded:?}")) }
     }
@@ -232,6 +295,9 @@ impl Pair {
                     let ms = ms.to_string();
                     [b"PEXPIRE", key.as_slice(), ms.as_bytes()].into_iter().collect()
                 }
+                None if self.store.keyspace().exists(&key) => {
+                    [b"PERSIST", key.as_slice()].into_iter().collect()
+                }
                 None => [b"DEL", key.as_slice()].into_iter().collect(),
             });
         }
@@ -274,6 +340,18 @@ impl Pair {
         let argv = ["SCRIPT", "FLUSH"].into_iter().collect();
         self.store.execute(&argv, Time::from_micros(self.now));
     }
+}
+
+/// An answer in an order that both have: Redis lists the slots of a counter in its own.
+fn in_order(reply: &Reply) -> Reply {
+    let Reply::Array(fields) = reply else { return reply.clone() };
+    let (head, slots) = match fields.first() {
+        Some(Reply::Bulk(verb)) if verb == b"PART" => fields.split_at(13),
+        _ => return reply.clone(),
+    };
+    let mut slots: Vec<&[Reply]> = slots.chunks(2).collect();
+    slots.sort_by_key(|slot| bytes(&slot[0]));
+    Reply::Array(head.iter().chain(slots.concat().iter()).cloned().collect())
 }
 
 /// A value as rows of fields, in a fixed order.

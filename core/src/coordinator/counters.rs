@@ -1,0 +1,362 @@
+//! The verbs of counters, and letting their machines work.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::call::request_timeout;
+use super::refusal::Refusal;
+use super::{Coordinator, CounterEntry, Life, Request, Timer};
+use crate::counter::{
+    self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Leaving,
+    Outcome, Tally,
+};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{CallId, Event};
+use crate::redis::{Keys, NodeId, Reply, readable};
+use crate::time::{Span, Time};
+
+impl Coordinator {
+    /// Opens the counter `name`, which begins at what the server has. Nothing is asked of the
+    /// server before something is counted or read. It ends with `CounterClosed`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `LimitExceeded`, `Closed`; `InvalidState` if this coordinator has it open.
+    /// Nothing is changed.
+    pub fn counter_open(
+        &mut self,
+        name: &[u8],
+        options: CounterOptions,
+        now: Time,
+    ) -> Result<CounterId> {
+        self.open(name, options, Leaving::new(), now)
+    }
+
+    /// Opens the counter `name` and counts what `bytes`, of a `CounterJournal` or of
+    /// [`counter_snapshot`](Self::counter_snapshot), hold of it and the server has not: once,
+    /// however often and wherever the same bytes are restored.
+    ///
+    /// # Errors
+    /// As [`counter_open`](Self::counter_open), and `Corrupt` for bytes that are not such, or of
+    /// another counter. Nothing is changed.
+    pub fn counter_restore(
+        &mut self,
+        name: &[u8],
+        options: CounterOptions,
+        bytes: &[u8],
+        now: Time,
+    ) -> Result<CounterId> {
+        self.open(name, options, counter::restore(name, bytes)?, now)
+    }
+
+    fn open(
+        &mut self,
+        name: &[u8],
+        options: CounterOptions,
+        leaving: Leaving,
+        now: Time,
+    ) -> Result<CounterId> {
+        self.admit()?;
+        Keys::check_name("counter", name)?;
+        options.check()?;
+        if self.counted.contains_key(name) {
+            let message = format!("counter '{}' is open already", readable(name));
+            return Err(Error::new(ErrorCode::InvalidState, message));
+        }
+        self.advance(now);
+        let counter = CounterId(self.next_operation());
+        let (node, key) = (self.place(name)?, self.keys.counter(name));
+        let mut effects = Vec::new();
+        let machine = self.with_counter_cx(true, &mut effects, |cx| {
+            Counter::new(counter, name, options, leaving, cx)
+        });
+        self.counters.insert(counter, CounterEntry { machine, node, key, indexed: None });
+        self.counted.insert(name.to_vec(), counter);
+        self.settle_counter(counter, effects);
+        self.stats.counter_opens += 1;
+        Ok(counter)
+    }
+
+    /// Counts `amount`, up or down. For counters whose tally the core keeps.
+    ///
+    /// # Errors
+    /// `Overflow` beyond 2^64 - 1 increments or decrements in one life of the counter;
+    /// `LimitExceeded` beyond `max_units` that are not acknowledged; `InvalidState`, `Closed`.
+    /// Nothing is counted.
+    pub fn counter_add(&mut self, counter: CounterId, amount: i64, now: Time) -> Result<()> {
+        self.counter_verb(counter, now, |machine, cx| machine.add(amount, cx))
+    }
+
+    /// Tells what the host has counted in all since the opening, for counters with
+    /// [`collected`](CounterOptions::collected). It is to be told when something is counted and
+    /// nothing was pending, when half of `max_units` were counted since it was told last,
+    /// before a flush, a read or a close, and whenever
+    /// [`poll_counter_due`](Self::poll_counter_due) asks. A lower tally than before changes
+    /// nothing, so threads need no order among themselves.
+    ///
+    /// # Errors
+    /// `InvalidState`, `Closed`; nothing is changed.
+    pub fn counter_advance(&mut self, counter: CounterId, tally: Tally, now: Time) -> Result<()> {
+        self.counter_verb(counter, now, |machine, cx| {
+            machine.advance(tally, cx);
+            Ok(())
+        })
+    }
+
+    /// A counter with [`collected`](CounterOptions::collected) whose flush is due: the host answers
+    /// with [`counter_collect`](Self::counter_collect). To be called until it gives none, before
+    /// commands are polled.
+    pub fn poll_counter_due(&mut self) -> Option<CounterId> {
+        let asked = core::iter::from_fn(|| self.asked.pop_front());
+        asked.into_iter().find(|counter| self.counters.contains_key(counter))
+    }
+
+    /// The host's tally, asked for by [`poll_counter_due`](Self::poll_counter_due); what of it is
+    /// pending is flushed at once. From here on the host counts as one that has told all.
+    ///
+    /// # Errors
+    /// `InvalidState`, `Closed`; nothing is changed.
+    pub fn counter_collect(&mut self, counter: CounterId, tally: Tally, now: Time) -> Result<()> {
+        self.advance(now);
+        let collect = |machine: &mut Counter, cx: &mut Cx<'_>| machine.collect(tally, cx);
+        self.with_counter(counter, true, collect).ok_or_else(none_such)
+    }
+
+    /// What the counter stands at as far as is known here, at once; own counts are always in it.
+    ///
+    /// # Errors
+    /// `InvalidState` for a counter that is not open, `Overflow` beyond 128 bits.
+    pub fn counter_value(&self, counter: CounterId, now: Time) -> Result<CounterValue> {
+        let entry = self.counters.get(&counter).ok_or_else(none_such)?;
+        entry.machine.value(now.max(self.now))
+    }
+
+    /// Asks for a value as recent as `freshness`. Leads to `CounterRead` or `CallFailed`.
+    ///
+    /// # Errors
+    /// `InvalidState`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn counter_read(
+        &mut self,
+        counter: CounterId,
+        freshness: Freshness,
+        now: Time,
+    ) -> Result<CallId> {
+        self.counter_call(counter, now, |machine, call, cx| machine.read(call, freshness, cx))
+    }
+
+    /// Flushes at once what was counted so far. Leads to `CounterFlushed` when it is safe, or to
+    /// `CallFailed`, when it is kept and tried again unless a `CounterLost` says otherwise.
+    ///
+    /// # Errors
+    /// `InvalidState`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn counter_flush(&mut self, counter: CounterId, now: Time) -> Result<CallId> {
+        self.counter_call(counter, now, Counter::flush)
+    }
+
+    /// Lets the value be zero: what reaches the server from then on counts. With an `epoch`, only
+    /// if there were so many resets before. Leads to `CounterReset` or `CallFailed`.
+    ///
+    /// # Errors
+    /// `InvalidState`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn counter_reset(
+        &mut self,
+        counter: CounterId,
+        epoch: Option<u64>,
+        now: Time,
+    ) -> Result<CallId> {
+        self.counter_call(counter, now, |machine, call, cx| machine.reset(call, epoch, cx))
+    }
+
+    /// Compares the server's totals with the sum of all slots and corrects them if they differ.
+    /// With `prune`, slots that nobody has raised for so long are retired: whoever comes back is
+    /// still counted, for seven days. Leads to `CounterAudited` or `CallFailed`.
+    ///
+    /// # Errors
+    /// `InvalidState`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn counter_audit(
+        &mut self,
+        counter: CounterId,
+        prune: Option<Span>,
+        now: Time,
+    ) -> Result<CallId> {
+        self.counter_call(counter, now, |machine, call, cx| machine.audit(call, prune, cx))
+    }
+
+    /// What a later life has to take up to lose nothing, as bytes for
+    /// [`counter_restore`](Self::counter_restore). What was counted before the server has given the
+    /// counter a slot is not in it.
+    ///
+    /// # Errors
+    /// `InvalidState` for a counter that is not open.
+    pub fn counter_snapshot(&self, counter: CounterId) -> Result<Vec<u8>> {
+        let entry = self.counters.get(&counter).ok_or_else(none_such)?;
+        Ok(entry.machine.snapshot())
+    }
+
+    /// The bytes of the last `CounterJournal` are written down.
+    ///
+    /// # Errors
+    /// `InvalidState` for a counter that is not open or has told of no journal.
+    pub fn counter_journaled(&mut self, counter: CounterId, now: Time) -> Result<()> {
+        self.advance(now);
+        let told = self.with_counter(counter, true, Counter::journaled);
+        if told != Some(true) {
+            let message = "the counter is not open, or waits for no journal";
+            return Err(Error::new(ErrorCode::InvalidState, message));
+        }
+        Ok(())
+    }
+
+    /// Flushes what is pending, retires the slot, and leads to `CounterClosed` within
+    /// [`Config::timeout`](super::Config::timeout).
+    ///
+    /// # Errors
+    /// `InvalidState` for a counter that is not open, `Closed`; nothing is changed.
+    pub fn counter_close(&mut self, counter: CounterId, now: Time) -> Result<()> {
+        self.counter_verb(counter, now, |machine, cx| {
+            machine.close(cx);
+            Ok(())
+        })
+    }
+
+    // Workings.
+
+    fn counter_verb<T>(
+        &mut self,
+        counter: CounterId,
+        now: Time,
+        verb: impl FnOnce(&mut Counter, &mut Cx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        if self.life != Life::Open {
+            return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
+        }
+        self.advance(now);
+        if !self.counters.get(&counter).is_some_and(|entry| entry.machine.is_open()) {
+            return Err(none_such());
+        }
+        self.with_counter(counter, false, verb).unwrap_or_else(|| Err(none_such()))
+    }
+
+    fn counter_call(
+        &mut self,
+        counter: CounterId,
+        now: Time,
+        verb: impl FnOnce(&mut Counter, CallId, &mut Cx<'_>) -> Result<()>,
+    ) -> Result<CallId> {
+        let call = CallId(self.next_operation());
+        self.counter_verb(counter, now, |machine, cx| verb(machine, call, cx))?;
+        Ok(call)
+    }
+
+    /// What a reply means to a counter.
+    pub(super) fn counter_outcome(pending: &Request, reply: &Reply) -> Outcome {
+        if let Reply::Error(text) = reply {
+            let Refusal { error, transient, .. } = Refusal::of(text);
+            return Outcome::Refused { error, transient };
+        }
+        match Answer::decode(reply) {
+            Some(answer) => Outcome::Answered { answer, sent_at: pending.sent_at },
+            None => {
+                let message = "the server's answer is not one of comity's scripts'";
+                let error = Error::new(ErrorCode::Unsupported, message);
+                Outcome::Refused { error, transient: false }
+            }
+        }
+    }
+
+    pub(super) fn on_counter_outcome(
+        &mut self,
+        counter: CounterId,
+        attempt: counter::Attempt,
+        outcome: Outcome,
+        background: bool,
+    ) {
+        self.with_counter(counter, background, |machine, cx| {
+            machine.on_outcome(attempt, outcome, cx);
+        });
+    }
+
+    pub(super) fn every_counter_of(&mut self, node: NodeId, step: fn(&mut Counter, &mut Cx<'_>)) {
+        let of_node = self.counters.iter().filter(|(_, entry)| entry.node == node);
+        for counter in of_node.map(|(counter, _)| *counter).collect::<Vec<_>>() {
+            self.with_counter(counter, true, step);
+        }
+    }
+
+    /// Lets `step` work on a counter, and does what the counter then wants done.
+    pub(super) fn with_counter<T>(
+        &mut self,
+        counter: CounterId,
+        background: bool,
+        step: impl FnOnce(&mut Counter, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let mut effects = Vec::new();
+        let entry = self.counters.get_mut(&counter)?;
+        let mut cx = Cx {
+            now: self.now,
+            entropy: &mut self.entropy,
+            effects: &mut effects,
+            timeout: self.timeout,
+            request_timeout: request_timeout(self.timeout),
+            background,
+        };
+        let result = step(&mut entry.machine, &mut cx);
+        self.settle_counter(counter, effects);
+        Some(result)
+    }
+
+    fn with_counter_cx<T>(
+        &mut self,
+        background: bool,
+        effects: &mut Vec<Effect>,
+        step: impl FnOnce(&mut Cx<'_>) -> T,
+    ) -> T {
+        step(&mut Cx {
+            now: self.now,
+            entropy: &mut self.entropy,
+            effects,
+            timeout: self.timeout,
+            request_timeout: request_timeout(self.timeout),
+            background,
+        })
+    }
+
+    fn settle_counter(&mut self, counter: CounterId, effects: Vec<Effect>) {
+        let Some(node) = self.counters.get(&counter).map(|entry| entry.node) else { return };
+        for effect in effects {
+            match effect {
+                Effect::Send { attempt, op, deadline, background } => {
+                    self.send_counter(counter, attempt, &op, deadline, background);
+                }
+                Effect::Ask => self.asked.push_back(counter),
+                Effect::Failed { call, error } => {
+                    self.events.push_back(Event::CallFailed { call, node, error });
+                }
+                Effect::Event(event) => {
+                    self.stats.count(&event);
+                    self.events.push_back(event);
+                }
+            }
+        }
+        let Some(entry) = self.counters.get_mut(&counter) else { return };
+        let done = entry.machine.is_done();
+        let wanted = entry.machine.deadline();
+        if entry.indexed != wanted {
+            if let Some(old) = core::mem::replace(&mut entry.indexed, wanted) {
+                self.timers.remove(&(old, Timer::Counter(counter)));
+            }
+            if let Some(new) = wanted {
+                self.timers.insert((new, Timer::Counter(counter)));
+            }
+        }
+        if done {
+            let name = entry.machine.name().to_vec();
+            self.counters.remove(&counter);
+            self.counted.remove(&name);
+            self.finish_closing();
+        }
+    }
+}
+
+fn none_such() -> Error {
+    Error::new(ErrorCode::InvalidState, "the counter is not open in this coordinator")
+}

@@ -1,0 +1,205 @@
+//! What answers and failures mean to a counter's machine.
+
+use super::{
+    Answer, Attempt, Counter, Cx, Effect, HEAL, Mark, Outcome, Own, Seen, Sent, SlotId, Tally,
+    Task, View, Want,
+};
+use crate::counter::{MAX_SLOTS, Saved, Verb};
+use crate::error::{Error, ErrorCode};
+use crate::event::Event;
+use crate::redis::{Failure, readable};
+use crate::time::Time;
+
+/// What an answer says of the slot in use.
+enum Standing {
+    /// As it was left.
+    Ours,
+    /// The server has less than it had acknowledged.
+    Behind,
+    /// Somebody else has raised it.
+    Shared,
+}
+
+impl Counter {
+    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        let Some(sent) = self.sent.filter(|sent| sent.attempt == attempt) else { return };
+        if self.is_done() {
+            return;
+        }
+        self.sent = None;
+        match outcome {
+            Outcome::Answered { answer, .. } if answer.verb == Verb::Full => {
+                let message = alloc::format!(
+                    "counter '{}' has {MAX_SLOTS} slots, which is the limit: prune it",
+                    readable(&self.name)
+                );
+                self.on_refused(Error::new(ErrorCode::LimitExceeded, message), cx);
+                self.back_off(cx);
+            }
+            Outcome::Answered { answer, sent_at } => {
+                (self.failures, self.refused, self.trouble) = (0, false, None);
+                self.on_answer(sent, &answer, sent_at, cx);
+            }
+            Outcome::Failed(failure) => {
+                let (code, what) = match failure {
+                    Failure::NotSent => (ErrorCode::Unreachable, "the server could not be reached"),
+                    Failure::OutcomeUnknown => {
+                        (ErrorCode::NoAnswer, "the server did not answer in time")
+                    }
+                };
+                self.trouble = Some(Error::new(code, what));
+                self.back_off(cx);
+            }
+            Outcome::Refused { error, transient } => {
+                if transient {
+                    self.trouble = Some(error);
+                } else {
+                    self.on_refused(error, cx);
+                }
+                self.back_off(cx);
+            }
+        }
+        self.work(cx);
+    }
+
+    /// Who waits is told at once; the rest is kept and tried again.
+    fn on_refused(&mut self, error: Error, cx: &mut Cx<'_>) {
+        self.fail_waiters(|_| true, &error, cx);
+        if !core::mem::replace(&mut self.refused, true) {
+            let event = Event::CounterRefused { counter: self.counter, error };
+            cx.effects.push(Effect::Event(event));
+        }
+    }
+
+    fn on_answer(&mut self, sent: Sent, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) {
+        // One command at a time: a version from before the last answer is a server that lost some.
+        let version = answer.view.version;
+        let mut behind = self.seen.is_some_and(|seen| version < seen.view.version);
+        match (sent.task, &answer.verb) {
+            (Task::Join, Verb::Joined(incarnation)) => {
+                let id = SlotId { owner: self.owner, incarnation: *incarnation };
+                self.own = Some(Own { id, acknowledged: Tally::ZERO, flight: None });
+                self.see(answer, sent_at);
+            }
+            (Task::Leave(id), verb) => {
+                if let Some(saved) = self.leaving.remove(&id)
+                    && *verb == Verb::Unknown
+                {
+                    self.report_lost(saved.tally.since(saved.acknowledged), self.unknown(), cx);
+                }
+                if self.leaving.is_empty() {
+                    self.see_without_own(answer, sent_at);
+                }
+            }
+            (Task::Flush | Task::Retire, Verb::Unknown) => {
+                self.lose(self.unknown(), answer, sent_at, cx);
+            }
+            (Task::Call(call), verb) => {
+                if matches!(verb, Verb::Reset(_) | Verb::Conflict) {
+                    behind |= self.settle(sent.task, answer, sent_at, cx);
+                }
+                self.on_call_answer(call, answer, cx);
+            }
+            (task, _) => behind |= self.settle(task, answer, sent_at, cx),
+        }
+        if behind {
+            let event = Event::CounterRegressed { counter: self.counter };
+            cx.effects.push(Effect::Event(event));
+        }
+        if self.own.is_some() && !self.own_now().is_zero() {
+            self.heal = Some(cx.now + HEAL + cx.entropy.jitter(HEAL.part(1, 2)));
+        }
+        if self.seen.is_some_and(|seen| (seen.sent_at, seen.view.version) == (sent_at, version)) {
+            self.tell_epoch(answer.view.epoch);
+            self.serve_reads(sent.attempt, version, cx);
+        }
+        self.serve(cx);
+        if matches!(sent.task, Task::Flush | Task::Retire) {
+            // What is pending now was counted while the flush was on its way.
+            self.pending_since = self.is_pending().then_some(sent_at);
+        }
+        self.advance(self.total, cx);
+    }
+
+    fn see(&mut self, answer: &Answer, sent_at: Time) {
+        self.seen = Some(Seen { view: answer.view, sent_at });
+    }
+
+    /// An answer about another slot, when the one in use holds nothing yet.
+    fn see_without_own(&mut self, answer: &Answer, sent_at: Time) {
+        let view = View { own: Tally::ZERO, ..answer.view };
+        self.seen = Some(Seen { view, sent_at });
+    }
+
+    fn standing(&self, own: &Own, answer: &Answer) -> Standing {
+        let (before, mark) = (answer.before, answer.mark);
+        if before == own.acknowledged || own.flight == Some((before, mark)) {
+            Standing::Ours
+        } else if before.is_within(own.acknowledged) {
+            Standing::Behind
+        } else if mark == Mark::REPLAY && before.is_within(self.own_now()) {
+            // A saved copy of this very slot was taken up elsewhere: it held nothing but ours.
+            Standing::Ours
+        } else {
+            Standing::Shared
+        }
+    }
+
+    /// An answer about the own slot. Whether the server had lost some of it.
+    fn settle(&mut self, task: Task, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) -> bool {
+        let Some(own) = self.own.clone() else {
+            self.see(answer, sent_at);
+            return false;
+        };
+        let standing = self.standing(&own, answer);
+        if matches!(standing, Standing::Shared) {
+            let message = alloc::format!(
+                "the slot of counter '{}' is in use by another process, a copy of this one",
+                readable(&self.name)
+            );
+            self.lose(Error::new(ErrorCode::InvalidState, message), answer, sent_at, cx);
+            return false;
+        }
+        let flight = own.flight.filter(|_| !matches!(task, Task::Flush | Task::Retire));
+        self.own = Some(Own { acknowledged: answer.view.own, flight, ..own });
+        self.see(answer, sent_at);
+        let behind = matches!(standing, Standing::Behind);
+        if behind {
+            // A flush has given it back by now; after a read it is to be.
+            self.urgent = self.is_pending();
+        }
+        if answer.verb == Verb::Retired {
+            // By its owner's close, or by a pruner: a retired slot is not counted in for long.
+            let saved = Saved { tally: self.own_now(), acknowledged: answer.view.own };
+            if let Some(Own { id, .. }) = self.leave_own()
+                && saved.tally != saved.acknowledged
+            {
+                self.leaving.insert(id, saved);
+            }
+        }
+        behind
+    }
+
+    fn unknown(&self) -> Error {
+        let message = alloc::format!(
+            "the server has forgotten the slot of counter '{}': what was pending may be counted or not",
+            readable(&self.name)
+        );
+        Error::new(ErrorCode::NoAnswer, message)
+    }
+
+    /// What is pending under this slot is never told again: a copy of it may have been, or the server
+    /// may have it without knowing.
+    fn lose(&mut self, error: Error, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) {
+        let lost = self.own_now().since(self.acknowledged());
+        self.leave_own();
+        self.see_without_own(answer, sent_at);
+        self.fail_waiters(|want| matches!(want, Want::Flush { .. }), &error, cx);
+        self.report_lost(lost, error, cx);
+    }
+
+    fn report_lost(&self, lost: Tally, error: Error, cx: &mut Cx<'_>) {
+        let event = Event::CounterLost { counter: self.counter, lost, error };
+        cx.effects.push(Effect::Event(event));
+    }
+}

@@ -1,0 +1,389 @@
+//! The client side of one counter: the states of `counter/mod.rs`, moved by answers, failures, time
+//! and the user's verbs.
+
+mod answer;
+mod audit;
+mod send;
+mod wait;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use self::wait::{Waiter, Want};
+use super::{
+    Answer, CounterId, CounterOptions, CounterValue, Durability, Freshness, Leaving, Mark, Op,
+    SlotId, Tally, Token, View, journal,
+};
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{CallId, Event};
+use crate::redis::Failure;
+use crate::time::{Span, Time};
+
+/// One transmission of an operation of one counter; counts up.
+pub(crate) type Attempt = u64;
+
+/// Flushes that fall due within this span leave in one write.
+const GRID: Span = Span::from_millis(10);
+/// How often a slot is told again though nothing was counted: a server that lost it has it back.
+const HEAL: Span = Span::from_secs(60);
+
+/// What a machine works with during one input.
+pub(crate) struct Cx<'a> {
+    pub(crate) now: Time,
+    pub(crate) entropy: &'a mut Entropy,
+    pub(crate) effects: &'a mut Vec<Effect>,
+    /// How long a server may be out of reach before a waiting user is told.
+    pub(crate) timeout: Span,
+    /// How long one command may take.
+    pub(crate) request_timeout: Span,
+    /// Whether what is sent now answers a call of the user, or the clock.
+    pub(crate) background: bool,
+}
+
+/// What a machine wants done.
+pub(crate) enum Effect {
+    Send {
+        attempt: Attempt,
+        op: Op,
+        deadline: Time,
+        background: bool,
+    },
+    Event(Event),
+    /// A call came to nothing.
+    Failed {
+        call: CallId,
+        error: Error,
+    },
+    /// Ask the host for its tally.
+    Ask,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Answered {
+        answer: Answer,
+        sent_at: Time,
+    },
+    Failed(Failure),
+    /// The server refused to execute it. Whether to try again may change by itself.
+    Refused {
+        error: Error,
+        transient: bool,
+    },
+}
+
+/// The slot in use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Own {
+    id: SlotId,
+    /// What the server has said that it has.
+    acknowledged: Tally,
+    /// What was sent and not answered; sent again as it is until it is.
+    flight: Option<(Tally, Mark)>,
+}
+
+/// What is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Task {
+    Join,
+    Flush,
+    /// Raise and retire a slot of an earlier life.
+    Leave(SlotId),
+    /// Raise and retire the own slot.
+    Retire,
+    Read,
+    /// A step of a call's own: a reset or an audit.
+    Call(CallId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Sent {
+    attempt: Attempt,
+    task: Task,
+}
+
+/// The server's part of the value, from one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Seen {
+    view: View,
+    sent_at: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Life {
+    Open,
+    Closing { until: Time },
+    Done,
+}
+
+/// One counter of this client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Counter {
+    counter: CounterId,
+    name: Vec<u8>,
+    owner: u128,
+    options: CounterOptions,
+    life: Life,
+    /// All that was counted since the opening.
+    total: Tally,
+    /// What of it was counted before the slot in use, or the next one, began.
+    base: Tally,
+    own: Option<Own>,
+    leaving: Leaving,
+    seen: Option<Seen>,
+    sent: Option<Sent>,
+    attempts: Attempt,
+    waiters: BTreeMap<CallId, Waiter>,
+    /// When what is pending is flushed.
+    due: Option<Time>,
+    /// It is due now.
+    urgent: bool,
+    /// Since when something is pending.
+    pending_since: Option<Time>,
+    /// When the slot is told again.
+    heal: Option<Time>,
+    /// Not before this moment is anything sent again.
+    retry: Option<Time>,
+    failures: u32,
+    /// Why the last command came to nothing.
+    trouble: Option<Error>,
+    /// The user was told that the server refuses.
+    refused: bool,
+    /// The total in the journal that the host has still to write down.
+    journal: Option<Tally>,
+    /// The total that is written down.
+    journaled: Tally,
+}
+
+impl Counter {
+    pub(crate) fn new(
+        counter: CounterId,
+        name: &[u8],
+        options: CounterOptions,
+        leaving: Leaving,
+        cx: &mut Cx<'_>,
+    ) -> Self {
+        let mut machine = Self {
+            counter,
+            name: name.to_vec(),
+            owner: cx.entropy.bits128(),
+            options,
+            life: Life::Open,
+            total: Tally::ZERO,
+            base: Tally::ZERO,
+            own: None,
+            leaving,
+            seen: None,
+            sent: None,
+            attempts: 0,
+            waiters: BTreeMap::new(),
+            due: None,
+            urgent: false,
+            pending_since: None,
+            heal: None,
+            retry: None,
+            failures: 0,
+            trouble: None,
+            refused: false,
+            journal: None,
+            journaled: Tally::ZERO,
+        };
+        cx.background = true;
+        machine.work(cx);
+        machine
+    }
+
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.life, Life::Done)
+    }
+
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.life, Life::Open)
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// What the slot in use has to hold.
+    const fn own_now(&self) -> Tally {
+        self.total.since(self.base)
+    }
+
+    /// What the server has said that it has of the slot in use.
+    fn acknowledged(&self) -> Tally {
+        self.own.as_ref().map_or(Tally::ZERO, |own| own.acknowledged)
+    }
+
+    /// What was counted and is not acknowledged, of this life and of earlier ones.
+    pub(crate) fn pending(&self) -> Tally {
+        let own = self.own_now().since(self.acknowledged());
+        self.leaving.values().map(|saved| saved.tally.since(saved.acknowledged)).fold(
+            own,
+            |sum, part| Tally { p: sum.p.saturating_add(part.p), n: sum.n.saturating_add(part.n) },
+        )
+    }
+
+    fn is_pending(&self) -> bool {
+        self.own_now() != self.acknowledged()
+    }
+
+    /// The moment at which `handle_timeout` has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let limit = match self.life {
+            Life::Open => None,
+            Life::Closing { until } => Some(until),
+            Life::Done => return None,
+        };
+        // All wait equally long: the first comes first.
+        let waiters = self.waiters.values().next().map(|waiter| waiter.limit);
+        // A command on its way moves things by its end, and a pause comes before all else.
+        let idle = if self.sent.is_none() { self.retry.or(self.heal) } else { None };
+        [limit, waiters, self.due, idle].into_iter().flatten().min()
+    }
+
+    // The user's verbs.
+
+    /// Counts.
+    pub(crate) fn add(&mut self, amount: i64, cx: &mut Cx<'_>) -> Result<()> {
+        let mut total = self.total;
+        total.add(amount)?;
+        let (pending, limit) =
+            (total.since(self.base).since(self.acknowledged()), self.options.max_units());
+        if pending.units() > limit && limit < u64::MAX {
+            let message = alloc::format!(
+                "{} units would be unacknowledged, the limit is {limit}: the server does not keep up",
+                pending.units()
+            );
+            return Err(Error::new(ErrorCode::LimitExceeded, message));
+        }
+        self.advance(total, cx);
+        Ok(())
+    }
+
+    /// All that was counted since the opening is `total` now. A lower one changes nothing.
+    pub(crate) fn advance(&mut self, total: Tally, cx: &mut Cx<'_>) {
+        self.total = self.total.max(total);
+        if !self.is_pending() || self.life == Life::Done {
+            return;
+        }
+        self.pending_since.get_or_insert(cx.now);
+        let many =
+            self.own_now().since(self.acknowledged()).units() >= self.options.max_units() / 2;
+        if many || self.options.durability == Durability::Sync {
+            self.urgent = true;
+        } else if self.due.is_none() && !self.urgent {
+            let delay = self.options.max_delay();
+            let due = self.pending_since.unwrap_or(cx.now) + delay;
+            self.due = Some(due.on_grid(GRID.min(delay)).max(cx.now));
+        }
+        self.work(cx);
+    }
+
+    /// The host's answer to being asked: its tally, which is flushed at once.
+    pub(crate) fn collect(&mut self, total: Tally, cx: &mut Cx<'_>) {
+        self.total = self.total.max(total);
+        self.urgent |= self.is_pending();
+        self.advance(total, cx);
+    }
+
+    pub(crate) fn value(&self, now: Time) -> Result<CounterValue> {
+        let seen = self.seen.unwrap_or(Seen { view: View::default(), sent_at: now });
+        let known = self.seen.is_some();
+        let View { own, totals, zero, epoch, version } = seen.view;
+        let server = totals.value().zip(zero.value()).and_then(|(all, zero)| all.checked_sub(zero));
+        // What of an earlier life is not acknowledged is not in the totals, as far as is known.
+        let leaving = self
+            .leaving
+            .values()
+            .map(|saved| saved.tally.value() - if known { saved.acknowledged.value() } else { 0 });
+        let here = self.own_now().value() - own.value() + leaving.sum::<i128>();
+        let value = server
+            .and_then(|server| server.checked_add(here))
+            .ok_or_else(|| Error::new(ErrorCode::Overflow, "the value is beyond 128 bits"))?;
+        Ok(CounterValue {
+            value,
+            staleness: self.seen.map(|seen| now.since(seen.sent_at)),
+            token: version,
+            epoch,
+            pending: self.pending(),
+            oldest_pending: self.pending_since.map(|since| now.since(since)),
+        })
+    }
+
+    /// What this life and unfinished earlier ones have counted, as far as it has a slot.
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
+        let mut slots = self.leaving.clone();
+        if let Some(own) = &self.own {
+            let saved = super::Saved { tally: self.own_now(), acknowledged: own.acknowledged };
+            slots.insert(own.id, saved);
+        }
+        journal::encode(&self.name, &slots)
+    }
+
+    /// The host has written down the last journal.
+    pub(crate) fn journaled(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Some(total) = self.journal.take() else { return false };
+        self.journaled = total;
+        self.serve(cx);
+        self.work(cx);
+        true
+    }
+
+    /// Flushes what is pending, retires the slot, and is done by `until`.
+    pub(crate) fn close(&mut self, cx: &mut Cx<'_>) {
+        if self.life == Life::Open {
+            self.life = Life::Closing { until: cx.now + cx.timeout };
+            self.retry = None;
+            let error = Error::new(ErrorCode::Closed, "the counter was closed");
+            self.fail_waiters(|want| !matches!(want, Want::Flush { .. }), &error, cx);
+            self.work(cx);
+        }
+    }
+
+    /// Is done now, whatever is still pending.
+    pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>) {
+        if self.life == Life::Done {
+            return;
+        }
+        let error =
+            Error::new(ErrorCode::Closed, "the counter was closed before the server answered");
+        self.fail_waiters(|_| true, &error, cx);
+        if self.options.is_journaled() && !self.pending().is_zero() {
+            self.write_journal(cx);
+        }
+        self.life = Life::Done;
+        let event = Event::CounterClosed { counter: self.counter, unacknowledged: self.pending() };
+        cx.effects.push(Effect::Event(event));
+    }
+
+    // Time and connections.
+
+    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        if let Life::Closing { until } = self.life
+            && cx.now >= until
+        {
+            return self.give_up(cx);
+        }
+        self.expire_waiters(cx);
+        if self.due.is_some_and(|due| cx.now >= due) {
+            self.due = None;
+            if self.options.collected {
+                cx.effects.push(Effect::Ask);
+            } else {
+                self.urgent = true;
+            }
+        }
+        self.work(cx);
+    }
+
+    /// The node may be another server now: whatever it lost is told to it soon.
+    pub(crate) fn on_reconnected(&mut self, cx: &mut Cx<'_>) {
+        if self.own.is_some() && !self.own_now().is_zero() {
+            let soon = cx.now + cx.entropy.jitter(Span::from_secs(1));
+            self.heal = Some(self.heal.map_or(soon, |heal| heal.min(soon)));
+        }
+    }
+}

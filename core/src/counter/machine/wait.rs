@@ -1,0 +1,233 @@
+//! Calls that wait for something of a counter.
+
+use alloc::vec::Vec;
+
+use super::audit::{Auditing, Scan};
+use super::{Answer, Attempt, Counter, Cx, Effect, Freshness, Op, Tally, Token};
+use crate::counter::{MAX_WAITERS, Verb};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{CallId, Event};
+use crate::time::{Span, Time};
+
+/// So many resets are remembered by the server: as far ahead may its count be for a repeated one.
+const REMEMBERED: u64 = 8;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Waiter {
+    /// When it has failed.
+    pub(super) limit: Time,
+    pub(super) want: Want,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Want {
+    /// All up to this is safe.
+    Flush {
+        upto: Tally,
+    },
+    /// An answer to something sent after this, and of at least this point.
+    Read {
+        after: Attempt,
+        least: Token,
+    },
+    /// The value is zero. The epoch is asked for first where nobody has said it.
+    Reset {
+        op: u128,
+        epoch: Option<u64>,
+        exact: bool,
+    },
+    Audit(Auditing),
+}
+
+/// What of all that was counted is safe.
+struct Safe {
+    journaled: Option<Tally>,
+    settled: Option<Tally>,
+}
+
+impl Safe {
+    fn holds(&self, upto: Tally) -> bool {
+        [self.journaled, self.settled].into_iter().flatten().any(|safe| upto.is_within(safe))
+    }
+}
+
+impl Counter {
+    fn wait(&mut self, call: CallId, want: Want, cx: &mut Cx<'_>) -> Result<()> {
+        if self.waiters.len() >= MAX_WAITERS {
+            return Err(Error::limit(alloc::format!(
+                "{MAX_WAITERS} calls wait on this counter, which is the limit"
+            )));
+        }
+        self.waiters.insert(call, Waiter { limit: cx.now + cx.timeout, want });
+        self.work(cx);
+        Ok(())
+    }
+
+    /// Waits until all that was counted is safe.
+    pub(crate) fn flush(&mut self, call: CallId, cx: &mut Cx<'_>) -> Result<()> {
+        if self.safe().holds(self.total) {
+            let event = Event::CounterFlushed { call, counter: self.counter };
+            cx.effects.push(Effect::Event(event));
+            return Ok(());
+        }
+        self.wait(call, Want::Flush { upto: self.total }, cx)
+    }
+
+    pub(crate) fn read(&mut self, call: CallId, how: Freshness, cx: &mut Cx<'_>) -> Result<()> {
+        let Freshness::AtLeast(least) = how else {
+            return self.wait(call, Want::Read { after: self.attempts, least: Token(0) }, cx);
+        };
+        if self.seen.is_some_and(|seen| seen.view.version >= least) {
+            cx.effects.push(self.told(call, cx.now));
+            return Ok(());
+        }
+        self.wait(call, Want::Read { after: self.attempts, least }, cx)
+    }
+
+    pub(crate) fn reset(
+        &mut self,
+        call: CallId,
+        epoch: Option<u64>,
+        cx: &mut Cx<'_>,
+    ) -> Result<()> {
+        let op = cx.entropy.bits128();
+        let known = self.seen.map(|seen| seen.view.epoch);
+        self.wait(call, Want::Reset { op, epoch: epoch.or(known), exact: epoch.is_some() }, cx)
+    }
+
+    pub(crate) fn audit(
+        &mut self,
+        call: CallId,
+        prune: Option<Span>,
+        cx: &mut Cx<'_>,
+    ) -> Result<()> {
+        self.wait(call, Want::Audit(Auditing::new(prune)), cx)
+    }
+
+    /// What a call of its own sends next.
+    pub(super) fn op_of(&self, call: CallId) -> Option<Op> {
+        match &self.waiters.get(&call)?.want {
+            Want::Reset { op, epoch, .. } => {
+                let id = self.own.as_ref().map(|own| own.id);
+                Some(Op::Reset { op: *op, epoch: epoch.unwrap_or(0), id })
+            }
+            Want::Audit(auditing) => Some(auditing.op()),
+            Want::Flush { .. } | Want::Read { .. } => None,
+        }
+    }
+
+    /// An answer to a call's own operation.
+    pub(super) fn on_call_answer(&mut self, call: CallId, answer: &Answer, cx: &mut Cx<'_>) {
+        let (own, counter) = (self.own.as_ref().map(|own| own.id), self.counter);
+        let Some(waiter) = self.waiters.get_mut(&call) else { return };
+        let effect = match (&mut waiter.want, &answer.verb) {
+            (Want::Reset { .. }, Verb::Reset(epoch)) => {
+                Effect::Event(Event::CounterReset { call, counter, epoch: *epoch })
+            }
+            (Want::Reset { epoch: Some(epoch), exact, .. }, Verb::Conflict) => {
+                let now = answer.view.epoch;
+                // If it had been executed, the server would still remember it.
+                if !*exact && now.checked_sub(*epoch).is_some_and(|past| past < REMEMBERED) {
+                    *epoch = now;
+                    return;
+                }
+                let message = alloc::format!("the counter is at epoch {now}, not {epoch}");
+                Effect::Failed { call, error: Error::new(ErrorCode::InvalidState, message) }
+            }
+            (Want::Audit(auditing), _) => match auditing.on_answer(answer, own) {
+                Scan::Goes => return,
+                Scan::Done(audit) => Effect::Event(Event::CounterAudited { call, counter, audit }),
+            },
+            _ => return,
+        };
+        self.waiters.remove(&call);
+        cx.effects.push(effect);
+    }
+
+    /// A reset that goes by the epoch there is has now been told of one.
+    pub(super) fn tell_epoch(&mut self, now: u64) {
+        for waiter in self.waiters.values_mut() {
+            if let Want::Reset { epoch: epoch @ None, .. } = &mut waiter.want {
+                *epoch = Some(now);
+            }
+        }
+    }
+
+    fn told(&self, call: CallId, now: Time) -> Effect {
+        match self.value(now) {
+            Ok(value) => Effect::Event(Event::CounterRead { call, counter: self.counter, value }),
+            Err(error) => Effect::Failed { call, error },
+        }
+    }
+
+    fn safe(&self) -> Safe {
+        let acknowledged = self.acknowledged();
+        Safe {
+            journaled: self.options.is_journaled().then_some(self.journaled),
+            // Parts of the total: their sum cannot pass it.
+            settled: self.leaving.is_empty().then_some(Tally {
+                p: self.base.p + acknowledged.p,
+                n: self.base.n + acknowledged.n,
+            }),
+        }
+    }
+
+    /// Tells those whose units are safe.
+    pub(super) fn serve(&mut self, cx: &mut Cx<'_>) {
+        let safe = self.safe();
+        let done = self.waiters.iter().filter(|(_, waiter)| match waiter.want {
+            Want::Flush { upto } => safe.holds(upto),
+            _ => false,
+        });
+        for call in done.map(|(call, _)| *call).collect::<Vec<_>>() {
+            self.waiters.remove(&call);
+            let event = Event::CounterFlushed { call, counter: self.counter };
+            cx.effects.push(Effect::Event(event));
+        }
+    }
+
+    /// Tells those who waited for an answer as recent as this attempt's.
+    pub(super) fn serve_reads(&mut self, attempt: Attempt, version: Token, cx: &mut Cx<'_>) {
+        let done = self.waiters.iter().filter_map(|(call, waiter)| match waiter.want {
+            Want::Read { after, least } if attempt > after => Some((*call, least)),
+            _ => None,
+        });
+        for (call, least) in done.collect::<Vec<_>>() {
+            self.waiters.remove(&call);
+            if version < least {
+                let message = "the server has lost what was counted up to this token";
+                let error = Error::new(ErrorCode::InvalidState, message);
+                cx.effects.push(Effect::Failed { call, error });
+            } else {
+                cx.effects.push(self.told(call, cx.now));
+            }
+        }
+    }
+
+    pub(super) fn expire_waiters(&mut self, cx: &mut Cx<'_>) {
+        let silent = || Error::new(ErrorCode::NoAnswer, "the server did not answer in time");
+        let error = self.trouble.clone().unwrap_or_else(silent);
+        let now = cx.now;
+        let over = self.waiters.iter().take_while(|(_, waiter)| now >= waiter.limit);
+        for call in over.map(|(call, _)| *call).collect::<Vec<_>>() {
+            self.fail(call, error.clone(), cx);
+        }
+    }
+
+    pub(super) fn fail_waiters(
+        &mut self,
+        which: impl Fn(&Want) -> bool,
+        error: &Error,
+        cx: &mut Cx<'_>,
+    ) {
+        let failed = self.waiters.iter().filter(|(_, waiter)| which(&waiter.want));
+        for call in failed.map(|(call, _)| *call).collect::<Vec<_>>() {
+            self.fail(call, error.clone(), cx);
+        }
+    }
+
+    fn fail(&mut self, call: CallId, error: Error, cx: &mut Cx<'_>) {
+        self.waiters.remove(&call);
+        cx.effects.push(Effect::Failed { call, error });
+    }
+}

@@ -1,0 +1,250 @@
+//! The counter: exactly once through Redis, counted at memory speed.
+//!
+//! Each replica owns a *slot*: how much it has counted up and down in all, two numbers that only
+//! rise and that nobody else writes. A flush tells the server these sums, and the server keeps the
+//! higher of each, so that a flush may be lost, repeated, late or out of order. The value is the sum
+//! of all slots since the last reset. Nothing is ever told as a difference.
+//!
+//! # A server counter's states at the client
+//!
+//! | state | means | leaves it |
+//! | --- | --- | --- |
+//! | unnamed | no slot yet; what is counted waits | the answer to a `JOIN` |
+//! | named | has a slot; flushes raise it | its retirement, a conflict, the slot is unknown |
+//! | leaving | slots of earlier lives, each to be raised and retired | the answer to each `RETIRE` |
+//! | closing | as above, and the own slot is retired in the end | the last answer, the time limit |
+//!
+//! At most one command is on its way. A flush keeps its numbers until it is answered, however
+//! often it is sent, so an unreachable server costs no memory.
+//!
+//! # Key
+//!
+//! One hash, `counter:{name}`, so that slot and sums are written together or not at all.
+//!
+//! | field | holds |
+//! | --- | --- |
+//! | a slot's id, 38 characters | 20 digits each of P, N and mark, 16 digits of the last raise; of a retired slot the moment of its retirement, and behind it `r` and the id that was retired next |
+//! | `tp`, `tn` | totals: the sums of all slots and of what was folded; decimal text of any length |
+//! | `zp`, `zn`, `ep` | the totals at the last reset, and how many resets there were |
+//! | `fp`, `fn`, `gc` | what was folded, and the highest incarnation of it |
+//! | `v`, `hw` | the version, which rises with each change; the highest incarnation issued |
+//! | `head`, `tail` | the retired slots' list in the order of their retirement |
+//! | `ops` | the last eight resets |
+//!
+//! A slot that is retired is still raised. After seven days it may be folded into one sum; who
+//! comes back after that is told that the server does not know, and never counted again.
+//!
+//! `docs/counter.md` says what is promised and what is not.
+
+mod journal;
+mod machine;
+mod op;
+mod peer;
+mod server;
+mod slot;
+mod tally;
+
+use alloc::format;
+
+pub(crate) use machine::{Attempt, Counter, Cx, Effect, Outcome};
+pub use op::{Answer, Op, Part, Scanned, Totals, Verb, View};
+pub use peer::{PNCounter, Slots};
+pub use server::execute;
+pub use slot::{Mark, SlotId};
+pub use tally::{Overflow, Tally};
+
+use crate::error::{Error, Result};
+use crate::time::Span;
+
+/// The most slots of one counter, retired ones included.
+pub const MAX_SLOTS: usize = 65_536;
+/// The longest [`Durability`] delay.
+pub const MAX_DELAY: Span = Span::from_secs(3_600);
+/// The most calls that wait on one counter.
+pub const MAX_WAITERS: usize = 65_536;
+
+/// Numbers a counter of one coordinator, from its opening to its close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CounterId(pub u64);
+
+/// A point in a counter's history: rises with every change on the server, while it loses nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Token(pub u64);
+
+/// When what was counted is safe, and how much may be unsafe until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Durability {
+    /// Flushed at once; what is counted during a round trip shares the next one.
+    Sync,
+    /// Flushed after a delay, or earlier where much is pending.
+    Batched {
+        /// The longest that a unit waits for its flush, at most [`MAX_DELAY`].
+        max_delay: Span,
+        /// The most units that may be unacknowledged: half of them flush at once, and an addition
+        /// beyond them is refused. At least 2; `u64::MAX` for no bound.
+        max_units: u64,
+    },
+    /// As batched without a bound; besides, what is pending is told to the host in an event,
+    /// to be written down. A unit is safe when either is done.
+    Journaled {
+        /// The longest that a unit waits for both, at most [`MAX_DELAY`].
+        max_delay: Span,
+    },
+}
+
+/// How a counter is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CounterOptions {
+    /// When what was counted is safe.
+    pub durability: Durability,
+    /// Whether the host keeps the [`Tally`] itself and is asked for it by `poll_counter_due`
+    /// before each flush.
+    pub collected: bool,
+}
+
+impl Default for CounterOptions {
+    fn default() -> Self {
+        let durability =
+            Durability::Batched { max_delay: Span::from_millis(10), max_units: u64::MAX };
+        Self { durability, collected: false }
+    }
+}
+
+impl CounterOptions {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, naming the option, the value and the range.
+    pub fn check(&self) -> Result<()> {
+        if let Durability::Batched { max_units: units @ 0..2, .. } = self.durability {
+            return Err(Error::invalid(format!("max_units: {units} is below 2")));
+        }
+        if self.max_delay() > MAX_DELAY {
+            let us = self.max_delay().as_micros();
+            return Err(Error::invalid(format!("max_delay: {us} us is above 1 h")));
+        }
+        Ok(())
+    }
+
+    const fn max_delay(&self) -> Span {
+        match self.durability {
+            Durability::Sync => Span::ZERO,
+            Durability::Batched { max_delay, .. } | Durability::Journaled { max_delay } => {
+                max_delay
+            }
+        }
+    }
+
+    const fn max_units(&self) -> u64 {
+        match self.durability {
+            Durability::Batched { max_units, .. } => max_units,
+            Durability::Sync | Durability::Journaled { .. } => u64::MAX,
+        }
+    }
+
+    const fn is_journaled(&self) -> bool {
+        matches!(self.durability, Durability::Journaled { .. })
+    }
+}
+
+/// What a counter stands at, as far as is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct CounterValue {
+    /// The value: what the server last told of the others, and all that was counted here.
+    pub value: i128,
+    /// How old the server's part is at most; none before its first answer, when `value` is only what
+    /// was counted here.
+    pub staleness: Option<Span>,
+    /// Up to where the server's part goes.
+    pub token: Token,
+    /// How many resets there were by then.
+    pub epoch: u64,
+    /// What was counted here and is not acknowledged.
+    pub pending: Tally,
+    /// How long the oldest of it has waited, at most.
+    pub oldest_pending: Option<Span>,
+}
+
+impl CounterValue {
+    /// The value as 64 bits.
+    ///
+    /// # Errors
+    /// `Overflow` beyond them.
+    pub fn as_i64(&self) -> Result<i64> {
+        i64::try_from(self.value).map_err(|_| {
+            let message = format!("the value {} is beyond 64 bits", self.value);
+            Error::new(crate::error::ErrorCode::Overflow, message)
+        })
+    }
+}
+
+/// How recent a value has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Freshness {
+    /// At least as recent as this point.
+    AtLeast(Token),
+    /// As recent as this call.
+    Fresh,
+}
+
+/// What an audit found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Audit {
+    /// How many slots are in use.
+    pub live: u64,
+    /// How many are retired.
+    pub retired: u64,
+    /// How many were retired by this audit, because nobody had raised them for long.
+    pub pruned: u64,
+    /// Whether the sum of all slots was compared with the totals: not while others kept counting.
+    pub compared: bool,
+    /// By how much the value was wrong, and was corrected.
+    pub corrected: i128,
+}
+
+/// A slot of an earlier life: what was counted in it, and how much of that was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Saved {
+    pub(crate) tally: Tally,
+    pub(crate) acknowledged: Tally,
+}
+
+/// The slots of earlier lives, by id.
+pub(crate) type Leaving = alloc::collections::BTreeMap<SlotId, Saved>;
+
+/// The bytes of what a counter of this name has to take up again; see [`journal`].
+pub(crate) fn restore(name: &[u8], bytes: &[u8]) -> Result<Leaving> {
+    journal::decode(name, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_one_text() {
+        for (owner, incarnation) in [(0, 0), (u128::MAX, 9_999_999_999_999_999), (7, 1)] {
+            let id = SlotId { owner, incarnation };
+            assert_eq!(SlotId::parse(&id.to_text()), Some(id));
+        }
+        let bad: [&[u8]; 4] = [b"", b"tp", &[b'A'; 37], &[b'A'; 39]];
+        assert!(bad.into_iter().all(|text| SlotId::parse(text).is_none()));
+    }
+
+    #[test]
+    fn options_are_checked() {
+        let with = |durability| CounterOptions { durability, collected: false }.check();
+        let max_delay = MAX_DELAY + Span::from_micros(1);
+        assert!(with(Durability::Journaled { max_delay }).is_err());
+        assert!(with(Durability::Batched { max_delay: Span::ZERO, max_units: 1 }).is_err());
+        assert!(with(Durability::Batched { max_delay: MAX_DELAY, max_units: 2 }).is_ok());
+        assert!(with(Durability::Sync).is_ok());
+    }
+}

@@ -1,0 +1,273 @@
+//! The server side of the counter over [`Keyspace`]: `counter.lua` again, step by step. The
+//! embedded store runs it, and the differential test holds the two equal.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::op::{Answer, Op, Part, Scanned, Totals, Verb, View, parse_total};
+use super::slot::{Slot, TIME_WIDTH};
+use super::{MAX_SLOTS, Mark, SlotId, Tally, Token};
+use crate::keyspace::{Keyspace, Result, ServerTime};
+use crate::redis::{base64url, parse_number, write_padded};
+use crate::time::Span;
+
+/// How long a retired slot is kept by itself before it may be folded.
+const RETENTION: Span = Span::from_secs(7 * 24 * 3_600);
+/// The most retired slots that one call folds.
+const BOUND: usize = 16;
+/// How many resets are remembered.
+const RESETS: usize = 8;
+/// How many fields there are besides the slots.
+const FIELDS: usize = 13;
+/// How many fields a part is taken from.
+const PAGE: usize = 256;
+
+type Hash = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Executes `op` on the counter at `key`.
+///
+/// # Errors
+/// The key holds another type; nothing is changed.
+pub fn execute(space: &mut Keyspace, key: &[u8], op: &Op) -> Result<Answer> {
+    let empty = Hash::new();
+    let now = space.now();
+    let hash = space.hash(key)?.unwrap_or(&empty);
+    let mut call = Call::load(hash, now);
+    let answer = call.run(op);
+    let Call { writes, drops, .. } = call;
+    if !writes.is_empty() {
+        space.with_hash(key, |hash| {
+            hash.extend(writes);
+            for field in drops {
+                hash.remove(&field);
+            }
+        })?;
+    }
+    Ok(answer)
+}
+
+/// One call: what it has read, and what it will write.
+struct Call<'a> {
+    hash: &'a Hash,
+    now: ServerTime,
+    view: View,
+    writes: Vec<(Vec<u8>, Vec<u8>)>,
+    drops: Vec<Vec<u8>>,
+}
+
+impl<'a> Call<'a> {
+    fn load(hash: &'a Hash, now: ServerTime) -> Self {
+        let total = |field: &str| hash.get(field.as_bytes()).and_then(|text| parse_total(text));
+        let totals = |p, n| Totals { p: total(p).unwrap_or(0), n: total(n).unwrap_or(0) };
+        let mut call =
+            Self { hash, now, view: View::default(), writes: Vec::new(), drops: Vec::new() };
+        call.view = View {
+            own: Tally::ZERO,
+            totals: totals("tp", "tn"),
+            zero: totals("zp", "zn"),
+            epoch: call.number("ep"),
+            version: Token(call.number("v")),
+        };
+        call
+    }
+
+    fn number(&self, field: &str) -> u64 {
+        self.hash.get(field.as_bytes()).and_then(|text| parse_number(text)).unwrap_or(0)
+    }
+
+    fn bytes(&self, field: &str) -> Vec<u8> {
+        self.hash.get(field.as_bytes()).cloned().unwrap_or_default()
+    }
+
+    fn slot(&self, id: &[u8]) -> Option<Slot> {
+        self.hash.get(id).and_then(|bytes| Slot::decode(bytes))
+    }
+
+    fn put(&mut self, field: &[u8], value: impl Into<Vec<u8>>) {
+        self.writes.push((field.to_vec(), value.into()));
+    }
+
+    fn put_totals(&mut self, p: &str, n: &str, totals: Totals) {
+        self.put(p.as_bytes(), totals.p.to_string());
+        self.put(n.as_bytes(), totals.n.to_string());
+    }
+
+    /// The version and moment of this change.
+    fn tick(&mut self) -> u64 {
+        let version = self.now.0.max(self.view.version.0 + 1);
+        self.view.version = Token(version);
+        self.put(b"v", version.to_string());
+        version
+    }
+
+    fn answer(&self, verb: Verb, before: Option<&Slot>, own: Option<Tally>) -> Answer {
+        let (before, mark) = before.map_or((Tally::ZERO, Mark(0)), |slot| (slot.tally, slot.mark));
+        let view = View { own: own.unwrap_or_default(), ..self.view };
+        Answer { verb, before, mark, view }
+    }
+
+    fn run(&mut self, op: &Op) -> Answer {
+        match op {
+            Op::Join => {
+                let incarnation = self.now.0.max(self.number("hw") + 1);
+                self.put(b"hw", incarnation.to_string());
+                self.answer(Verb::Joined(incarnation), None, None)
+            }
+            Op::Add { id, tally, mark } => self.raise(id, *tally, *mark, false),
+            Op::Retire { id, tally, mark } => self.raise(id, *tally, *mark, true),
+            Op::Get { id } => {
+                let slot = id.and_then(|id| self.slot(&id.to_text()));
+                let verb = slot.as_ref().map_or(Verb::None, state);
+                self.answer(verb, slot.as_ref(), slot.as_ref().map(|slot| slot.tally))
+            }
+            Op::Reset { op, epoch, id } => self.reset(*op, *epoch, *id),
+            Op::Scan { cursor } => self.scan(*cursor),
+            Op::Fix { version, totals } => {
+                if *version != self.view.version {
+                    return self.answer(Verb::Moved, None, None);
+                }
+                self.view.totals = *totals;
+                self.put_totals("tp", "tn", *totals);
+                self.tick();
+                self.answer(Verb::Fixed, None, None)
+            }
+        }
+    }
+
+    /// `ADD` and `RETIRE`: the slot becomes the maximum of what it was and of what is told.
+    fn raise(&mut self, id: &SlotId, tally: Tally, mark: Mark, retire: bool) -> Answer {
+        let text = id.to_text();
+        let slot = self.slot(&text);
+        if slot.is_none() && id.incarnation <= self.number("gc") {
+            return self.answer(Verb::Unknown, None, None);
+        }
+        let old = slot.as_ref().map_or(Tally::ZERO, |slot| slot.tally);
+        let new = old.max(tally);
+        let raised = new != old;
+        if slot.is_none() && !raised {
+            return self.answer(Verb::None, None, None);
+        }
+        if slot.is_none() && self.hash.len() >= MAX_SLOTS + FIELDS {
+            return self.answer(Verb::Full, None, None);
+        }
+        let was_retired = slot.as_ref().is_some_and(|slot| slot.retired.is_some());
+        let retiring = retire && !was_retired;
+        if let Some(slot) = slot.as_ref().filter(|_| !raised && !retiring) {
+            return self.answer(state(slot), Some(slot), Some(old));
+        }
+        let version = self.tick();
+        let before = slot.clone();
+        let mut slot =
+            slot.unwrap_or(Slot { tally: Tally::ZERO, mark, stamp: version, retired: None });
+        if before.is_none() {
+            let highest = self.number("hw").max(id.incarnation);
+            self.put(b"hw", highest.to_string());
+        }
+        if raised {
+            self.view.totals.p += u128::from(new.p - old.p);
+            self.view.totals.n += u128::from(new.n - old.n);
+            let totals = self.view.totals;
+            self.put_totals("tp", "tn", totals);
+            (slot.tally, slot.mark) = (new, mark);
+        }
+        if !was_retired {
+            slot.stamp = version;
+        }
+        if retiring {
+            slot.retired = Some(Vec::new());
+        }
+        self.put(&text, slot.encode());
+        if retiring {
+            self.append_and_fold(&text);
+        }
+        self.answer(state(&slot), before.as_ref(), Some(new))
+    }
+
+    /// Appends to the list of retired slots, and folds the old ones at its head.
+    fn append_and_fold(&mut self, id: &[u8]) {
+        let (mut head, tail) = (self.bytes("head"), self.bytes("tail"));
+        let mut folded = Totals { p: self.total("fp"), n: self.total("fn") };
+        let mut floor = self.number("gc");
+        while !head.is_empty() && self.drops.len() < BOUND {
+            let Some(slot) = self.slot(&head) else { break };
+            if ServerTime(slot.stamp).after(RETENTION) > self.now {
+                break;
+            }
+            folded.p += u128::from(slot.tally.p);
+            folded.n += u128::from(slot.tally.n);
+            floor = floor.max(SlotId::parse(&head).map_or(0, |id| id.incarnation));
+            let next = slot.retired.unwrap_or_default();
+            self.drops.push(core::mem::replace(&mut head, next));
+        }
+        if !self.drops.is_empty() {
+            self.put_totals("fp", "fn", folded);
+            let mut padded = Vec::new();
+            write_padded(&mut padded, floor, TIME_WIDTH);
+            self.put(b"gc", padded);
+        }
+        let last = self.slot(&tail).filter(|_| !head.is_empty());
+        if let Some(Slot { retired: Some(next), .. }) = &last
+            && let Some(bytes) = self.hash.get(&tail)
+        {
+            debug_assert!(next.is_empty(), "the last of the list has no next");
+            self.put(&tail, [bytes.as_slice(), id].concat());
+        } else {
+            head = id.to_vec();
+        }
+        self.put(b"head", head);
+        self.put(b"tail", id);
+    }
+
+    fn total(&self, field: &str) -> u128 {
+        self.hash.get(field.as_bytes()).and_then(|text| parse_total(text)).unwrap_or(0)
+    }
+
+    fn reset(&mut self, op: u128, epoch: u64, id: Option<SlotId>) -> Answer {
+        const ENTRY: usize = 22 + TIME_WIDTH;
+        let own = id.and_then(|id| self.slot(&id.to_text()));
+        let tally = own.as_ref().map(|slot| slot.tally);
+        let mut resets = self.bytes("ops");
+        let name = base64url(op);
+        let known = resets.chunks(ENTRY).find_map(|entry| entry.strip_prefix(&name));
+        if let Some(began) = known.and_then(parse_number) {
+            return self.answer(Verb::Reset(began), own.as_ref(), tally);
+        }
+        if epoch != self.view.epoch {
+            return self.answer(Verb::Conflict, own.as_ref(), tally);
+        }
+        self.view.zero = self.view.totals;
+        self.view.epoch += 1;
+        self.put_totals("zp", "zn", self.view.zero);
+        self.put(b"ep", self.view.epoch.to_string());
+        resets.truncate(ENTRY * (RESETS - 1));
+        let entry = format!("{:016}", self.view.epoch);
+        self.put(b"ops", [&name, entry.as_bytes(), &resets].concat());
+        self.tick();
+        self.answer(Verb::Reset(self.view.epoch), own.as_ref(), tally)
+    }
+
+    /// Redis gives a small hash whole; otherwise the parts are its own, and only their sum counts.
+    fn scan(&self, cursor: u64) -> Answer {
+        let from = usize::try_from(cursor).unwrap_or(usize::MAX);
+        let page = self.hash.iter().skip(from).take(PAGE);
+        let slots = page.filter_map(|(field, bytes)| {
+            let (id, slot) = (SlotId::parse(field)?, Slot::decode(bytes)?);
+            let Slot { tally, mark, stamp, retired } = slot;
+            Some(Scanned { id, tally, mark, stamp, retired: retired.is_some() })
+        });
+        let next = from.saturating_add(PAGE);
+        let part = Part {
+            cursor: if next < self.hash.len() { cursor + PAGE as u64 } else { 0 },
+            folded: Totals { p: self.total("fp"), n: self.total("fn") },
+            now_us: self.now.0,
+            slots: slots.collect(),
+        };
+        self.answer(Verb::Part(part), None, None)
+    }
+}
+
+const fn state(slot: &Slot) -> Verb {
+    if slot.retired.is_some() { Verb::Retired } else { Verb::Live }
+}

@@ -1,0 +1,121 @@
+//! Slots: who owns one, and what the server keeps of it.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::Tally;
+use crate::redis::{base64url, decode_base64url, parse_number, write_padded};
+
+/// The digits of an incarnation, and of a moment.
+pub(super) const TIME_WIDTH: usize = 16;
+/// The digits of a part of a tally, and of a mark.
+const WIDTH: usize = 20;
+
+/// Names one slot of a counter for ever: the random identity of its owner and the incarnation that
+/// the server issued.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId {
+    /// 128 random bits.
+    pub owner: u128,
+    /// Issued by the server, never twice, below 10^16.
+    pub incarnation: u64,
+}
+
+impl SlotId {
+    /// The length of its text.
+    pub const LEN: usize = 22 + TIME_WIDTH;
+
+    /// Its text: the owner as 22 characters of base64, the incarnation in 16 digits.
+    #[must_use]
+    pub fn to_text(&self) -> [u8; Self::LEN] {
+        let mut text = Vec::with_capacity(Self::LEN);
+        text.extend_from_slice(&base64url(self.owner));
+        write_padded(&mut text, self.incarnation, TIME_WIDTH);
+        text.try_into().unwrap_or([b'0'; Self::LEN])
+    }
+
+    /// The id with this text.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (owner, incarnation) = text.split_at_checked(22)?;
+        (incarnation.len() == TIME_WIDTH).then_some(())?;
+        Some(Self { owner: decode_base64url(owner)?, incarnation: parse_number(incarnation)? })
+    }
+}
+
+impl fmt::Debug for SlotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.to_text().escape_ascii())
+    }
+}
+
+/// Tells the flushes of one slot apart: the client's clock when the flushed value was sent first.
+/// Two processes that share a slot unknowingly differ in it though their values agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark(pub u64);
+
+impl Mark {
+    /// The mark of what is only repeated: a saved slot of an earlier life.
+    pub const REPLAY: Self = Self(0);
+}
+
+/// A slot as the server keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Slot {
+    pub(super) tally: Tally,
+    pub(super) mark: Mark,
+    /// When it was last raised; of a retired one, when it was retired.
+    pub(super) stamp: u64,
+    /// Of a retired one, the id text that was retired next, empty for none.
+    pub(super) retired: Option<Vec<u8>>,
+}
+
+impl Slot {
+    /// The columns of tally, mark and moment together.
+    pub(super) const LEN: usize = 3 * WIDTH + TIME_WIDTH;
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = encode_marked(self.tally, self.mark);
+        write_padded(&mut bytes, self.stamp, TIME_WIDTH);
+        if let Some(next) = &self.retired {
+            bytes.push(b'r');
+            bytes.extend_from_slice(next);
+        }
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (columns, rest) = bytes.split_at_checked(Self::LEN)?;
+        let (marked, stamp) = columns.split_at_checked(3 * WIDTH)?;
+        let (tally, mark) = decode_marked(marked)?;
+        let retired = rest.split_first().map(|(_, next)| next.to_vec());
+        Some(Self { tally, mark, stamp: parse_number(stamp)?, retired })
+    }
+}
+
+/// 40 digits.
+pub(super) fn encode_tally(tally: Tally) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(Slot::LEN);
+    write_padded(&mut bytes, tally.p, WIDTH);
+    write_padded(&mut bytes, tally.n, WIDTH);
+    bytes
+}
+
+/// 60 digits.
+pub(super) fn encode_marked(tally: Tally, mark: Mark) -> Vec<u8> {
+    let mut bytes = encode_tally(tally);
+    write_padded(&mut bytes, mark.0, WIDTH);
+    bytes
+}
+
+pub(super) fn decode_tally(digits: &[u8]) -> Option<Tally> {
+    let (p, n) = digits.split_at_checked(WIDTH)?;
+    (n.len() == WIDTH).then_some(())?;
+    Some(Tally { p: parse_number(p)?, n: parse_number(n)? })
+}
+
+pub(super) fn decode_marked(digits: &[u8]) -> Option<(Tally, Mark)> {
+    let (tally, mark) = digits.split_at_checked(2 * WIDTH)?;
+    (mark.len() == WIDTH).then_some(())?;
+    Some((decode_tally(tally)?, Mark(parse_number(mark)?)))
+}

@@ -1,0 +1,192 @@
+//! The counter in the embedded store against a real redis-server: the same random operations, and
+//! every reply and the whole key space compared. And the proof that this would notice: the same
+//! with scripts that have one mistake each.
+#![allow(clippy::print_stdout, reason = "the test says how much it has explored")]
+
+mod support;
+
+use comity::counter::{Answer, Mark, Op, SlotId, Tally, Totals, Verb};
+use comity::redis::Reply;
+use support::counter_ops::{CounterOps, KEY};
+use support::pair::{COUNTER, Difference, Pair};
+use support::redis_server::RedisServer;
+use support::seed;
+
+const OPERATIONS: u64 = 12_000;
+/// How often each answer has to occur for the comparison to be worth something.
+const AT_LEAST: u64 = 40;
+/// The most operations until a mistake has to be found.
+const WITHIN: u64 = 6_000;
+
+fn run(pair: &mut Pair, seed: u64, operations: u64) -> Result<(), (u64, Difference)> {
+    let mut ops = CounterOps::new(seed);
+    for step in 0..operations {
+        ops.step(pair).map_err(|what| (step, what))?;
+    }
+    pair.compare_rest().map_err(|what| (operations, what))
+}
+
+#[test]
+fn the_embedded_store_counts_as_redis_does() {
+    let server = RedisServer::start();
+    let mut pair = Pair::of_counter(&server, COUNTER);
+    let seed = seed();
+    println!("counter differential: {OPERATIONS} operations, seed {seed}");
+    if let Err((step, what)) = run(&mut pair, seed, OPERATIONS) {
+        panic!("COMITY_SEED={seed}: step {step}: {what}");
+    }
+    for (verb, count) in &pair.seen {
+        println!("{count:8} {verb}");
+    }
+    let wanted = "NONE LIVE RETIRED UNKNOWN JOINED RESET CONFLICT PART FIXED MOVED NOSCRIPT";
+    for verb in wanted.split_whitespace() {
+        let count = pair.seen.get(verb).copied().unwrap_or(0);
+        assert!(count >= AT_LEAST, "{verb} occurred {count} times only");
+    }
+}
+
+/// A mistake: its name, a piece of the script, and what stands there instead.
+const MUTANTS: [(&str, &str, &str); 20] = [
+    (
+        "sum for maximum",
+        "highest(oldp, p), highest(oldn, n)",
+        "string.format('%020s', sum(oldp, p)), highest(oldn, n)",
+    ),
+    ("the last value wins", "highest(oldp, p), highest(oldn, n)", "p, n"),
+    (
+        "a retired slot is refused",
+        "local raised = newp ~= oldp or newn ~= oldn",
+        "local raised = (newp ~= oldp or newn ~= oldn) and not (slot and #slot > 76)",
+    ),
+    (
+        "an incarnation is issued twice",
+        "hw = text(math.max(hw + 1, now))",
+        "hw = text(math.max(hw, now))",
+    ),
+    (
+        "a folded slot is minted again",
+        "if not slot and string.sub(id, 23) <= gc then",
+        "if false then",
+    ),
+    (
+        "an unknown slot does not raise hw",
+        "put('hw', text(math.max(hw, tonumber(string.sub(id, 23)))))",
+        "put('hw', hw)",
+    ),
+    ("limbs lose the carry", "+ (b[i] or 0) - (c[i] or 0) + carry", "+ (b[i] or 0) - (c[i] or 0)"),
+    (
+        "sums are doubles",
+        "tp, tn = sum(tp, newp, oldp), sum(tn, newn, oldn)",
+        "tp, tn = text(tp + newp - oldp), text(tn + newn - oldn)",
+    ),
+    ("the mark is not kept", "(raised and mark or string.sub(before, 41, 60))", "mark"),
+    (
+        "the version may stand still",
+        "version = text(math.max(version + 1, now))",
+        "version = text(math.max(version, now))",
+    ),
+    ("a retirement is repeated", "op == 'RETIRE' and not retired", "op == 'RETIRE'"),
+    (
+        "folding forgets what it folds",
+        "fp, fn = sum(fp, string.sub(oldest, 1, 20)), sum(fn, string.sub(oldest, 21, 40))",
+        "",
+    ),
+    ("folding raises no floor", "gc = highest(gc, string.sub(head, 23))", ""),
+    ("retired slots are folded at once", "+ RETENTION > now", "> now"),
+    ("the retired are not linked", "put(last, linked .. id)", "put(last, linked)"),
+    (
+        "a late flush keeps a retired slot longer",
+        "local stamp = retired and string.sub(slot, 61, 76) or",
+        "local stamp =",
+    ),
+    ("a reset is executed twice", "if not at and ARGV[3] ~= epoch", "if ARGV[3] ~= epoch"),
+    ("a reset goes by any epoch", "if not at and ARGV[3] ~= epoch then", "if false then"),
+    ("a reset leaves the zero point", "zp, zn, epoch = tp, tn,", "zp, zn, epoch = zp, zn,"),
+    ("totals are corrected at any version", "if version ~= ARGV[3] then", "if false then"),
+];
+
+#[test]
+fn every_mistake_in_the_script_is_noticed() {
+    let server = RedisServer::start();
+    for (name, piece, instead) in MUTANTS {
+        assert_eq!(COUNTER.matches(piece).count(), 1, "{name}: the piece must occur once");
+        let mut pair = Pair::of_counter(&server, &COUNTER.replace(piece, instead));
+        let found = run(&mut pair, 77, WITHIN).err();
+        let Some((step, what)) = found else {
+            panic!("not noticed in {WITHIN} operations: {name}")
+        };
+        assert!(!what.contains("-ERR"), "{name}: a script that fails proves nothing: {what}");
+        println!("{step:6} operations: {name}");
+    }
+}
+
+fn decoded(reply: &Reply) -> Answer {
+    Answer::decode(reply).unwrap_or_else(|| panic!("not an answer: {reply:?}"))
+}
+
+#[test]
+fn sums_are_exact_far_beyond_64_bits() {
+    let server = RedisServer::start();
+    let mut pair = Pair::of_counter(&server, COUNTER);
+    let edges =
+        [1, (1 << 53) - 1, 1 << 53, (1 << 53) + 1, (1 << 63) - 1, 1 << 63, u64::MAX - 1, u64::MAX];
+    let mut totals = Totals::default();
+    for (owner, edge) in edges.into_iter().enumerate() {
+        let id = SlotId { owner: owner as u128, incarnation: 1_750_000_000_000_000 };
+        let tally = Tally { p: edge, n: edge / 3 };
+        let add = Op::Add { id, tally, mark: Mark(7) };
+        totals.p += u128::from(tally.p);
+        totals.n += u128::from(tally.n);
+        for op in [&add, &Op::Retire { id, tally, mark: Mark(8) }, &add] {
+            assert_eq!(decoded(&pair.counter(KEY, op).unwrap()).view.totals, totals);
+        }
+    }
+    assert!(totals.p > u128::from(u64::MAX) * 2);
+    pair.set_field(KEY, "tp", "99999999999999999999999999999999999999");
+    let id = SlotId { owner: 99, incarnation: 1_750_000_000_000_000 };
+    let add = Op::Add { id, tally: Tally { p: 1, n: 0 }, mark: Mark(7) };
+    let sum = decoded(&pair.counter(KEY, &add).unwrap()).view.totals.p;
+    assert_eq!(sum, 10_u128.pow(38));
+}
+
+#[test]
+fn a_key_of_another_type_is_the_same_error() {
+    let server = RedisServer::start();
+    let mut pair = Pair::of_counter(&server, COUNTER);
+    pair.overwrite(KEY.as_bytes(), b"12");
+    let id = SlotId { owner: 1, incarnation: 1 };
+    for op in
+        [Op::Join, Op::Get { id: None }, Op::Add { id, tally: Tally { p: 1, n: 0 }, mark: Mark(1) }]
+    {
+        let reply = pair.counter(KEY, &op).unwrap();
+        assert!(matches!(&reply, Reply::Error(text) if text.starts_with(b"WRONGTYPE")));
+    }
+}
+
+#[test]
+fn a_counter_takes_so_many_slots_and_no_more() {
+    let server = RedisServer::start();
+    let mut pair = Pair::of_counter(&server, COUNTER);
+    let id = |owner| SlotId { owner, incarnation: 1_750_000_000_000_000 };
+    let tally = Tally { p: 1, n: 0 };
+    let row = |owner: u128| {
+        let value = format!("{:020}{:020}{:020}{:016}", 1, 0, 5, 1);
+        (id(owner).to_text().to_vec(), value.into_bytes())
+    };
+    let rows: Vec<_> = (0..65_536).map(row).collect();
+    pair.set_fields(KEY, &rows);
+    pair.set_field(KEY, "tp", "65536");
+    for field in ["tn", "zp", "zn", "fp", "fn", "ep", "v", "hw", "gc"] {
+        pair.set_field(KEY, field, "0");
+    }
+    for field in ["head", "tail", "ops"] {
+        pair.set_field(KEY, field, "");
+    }
+    let full = pair.counter(KEY, &Op::Add { id: id(70_000), tally, mark: Mark(9) }).unwrap();
+    assert_eq!(decoded(&full).verb, Verb::Full);
+    // The slots there are still count.
+    let tally = Tally { p: 3, n: 0 };
+    let live = pair.counter(KEY, &Op::Add { id: id(9), tally, mark: Mark(9) }).unwrap();
+    assert_eq!(decoded(&live).verb, Verb::Live);
+    assert_eq!(decoded(&live).view.totals.p, 65_538);
+}
