@@ -2,7 +2,7 @@
 //! clients are real coordinators and the server is the real embedded store.
 //!
 //! States are compared as they are, with counters, entropy and absolute times: leaving those out
-//! would merge one state in ten at most. Time goes in steps from one moment of interest to the
+//! would merge one state in five at most. Time goes in steps from one moment of interest to the
 //! next (a deadline, the end of a lease), freely when nothing is on its way, and otherwise as a
 //! fault. What is on its way at one moment arrives in any order. Where time is up, the rest is run
 //! without faults, to its end.
