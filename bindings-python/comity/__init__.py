@@ -38,9 +38,9 @@ from .memory import MemoryStore
 
 __all__ = [
     "Closed",
+    "Coordinator",
     "Corrupt",
     "CounterOverflow",
-    "Coordinator",
     "Error",
     "ErrorReply",
     "Event",

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-COUNTS_SUSPEND: Final = hasattr(time, "CLOCK_BOOTTIME")
+_SLEEPLESS: Final[int | None] = getattr(
+    time, "CLOCK_MONOTONIC" if sys.platform == "darwin" else "CLOCK_BOOTTIME", None
+)
+"""The system's clock that counts through a suspend: on Apple's systems the monotonic one does."""
+
+COUNTS_SUSPEND: Final = _SLEEPLESS is not None
 """Whether the clock runs on while the machine sleeps. Where not, the driver looks for gaps."""
+
+NAP: Final = 3600.0 if COUNTS_SUSPEND else 1.0
+"""The longest that a timer sleeps, in seconds: so long may a gap go unnoticed."""
 
 _JUMP_US: Final = 1_000_000
 """How far wall clock and monotonic clock may part before a suspend is assumed."""
 
 _read_ns: Final[Callable[[], int]] = (
-    partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if COUNTS_SUSPEND else time.monotonic_ns
+    time.monotonic_ns if _SLEEPLESS is None else partial(time.clock_gettime_ns, _SLEEPLESS)
 )
 
 

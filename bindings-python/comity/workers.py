@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from .bell import Bell
-from .clock import Gaps
+from .clock import NAP, Gaps
 from .lane import Lane
 from .session import NEVER
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from .session import Session
 
 log = logging.getLogger("comity")
-
-NAP: Final = 3600.0
-"""The longest sleep in seconds; waking for nothing is harmless."""
 
 
 class Worker:

@@ -19,10 +19,7 @@ HERE = Path(__file__).parent
 def test_the_error_table_is_the_cores():
     ours = {cls.__name__: code for code, cls in errors.CODES.items()}
     renamed = {"Internal": "InternalError", "Overflow": "CounterOverflow"}
-    theirs = {
-        renamed.get(name, name): code
-        for name, code in core.ERROR_CODES.items()
-    }
+    theirs = {renamed.get(name, name): code for name, code in core.ERROR_CODES.items()}
     assert ours == theirs
     for code, cls in errors.CODES.items():
         error = errors.from_code(code, "the words")

@@ -7,9 +7,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from ..clock import Gaps
+from ..clock import NAP, Gaps
 from ..session import NEVER
-from ..workers import NAP
 
 if TYPE_CHECKING:
     from ..session import Operation, Session
