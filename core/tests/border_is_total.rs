@@ -6,6 +6,7 @@
 mod support;
 
 use comity::coordinator::{Config, Coordinator};
+use comity::counter::{CounterId, CounterOptions, Durability, Freshness, Tally, Token};
 use comity::error::ErrorCode;
 use comity::event::{CallId, Event};
 use comity::keyspace::ServerTime;
@@ -27,6 +28,9 @@ struct Chaos {
     /// Polled, and perhaps answered before.
     requests: Vec<(RequestId, Reply)>,
     locks: Vec<LockId>,
+    counters: Vec<CounterId>,
+    /// Bytes for a restore.
+    saved: Vec<Vec<u8>>,
     calls: Vec<CallId>,
     ended: u64,
 }
@@ -40,14 +44,16 @@ impl Chaos {
         config.timeout = Span::from_millis(rng.pick(&[10, 300, 5_000, 60_000]));
         let now = 1_750_000_000_000_000;
         let co = Coordinator::new(config, rng.bytes32(), Time::from_micros(now)).expect("sound");
-        let (store, requests, locks) = (MemoryStore::new(), Vec::new(), Vec::new());
-        Self { co, rng, store, now, requests, locks, calls: Vec::new(), ended: 0 }
+        let (requests, locks, counters) = (Vec::new(), Vec::new(), Vec::new());
+        let (store, saved, calls) = (MemoryStore::new(), vec![Vec::new()], Vec::new());
+        Self { co, rng, store, now, requests, locks, counters, saved, calls, ended: 0 }
     }
 
     fn reply(&mut self, real: Reply) -> Reply {
         let rng = &mut self.rng;
         let verbs = ["GRANTED", "OK", "QUEUED", "BUSY", "GONE", "LOST", "CAPACITY", "RELEASED"];
         let more = ["UNKNOWN", "CANCELLED", "WAS_GRANTED", "INFO", "LAYOUT", "CHECKED", "STALE"];
+        let counters = ["NONE", "LIVE", "RETIRED", "FULL", "JOINED", "RESET", "CONFLICT", "PART"];
         let errors = ["NOSCRIPT x", "LOADING x", "OOM x", "WRONGTYPE x", "ERR x", "", "MOVED 1 a"];
         let numbers = ["0", "1", "1750000000000001", "18446744073709551615", "-1", "", "expired"];
         match rng.below(20) {
@@ -61,8 +67,8 @@ impl Chaos {
             14 => Reply::Array(vec![real]),
             15 => Reply::Bulk(b"\xff\0".to_vec()),
             _ => {
-                let verb = rng.pick(&[&verbs[..], &more[..]].concat());
-                let fields = (0..rng.below(8)).map(|_| Reply::bulk(rng.pick(&numbers)));
+                let verb = rng.pick(&[&verbs[..], &more[..], &counters[..]].concat());
+                let fields = (0..rng.below(12)).map(|_| Reply::bulk(rng.pick(&numbers)));
                 Reply::Array([Reply::bulk(verb)].into_iter().chain(fields).collect())
             }
         }
@@ -85,6 +91,57 @@ impl Chaos {
         payload
     }
 
+    fn count(&mut self, now: Time) {
+        let counter = self.rng.pick(&[&self.counters[..], &[CounterId(u64::MAX)]].concat());
+        let rng = &mut self.rng;
+        let number = rng.pick(&[0, 1, 1_000, u64::MAX - 1, u64::MAX]);
+        let tally = Tally { p: number, n: rng.below(3) };
+        let span = Span::from_micros(rng.pick(&[0, 10_000, 2_000_000, u64::MAX]));
+        match rng.below(14) {
+            0 | 1 => {
+                let name = rng.pick(&[&b"c"[..], b"d", b"", b"}{\0", &[b'x'; 513]]);
+                let durability = match rng.below(3) {
+                    0 => Durability::Sync,
+                    1 => Durability::Batched { max_delay: span, max_units: number },
+                    _ => Durability::Journaled { max_delay: span },
+                };
+                let options = CounterOptions { durability, collected: rng.chance(500) };
+                let bytes = rng.pick(&self.saved);
+                self.counters.extend(match rng.chance(300) {
+                    true => self.co.counter_restore(name, options, &bytes, now),
+                    false => self.co.counter_open(name, options, now),
+                });
+            }
+            2..5 => drop(self.co.counter_add(counter, number.cast_signed(), now)),
+            5 => drop(self.co.counter_advance(counter, tally, now)),
+            6 => {
+                if let Some(due) = self.co.poll_counter_due() {
+                    drop(self.co.counter_collect(due, tally, now));
+                }
+                drop(self.co.counter_collect(counter, tally, now));
+            }
+            7 => drop(self.co.counter_value(counter, now)),
+            8 => {
+                let freshness = rng.pick(&[Freshness::Fresh, Freshness::AtLeast(Token(number))]);
+                self.calls.extend(self.co.counter_read(counter, freshness, now));
+            }
+            9 => self.calls.extend(self.co.counter_flush(counter, now)),
+            10 => {
+                let epoch = rng.pick(&[None, Some(number)]);
+                self.calls.extend(self.co.counter_reset(counter, epoch, now));
+            }
+            11 => {
+                let prune = rng.pick(&[None, Some(span)]);
+                self.calls.extend(self.co.counter_audit(counter, prune, now));
+            }
+            12 => {
+                self.saved.extend(self.co.counter_snapshot(counter));
+                drop(self.co.counter_journaled(counter, now));
+            }
+            _ => drop(self.co.counter_close(counter, now)),
+        }
+    }
+
     fn call(&mut self) {
         self.now += self.rng.pick(&[0, 0, 1, 1_000, 100_000, 3_000_000]);
         let backwards = self.rng.pick(&[0, 0, 0, 5_000_000, self.now]);
@@ -92,7 +149,8 @@ impl Chaos {
         let node = NodeId(self.rng.pick(&[0, 0, 1, 2, 77, u32::MAX]));
         let lock = self.rng.clone().pick(&[&self.locks[..], &[LockId(u64::MAX)]].concat());
         let rng = &mut self.rng;
-        match rng.below(18) {
+        match rng.below(26) {
+            18.. => self.count(now),
             0 | 1 => {
                 let name = rng.pick(&[&b"a"[..], b"b", b"", b"}{\0", &[b'x'; 513]]);
                 let ttl = Span::from_micros(rng.pick(&[0, 50_000, 5_000_000, u64::MAX]));
@@ -160,9 +218,21 @@ impl Chaos {
                 Event::LockInspected { call, .. }
                 | Event::FenceChecked { call, .. }
                 | Event::NodeChecked { call, .. }
+                | Event::CounterFlushed { call, .. }
+                | Event::CounterRead { call, .. }
+                | Event::CounterReset { call, .. }
+                | Event::CounterAudited { call, .. }
                 | Event::CallFailed { call, .. } => {
                     let at = self.calls.iter().position(|other| *other == call);
                     self.calls.remove(at.expect("one last event of each call"));
+                }
+                Event::CounterClosed { counter, .. } => {
+                    let at = self.counters.iter().position(|other| *other == counter);
+                    self.counters.remove(at.expect("one last event of each counter"));
+                }
+                Event::CounterJournal { bytes, .. } => {
+                    self.saved.push(bytes);
+                    self.ended -= 1;
                 }
                 _ => self.ended -= 1,
             }
@@ -191,8 +261,9 @@ fn no_sequence_of_calls_panics_and_close_ends_it() {
             chaos.co.lock_release(LockId(1), now).map_err(|e| e.code()).err(),
             chaos.co.lock_inspect(b"a", now).map_err(|e| e.code()).err(),
             chaos.co.check_nodes(now).map_err(|e| e.code()).err(),
+            chaos.co.counter_open(b"c", CounterOptions::default(), now).map_err(|e| e.code()).err(),
         ];
-        assert_eq!(codes, [Some(ErrorCode::Closed); 4]);
+        assert_eq!(codes, [Some(ErrorCode::Closed); 5]);
         // With no more input than time it ends.
         while let Some(at) = chaos.co.next_deadline() {
             assert!(at.as_micros() <= chaos.now.max(begun + 60_000_000), "too late: {at:?}");
@@ -202,6 +273,7 @@ fn no_sequence_of_calls_panics_and_close_ends_it() {
             chaos.note_events();
         }
         assert!(chaos.calls.is_empty(), "calls without an end: {:?}", chaos.calls);
+        assert!(chaos.counters.is_empty(), "counters without an end: {:?}", chaos.counters);
         assert!(chaos.co.poll_command().is_none());
         ended += chaos.ended;
     });
