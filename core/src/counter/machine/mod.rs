@@ -142,6 +142,8 @@ pub(crate) struct Counter {
     urgent: bool,
     /// Since when something is pending.
     pending_since: Option<Time>,
+    /// When the last flush left: what it does not carry was counted later.
+    flushed_at: Option<Time>,
     /// When the slot is told again.
     heal: Option<Time>,
     /// Not before this moment is anything sent again.
@@ -182,6 +184,7 @@ impl Counter {
             due: None,
             urgent: false,
             pending_since: None,
+            flushed_at: None,
             heal: None,
             retry: None,
             failures: 0,
@@ -274,9 +277,11 @@ impl Counter {
             self.own_now().since(self.acknowledged()).units() >= self.options.max_units() / 2;
         if many || self.options.durability == Durability::Sync {
             self.urgent = true;
-        } else if self.due.is_none() && !self.urgent {
+        }
+        // A host that has told something says no more of it before it is asked.
+        if self.due.is_none() && (!self.urgent || self.options.collected) {
             let delay = self.options.max_delay();
-            let due = self.pending_since.unwrap_or(cx.now) + delay;
+            let due = self.pending_since.max(self.flushed_at).unwrap_or(cx.now) + delay;
             self.due = Some(due.on_grid(GRID.min(delay)).max(cx.now));
         }
         self.work(cx);
@@ -285,8 +290,11 @@ impl Counter {
     /// The host's answer to being asked: its tally, which is flushed at once.
     pub(crate) fn collect(&mut self, total: Tally, cx: &mut Cx<'_>) {
         self.total = self.total.max(total);
-        self.urgent |= self.is_pending();
-        self.advance(total, cx);
+        if self.is_pending() && self.life != Life::Done {
+            self.pending_since.get_or_insert(cx.now);
+            self.urgent = true;
+            self.work(cx);
+        }
     }
 
     pub(crate) fn value(&self, now: Time) -> Result<CounterValue> {

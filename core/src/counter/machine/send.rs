@@ -71,12 +71,17 @@ impl Counter {
             Task::Flush | Task::Retire => {
                 let Some(own) = &mut self.own else { return };
                 // The same numbers until they are answered; the first flush takes what is due.
+                if own.flight.is_none() {
+                    self.flushed_at = Some(cx.now);
+                }
                 let (tally, mark) =
                     *own.flight.get_or_insert_with(|| (own_now, Mark(cx.now.as_micros().max(1))));
-                (self.urgent, self.due, self.heal) = (false, None, None);
+                let id = own.id;
+                (self.urgent, self.heal) = (false, None);
+                self.not_due();
                 match task {
-                    Task::Retire => Op::Retire { id: own.id, tally, mark },
-                    _ => Op::Add { id: own.id, tally, mark },
+                    Task::Retire => Op::Retire { id, tally, mark },
+                    _ => Op::Add { id, tally, mark },
                 }
             }
             Task::Read => Op::Get { id: self.own.as_ref().map(|own| own.id) },
@@ -109,10 +114,19 @@ impl Counter {
         self.retry = Some(cx.now + pause.part(1, 2) + cx.entropy.jitter(pause.part(1, 2)));
     }
 
+    /// Nothing is left to flush. A host that has told something is asked all the same: it says no
+    /// more before that.
+    const fn not_due(&mut self) {
+        if !self.options.collected {
+            self.due = None;
+        }
+    }
+
     /// A new slot begins; what was counted before is settled or reported.
     pub(super) fn leave_own(&mut self) -> Option<Own> {
         self.base = self.total;
-        (self.urgent, self.due, self.heal, self.pending_since) = (false, None, None, None);
+        (self.urgent, self.heal, self.pending_since) = (false, None, None);
+        self.not_due();
         if let Some(seen) = &mut self.seen {
             seen.view.own = Tally::ZERO;
         }
