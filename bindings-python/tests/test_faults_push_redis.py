@@ -77,17 +77,21 @@ def test_a_push_connection_that_comes_back_is_listened_to(server, proxy, traces)
     with connect(server.port) as other, connect(proxy.port) as co, server.client() as admin:
         held = other.lock("a", ttl=30)
         held.acquire()
-        waiter = Waiter(co.lock("a"))
-        until(lambda: admin.pubsub_channels("comity:*"))
         with co.events() as events:
-            for _ in range(2):
-                admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+            def ready():
                 kinds = []
                 while "push_ready" not in kinds:
                     event = events.get(10)
                     assert event is not None, kinds
                     kinds.append(event.kind)
-                assert "push_unavailable" in kinds
+                return kinds
+
+            waiter = Waiter(co.lock("a"))
+            ready()
+            for _ in range(2):
+                admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                assert "push_unavailable" in ready()
         released = time.monotonic()
         held.release()
         waiter.join(10)
