@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ..memory import MemoryPump
-from .lane import Connector, Lane
+from .lane import Lane
+from .link import Connector, Link
 from .push import PushReader
 from .wakeup import Timer, settled, soon
 
@@ -41,7 +42,7 @@ class SocketDriver:
         self._connectors = connectors
         self._lanes: list[Lane] = []
         self._pushes: list[PushReader] = []
-        self._ready: list[Lane | PushReader] = []
+        self._ready: list[Link] = []
         self._timer: Timer | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -75,12 +76,10 @@ class SocketDriver:
         for one in self._all():
             one.forget()
 
-    def _all(self) -> list[Lane | PushReader]:
+    def _all(self) -> list[Link]:
         return [*self._lanes, *self._pushes]
 
-    def _rung(
-        self, call_soon: Callable[[Callable[[], None]], object], one: Lane | PushReader
-    ) -> None:
+    def _rung(self, call_soon: Callable[[Callable[[], None]], object], one: Link) -> None:
         """Something is ready to be sent; it leaves with all that this turn of the loop adds."""
         if not self._ready:
             call_soon(self._flush)

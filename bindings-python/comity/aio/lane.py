@@ -5,57 +5,25 @@ Everything here runs in callbacks of the loop. What became ready in one turn lea
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .._core import ErrorReply
 from ..resp import Push
 from ..session import NEVER
-from ..wire import NotConnected, Refused
+from .link import Link
 
 if TYPE_CHECKING:
     from .._core import Command
-    from ..session import Session
     from .wire import Wire
 
 
-class Connector(Protocol):
-    """How a lane gets its connection."""
+class Lane(Link):
+    """See the module."""
 
-    async def connect(self, deadline: int) -> Wire:
-        """A ready connection by `deadline`. Raises `NotConnected` or `Refused`."""
-
-    def refusal(self, text: bytes) -> object:
-        """What the core is given for a server's refusal of the connection's set-up."""
-
-
-class Lane:
-    """See the module. `outbox` is the session's list of commands for this node; `others` sends
-    what a reply made ready for any node.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        node: int,
-        outbox: list[Command],
-        connector: Connector,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        others: Callable[[], object],
-    ) -> None:
-        self._session = session
-        self._node = node
-        self._outbox = outbox
-        self._connector = connector
-        self._loop = loop
-        self._others = others
-        self._wire: Wire | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._alarm = NEVER
-        self._stopped = False
 
     @property
     def idle(self) -> bool:
@@ -75,24 +43,8 @@ class Lane:
                 return
             if wire is not None:
                 self._drop(wire)
-            self._connecting = self._loop.create_task(self._connect(_first(outbox)))
+            self._connect(_first(outbox))
         self._arm(_first(outbox))
-
-    def stop(self) -> None:
-        """Closes the connection. What is outstanding comes to nothing."""
-        self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._wire is not None:
-            self._wire.close()
-
-    def forget(self) -> None:
-        """Drops the connection without a word to the server (after fork)."""
-        self._stopped = True
-        if self._wire is not None:
-            self._wire.forget()
 
     # See `Owner`
 
@@ -144,27 +96,11 @@ class Lane:
         session.failures(late, "not_sent")
         return [c for c in batch if c.deadline > now]
 
-    async def _connect(self, deadline: int) -> None:
-        """Makes the connection; where that fails, whoever waits for it hears so."""
-        session = self._session
-        try:
-            wire = await self._connector.connect(deadline)
-        except NotConnected:
-            self._connecting = None
-            session.failures(self._in_time(), "not_sent")
-        except Refused as refused:
-            self._connecting = None
-            answer = self._connector.refusal(refused.text)
-            session.replies([(c.request, answer) for c in self._in_time()])
-        else:
-            self._connecting = None
-            if self._stopped:
-                wire.close()
-                return
-            self._wire = wire
-            wire.belongs_to(self)
-            session.node(self._node, "connected")
-            self.flush()
+    def _waiting(self) -> Sequence[Command]:
+        return self._in_time()
+
+    def _connected(self, wire: Wire) -> None:  # noqa: ARG002
+        self._session.node(self._node, "connected")
 
     def _drop(self, wire: Wire) -> None:
         """Gives a connection up, and with it all that is outstanding there."""

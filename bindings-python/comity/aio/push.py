@@ -2,81 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..push import PING, QUIET_US
-from ..wire import NotConnected, Refused
 from ..workers import log
+from .link import Link
 
 if TYPE_CHECKING:
     from .._core import Command
-    from ..session import Session
-    from .lane import Connector
     from .wire import Wire
 
 
-class PushReader:
-    """Subscribes when the core says so, and hands messages in. `others` sends what a message made
-    ready for any node.
-    """
+class PushReader(Link):
+    """Subscribes when the core says so, and hands messages in."""
 
-    def __init__(
-        self,
-        session: Session,
-        node: int,
-        inbox: list[Command],
-        connector: Connector,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        others: Callable[[], object],
-    ) -> None:
-        self._session = session
-        self._node = node
-        self._inbox = inbox
-        self._connector = connector
-        self._loop = loop
-        self._others = others
-        self._wire: Wire | None = None
-        self._connecting: asyncio.Task[None] | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._command: Command | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._ready = False
         self._pinged = False
-        self._stopped = False
 
     idle = True
-    """A subscription waits for nothing."""
 
     def flush(self) -> None:
         """Subscribes; where there is no connection, makes one first."""
         if self._stopped or self._session.foreign or self._connecting is not None:
             return
         with self._session.mutex:
-            command = self._inbox.pop(0) if self._inbox else None
+            command = self._outbox.pop(0) if self._outbox else None
         if command is None:
             return
+        self._command = command
         if self._wire is None:
-            self._connecting = self._loop.create_task(self._connect(command))
+            self._connect(command.deadline)
         else:
             self._subscribe(self._wire, command)
-
-    def stop(self) -> None:
-        """Closes the connection."""
-        self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._wire is not None:
-            self._wire.close()
-
-    def forget(self) -> None:
-        """Drops the connection without a word to the server (after fork)."""
-        self._stopped = True
-        if self._wire is not None:
-            self._wire.forget()
 
     # See `Owner`
 
@@ -106,29 +67,16 @@ class PushReader:
 
     # How
 
-    async def _connect(self, command: Command) -> None:
-        session = self._session
-        try:
-            wire = await self._connector.connect(command.deadline)
-        except NotConnected:
-            self._connecting = None
-            session.failures([command], "not_sent")
-        except Refused as refused:
-            self._connecting = None
-            session.replies([(command.request, self._connector.refusal(refused.text))])
-        else:
-            self._connecting = None
-            if self._stopped:
-                wire.close()
-                return
-            self._wire = wire
-            self._ready = False
-            wire.belongs_to(self)
-            self._subscribe(wire, command)
-        self.flush()
+    def _waiting(self) -> Sequence[Command]:
+        command, self._command = self._command, None
+        return [command] if command is not None else []
+
+    def _connected(self, wire: Wire) -> None:
+        self._ready = False
+        if self._command is not None:
+            self._subscribe(wire, self._command)
 
     def _subscribe(self, wire: Wire, command: Command) -> None:
-        self._command = command
         wire.send(command.packed)
         self._arm(wire)
 

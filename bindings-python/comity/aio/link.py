@@ -1,0 +1,118 @@
+"""One connection of a node's: made when there is something to send, replaced when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..wire import NotConnected, Refused
+
+if TYPE_CHECKING:
+    from .._core import Command
+    from ..session import Session
+    from .wire import Wire
+
+
+class Connector(Protocol):
+    """How a connection is made."""
+
+    async def connect(self, deadline: int) -> Wire:
+        """A ready connection by `deadline`. Raises `NotConnected` or `Refused`."""
+
+    def refusal(self, text: bytes) -> object:
+        """What the core is given for a server's refusal of the connection's set-up."""
+
+
+class Link(ABC):
+    """What a lane and a push connection have in common. `outbox` is the session's list of commands
+    for it; `others` sends what it made ready for any node.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        node: int,
+        outbox: list[Command],
+        connector: Connector,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        others: Callable[[], object],
+    ) -> None:
+        self._session = session
+        self._node = node
+        self._outbox = outbox
+        self._connector = connector
+        self._loop = loop
+        self._others = others
+        self._wire: Wire | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    @property
+    @abstractmethod
+    def idle(self) -> bool:
+        """Whether to send at once: to wait for more gains nothing."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Sends what is ready; where there is no connection, begins to make one."""
+
+    @abstractmethod
+    def heard(self, wire: Wire, replies: list[Any]) -> None:
+        """See `Owner`."""
+
+    @abstractmethod
+    def ended(self, wire: Wire, why: str) -> None:
+        """See `Owner`."""
+
+    @abstractmethod
+    def _waiting(self) -> Sequence[Command]:
+        """Takes out what no connection could be made for."""
+
+    @abstractmethod
+    def _connected(self, wire: Wire) -> None:
+        """There is a connection."""
+
+    def stop(self) -> None:
+        """Closes the connection. What is outstanding comes to nothing."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._wire is not None:
+            self._wire.close()
+
+    def forget(self) -> None:
+        """Drops the connection without a word to the server (after fork)."""
+        self._stopped = True
+        if self._wire is not None:
+            self._wire.forget()
+
+    def _connect(self, deadline: int) -> None:
+        """Begins to make the connection; where that fails, whoever waits for it hears so."""
+        self._connecting = self._loop.create_task(self._connects(deadline))
+
+    async def _connects(self, deadline: int) -> None:
+        session = self._session
+        try:
+            wire = await self._connector.connect(deadline)
+        except NotConnected:
+            self._connecting = None
+            session.failures(self._waiting(), "not_sent")
+        except Refused as refused:
+            self._connecting = None
+            answer = self._connector.refusal(refused.text)
+            session.replies([(c.request, answer) for c in self._waiting()])
+        else:
+            self._connecting = None
+            if self._stopped:
+                wire.close()
+                return
+            self._wire = wire
+            wire.belongs_to(self)
+            self._connected(wire)
+        self.flush()
