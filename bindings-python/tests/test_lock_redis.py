@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
 
 redis = pytest.importorskip("redis")
+
+from locks import line, until  # noqa: E402
 
 import comity  # noqa: E402
 
@@ -47,18 +48,6 @@ co.close()
 
 def connect(server, **kwargs):
     return comity.connect(server.client(), **kwargs)
-
-
-def until(true, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.005)
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 def test_acquire_and_release(server, traces):
