@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
 import os
 import random
 import signal
@@ -458,3 +459,68 @@ asyncio.run(main())
             assert await co.lock("a").acquire(wait=2)
 
     run(main())
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_multiprocessing_worker_forked_inside_a_block_sends_nothing(server, proxy):
+    async def in_child(co, held):
+        assert not held.held
+        for verb in (held.release, held.extend, co.lock("b").acquire):
+            with pytest.raises(comity.InvalidState, match="before fork"):
+                await verb()
+        async with connected(server.port) as own:
+            assert not await own.lock("a").acquire(wait=0)
+
+    async def main():
+        async with connected(proxy.port) as co, co.lock("a", ttl=0.6) as held:
+            seen = len(proxy.seen)
+            process = multiprocessing.get_context("fork").Process(
+                target=lambda: asyncio.run(in_child(co, held))
+            )
+            process.start()
+            await asyncio.get_running_loop().run_in_executor(None, process.join, 10)
+            assert process.exitcode == 0
+            assert all(words[8:9] == [b"REN"] for words in proxy.seen[seen:])
+            await asyncio.sleep(0.8)
+            assert held.held
+
+    run(main())
+
+
+def test_an_application_that_is_loaded_before_its_workers_are_forked(server, script, traces):
+    source = """
+import asyncio, os, sys, comity, comity.aio, redis.asyncio
+port = int(sys.argv[1])
+co = comity.aio.connect(redis.asyncio.Redis(port=port))    # as a preloaded application does
+async def loaded():
+    await co.lock("loaded").acquire()
+asyncio.run(loaded())
+async def work():
+    for verb in (co.lock("a").acquire, lambda: co.inspect("a")):
+        try:
+            await verb()
+        except comity.InvalidState as error:
+            assert "before fork" in str(error)
+        else:
+            os._exit(2)
+    async with comity.aio.connect(redis.asyncio.Redis(port=port)) as own:    # a worker's hook
+        for _ in range(5):
+            async with own.lock("a", wait=10) as held:
+                print(held.fence, flush=True)
+children = []
+for _ in range(3):
+    child = os.fork()
+    if not child:
+        asyncio.run(work())
+        os._exit(0)
+    children.append(child)
+print("exits", [os.waitpid(child, 0)[1] for child in children], flush=True)
+os._exit(0)
+"""
+    process = script(source, server.port)
+    *fences, exits = process.stdout.read().splitlines()
+    assert exits == "exits [0, 0, 0]"
+    assert len({int(fence) for fence in fences}) == 15
+    with server.client() as admin:
+        admin.delete("comity:1:lock:{loaded}")
+    idle(server, traces)
