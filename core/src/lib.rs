@@ -7,6 +7,7 @@
 //! * [`ring`]: placement of keys on nodes.
 //! * [`lock`]: the queued lock; `docs/lock.md` says what it promises.
 //! * [`counter`]: the counter; `docs/counter.md` says what it promises.
+//! * [`transaction`]: what a participant is asked and answers.
 //! * [`snapshot`]: the bytes of what outlives a process.
 //! * [`memory`]: the embedded store, for programs without a server and for tests.
 //!
@@ -47,3 +48,4 @@ pub mod redis;
 pub mod ring;
 pub mod snapshot;
 pub mod time;
+pub mod transaction;

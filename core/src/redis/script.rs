@@ -48,7 +48,8 @@ impl Digests {
     }
 }
 
-fn hex_sha1(text: &[u8]) -> [u8; 40] {
+/// The SHA-1 of `text` as hexadecimal text.
+pub(crate) fn hex_sha1(text: &[u8]) -> [u8; 40] {
     let digest = sha1_smol::Sha1::from(text).digest().bytes();
     let mut hex = [0; 40];
     for (pair, byte) in hex.chunks_exact_mut(2).zip(digest) {

@@ -1,0 +1,430 @@
+//! What a participant answers: a flat array of bulk strings, the verb first.
+
+use alloc::vec::Vec;
+
+use super::op::{Role, read_counted, write_counted};
+use super::{COLUMN_END, Key, Mode, Txid, WIDTH, parse_hex, replies, write_hex};
+use crate::keyspace::ServerTime;
+use crate::redis::{Argv, Fields, Reply};
+
+/// What a participant answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// To `EXEC1` and `PREPARE`: applied, by this call or an earlier one.
+    Done {
+        /// One for each operation.
+        replies: Vec<Reply>,
+    },
+    /// To `PREPARE`: the vote is yes.
+    Prepared {
+        /// The server's clock.
+        now: ServerTime,
+        /// One for each operation.
+        replies: Vec<Reply>,
+    },
+    /// To `EXEC1` and `PREPARE`: refused. Nothing was done.
+    Refused {
+        /// Whether the refusal is recorded: the transaction will never be applied here. So it is
+        /// in an `EXEC1` that writes and at the primary, unless told to keep.
+        recorded: bool,
+        /// Why.
+        why: Refusal,
+    },
+    /// `ABORTED` is recorded; to `VOTE`: the vote is no.
+    Aborted,
+    /// To `FINISH` and `STATUS`: committed; to `VOTE` and `FINISH` at a secondary: applied.
+    Committed {
+        /// To `STATUS`, all participants; otherwise none.
+        participants: Vec<Vec<u8>>,
+    },
+    /// To `FINISH`: committed, but not all of it is here any more. Recorded as committed where the
+    /// vote was found.
+    Lost {
+        /// The keys whose lock or shadow was gone, which are as they were; none where the vote was
+        /// gone.
+        keys: Vec<Vec<u8>>,
+    },
+    /// To `STATUS`: the primary has voted yes, the secondaries decide.
+    Staging(Held),
+    /// To `VOTE`: the vote is yes.
+    Yes(Held),
+    /// To `STATUS`, `VOTE` and `FINISH` that were told to leave it so: nothing is known of it.
+    Nothing,
+    /// Finished, how is recorded elsewhere or no longer: never read as committed, never as aborted.
+    Stale {
+        /// The server's clock.
+        now: ServerTime,
+    },
+    /// The slot's register holds the vote of an earlier transaction: nothing was done.
+    Pending {
+        /// That transaction.
+        earlier: Txid,
+    },
+    /// The register of this id is of other work or of another role: nothing was done.
+    Mismatch,
+    /// To `SWEEP` of a part.
+    Page {
+        /// Where the next part begins, `0` if this was the last.
+        cursor: u64,
+        /// The server's clock.
+        now: ServerTime,
+        /// What there is to be done.
+        found: Vec<Swept>,
+    },
+    /// To any other `SWEEP`.
+    Removed {
+        /// How much was removed.
+        count: u64,
+    },
+}
+
+/// Why a transaction is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Another transaction has locked a key.
+    Locked {
+        /// The key's place in the work's list.
+        key: u32,
+        /// Who has.
+        holder: Txid,
+        /// The stable id of the holder's primary.
+        primary: Vec<u8>,
+        /// The holder's `not_after`.
+        not_after: ServerTime,
+        /// From when on the holder may be recovered.
+        deadline: ServerTime,
+        /// The server's clock.
+        now: ServerTime,
+    },
+    /// A check was answered otherwise.
+    Changed {
+        /// The check's place in the work's list.
+        check: u32,
+    },
+    /// An operation failed.
+    Failed {
+        /// The operation's place in the work's list.
+        operation: u32,
+        /// The error reply.
+        error: Vec<u8>,
+    },
+    /// A value is too large to be copied.
+    Large {
+        /// The key's place in the work's list.
+        key: u32,
+        /// Its elements, or its bytes.
+        size: u64,
+        /// How much may be copied.
+        limit: u64,
+    },
+    /// The participant is locked under another ring.
+    Ring {
+        /// That ring's fingerprint.
+        theirs: u64,
+    },
+}
+
+/// What a vote holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Held {
+    /// The server's clock.
+    pub now: ServerTime,
+    /// From when on the transaction may be recovered.
+    pub deadline: ServerTime,
+    /// The transaction's `not_after`.
+    pub not_after: ServerTime,
+    /// What the participant is.
+    pub role: Role,
+    /// The keys it has locked, for `FINISH`.
+    pub keys: Vec<Key>,
+}
+
+/// Something that may be left over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Swept {
+    /// Whose register it is.
+    pub txid: Txid,
+    /// Whether it is a vote whose patience is over, and the transaction is to be recovered.
+    /// Otherwise it is a finished register that has been idle for an hour.
+    pub prepared: bool,
+    /// The transaction's `not_after`.
+    pub not_after: ServerTime,
+    /// What the participant was: whom to ask before a finished register is removed.
+    pub role: Role,
+}
+
+impl Answer {
+    /// The flat array of bulk strings that the script answers with.
+    #[must_use]
+    pub fn encode(&self) -> Reply {
+        let mut out = Argv::new();
+        self.push(&mut out);
+        Reply::Array(out.iter().map(Reply::bulk).collect())
+    }
+
+    fn push(&self, out: &mut Argv) {
+        match self {
+            Self::Done { replies } => {
+                out.push(b"DONE");
+                out.push(&joined(replies));
+            }
+            Self::Prepared { now, replies } => {
+                out.push(b"PREPARED");
+                push_time(out, *now);
+                out.push(&joined(replies));
+            }
+            Self::Refused { recorded, why } => why.push(out, *recorded),
+            Self::Aborted => out.push(b"ABORTED"),
+            Self::Committed { participants } => {
+                out.push(b"COMMITTED");
+                let mut text = Vec::new();
+                participants.iter().for_each(|id| write_counted(&mut text, id));
+                out.push(&text);
+            }
+            Self::Lost { keys } => {
+                out.push(b"LOST");
+                out.push_number(keys.len() as u64);
+                keys.iter().for_each(|key| out.push(key));
+            }
+            Self::Staging(held) => held.push(out, b"STAGING"),
+            Self::Yes(held) => held.push(out, b"YES"),
+            Self::Nothing => out.push(b"NOTHING"),
+            Self::Stale { now } => {
+                out.push(b"STALE");
+                push_time(out, *now);
+            }
+            Self::Pending { earlier } => {
+                out.push(b"PENDING");
+                out.push(&earlier.to_text());
+            }
+            Self::Mismatch => out.push(b"MISMATCH"),
+            Self::Page { cursor, now, found } => {
+                out.push(b"PAGE");
+                out.push_number(*cursor);
+                push_time(out, *now);
+                for Swept { txid, prepared, not_after, role } in found {
+                    out.push(&txid.to_text());
+                    out.push(if *prepared { b"P" } else { b"-" });
+                    push_time(out, *not_after);
+                    out.push(&role.to_text());
+                }
+            }
+            Self::Removed { count } => {
+                out.push(b"REMOVED");
+                out.push_number(*count);
+            }
+        }
+    }
+
+    /// The answer in a reply; none if it is not one.
+    #[must_use]
+    pub fn decode(reply: &Reply) -> Option<Self> {
+        let mut fields = Fields::of(reply);
+        let fields = &mut fields;
+        Some(match fields.bytes()? {
+            b"DONE" => Self::Done { replies: replies::read(fields.bytes()?)? },
+            b"PREPARED" => {
+                Self::Prepared { now: time(fields)?, replies: replies::read(fields.bytes()?)? }
+            }
+            b"ABORTED" => Self::Aborted,
+            b"COMMITTED" => Self::Committed { participants: read_counted(fields.bytes()?)? },
+            b"LOST" => {
+                let count = fields.number()?;
+                let keys = (0..count).map_while(|_| fields.bytes().map(<[u8]>::to_vec));
+                let keys: Vec<_> = keys.collect();
+                (keys.len() as u64 == count).then_some(())?;
+                Self::Lost { keys }
+            }
+            b"STAGING" => Self::Staging(Held::pull(fields)?),
+            b"YES" => Self::Yes(Held::pull(fields)?),
+            b"NOTHING" => Self::Nothing,
+            b"STALE" => Self::Stale { now: time(fields)? },
+            b"PENDING" => Self::Pending { earlier: Txid::parse(fields.bytes()?)? },
+            b"MISMATCH" => Self::Mismatch,
+            b"PAGE" => {
+                let (cursor, now, mut found) = (fields.number()?, time(fields)?, Vec::new());
+                while let Some(txid) = fields.bytes() {
+                    found.push(Swept {
+                        txid: Txid::parse(txid)?,
+                        prepared: fields.bytes()? == b"P",
+                        not_after: time(fields)?,
+                        role: Role::parse(fields.bytes()?)?,
+                    });
+                }
+                Self::Page { cursor, now, found }
+            }
+            b"REMOVED" => Self::Removed { count: fields.number()? },
+            verb => {
+                let recorded = fields.bytes()? == b"1";
+                Self::Refused { recorded, why: Refusal::pull(verb, fields)? }
+            }
+        })
+    }
+}
+
+impl Refusal {
+    fn push(&self, out: &mut Argv, recorded: bool) {
+        let mut verb = |verb: &[u8]| {
+            out.push(verb);
+            out.push(if recorded { b"1" } else { b"0" });
+        };
+        match self {
+            Self::Locked { key, holder, primary, not_after, deadline, now } => {
+                verb(b"LOCKED");
+                out.push_number((*key).into());
+                out.push(&holder.to_text());
+                [not_after, deadline, now].into_iter().for_each(|time| push_time(out, *time));
+                out.push(primary);
+            }
+            Self::Changed { check } => {
+                verb(b"CHANGED");
+                out.push_number((*check).into());
+            }
+            Self::Failed { operation, error } => {
+                verb(b"FAILED");
+                out.push_number((*operation).into());
+                out.push(error);
+            }
+            Self::Large { key, size, limit } => {
+                verb(b"LARGE");
+                [(*key).into(), *size, *limit]
+                    .into_iter()
+                    .for_each(|number| out.push_number(number));
+            }
+            Self::Ring { theirs } => {
+                verb(b"RING");
+                let mut text = Vec::with_capacity(16);
+                write_hex(&mut text, *theirs);
+                out.push(&text);
+            }
+        }
+    }
+
+    fn pull(verb: &[u8], fields: &mut Fields<'_>) -> Option<Self> {
+        let mut index = || u32::try_from(fields.number()?).ok();
+        Some(match verb {
+            b"LOCKED" => Self::Locked {
+                key: index()?,
+                holder: Txid::parse(fields.bytes()?)?,
+                not_after: time(fields)?,
+                deadline: time(fields)?,
+                now: time(fields)?,
+                primary: fields.bytes()?.to_vec(),
+            },
+            b"CHANGED" => Self::Changed { check: index()? },
+            b"FAILED" => Self::Failed { operation: index()?, error: fields.bytes()?.to_vec() },
+            b"LARGE" => {
+                Self::Large { key: index()?, size: fields.number()?, limit: fields.number()? }
+            }
+            b"RING" => Self::Ring { theirs: parse_hex(fields.bytes()?)? },
+            _ => return None,
+        })
+    }
+}
+
+impl Held {
+    fn push(&self, out: &mut Argv, verb: &[u8]) {
+        out.push(verb);
+        [self.now, self.deadline, self.not_after].into_iter().for_each(|time| push_time(out, time));
+        out.push(&self.role.to_text());
+        let modes: Vec<u8> = self.keys.iter().map(|key| key.mode.letter()).collect();
+        out.push(&modes);
+        self.keys.iter().for_each(|key| out.push(&key.name));
+    }
+
+    fn pull(fields: &mut Fields<'_>) -> Option<Self> {
+        let (now, deadline, not_after) = (time(fields)?, time(fields)?, time(fields)?);
+        let role = Role::parse(fields.bytes()?)?;
+        let modes = fields.bytes()?;
+        let key =
+            |mode: &u8| Some(Key { mode: Mode::parse(*mode)?, name: fields.bytes()?.to_vec() });
+        let keys = modes.iter().map(key).collect::<Option<_>>()?;
+        Some(Self { now, deadline, not_after, role, keys })
+    }
+}
+
+fn joined(all: &[Reply]) -> Vec<u8> {
+    let mut text = Vec::new();
+    all.iter().for_each(|reply| replies::write(&mut text, reply));
+    text
+}
+
+fn push_time(out: &mut Argv, time: ServerTime) {
+    out.push_padded(time.0.min(COLUMN_END - 1), WIDTH);
+}
+
+fn time(fields: &mut Fields<'_>) -> Option<ServerTime> {
+    fields.number().map(ServerTime)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn all() -> Vec<Answer> {
+        let txid = Txid::new(u64::MAX, 7, 42).expect("in range");
+        let (now, deadline, not_after) = (ServerTime(1), ServerTime(2), ServerTime(3));
+        let name = |mode| Key { name: b"a\r\n".to_vec(), mode };
+        let keys = vec![name(Mode::Shared), name(Mode::Write), name(Mode::Exclusive)];
+        let primary = Role::Primary { participants: vec![b"1:x".to_vec(), b"".to_vec()] };
+        let secondary = Role::Secondary { primary: b"p\0".to_vec() };
+        let held = |role| Held { now, deadline, not_after, role, keys: keys.clone() };
+        let replies = vec![Reply::Integer(-5), Reply::Nil, Reply::bulk("x\n")];
+        let holder = b"node".to_vec();
+        let refusals = [
+            Refusal::Locked { key: 1, holder: txid, primary: holder, not_after, deadline, now },
+            Refusal::Changed { check: 3 },
+            Refusal::Failed { operation: 9, error: b"WRONGTYPE no".to_vec() },
+            Refusal::Large { key: 0, size: 10_001, limit: 10_000 },
+            Refusal::Ring { theirs: 0xfeed },
+        ];
+        let swept = Swept { txid, prepared: true, not_after, role: secondary.clone() };
+        let mut all = vec![
+            Answer::Done { replies: replies.clone() },
+            Answer::Prepared { now, replies },
+            Answer::Aborted,
+            Answer::Committed { participants: vec![b"b".to_vec(), b"a".to_vec()] },
+            Answer::Lost { keys: vec![b"k".to_vec()] },
+            Answer::Staging(held(primary)),
+            Answer::Yes(held(secondary)),
+            Answer::Nothing,
+            Answer::Stale { now },
+            Answer::Pending { earlier: txid },
+            Answer::Mismatch,
+            Answer::Page { cursor: 7, now, found: vec![swept] },
+            Answer::Removed { count: 4 },
+        ];
+        for why in refusals {
+            let recorded = matches!(why, Refusal::Changed { .. });
+            all.push(Answer::Refused { recorded, why });
+        }
+        all
+    }
+
+    #[test]
+    fn answers_come_back_as_they_were() {
+        for answer in all() {
+            assert_eq!(Answer::decode(&answer.encode()).as_ref(), Some(&answer));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_no_answer_or_a_shorter_one() {
+        for answer in all() {
+            let Reply::Array(fields) = answer.encode() else { unreachable!("an array") };
+            for end in 0..fields.len() {
+                assert_ne!(
+                    Answer::decode(&Reply::Array(fields[..end].to_vec())),
+                    Some(answer.clone())
+                );
+            }
+        }
+        assert_eq!(Answer::decode(&Reply::error("ERR")), None);
+        assert_eq!(
+            Answer::decode(&Reply::Array(vec![Reply::bulk("HELLO"), Reply::bulk("1")])),
+            None
+        );
+    }
+}

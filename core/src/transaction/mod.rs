@@ -1,0 +1,254 @@
+//! The transaction: atomic writes across several Redis masters, by two-phase commit in the
+//! parallel-commit form. The votes are kept at the participants and the decision is that all of
+//! them are yes, so it stands after one round trip.
+//!
+//! A *participant* is what one script may touch: a master, or a slot of a Redis Cluster. The
+//! *primary* is the participant whose node id comes first; a transaction is committed or aborted
+//! when the primary's register says so, or when every register says `PREPARED`.
+//!
+//! # Key
+//!
+//! One hash for each participant, `t:{tag}`. Nothing in it has a time to live: safety rests on no
+//! clock.
+//!
+//! | field | holds |
+//! | --- | --- |
+//! | `e` | the fingerprint of the ring under which keys are locked here |
+//! | `k` and a key | its lock: one exclusive holder, or up to 32 shared ones |
+//! | `r` session `.` slot | the register: the vote of the transaction that uses the slot, its decision at the primary, its replies |
+//!
+//! What a prepared transaction has written lies in *shadows* beside it, `t:{tag}:session.slot:n`,
+//! of which each becomes the key `n` of the transaction by `RENAME`.
+//!
+//! # States of a register
+//!
+//! | state | means | leaves it |
+//! | --- | --- | --- |
+//! | none, or a lower sequence | not heard of the transaction | `PREPARE`, `EXEC1`; a refusal or a forced question records `ABORTED` |
+//! | `PREPARED` | voted yes; at the primary: staging | `FINISH` |
+//! | `DONE` | applied; at the primary: committed | the next sequence of the slot |
+//! | `ABORTED` | will never be applied | the next sequence of the slot |
+//!
+//! A session takes a free slot and that slot's next sequence for each transaction. Every script
+//! looks the register up first: the same sequence is answered with what is recorded, a lower one
+//! is `STALE`.
+
+mod answer;
+mod kind;
+mod op;
+mod replies;
+
+use alloc::vec::Vec;
+use core::fmt;
+
+pub use answer::{Answer, Held, Refusal, Swept};
+pub use op::{Check, Exec1, Finish, Op, Operation, Prepare, Query, Role, Sweep, Verdict, Work};
+
+use crate::redis::{parse_number, write_padded};
+use crate::time::Span;
+
+/// The most slots of a session, which is how many of its transactions run at once.
+pub const MAX_SLOTS: u8 = 64;
+/// The most operations of a transaction at one participant.
+pub const MAX_OPERATIONS: usize = 1_000;
+/// The most words of one operation, its name among them.
+pub const MAX_WORDS: usize = 4_000;
+/// The most bytes of all operations and checks at one participant.
+pub const MAX_BYTES: usize = 4 << 20;
+/// The most holders of a shared lock.
+pub const MAX_SHARED: usize = 32;
+/// The longest time from a transaction's start to its `not_after`.
+pub const MAX_LIFE: Span = Span::from_secs(600);
+/// The longest time until a transaction may be recovered by others.
+pub const MAX_PATIENCE: Span = Span::from_secs(60);
+/// The most elements of a collection, unless told otherwise, that a transaction copies.
+pub const COPY_ELEMENTS: u32 = 10_000;
+/// The most bytes of a value, unless told otherwise, that a transaction copies.
+pub const COPY_BYTES: u32 = 1 << 20;
+
+/// Decimal digits of sequences and moments.
+const WIDTH: usize = 16;
+/// What a column of that width cannot hold.
+const COLUMN_END: u64 = 10_000_000_000_000_000;
+
+/// One use of one slot of one session: what the scripts know a transaction by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Txid {
+    session: u64,
+    slot: u8,
+    seq: u64,
+}
+
+impl Txid {
+    /// The length of its text.
+    pub const LEN: usize = 16 + 1 + 2 + 1 + WIDTH;
+
+    /// Sequence `seq` of slot `slot` of the session; none from [`MAX_SLOTS`] and from 10^16 on.
+    #[must_use]
+    pub const fn new(session: u64, slot: u8, seq: u64) -> Option<Self> {
+        if slot < MAX_SLOTS && seq < COLUMN_END { Some(Self { session, slot, seq }) } else { None }
+    }
+
+    /// 64 random bits that a coordinator has for itself.
+    #[must_use]
+    pub const fn session(self) -> u64 {
+        self.session
+    }
+
+    /// Which of the session's slots.
+    #[must_use]
+    pub const fn slot(self) -> u8 {
+        self.slot
+    }
+
+    /// Rises with each use of the slot.
+    #[must_use]
+    pub const fn seq(self) -> u64 {
+        self.seq
+    }
+
+    /// As the scripts take it: 16 hexadecimal digits, a dot, 2 digits, a dot, 16 digits.
+    #[must_use]
+    pub fn to_text(self) -> [u8; Self::LEN] {
+        let mut text = Vec::with_capacity(Self::LEN);
+        write_hex(&mut text, self.session);
+        text.push(b'.');
+        write_padded(&mut text, self.slot.into(), 2);
+        text.push(b'.');
+        write_padded(&mut text, self.seq, WIDTH);
+        text.try_into().unwrap_or([b'0'; Self::LEN])
+    }
+
+    /// The transaction with this text; none if it is not one.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (session, rest) = text.split_at_checked(16)?;
+        let (slot, seq) = rest.strip_prefix(b".")?.split_at_checked(2)?;
+        let seq = seq.strip_prefix(b".").filter(|seq| seq.len() == WIDTH)?;
+        let slot = u8::try_from(parse_number(slot)?).ok()?;
+        Self::new(parse_hex(session)?, slot, parse_number(seq)?)
+    }
+}
+
+impl fmt::Debug for Txid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}.{}.{}", self.session, self.slot, self.seq)
+    }
+}
+
+/// Names a transaction for everybody: with the primary, whose register decides.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransactionId {
+    /// What the scripts know it by.
+    pub txid: Txid,
+    /// The stable id of the primary's node.
+    pub primary: Vec<u8>,
+}
+
+impl TransactionId {
+    /// Its text: session, slot and sequence as of [`Txid`], an `@`, and the primary's node id.
+    #[must_use]
+    pub fn to_text(&self) -> Vec<u8> {
+        [&self.txid.to_text()[..], b"@", &self.primary].concat()
+    }
+
+    /// The transaction with this text; none if it is not one.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (txid, primary) = text.split_at_checked(Txid::LEN)?;
+        let primary = primary.strip_prefix(b"@").filter(|id| !id.is_empty())?;
+        Some(Self { txid: Txid::parse(txid)?, primary: primary.to_vec() })
+    }
+}
+
+impl fmt::Debug for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}@{}", self.txid, self.primary.escape_ascii())
+    }
+}
+
+/// For what a transaction locks a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// Others may read it under a lock too, none may write it.
+    Shared,
+    /// Nobody else may have it. It is not written.
+    Exclusive,
+    /// The same, and it is written.
+    Write,
+}
+
+impl Mode {
+    const fn letter(self) -> u8 {
+        match self {
+            Self::Shared => b'S',
+            Self::Exclusive => b'X',
+            Self::Write => b'W',
+        }
+    }
+
+    const fn parse(letter: u8) -> Option<Self> {
+        match letter {
+            b'S' => Some(Self::Shared),
+            b'X' => Some(Self::Exclusive),
+            b'W' => Some(Self::Write),
+            _ => None,
+        }
+    }
+}
+
+/// A key of a transaction at one participant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The key itself.
+    pub name: Vec<u8>,
+    /// For what it is locked.
+    pub mode: Mode,
+}
+
+/// The name of the shadow of key number `index` of the transaction, beside the hash `meta`.
+fn shadow(meta: &[u8], txid: Txid, index: usize) -> Vec<u8> {
+    let mut name = [meta, b":", &txid.to_text()[..19], b":"].concat();
+    write_padded(&mut name, index as u64, 1);
+    name
+}
+
+fn write_hex(out: &mut Vec<u8>, number: u64) {
+    for byte in number.to_be_bytes() {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(b"0123456789abcdef"[usize::from(digit)]);
+        }
+    }
+}
+
+fn parse_hex(text: &[u8]) -> Option<u64> {
+    let lower = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (lower && text.len() == 16).then_some(())?;
+    u64::from_str_radix(core::str::from_utf8(text).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_one_text() {
+        for (session, slot, seq) in [(0, 0, 0), (u64::MAX, 63, COLUMN_END - 1), (7, 1, 42)] {
+            let txid = Txid::new(session, slot, seq).expect("in range");
+            assert_eq!(Txid::parse(&txid.to_text()), Some(txid));
+            let id = TransactionId { txid, primary: b"a@b\0".to_vec() };
+            assert_eq!(TransactionId::parse(&id.to_text()), Some(id));
+        }
+        assert_eq!(Txid::new(0, MAX_SLOTS, 0), None);
+        assert_eq!(Txid::new(0, 0, COLUMN_END), None);
+        for bad in [
+            "",
+            "0",
+            "000000000000000G.00.0000000000000001",
+            "0000000000000000.64.0000000000000001",
+        ] {
+            assert_eq!(Txid::parse(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(TransactionId::parse(b"0000000000000000.00.0000000000000001@"), None);
+    }
+}
