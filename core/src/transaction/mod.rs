@@ -37,6 +37,7 @@ mod answer;
 mod kind;
 mod op;
 mod replies;
+mod session;
 
 use alloc::vec::Vec;
 use core::fmt;
