@@ -36,6 +36,7 @@
 mod answer;
 mod kind;
 mod op;
+mod plan;
 mod replies;
 mod session;
 
@@ -44,6 +45,7 @@ use core::fmt;
 
 pub use answer::{Answer, Held, Refusal, Swept};
 pub use op::{Check, Exec1, Finish, Op, Operation, Prepare, Query, Role, Sweep, Verdict, Work};
+pub use plan::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};
 
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
