@@ -34,9 +34,13 @@
 //! is `STALE`.
 
 mod answer;
+#[doc(hidden)]
+pub mod bare;
 mod kind;
+mod machine;
 mod op;
 mod plan;
+mod recovery;
 mod replies;
 mod session;
 
@@ -44,8 +48,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 pub use answer::{Answer, Held, Refusal, Swept};
+pub use machine::{Ack, Attempt, Begin, Effect, Ending, Met, Order, Reason, Slot};
 pub use op::{Check, Exec1, Finish, Op, Operation, Prepare, Query, Role, Sweep, Verdict, Work};
 pub use plan::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};
+pub use recovery::{Found, Task};
 
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
@@ -169,6 +175,11 @@ impl fmt::Debug for TransactionId {
         write!(f, "{:?}@{}", self.txid, self.primary.escape_ascii())
     }
 }
+
+/// Numbers a transaction of one coordinator, from its execution to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Handle(pub u64);
 
 /// For what a transaction locks a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,204 @@
+//! The machines without a coordinator around them, so that a model checker can drive them.
+//!
+//! Chance is the same in every call, and time is what the caller says, even if it runs backwards:
+//! what differs between two states then makes a difference.
+
+use alloc::vec::Vec;
+
+use super::machine::{Cx, Effect, Outcome, Transaction};
+use super::plan::Places;
+use super::recovery::Recovery;
+use super::session::Sessions;
+use super::{Answer, Begin, CopyLimits, Expectation, Plan, Slot, Task, TransactionId, Txid, Words};
+use crate::entropy::Entropy;
+use crate::error::{Error, Result};
+use crate::redis::Failure;
+use crate::time::{Span, Time};
+
+/// How long one command may take.
+pub const REQUEST_TIMEOUT: Span = Span::from_secs(1);
+/// How long a recovery goes on without an answer.
+pub const TIMEOUT: Span = Span::from_secs(3_600);
+
+fn with_cx<T>(now: Time, effects: &mut Vec<Effect>, step: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+    step(&mut Cx {
+        now,
+        entropy: &mut Entropy::new([0; 32]),
+        effects,
+        request_timeout: REQUEST_TIMEOUT,
+        timeout: TIMEOUT,
+        background: false,
+    })
+}
+
+macro_rules! bare {
+    ($(#[$doc:meta])* $name:ident of $machine:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub struct $name($machine);
+
+        impl $name {
+            /// The answer to `attempt`.
+            pub fn answered(&mut self, attempt: u32, answer: Answer, now: Time) -> Vec<Effect> {
+                self.step(now, |m, cx| m.on_outcome(attempt, Outcome::Answered(answer), cx))
+            }
+
+            /// There is no answer to `attempt`.
+            pub fn failed(&mut self, attempt: u32, now: Time) -> Vec<Effect> {
+                let outcome = Outcome::Failed(Failure::OutcomeUnknown);
+                self.step(now, |m, cx| m.on_outcome(attempt, outcome, cx))
+            }
+
+            /// The server does not take `attempt`, and will not.
+            pub fn refused(&mut self, attempt: u32, error: Error, now: Time) -> Vec<Effect> {
+                let outcome = Outcome::Refused { error, transient: false };
+                self.step(now, |m, cx| m.on_outcome(attempt, outcome, cx))
+            }
+
+            /// The server lacks the script that `attempt` is for.
+            pub fn script_missing(&mut self, attempt: u32, now: Time) -> Vec<Effect> {
+                self.step(now, |m, cx| m.on_script_missing(attempt, cx))
+            }
+
+            /// Time has passed.
+            pub fn timeout(&mut self, now: Time) -> Vec<Effect> {
+                self.step(now, |m, cx| m.on_timeout(cx))
+            }
+
+            /// The moment at which there is something to do.
+            #[must_use]
+            pub fn deadline(&self) -> Option<Time> {
+                self.0.deadline()
+            }
+
+            fn step(
+                &mut self,
+                now: Time,
+                step: impl FnOnce(&mut $machine, &mut Cx<'_>),
+            ) -> Vec<Effect> {
+                let mut effects = Vec::new();
+                with_cx(now, &mut effects, |cx| step(&mut self.0, cx));
+                effects
+            }
+        }
+    };
+}
+
+bare! {
+    /// The machine of one transaction.
+    BareTransaction of Transaction
+}
+
+bare! {
+    /// The machine of one recovery.
+    BareRecovery of Recovery
+}
+
+impl BareTransaction {
+    /// Begins.
+    #[must_use]
+    pub fn new(begin: Begin, now: Time) -> (Self, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let machine = with_cx(now, &mut effects, |cx| Transaction::new(begin, cx));
+        (Self(machine), effects)
+    }
+
+    /// Its user gives it up.
+    pub fn cancel(&mut self, now: Time) -> Vec<Effect> {
+        self.step(now, |machine, cx| machine.cancel(cx))
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        self.0.id()
+    }
+
+    /// Whether others may be sent behind what it has sent.
+    #[must_use]
+    pub const fn lets_go(&self) -> bool {
+        self.0.lets_go()
+    }
+
+    /// What becomes of its slot, when it is done.
+    #[must_use]
+    pub const fn slot(&self) -> Option<Slot> {
+        self.0.slot()
+    }
+}
+
+impl BareRecovery {
+    /// Begins at once.
+    #[must_use]
+    pub fn new(task: Task, now: Time) -> (Self, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let machine = with_cx(now, &mut effects, |cx| Recovery::new(task, Span::ZERO, cx));
+        (Self(machine), effects)
+    }
+
+    /// The participant that `attempt` is for is not known.
+    pub fn unknown_node(&mut self, attempt: u32, now: Time) -> Vec<Effect> {
+        self.step(now, |machine, cx| machine.on_unknown_node(attempt, cx))
+    }
+
+    /// The lock was met again, and its holder's patience is over.
+    pub fn hurry(&mut self, now: Time) -> Vec<Effect> {
+        self.step(now, |machine, cx| machine.hurry(cx))
+    }
+
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.0.is_done()
+    }
+}
+
+/// The sessions of one client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct BareSessions(Sessions);
+
+impl BareSessions {
+    /// An id that was never used. The first session's number is `seed`'s.
+    pub fn take(&mut self, seed: u8) -> Txid {
+        self.0.take(&mut Entropy::new([seed; 32]))
+    }
+
+    /// Its slot may be used again.
+    pub fn give_back(&mut self, txid: Txid) {
+        self.0.give_back(txid);
+    }
+
+    /// Its slot may never be used again.
+    pub fn pin(&mut self, txid: Txid) {
+        self.0.pin(txid);
+    }
+}
+
+struct By<F>(F, u64);
+
+impl<F: Fn(&[u8]) -> Vec<u8>> Places for By<F> {
+    fn participant_of(&self, key: &[u8]) -> Option<Vec<u8>> {
+        Some((self.0)(key))
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.1
+    }
+
+    fn is_own(&self, key: &[u8]) -> bool {
+        key.starts_with(b"comity:")
+    }
+}
+
+/// A plan for keys that are where `place` says. Keys that begin with `comity:` are comity's own.
+///
+/// # Errors
+/// As for a transaction of a coordinator.
+pub fn plan(
+    commands: &[Words],
+    expectations: &[Expectation],
+    ring: u64,
+    place: impl Fn(&[u8]) -> Vec<u8>,
+) -> Result<Plan> {
+    Plan::new(commands, expectations, CopyLimits::default(), &By(place, ring))
+}

@@ -1,0 +1,195 @@
+//! What answers and failures mean in each state of a transaction.
+
+use super::{
+    Asked, Attempt, Cx, Effect, End, Met, Order, Outcome, Reason, Slot, State, Transaction, Vote,
+};
+use crate::error::{Error, ErrorCode};
+use crate::redis::{Failure, Reply};
+use crate::transaction::{Answer, Refusal, TransactionId};
+
+impl Transaction {
+    /// What came of `attempt`; nothing if it is not one that is waited for.
+    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        let mut sent = self.parts.iter().map(|part| part.sent);
+        let Some(place) = sent.position(|sent| sent.is_some_and(|(own, _)| own == attempt)) else {
+            return;
+        };
+        let Some(part) = self.parts.get_mut(place) else { return };
+        let Some((_, asked)) = part.sent.take() else { return };
+        match outcome {
+            Outcome::Answered(answer) => {
+                part.failures = 0;
+                self.on_answer(place, asked, answer, cx);
+            }
+            Outcome::Failed(how) => {
+                self.reason_to_give_up(place, failure(how));
+                self.retry(place, cx);
+            }
+            Outcome::Refused { error, transient } => {
+                if self.state == State::Preparing && !transient {
+                    return self.abort(Reason::Server { place, error }, cx);
+                }
+                self.reason_to_give_up(place, error);
+                self.retry(place, cx);
+            }
+        }
+    }
+
+    /// The server lacks the script: the same again, which brings it.
+    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        let mut sent = self.parts.iter().map(|part| part.sent);
+        if let Some(place) = sent.position(|sent| sent.is_some_and(|(own, _)| own == attempt)) {
+            self.send(place, cx);
+        }
+    }
+
+    /// What is said of a transaction that comes to its limit.
+    fn reason_to_give_up(&mut self, place: usize, error: Error) {
+        if self.state == State::Preparing {
+            self.reason = Some(Reason::Server { place, error });
+        }
+    }
+
+    fn on_answer(&mut self, place: usize, asked: Asked, answer: Answer, cx: &mut Cx<'_>) {
+        match (self.state, asked) {
+            (State::Preparing, Asked::Prepare) => self.on_vote(place, answer, cx),
+            (State::Decided, Asked::Prepare) => self.on_reply(place, answer, cx),
+            (State::Aborting | State::Unknown, Asked::Finish) => match answer {
+                Answer::Aborted => self.release(cx),
+                Answer::Committed { .. } | Answer::Lost { .. } => self.committed_by_another(cx),
+                Answer::Stale { .. } => self.forget(cx),
+                _ => self.retry(place, cx),
+            },
+            (State::Decided | State::Finishing, Asked::Finish) => match answer {
+                Answer::Committed { .. } | Answer::Stale { .. } => self.acknowledged(place, cx),
+                Answer::Lost { .. } | Answer::Aborted | Answer::Mismatch => {
+                    self.damaged(place, cx);
+                    self.ended(cx);
+                }
+                _ => self.retry(place, cx),
+            },
+            (State::Releasing, Asked::Finish) => match answer {
+                Answer::Aborted | Answer::Stale { .. } => self.acknowledged(place, cx),
+                Answer::Committed { .. } | Answer::Lost { .. } | Answer::Mismatch => {
+                    self.damaged(place, cx);
+                    self.ended(cx);
+                }
+                _ => self.retry(place, cx),
+            },
+            (State::Forgotten, Asked::Finish) => match answer {
+                Answer::Pending { .. } => self.retry(place, cx),
+                _ => self.acknowledged(place, cx),
+            },
+            _ => {}
+        }
+    }
+
+    fn acknowledged(&mut self, place: usize, cx: &mut Cx<'_>) {
+        if let Some(part) = self.parts.get_mut(place) {
+            part.end = End::Acknowledged;
+        }
+        self.ended(cx);
+    }
+
+    /// A participant has ended it, in this way or that.
+    fn ended(&mut self, cx: &mut Cx<'_>) {
+        let finishing = matches!(self.state, State::Decided | State::Finishing);
+        self.end_if_over();
+        if finishing && self.state == State::Done {
+            self.tell_commit(cx);
+        }
+    }
+
+    fn on_vote(&mut self, place: usize, answer: Answer, cx: &mut Cx<'_>) {
+        match answer {
+            Answer::Prepared { replies, .. } | Answer::Done { replies } => {
+                self.on_yes(place, replies, cx);
+            }
+            // The primary's word is the decision; a secondary's is not.
+            Answer::Aborted if place == 0 => {
+                self.reason = Some(Reason::Recovered);
+                self.release(cx);
+            }
+            Answer::Aborted => self.abort(Reason::Recovered, cx),
+            Answer::Refused { recorded, why } => self.on_refusal(place, recorded, why, cx),
+            Answer::Stale { .. } if self.only_reads_here() => {
+                self.reason = Some(Reason::Late);
+                self.release(cx);
+            }
+            // Of one participant there is nobody else to ask.
+            Answer::Stale { .. } if self.is_single() => {
+                self.reason = Some(Reason::Late);
+                self.forget(cx);
+            }
+            Answer::Stale { .. } => self.abort(Reason::Late, cx),
+            _ => self.abort(Reason::Slot { place }, cx),
+        }
+    }
+
+    fn on_yes(&mut self, place: usize, replies: alloc::vec::Vec<Reply>, cx: &mut Cx<'_>) {
+        if let Some(part) = self.parts.get_mut(place) {
+            part.vote = Vote::Yes(replies);
+        }
+        self.reason = None;
+        match self.parts.iter().position(|part| !matches!(part.vote, Vote::Yes(_))) {
+            None => self.commit(cx),
+            Some(next) if self.begin.order == Order::Waiting => self.send(next, cx),
+            Some(_) => {}
+        }
+    }
+
+    /// Whether it is one script that changes nothing: a copy that comes late may be executed.
+    fn only_reads_here(&self) -> bool {
+        self.is_single() && !self.begin.plan.writes()
+    }
+
+    fn on_refusal(&mut self, place: usize, recorded: bool, why: Refusal, cx: &mut Cx<'_>) {
+        let mut waits = false;
+        if let Refusal::Locked { key, holder, primary, not_after, deadline, now } = &why {
+            let holder = TransactionId { txid: *holder, primary: primary.clone() };
+            let (not_after, key, expired) = (*not_after, *key, deadline <= now);
+            cx.effects.push(Effect::Met(Met { holder, not_after, place, key, expired }));
+            waits = self.begin.order == Order::Waiting;
+        }
+        let reason = Reason::Refused { place, why };
+        match place {
+            _ if waits && !recorded && !self.is_single() => {
+                self.reason = Some(reason);
+                self.wait(place, cx);
+            }
+            0 if recorded || self.only_reads_here() => {
+                self.reason = Some(reason);
+                self.release(cx);
+            }
+            _ => self.abort(reason, cx),
+        }
+    }
+
+    /// The replies of a transaction that somebody else has committed.
+    fn on_reply(&mut self, place: usize, answer: Answer, cx: &mut Cx<'_>) {
+        let vote = match answer {
+            Answer::Prepared { replies, .. } | Answer::Done { replies } => Vote::Yes(replies),
+            Answer::Pending { .. } => return self.retry(place, cx),
+            _ => Vote::Gone,
+        };
+        if vote == Vote::Gone && self.is_single() {
+            // Nothing else will be acknowledged.
+            self.slot = Slot::Pinned;
+        }
+        if let Some(part) = self.parts.get_mut(place) {
+            part.vote = vote;
+        }
+        self.on_replies(cx);
+        self.send(place, cx);
+        self.ended(cx);
+    }
+}
+
+/// The error that a failure comes to when the time is over.
+pub(in crate::transaction) fn failure(failure: Failure) -> Error {
+    let (code, what) = match failure {
+        Failure::NotSent => (ErrorCode::Unreachable, "the server could not be reached"),
+        Failure::OutcomeUnknown => (ErrorCode::NoAnswer, "the server did not answer in time"),
+    };
+    Error::new(code, what)
+}

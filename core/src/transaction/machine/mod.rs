@@ -1,0 +1,377 @@
+//! The client side of one transaction under one id, from its first `PREPARE` to the last
+//! acknowledgement.
+//!
+//! | state | means | leaves it |
+//! | --- | --- | --- |
+//! | Preparing | the votes are asked for; of one participant, the whole is | all yes; a refusal; a cancellation; the limit |
+//! | Decided | committed, but by somebody else: the replies are asked for again | all replies |
+//! | Finishing | committed, all replies are here: it is told to all participants | all acknowledged |
+//! | Aborting | the primary, and nobody else, is told to abort | its answer; the limit |
+//! | Unknown | the same, and the user has been told that the outcome is in doubt | its answer |
+//! | Releasing | aborted: told to all who were asked, whatever they answered | all acknowledged |
+//! | Forgotten | the primary does not know any more: what is locked is released | all acknowledged |
+//! | Done | nothing is left to do | |
+//!
+//! A commit stands when all votes are yes, an abort when the primary has recorded it. Nothing is
+//! released before that, and no abort is reported before it.
+//!
+//! A command that is not answered is sent again, with the same id, until it is. Where all are asked
+//! at once nobody waits for a lock; a transaction that waits asks in the order of the
+//! participants, the next when the one before has voted. So those who wait never wait in a circle.
+
+mod answer;
+mod send;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+
+pub(super) use answer::failure;
+pub(super) use send::back_off;
+
+use super::recovery::Found;
+use super::{Answer, Op, Plan, Refusal, TransactionId, Txid};
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::keyspace::ServerTime;
+use crate::redis::{Failure, Reply};
+use crate::time::{Span, Time};
+
+/// One transmission of an operation of one machine; counts up.
+pub type Attempt = u32;
+
+/// What a machine works with during one input.
+pub(crate) struct Cx<'a> {
+    pub(crate) now: Time,
+    pub(crate) entropy: &'a mut Entropy,
+    pub(crate) effects: &'a mut Vec<Effect>,
+    /// How long one command may take.
+    pub(crate) request_timeout: Span,
+    /// How long a server may be out of reach before somebody is told.
+    pub(crate) timeout: Span,
+    /// Whether what is sent now answers a call of the user, or the clock.
+    pub(crate) background: bool,
+}
+
+/// What a machine wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Send this.
+    Send {
+        /// Comes back with the outcome.
+        attempt: Attempt,
+        /// The stable id of the participant.
+        to: Vec<u8>,
+        /// What is asked.
+        op: Op,
+        /// When the driver gives up.
+        deadline: Time,
+        /// Whether nobody waits for it.
+        background: bool,
+    },
+    /// A transaction has come to this. Of these there is one, or first `Unknown` and then one.
+    Ended(Ending),
+    /// A recovery has come to this.
+    Found(Found),
+    /// A key was locked by another transaction.
+    Met(Met),
+    /// A participant does not have what was decided.
+    Damaged {
+        /// The stable id of the participant.
+        at: Vec<u8>,
+    },
+}
+
+/// What a transaction has come to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// It is applied, or will be.
+    Committed {
+        /// For each participant one for each operation; none where somebody else has committed it
+        /// and they could not be had.
+        replies: Option<Vec<Vec<Reply>>>,
+        /// Whether it is applied at all participants by now.
+        applied: bool,
+    },
+    /// It will never be applied.
+    Aborted(Reason),
+    /// Nobody can tell now.
+    Unknown(Reason),
+    /// Nobody can tell, now or later.
+    Forgotten,
+}
+
+/// Why a transaction was not committed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A participant refused it.
+    Refused {
+        /// The participant's place in the plan.
+        place: usize,
+        /// Why.
+        why: Refusal,
+    },
+    /// A server refused to execute the script, or did not answer.
+    Server {
+        /// The participant's place in the plan.
+        place: usize,
+        /// With the server's words.
+        error: Error,
+    },
+    /// Its user has given it up.
+    Cancelled,
+    /// It took too long.
+    TimedOut,
+    /// Somebody has recovered it, because it was not finished in time.
+    Recovered,
+    /// Its time was over before a participant had voted.
+    Late,
+    /// A slot is in use that should not be.
+    Slot {
+        /// The participant's place in the plan.
+        place: usize,
+    },
+}
+
+/// Another transaction in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Met {
+    /// Which.
+    pub holder: TransactionId,
+    /// Its `not_after`.
+    pub not_after: ServerTime,
+    /// Where it was met.
+    pub place: usize,
+    /// The key's place in the work of that participant.
+    pub key: u32,
+    /// Whether it may be recovered now.
+    pub expired: bool,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Answered(Answer),
+    Failed(Failure),
+    /// The server refused to execute it. Whether to try again may change by itself.
+    Refused {
+        error: Error,
+        transient: bool,
+    },
+}
+
+/// How the participants are asked to prepare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// All at once; a lock that is held is a refusal.
+    Parallel,
+    /// One after the other; a lock that is held is waited for.
+    Waiting,
+}
+
+/// When the user is told of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Ack {
+    /// When it is certain: after one round trip. Plain readers see it a little later.
+    Decided,
+    /// When plain readers see it, too: after two.
+    #[default]
+    Applied,
+}
+
+/// What a transaction begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// Its id.
+    pub txid: Txid,
+    /// What it does.
+    pub plan: Arc<Plan>,
+    /// Nothing of it is executed after this moment.
+    pub not_after: ServerTime,
+    /// From when on others may recover it, after a vote.
+    pub patience: Span,
+    /// How it prepares.
+    pub order: Order,
+    /// When its user is told.
+    pub ack: Ack,
+    /// When it is aborted if it is not decided.
+    pub limit: Time,
+}
+
+impl Hash for Begin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // An id stands for one plan.
+        self.txid.hash(state);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Preparing,
+    Decided,
+    Finishing,
+    Aborting,
+    Unknown,
+    Releasing,
+    Forgotten,
+    Done,
+}
+
+/// What became of the question to prepare.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Vote {
+    /// Not asked yet.
+    Unasked,
+    /// Asked, once or more often.
+    Asked,
+    Yes(Vec<Reply>),
+    /// It was yes, and what was replied is gone.
+    Gone,
+}
+
+/// How a participant has ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum End {
+    Open,
+    Acknowledged,
+    /// It will never be acknowledged.
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Asked {
+    Prepare,
+    Finish,
+}
+
+/// One participant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Part {
+    vote: Vote,
+    end: End,
+    /// The attempt that is waited for.
+    sent: Option<(Attempt, Asked)>,
+    /// When to send again.
+    wake: Option<Time>,
+    /// Attempts without an answer since the last one.
+    failures: u32,
+    /// How often it has waited for a lock.
+    waits: u32,
+}
+
+/// What the user has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Told {
+    Nothing,
+    Doubt,
+    Outcome,
+}
+
+/// Whether the slot of a transaction that is done may be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// All have acknowledged.
+    Free,
+    /// Never.
+    Pinned,
+}
+
+/// One transaction of this client under one id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Transaction {
+    begin: Begin,
+    state: State,
+    parts: Vec<Part>,
+    told: Told,
+    /// Why it is not committed, or what is in its way.
+    reason: Option<Reason>,
+    /// When the user is told something, if not before.
+    limit: Time,
+    attempts: Attempt,
+    slot: Slot,
+}
+
+impl Transaction {
+    pub(crate) fn new(begin: Begin, cx: &mut Cx<'_>) -> Self {
+        let part = Part {
+            vote: Vote::Unasked,
+            end: End::Open,
+            sent: None,
+            wake: None,
+            failures: 0,
+            waits: 0,
+        };
+        let mut machine = Self {
+            state: State::Preparing,
+            parts: begin.plan.parts.iter().map(|_| part.clone()).collect(),
+            told: Told::Nothing,
+            reason: None,
+            limit: begin.limit,
+            attempts: 0,
+            slot: Slot::Free,
+            begin,
+        };
+        match machine.begin.order {
+            Order::Parallel => (0..machine.parts.len()).for_each(|place| machine.send(place, cx)),
+            Order::Waiting => machine.send(0, cx),
+        }
+        machine
+    }
+
+    pub(crate) fn id(&self) -> TransactionId {
+        TransactionId { txid: self.begin.txid, primary: self.begin.plan.primary().to_vec() }
+    }
+
+    /// What becomes of its slot, when it is done.
+    pub(crate) const fn slot(&self) -> Option<Slot> {
+        match self.state {
+            State::Done => Some(self.slot),
+            _ => None,
+        }
+    }
+
+    /// Whether what is decided is on its way to the participants: whoever wants the same keys may
+    /// be sent behind it.
+    pub(crate) const fn lets_go(&self) -> bool {
+        matches!(self.state, State::Finishing | State::Releasing | State::Forgotten | State::Done)
+    }
+
+    /// The moment at which `on_timeout` has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let limit = match (self.state, self.told) {
+            (State::Done, _) => return None,
+            (_, Told::Nothing) => Some(self.limit),
+            _ => None,
+        };
+        self.parts.iter().filter_map(|part| part.wake).chain(limit).min()
+    }
+
+    /// Gives it up, if it is not decided.
+    pub(crate) fn cancel(&mut self, cx: &mut Cx<'_>) {
+        if self.state == State::Preparing {
+            self.abort(Reason::Cancelled, cx);
+        }
+    }
+
+    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.told == Told::Nothing && cx.now >= self.limit {
+            match self.state {
+                State::Preparing => {
+                    let reason = self.reason.take().unwrap_or(Reason::TimedOut);
+                    return self.abort(reason, cx);
+                }
+                State::Aborting => {
+                    self.state = State::Unknown;
+                    self.tell_doubt(cx);
+                }
+                _ => self.tell_commit(cx),
+            }
+        }
+        for place in 0..self.parts.len() {
+            if self.parts[place].wake.is_some_and(|wake| cx.now >= wake) {
+                self.send(place, cx);
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What a transaction sends, how it gets from state to state, and what it tells.
+
+use super::{
+    Ack, Asked, Cx, Effect, End, Ending, Order, Reason, Slot, State, Told, Transaction, Vote,
+};
+use crate::time::{Span, Time};
+use crate::transaction::{Exec1, Finish, Op, Prepare, Role, Verdict};
+
+/// The first pause after a failure, doubled each time up to the second.
+const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_secs(2));
+/// The first pause before a lock is asked for again, doubled each time up to the second.
+const WAIT: (Span, Span) = (Span::from_micros(500), Span::from_millis(8));
+
+/// A pause that is doubled with each of `times` up to its limit: half of it, and a random part of
+/// the other half.
+fn pause((first, limit): (Span, Span), times: u32, cx: &mut Cx<'_>) -> Span {
+    let doubled = first.as_micros() << times.saturating_sub(1).min(10);
+    let half = Span::from_micros(doubled).min(limit).part(1, 2);
+    half + cx.entropy.jitter(half)
+}
+
+/// When to try again after so many failures.
+pub(in crate::transaction) fn back_off(failures: u32, cx: &mut Cx<'_>) -> Time {
+    cx.now + pause(BACKOFF, failures, cx)
+}
+
+impl Transaction {
+    /// Whether the whole of it is one script.
+    pub(super) fn is_single(&self) -> bool {
+        self.parts.len() == 1
+    }
+
+    /// What a participant is to be asked now.
+    fn asks(&self, place: usize) -> Option<Asked> {
+        let part = self.parts.get(place)?;
+        let voted = matches!(part.vote, Vote::Yes(_) | Vote::Gone);
+        let open = part.end == End::Open;
+        let asked = match self.state {
+            State::Preparing => (!voted).then_some(Asked::Prepare),
+            State::Decided | State::Finishing if !voted => Some(Asked::Prepare),
+            State::Decided | State::Finishing => (!self.is_single()).then_some(Asked::Finish),
+            State::Aborting | State::Unknown => (place == 0).then_some(Asked::Finish),
+            State::Releasing | State::Forgotten => {
+                (part.vote != Vote::Unasked).then_some(Asked::Finish)
+            }
+            State::Done => None,
+        };
+        asked.filter(|_| open)
+    }
+
+    pub(super) fn send(&mut self, place: usize, cx: &mut Cx<'_>) {
+        let Some(asked) = self.asks(place) else {
+            if let Some(part) = self.parts.get_mut(place) {
+                (part.sent, part.wake) = (None, None);
+            }
+            return;
+        };
+        let (Some(op), Some(to)) = (self.op(place, asked), self.begin.plan.participant(place))
+        else {
+            return;
+        };
+        let to = to.to_vec();
+        self.attempts += 1;
+        let attempt = self.attempts;
+        if let Some(part) = self.parts.get_mut(place) {
+            (part.sent, part.wake) = (Some((attempt, asked)), None);
+            if part.vote == Vote::Unasked && asked == Asked::Prepare {
+                part.vote = Vote::Asked;
+            }
+        }
+        let deadline = cx.now + cx.request_timeout;
+        let background = cx.background || self.told != Told::Nothing;
+        cx.effects.push(Effect::Send { attempt, to, op, deadline, background });
+    }
+
+    fn op(&self, place: usize, asked: Asked) -> Option<Op> {
+        let (begin, part) = (&self.begin, self.begin.plan.parts.get(place)?);
+        let (txid, not_after, ring) = (begin.txid, begin.not_after, begin.plan.ring);
+        let work = &part.work;
+        Some(match asked {
+            Asked::Prepare if self.is_single() => {
+                Op::Exec1(Exec1 { txid, ring, not_after, work: work.clone() })
+            }
+            Asked::Prepare => Op::Prepare(Prepare {
+                txid,
+                ring,
+                not_after,
+                role: match place {
+                    0 => Role::Primary { participants: begin.plan.participants() },
+                    _ => Role::Secondary { primary: begin.plan.primary().to_vec() },
+                },
+                patience: begin.patience,
+                keep: begin.order == Order::Waiting,
+                work: work.clone(),
+            }),
+            Asked::Finish => {
+                let verdict = match self.state {
+                    State::Decided | State::Finishing => Verdict::Commit,
+                    State::Forgotten => Verdict::Release,
+                    _ => Verdict::Abort,
+                };
+                Op::Finish(Finish { txid, not_after, verdict, keys: work.keys.clone() })
+            }
+        })
+    }
+
+    /// Sends what the new state wants sent; what was asked before is not waited for any more.
+    fn turn(&mut self, state: State, cx: &mut Cx<'_>) {
+        self.state = state;
+        for place in 0..self.parts.len() {
+            if let Some(part) = self.parts.get_mut(place) {
+                (part.sent, part.wake, part.failures) = (None, None, 0);
+            }
+            self.send(place, cx);
+        }
+        self.end_if_over();
+    }
+
+    /// Nothing is left to ask.
+    pub(super) fn end_if_over(&mut self) {
+        let over = !matches!(self.state, State::Preparing)
+            && (0..self.parts.len()).all(|place| self.asks(place).is_none());
+        if over {
+            self.state = State::Done;
+        }
+    }
+
+    /// All votes are yes, and this machine has seen them.
+    pub(super) fn commit(&mut self, cx: &mut Cx<'_>) {
+        self.reason = None;
+        if self.begin.ack == Ack::Decided || self.is_single() {
+            self.tell_commit(cx);
+        }
+        self.limit = self.limit.max(cx.now + cx.request_timeout);
+        self.turn(State::Finishing, cx);
+    }
+
+    /// Somebody else has seen them: the replies are to be had from the registers.
+    pub(super) fn committed_by_another(&mut self, cx: &mut Cx<'_>) {
+        self.reason = None;
+        self.limit = self.limit.max(cx.now + cx.request_timeout);
+        self.turn(State::Decided, cx);
+        self.on_replies(cx);
+    }
+
+    /// Whether all replies are here, or are known to be gone.
+    pub(super) fn on_replies(&mut self, cx: &mut Cx<'_>) {
+        let known = |vote: &Vote| matches!(vote, Vote::Yes(_) | Vote::Gone);
+        if self.state == State::Decided && self.parts.iter().all(|part| known(&part.vote)) {
+            if self.begin.ack == Ack::Decided || self.is_single() {
+                self.tell_commit(cx);
+            }
+            self.state = State::Finishing;
+        }
+    }
+
+    /// Tells the primary, and nobody else, that it is aborted.
+    pub(super) fn abort(&mut self, reason: Reason, cx: &mut Cx<'_>) {
+        if matches!(reason, Reason::Slot { .. }) {
+            self.slot = Slot::Pinned;
+        }
+        self.reason = Some(reason);
+        self.limit = cx.now + cx.request_timeout;
+        self.turn(State::Aborting, cx);
+    }
+
+    /// The primary has recorded that it is aborted.
+    pub(super) fn release(&mut self, cx: &mut Cx<'_>) {
+        if let Some(primary) = self.parts.first_mut() {
+            primary.end = End::Acknowledged;
+        }
+        let reason = self.reason.clone().unwrap_or(Reason::Recovered);
+        self.tell(Ending::Aborted(reason), cx);
+        self.turn(State::Releasing, cx);
+    }
+
+    /// The primary does not know how it ended. What is locked elsewhere is of no use to anybody.
+    pub(super) fn forget(&mut self, cx: &mut Cx<'_>) {
+        self.slot = Slot::Pinned;
+        if let Some(primary) = self.parts.first_mut() {
+            primary.end = End::Never;
+        }
+        if self.told == Told::Nothing {
+            self.tell_doubt(cx);
+        }
+        self.tell(Ending::Forgotten, cx);
+        self.turn(State::Forgotten, cx);
+    }
+
+    /// A participant does not have what was decided.
+    pub(super) fn damaged(&mut self, place: usize, cx: &mut Cx<'_>) {
+        self.slot = Slot::Pinned;
+        if let Some(part) = self.parts.get_mut(place) {
+            part.end = End::Never;
+        }
+        let at = self.begin.plan.participant(place).unwrap_or_default().to_vec();
+        cx.effects.push(Effect::Damaged { at });
+    }
+
+    /// Sends again after a pause: nothing was answered, or nothing that helps.
+    pub(super) fn retry(&mut self, place: usize, cx: &mut Cx<'_>) {
+        let Some(part) = self.parts.get_mut(place) else { return };
+        part.failures = part.failures.saturating_add(1);
+        part.wake = Some(back_off(part.failures, cx));
+    }
+
+    /// Asks again for a lock after a pause.
+    pub(super) fn wait(&mut self, place: usize, cx: &mut Cx<'_>) {
+        let Some(part) = self.parts.get_mut(place) else { return };
+        part.waits = part.waits.saturating_add(1);
+        part.wake = Some(cx.now + pause(WAIT, part.waits, cx));
+    }
+
+    // What the user is told.
+
+    fn tell(&mut self, ending: Ending, cx: &mut Cx<'_>) {
+        if self.told != Told::Outcome {
+            self.told = Told::Outcome;
+            cx.effects.push(Effect::Ended(ending));
+        }
+    }
+
+    pub(super) fn tell_doubt(&mut self, cx: &mut Cx<'_>) {
+        self.told = Told::Doubt;
+        let reason = self.reason.clone().unwrap_or(Reason::Late);
+        cx.effects.push(Effect::Ended(Ending::Unknown(reason)));
+    }
+
+    pub(super) fn tell_commit(&mut self, cx: &mut Cx<'_>) {
+        let replies = self.parts.iter().map(|part| match &part.vote {
+            Vote::Yes(replies) => Some(replies.clone()),
+            _ => None,
+        });
+        let replies = replies.collect();
+        let applied =
+            self.is_single() || self.parts.iter().all(|part| part.end == End::Acknowledged);
+        self.tell(Ending::Committed { replies, applied }, cx);
+    }
+}

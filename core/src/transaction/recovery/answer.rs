@@ -1,0 +1,213 @@
+//! What answers and failures mean in each state of a recovery.
+
+use super::{Found, Recovery, State, Vote, WATCH};
+use crate::error::Error;
+use crate::time::Span;
+use crate::transaction::machine::{Attempt, Cx, Effect, Outcome, back_off, failure};
+use crate::transaction::{Answer, Held, Role, Verdict};
+
+impl Recovery {
+    /// What came of `attempt`; nothing if it is not one that is waited for.
+    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        let Some(place) = self.peers.iter().position(|peer| peer.sent == Some(attempt)) else {
+            return;
+        };
+        if let Some(peer) = self.peers.get_mut(place) {
+            peer.sent = None;
+        }
+        match outcome {
+            Outcome::Answered(answer) => {
+                self.trouble = None;
+                if let Some(peer) = self.peers.get_mut(place) {
+                    peer.failures = 0;
+                }
+                self.on_answer(place, answer, cx);
+            }
+            Outcome::Failed(how) => self.on_trouble(place, failure(how), cx),
+            Outcome::Refused { error, transient: true } => self.on_trouble(place, error, cx),
+            Outcome::Refused { .. } if self.verdict_is_known() => self.end(self.found(), cx),
+            Outcome::Refused { error, .. } => self.end(Found::Failed(error), cx),
+        }
+    }
+
+    /// The server lacks the script: the same again, which brings it.
+    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if let Some(place) = self.peers.iter().position(|peer| peer.sent == Some(attempt)) {
+            self.send(place, cx);
+        }
+    }
+
+    /// Nobody may decide in the place of a server that does not answer.
+    fn on_trouble(&mut self, place: usize, error: Error, cx: &mut Cx<'_>) {
+        let (since, _) = self.trouble.get_or_insert((cx.now, error.clone()));
+        let limit = *since + cx.timeout;
+        self.retry(place, cx);
+        if self.peers.get(place).and_then(|peer| peer.wake) >= Some(limit) {
+            let found = if self.verdict_is_known() { self.found() } else { Found::Failed(error) };
+            self.end(found, cx);
+        }
+    }
+
+    fn retry(&mut self, place: usize, cx: &mut Cx<'_>) {
+        let Some(peer) = self.peers.get_mut(place) else { return };
+        peer.failures = peer.failures.saturating_add(1);
+        peer.wake = Some(back_off(peer.failures, cx));
+    }
+
+    fn on_answer(&mut self, place: usize, answer: Answer, cx: &mut Cx<'_>) {
+        if let Answer::Pending { .. } = answer {
+            return self.retry(place, cx);
+        }
+        match self.state {
+            State::Asking if place == 0 => return self.on_status(answer, cx),
+            State::Asking | State::Collecting => {
+                // Only a vote of yes has a lock to be told of.
+                self.vote(
+                    place,
+                    match answer {
+                        Answer::Yes(held) => Vote::Yes(held.keys),
+                        _ => Vote::No,
+                    },
+                );
+                if self.state == State::Asking && self.verdict_is_known() {
+                    return self.finish_what_was_met(cx);
+                }
+            }
+            State::Voting => match answer {
+                Answer::Yes(held) => self.vote(place, Vote::Yes(held.keys)),
+                Answer::Aborted => self.vote(place, Vote::No),
+                _ => return self.begin_again(cx),
+            },
+            State::Deciding => return self.on_decision(answer, cx),
+            State::Finishing | State::Releasing => self.on_end(place, &answer, cx),
+            State::Watching { .. } | State::Done => {}
+        }
+        self.go_on(cx);
+    }
+
+    fn vote(&mut self, place: usize, vote: Vote) {
+        if let Some(peer) = self.peers.get_mut(place) {
+            peer.vote = vote;
+        }
+    }
+
+    /// Whether the primary has said how it ended.
+    pub(super) fn verdict_is_known(&self) -> bool {
+        self.peers.first().is_some_and(|primary| primary.ended)
+    }
+
+    /// R1.
+    fn on_status(&mut self, answer: Answer, cx: &mut Cx<'_>) {
+        match answer {
+            Answer::Staging(held) => self.on_staging(held, cx),
+            Answer::Committed { participants } => {
+                self.decided(Verdict::Commit);
+                if self.task.met.is_none() {
+                    self.learn(participants);
+                    return self.turn(State::Collecting, cx);
+                }
+                self.finish_what_was_met(cx);
+            }
+            Answer::Aborted => {
+                self.decided(Verdict::Abort);
+                self.finish_what_was_met(cx);
+            }
+            Answer::Stale { .. } => {
+                self.decided(Verdict::Release);
+                self.finish_what_was_met(cx);
+            }
+            // Its client may be about to begin.
+            Answer::Nothing => self.watch(WATCH, cx),
+            _ => self.retry(0, cx),
+        }
+    }
+
+    fn decided(&mut self, verdict: Verdict) {
+        self.verdict = verdict;
+        if let Some(primary) = self.peers.first_mut() {
+            primary.ended = true;
+        }
+    }
+
+    /// The primary has said how it ended; once the participant where a lock was met has said what
+    /// keys it has, they are told.
+    fn finish_what_was_met(&mut self, cx: &mut Cx<'_>) {
+        if self.peers.iter().skip(1).any(|peer| peer.vote == Vote::Unknown) {
+            return;
+        }
+        match self.verdict {
+            Verdict::Release => self.turn(State::Releasing, cx),
+            Verdict::Commit | Verdict::Abort => self.turn(State::Finishing, cx),
+        }
+    }
+
+    fn on_staging(&mut self, held: Held, cx: &mut Cx<'_>) {
+        let Held { now, deadline, not_after, role, keys } = held;
+        self.task.not_after = not_after;
+        if !self.task.expired && now < deadline {
+            return self.watch(deadline.since(now), cx);
+        }
+        self.task.expired = true;
+        if let Role::Primary { participants } = role {
+            self.learn(participants);
+        }
+        self.vote(0, Vote::Yes(keys));
+        // A vote of yes holds until the primary has decided.
+        self.turn(State::Voting, cx);
+    }
+
+    fn watch(&mut self, span: Span, cx: &mut Cx<'_>) {
+        let span = span.min(WATCH);
+        let until = cx.now + span + cx.entropy.jitter(span.part(1, 10));
+        // By then it was watched for as long as anybody may take, or the server says so itself.
+        self.task.expired = span == WATCH;
+        self.peers.iter_mut().for_each(|peer| {
+            (peer.vote, peer.sent, peer.wake) = (Vote::Unknown, None, None);
+        });
+        self.state = State::Watching { until };
+    }
+
+    /// R3: the answer is the outcome.
+    fn on_decision(&mut self, answer: Answer, cx: &mut Cx<'_>) {
+        match answer {
+            Answer::Committed { .. } => self.decided(Verdict::Commit),
+            Answer::Aborted => self.decided(Verdict::Abort),
+            Answer::Lost { .. } => {
+                self.damaged(0, cx);
+                self.decided(Verdict::Commit);
+            }
+            Answer::Stale { .. } => {
+                self.decided(Verdict::Release);
+                // Only the lock that was met is known to be there still.
+                let met = self.task.met.clone();
+                self.peers.iter_mut().skip(1).for_each(|peer| {
+                    peer.ended = Some(&peer.id) != met.as_ref();
+                });
+                return self.turn(State::Releasing, cx);
+            }
+            _ => return self.retry(0, cx),
+        }
+        self.turn(State::Finishing, cx);
+    }
+
+    /// R4.
+    fn on_end(&mut self, place: usize, answer: &Answer, cx: &mut Cx<'_>) {
+        let damaged = matches!(
+            (self.verdict, answer),
+            (Verdict::Commit, Answer::Lost { .. } | Answer::Aborted)
+                | (Verdict::Abort, Answer::Committed { .. })
+        );
+        if damaged {
+            self.damaged(place, cx);
+        }
+        if let Some(peer) = self.peers.get_mut(place) {
+            peer.ended = true;
+        }
+    }
+
+    fn damaged(&mut self, place: usize, cx: &mut Cx<'_>) {
+        if let Some(peer) = self.peers.get(place) {
+            cx.effects.push(Effect::Damaged { at: peer.id.clone() });
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Ending the transaction of another client, which may be dead.
+//!
+//! | state | means | leaves it |
+//! | --- | --- | --- |
+//! | Asking | R1: the primary is asked for the state, and the participant where a lock was met for its vote | their answers |
+//! | Watching | nothing is known yet, or the patience is not over | as much time |
+//! | Voting | R2: staging; the secondaries are made to vote | all votes |
+//! | Deciding | R3: the primary is told what the votes come to | its answer, which alone counts |
+//! | Collecting | decided long since: the votes tell which keys the others hold | all votes |
+//! | Finishing | R4: the others are told what the primary answered | all acknowledged |
+//! | Releasing | the primary does not know any more: the lock that was met is released | its answer |
+//! | Done | nothing is left to do | |
+//!
+//! What the primary answers in Deciding is the outcome, whatever was asked of it: its own client or
+//! another recovery may have been faster. So nobody else is told anything before.
+//!
+//! A vote is forced, which makes it no where there is none yet, only once the transaction's
+//! patience is over by the clock of the server that has its lock, or once it was watched for
+//! [`WATCH`] by our own. Starting too early can abort a transaction that lives, nothing worse.
+//!
+//! A participant is asked under the stable id that the transaction has written down. One that is
+//! not known here ends the recovery: nobody guesses where a node is.
+
+mod answer;
+
+use alloc::vec::Vec;
+
+use super::machine::{Attempt, Cx, Effect, back_off};
+use super::{Finish, Key, Op, Query, TransactionId, Verdict};
+use crate::error::{Error, ErrorCode};
+use crate::keyspace::ServerTime;
+use crate::redis::readable;
+use crate::time::{Span, Time};
+
+/// A transaction that was watched for so long may be recovered, whatever the servers' clocks say.
+pub(crate) const WATCH: Span = Span::from_secs(60);
+
+/// What a recovery has come to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Found {
+    /// It is committed, and that is told to all who were found to wait for it.
+    Committed,
+    /// It is aborted, and that is told to all who were found to wait for it.
+    Aborted,
+    /// It is over, and nobody knows how any more.
+    Forgotten,
+    /// It could not be found out. The transaction is as it was.
+    Failed(Error),
+}
+
+/// What a recovery begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Task {
+    /// Which transaction.
+    pub id: TransactionId,
+    /// Its `not_after`, zero if that is not known.
+    pub not_after: ServerTime,
+    /// Where a lock of it was met.
+    pub met: Option<Vec<u8>>,
+    /// Whether its patience is over.
+    pub expired: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Asking,
+    Watching { until: Time },
+    Voting,
+    Deciding,
+    Collecting,
+    Finishing,
+    Releasing,
+    Done,
+}
+
+/// What a participant has voted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Vote {
+    Unknown,
+    /// Yes, with the keys that it has locked.
+    Yes(Vec<Key>),
+    /// No, or it is over there.
+    No,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Peer {
+    id: Vec<u8>,
+    vote: Vote,
+    /// It has acknowledged the end.
+    ended: bool,
+    sent: Option<Attempt>,
+    wake: Option<Time>,
+    failures: u32,
+}
+
+impl Peer {
+    const fn new(id: Vec<u8>) -> Self {
+        Self { id, vote: Vote::Unknown, ended: false, sent: None, wake: None, failures: 0 }
+    }
+}
+
+/// The recovery of one transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Recovery {
+    task: Task,
+    state: State,
+    /// The primary first, as far as they are known.
+    peers: Vec<Peer>,
+    /// What the votes come to, or what the primary has answered.
+    verdict: Verdict,
+    /// Since when nobody has answered, and why.
+    trouble: Option<(Time, Error)>,
+    attempts: Attempt,
+    /// How often it has begun again.
+    rounds: u32,
+}
+
+impl Recovery {
+    /// Begins after a random part of `delay`: others may have met the same lock.
+    pub(crate) fn new(task: Task, delay: Span, cx: &mut Cx<'_>) -> Self {
+        let mut peers = Vec::from([Peer::new(task.id.primary.clone())]);
+        peers
+            .extend(task.met.iter().filter(|met| **met != task.id.primary).cloned().map(Peer::new));
+        let mut machine = Self {
+            task,
+            state: State::Asking,
+            peers,
+            verdict: Verdict::Release,
+            trouble: None,
+            attempts: 0,
+            rounds: 0,
+        };
+        if delay == Span::ZERO {
+            machine.turn(State::Asking, cx);
+        } else {
+            let until = cx.now + cx.entropy.jitter(delay);
+            machine.state = State::Watching { until };
+        }
+        machine
+    }
+
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// The moment at which `on_timeout` has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Watching { until } => Some(until),
+            State::Done => None,
+            _ => self.peers.iter().filter_map(|peer| peer.wake).min(),
+        }
+    }
+
+    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        if let State::Watching { until } = self.state {
+            if cx.now >= until {
+                self.turn(State::Asking, cx);
+            }
+            return;
+        }
+        for place in 0..self.peers.len() {
+            if self.peers[place].wake.is_some_and(|wake| cx.now >= wake) {
+                self.send(place, cx);
+            }
+        }
+    }
+
+    /// A lock of it was met again, and its patience is over by now.
+    pub(crate) fn hurry(&mut self, cx: &mut Cx<'_>) {
+        self.task.expired = true;
+        if matches!(self.state, State::Watching { .. }) {
+            self.turn(State::Asking, cx);
+        }
+    }
+
+    // What is sent, and how it gets from state to state.
+
+    fn op(&self, place: usize) -> Option<Op> {
+        let peer = self.peers.get(place)?;
+        let (txid, not_after, force) = (self.task.id.txid, self.task.not_after, self.task.expired);
+        let query = |force| Query { txid, not_after, force };
+        let finish = |keys: &Vec<Key>, verdict| {
+            Op::Finish(Finish { txid, not_after, verdict, keys: keys.clone() })
+        };
+        Some(match (self.state, &peer.vote) {
+            (State::Asking, _) if place == 0 => Op::Status(query(force)),
+            (State::Asking | State::Collecting, Vote::Unknown) if place > 0 => {
+                Op::Vote(query(false))
+            }
+            (State::Voting, Vote::Unknown) => Op::Vote(query(true)),
+            (State::Deciding, Vote::Yes(keys)) if place == 0 => finish(keys, self.verdict),
+            (State::Finishing, Vote::Yes(keys)) if place > 0 => finish(keys, self.verdict),
+            (State::Releasing, Vote::Yes(keys)) if place > 0 => finish(keys, Verdict::Release),
+            _ => return None,
+        })
+        .filter(|_| !peer.ended)
+    }
+
+    fn send(&mut self, place: usize, cx: &mut Cx<'_>) {
+        let op = self.op(place);
+        let Some(peer) = self.peers.get_mut(place) else { return };
+        (peer.sent, peer.wake) = (None, None);
+        let Some(op) = op else { return };
+        self.attempts += 1;
+        peer.sent = Some(self.attempts);
+        let (attempt, to, background) = (self.attempts, peer.id.clone(), cx.background);
+        let deadline = cx.now + cx.request_timeout;
+        cx.effects.push(Effect::Send { attempt, to, op, deadline, background });
+    }
+
+    fn turn(&mut self, state: State, cx: &mut Cx<'_>) {
+        self.state = state;
+        for place in 0..self.peers.len() {
+            if let Some(peer) = self.peers.get_mut(place) {
+                (peer.sent, peer.wake, peer.failures) = (None, None, 0);
+            }
+            self.send(place, cx);
+        }
+        self.go_on(cx);
+    }
+
+    /// Goes on where all that was asked has been answered.
+    fn go_on(&mut self, cx: &mut Cx<'_>) {
+        if (0..self.peers.len()).any(|place| self.op(place).is_some()) {
+            return;
+        }
+        match self.state {
+            State::Voting => {
+                let yes = self.peers.iter().all(|peer| matches!(peer.vote, Vote::Yes(_)));
+                self.verdict = if yes { Verdict::Commit } else { Verdict::Abort };
+                self.turn(State::Deciding, cx);
+            }
+            State::Collecting => self.turn(State::Finishing, cx),
+            State::Finishing | State::Releasing => self.end(self.found(), cx),
+            State::Asking | State::Watching { .. } | State::Deciding | State::Done => {}
+        }
+    }
+
+    /// What the primary has said.
+    const fn found(&self) -> Found {
+        match self.verdict {
+            Verdict::Commit => Found::Committed,
+            Verdict::Abort => Found::Aborted,
+            Verdict::Release => Found::Forgotten,
+        }
+    }
+
+    fn end(&mut self, found: Found, cx: &mut Cx<'_>) {
+        self.state = State::Done;
+        cx.effects.push(Effect::Found(found));
+    }
+
+    /// Begins again from R1 after a pause: what was learned is out of date.
+    fn begin_again(&mut self, cx: &mut Cx<'_>) {
+        self.rounds = self.rounds.saturating_add(1);
+        self.peers.iter_mut().for_each(|peer| peer.vote = Vote::Unknown);
+        self.state = State::Watching { until: back_off(self.rounds, cx) };
+        self.peers.iter_mut().for_each(|peer| (peer.sent, peer.wake) = (None, None));
+    }
+
+    /// The participants, as the primary has them written down.
+    fn learn(&mut self, participants: Vec<Vec<u8>>) {
+        for id in participants {
+            if !self.peers.iter().any(|peer| peer.id == id) {
+                self.peers.push(Peer::new(id));
+            }
+        }
+    }
+
+    /// There is no such node here.
+    pub(crate) fn on_unknown_node(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        let Some(peer) = self.peers.iter().find(|peer| peer.sent == Some(attempt)) else { return };
+        let message = alloc::format!(
+            "transaction {}: its participant '{}' is a node that is not known here",
+            readable(&self.task.id.to_text()),
+            readable(&peer.id)
+        );
+        self.end(Found::Failed(Error::new(ErrorCode::InvalidState, message)), cx);
+    }
+}
