@@ -6,8 +6,8 @@
 use alloc::vec::Vec;
 
 use super::machine::{Cx, Effect, Outcome, Transaction};
-use super::plan::Places;
 use super::recovery::Recovery;
+use super::routing::Places;
 use super::session::Sessions;
 use super::{Answer, Begin, CopyLimits, Expectation, Plan, Slot, Task, TransactionId, Txid, Words};
 use crate::entropy::Entropy;
@@ -58,6 +58,12 @@ macro_rules! bare {
             /// The server lacks the script that `attempt` is for.
             pub fn script_missing(&mut self, attempt: u32, now: Time) -> Vec<Effect> {
                 self.step(now, |m, cx| m.on_script_missing(attempt, cx))
+            }
+
+            /// Whether the answer to `attempt` is waited for.
+            #[must_use]
+            pub fn awaits(&self, attempt: u32) -> bool {
+                self.0.awaits(attempt)
             }
 
             /// Time has passed.

@@ -39,9 +39,9 @@ pub mod bare;
 mod kind;
 mod machine;
 mod op;
-mod plan;
 mod recovery;
 mod replies;
+mod routing;
 mod session;
 
 use alloc::vec::Vec;
@@ -50,8 +50,8 @@ use core::fmt;
 pub use answer::{Answer, Held, Refusal, Swept};
 pub use machine::{Ack, Attempt, Begin, Effect, Ending, Met, Order, Reason, Slot};
 pub use op::{Check, Exec1, Finish, Op, Operation, Prepare, Query, Role, Sweep, Verdict, Work};
-pub use plan::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};
 pub use recovery::{Found, Task};
+pub use routing::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};
 
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;

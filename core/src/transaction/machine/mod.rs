@@ -337,6 +337,11 @@ impl Transaction {
         matches!(self.state, State::Finishing | State::Releasing | State::Forgotten | State::Done)
     }
 
+    /// Whether the outcome of `attempt` makes a difference.
+    pub(crate) fn awaits(&self, attempt: Attempt) -> bool {
+        self.parts.iter().any(|part| part.sent.is_some_and(|(own, _)| own == attempt))
+    }
+
     /// The moment at which `on_timeout` has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let limit = match (self.state, self.told) {

@@ -1,5 +1,7 @@
 //! What answers and failures mean in each state of a recovery.
 
+use alloc::vec::Vec;
+
 use super::{Found, Recovery, State, Vote, WATCH};
 use crate::error::Error;
 use crate::time::Span;
@@ -76,6 +78,12 @@ impl Recovery {
             State::Voting => match answer {
                 Answer::Yes(held) => self.vote(place, Vote::Yes(held.keys)),
                 Answer::Aborted => self.vote(place, Vote::No),
+                // The client tells all at once what it has decided: this one was faster than the
+                // primary. Only a vote of yes can have been followed by that.
+                Answer::Committed { .. } => {
+                    self.vote(place, Vote::Yes(Vec::new()));
+                    self.ended(place);
+                }
                 _ => return self.begin_again(cx),
             },
             State::Deciding => return self.on_decision(answer, cx),
@@ -151,8 +159,12 @@ impl Recovery {
         if let Role::Primary { participants } = role {
             self.learn(participants);
         }
+        // A vote of yes holds until the primary has decided. Anything else was said before it was
+        // known what to make of it.
+        for peer in self.peers.iter_mut().filter(|peer| peer.vote == Vote::No) {
+            peer.vote = Vote::Unknown;
+        }
         self.vote(0, Vote::Yes(keys));
-        // A vote of yes holds until the primary has decided.
         self.turn(State::Voting, cx);
     }
 
@@ -200,6 +212,10 @@ impl Recovery {
         if damaged {
             self.damaged(place, cx);
         }
+        self.ended(place);
+    }
+
+    fn ended(&mut self, place: usize) {
         if let Some(peer) = self.peers.get_mut(place) {
             peer.ended = true;
         }

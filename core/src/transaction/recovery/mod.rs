@@ -144,6 +144,11 @@ impl Recovery {
         matches!(self.state, State::Done)
     }
 
+    /// Whether the outcome of `attempt` makes a difference.
+    pub(crate) fn awaits(&self, attempt: Attempt) -> bool {
+        self.peers.iter().any(|peer| peer.sent == Some(attempt))
+    }
+
     /// The moment at which `on_timeout` has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
         match self.state {

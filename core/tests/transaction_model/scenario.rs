@@ -1,0 +1,137 @@
+//! What is explored: who does what, and what may go wrong.
+
+use std::sync::Arc;
+
+use comity::transaction::bare::plan;
+use comity::transaction::{Ack, Expectation, Order, Plan, Words};
+
+use crate::mutation::Mutation;
+
+/// How often each kind of fault may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Budget {
+    /// Commands that are lost before they are executed, or whose answer is lost.
+    pub(crate) losses: u8,
+    /// Commands that are executed once more, or only after their driver has given up.
+    pub(crate) strays: u8,
+    /// Clients and recoverers that die.
+    pub(crate) crashes: u8,
+    /// Users that give up, and those that then go without an answer.
+    pub(crate) limits: u8,
+    /// Times that something is sent again after a pause.
+    pub(crate) timers: u8,
+    /// Recoveries.
+    pub(crate) recoveries: u8,
+    /// Whether the time of all transactions may be over.
+    pub(crate) late: u8,
+    /// Registers that are swept.
+    pub(crate) sweeps: u8,
+}
+
+/// One transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    /// Whose. A user's next one begins when the outcome of the one before is known.
+    pub(crate) user: usize,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) order: Order,
+    pub(crate) ack: Ack,
+    /// The keys that it counts up, each by its own digit.
+    pub(crate) writes: Vec<Vec<u8>>,
+    /// The keys that it expects to be as they were in the beginning.
+    pub(crate) expects: Vec<Vec<u8>>,
+    /// For each participant and operation the key.
+    pub(crate) reads: Vec<Vec<Vec<u8>>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) participants: usize,
+    pub(crate) scripts: Vec<Script>,
+    /// How many recoveries there are at one time.
+    pub(crate) helpers: usize,
+    pub(crate) budget: Budget,
+    pub(crate) mutation: Option<Mutation>,
+}
+
+/// The fingerprint under which everybody places keys.
+const RING: u64 = 7;
+
+/// The participant with this number.
+pub(crate) fn node(place: usize) -> Vec<u8> {
+    format!("n{place}").into_bytes()
+}
+
+pub(crate) fn place_of(id: &[u8]) -> usize {
+    usize::from(id[1] - b'0')
+}
+
+/// Key `a` is at the first participant, `b` at the second.
+fn home(key: &[u8]) -> Vec<u8> {
+    node(usize::from(key[0] - b'a'))
+}
+
+fn words(line: &str) -> Words {
+    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+impl Scenario {
+    pub(crate) fn new(name: &'static str, participants: usize, budget: Budget) -> Self {
+        let (scripts, helpers, mutation) = (Vec::new(), 1, None);
+        Self { name, participants, scripts, helpers, budget, mutation }
+    }
+
+    pub(crate) fn helpers(self, helpers: usize) -> Self {
+        Self { helpers, ..self }
+    }
+
+    /// Adds a transaction that counts up `writes` and reads `reads`, if `expects` are zero.
+    pub(crate) fn with(self, user: usize, writes: &str, reads: &str, expects: &str) -> Self {
+        self.ordered(user, writes, reads, expects, Order::Parallel)
+    }
+
+    pub(crate) fn ordered(
+        mut self,
+        user: usize,
+        writes: &str,
+        reads: &str,
+        expects: &str,
+        order: Order,
+    ) -> Self {
+        let unit = 10_i64.pow(u32::try_from(self.scripts.len()).expect("few"));
+        let keys = |text: &str| text.split_terminator(' ').map(String::from).collect::<Vec<_>>();
+        let incr = |key: &String| words(&format!("INCRBY {key} {unit}"));
+        let get = |key: &String| words(&format!("GET {key}"));
+        let commands: Vec<Words> =
+            keys(writes).iter().map(incr).chain(keys(reads).iter().map(get)).collect();
+        let expectations: Vec<_> = keys(expects)
+            .into_iter()
+            .map(|key| Expectation::Unchanged {
+                read: words(&format!("GET {key}")),
+                reply: comity::redis::Reply::bulk("0"),
+            })
+            .collect();
+        let plan = plan(&commands, &expectations, RING, home).expect("sound commands");
+        let reads = plan.parts.iter().map(|part| {
+            let key = |operation| part.work.key(operation).expect("a key").name.clone();
+            part.work.operations.iter().map(key).collect()
+        });
+        let bytes = |text| keys(text).into_iter().map(String::into_bytes).collect();
+        self.scripts.push(Script {
+            user,
+            reads: reads.collect(),
+            plan: Arc::new(plan),
+            order,
+            ack: Ack::Decided,
+            writes: bytes(writes),
+            expects: bytes(expects),
+        });
+        self
+    }
+
+    /// The digit of transaction `script` in `value`.
+    pub(crate) fn digit(value: i64, script: usize) -> i64 {
+        value / 10_i64.pow(u32::try_from(script).expect("few")) % 10
+    }
+}
