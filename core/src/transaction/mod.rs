@@ -33,16 +33,20 @@
 //! looks the register up first: the same sequence is answered with what is recorded, a lower one
 //! is `STALE`.
 
+mod allowed;
 mod answer;
-mod kind;
 mod op;
+mod plan;
 mod replies;
+mod server;
 
 use alloc::vec::Vec;
 use core::fmt;
 
-pub use answer::{Answer, Held, Refusal, Swept};
+pub use answer::{Answer, Held, Refusal, State, Swept};
 pub use op::{Check, Exec1, Finish, Op, Operation, Prepare, Query, Role, Sweep, Verdict, Work};
+
+pub use server::execute;
 
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
