@@ -14,6 +14,7 @@ use crate::lock;
 use crate::redis::script::{Digests, Script};
 use crate::redis::{Argv, LockKeys, Reply};
 use crate::time::Time;
+use crate::transaction;
 
 /// How many calls pass between two searches for keys that have expired and are never asked for.
 const PURGE_EVERY: u32 = 1_024;
@@ -159,6 +160,18 @@ impl MemoryStore {
             Script::Counter if keys == 1 => {
                 let op = counter::Op::decode(words).ok_or(Problem::Arguments)?;
                 Ok(counter::execute(&mut self.keyspace, &key(0), &op)?.encode())
+            }
+            Script::Exec1
+            | Script::Prepare
+            | Script::Finish
+            | Script::Status
+            | Script::Vote
+            | Script::Sweep => {
+                let names: Vec<&[u8]> = argv.iter().skip(3).take(keys).collect();
+                let (meta, names) = names.split_first().ok_or(Problem::Arguments)?;
+                let op = transaction::Op::decode(script, names, &mut { words });
+                let op = op.ok_or(Problem::Arguments)?;
+                Ok(transaction::execute(&mut self.keyspace, meta, &op)?.encode())
             }
             Script::Check => {
                 let fields = ["CHECKED", "", "noeviction", ""];

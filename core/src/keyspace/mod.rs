@@ -109,6 +109,12 @@ impl Keyspace {
         self.live(key).is_some()
     }
 
+    /// What is at `key`.
+    #[must_use]
+    pub fn value(&self, key: &[u8]) -> Option<&Value> {
+        self.live(key).map(|entry| &entry.value)
+    }
+
     /// `DEL` of one key: whether it was there.
     pub fn delete(&mut self, key: &[u8]) -> bool {
         self.purge(key);

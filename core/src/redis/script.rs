@@ -11,12 +11,42 @@ pub(crate) enum Script {
     Guard,
     /// The counter.
     Counter,
+    /// A transaction at a single participant.
+    Exec1,
+    /// A transaction's first phase.
+    Prepare,
+    /// Its second phase.
+    Finish,
+    /// What a transaction's primary has decided.
+    Status,
+    /// What a transaction's secondary has voted.
+    Vote,
+    /// What transactions have left over.
+    Sweep,
     /// What a server can do.
     Check,
 }
 
+/// A script of the transaction: the parts it needs, in this order.
+macro_rules! transaction {
+    ($($part:literal),* $(,)?) => {
+        concat!($(include_str!(concat!("../transaction/", $part))),*)
+    };
+}
+
 impl Script {
-    pub(crate) const ALL: [Self; 4] = [Self::Queue, Self::Guard, Self::Counter, Self::Check];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Queue,
+        Self::Guard,
+        Self::Counter,
+        Self::Exec1,
+        Self::Prepare,
+        Self::Finish,
+        Self::Status,
+        Self::Vote,
+        Self::Sweep,
+        Self::Check,
+    ];
 
     /// Its text.
     pub(crate) const fn text(self) -> &'static str {
@@ -24,6 +54,21 @@ impl Script {
             Self::Queue => include_str!("../lock/queue.lua"),
             Self::Guard => include_str!("../lock/guard.lua"),
             Self::Counter => include_str!("../counter/counter.lua"),
+            Self::Exec1 => transaction!(
+                "register.lua",
+                "locks.lua",
+                "work.lua",
+                "shadows.lua",
+                "apply.lua",
+                "exec1.lua",
+            ),
+            Self::Prepare => {
+                transaction!("register.lua", "locks.lua", "work.lua", "shadows.lua", "prepare.lua")
+            }
+            Self::Finish => transaction!("register.lua", "locks.lua", "apply.lua", "finish.lua"),
+            Self::Status => transaction!("register.lua", "status.lua"),
+            Self::Vote => transaction!("register.lua", "vote.lua"),
+            Self::Sweep => transaction!("register.lua", "locks.lua", "sweep.lua"),
             Self::Check => include_str!("check.lua"),
         }
     }

@@ -144,13 +144,38 @@ pub struct Held {
 pub struct Swept {
     /// Whose register it is.
     pub txid: Txid,
-    /// Whether it is a vote whose patience is over, and the transaction is to be recovered.
-    /// Otherwise it is a finished register that has been idle for an hour.
-    pub prepared: bool,
+    /// A vote whose patience is over is to be recovered; the others have been idle for an hour.
+    pub state: State,
     /// The transaction's `not_after`.
     pub not_after: ServerTime,
-    /// What the participant was: whom to ask before a finished register is removed.
+    /// What the participant was: whom to ask before a finished register is removed. Where a
+    /// transaction was aborted before it was heard of, it points to nobody.
     pub role: Role,
+}
+
+/// The state of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Voted yes; at the primary: staging.
+    Prepared,
+    /// Applied; at the primary: committed.
+    Done,
+    /// Will never be applied.
+    Aborted,
+}
+
+impl State {
+    pub(super) const fn letter(self) -> &'static [u8; 1] {
+        match self {
+            Self::Prepared => b"P",
+            Self::Done => b"D",
+            Self::Aborted => b"A",
+        }
+    }
+
+    pub(super) fn parse(letter: &[u8]) -> Option<Self> {
+        [Self::Prepared, Self::Done, Self::Aborted].into_iter().find(|one| one.letter() == letter)
+    }
 }
 
 impl Answer {
@@ -202,9 +227,9 @@ impl Answer {
                 out.push(b"PAGE");
                 out.push_number(*cursor);
                 push_time(out, *now);
-                for Swept { txid, prepared, not_after, role } in found {
+                for Swept { txid, state, not_after, role } in found {
                     out.push(&txid.to_text());
-                    out.push(if *prepared { b"P" } else { b"-" });
+                    out.push(state.letter());
                     push_time(out, *not_after);
                     out.push(&role.to_text());
                 }
@@ -246,7 +271,7 @@ impl Answer {
                 while let Some(txid) = fields.bytes() {
                     found.push(Swept {
                         txid: Txid::parse(txid)?,
-                        prepared: fields.bytes()? == b"P",
+                        state: State::parse(fields.bytes()?)?,
                         not_after: time(fields)?,
                         role: Role::parse(fields.bytes()?)?,
                     });
@@ -380,7 +405,7 @@ mod tests {
             Refusal::Large { key: 0, size: 10_001, limit: 10_000 },
             Refusal::Ring { theirs: 0xfeed },
         ];
-        let swept = Swept { txid, prepared: true, not_after, role: secondary.clone() };
+        let swept = Swept { txid, state: State::Done, not_after, role: secondary.clone() };
         let mut all = vec![
             Answer::Done { replies: replies.clone() },
             Answer::Prepared { now, replies },

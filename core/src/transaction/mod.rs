@@ -33,25 +33,28 @@
 //! looks the register up first: the same sequence is answered with what is recorded, a lower one
 //! is `STALE`.
 
+mod allowed;
 mod answer;
 #[doc(hidden)]
 pub mod bare;
-mod kind;
 mod machine;
 mod op;
+mod plan;
 mod recovery;
 mod replies;
 mod routing;
+mod server;
 mod session;
 
 use alloc::vec::Vec;
 use core::fmt;
 
-pub use answer::{Answer, Held, Refusal, Swept};
+pub use answer::{Answer, Held, Refusal, State, Swept};
 pub use machine::{Ack, Attempt, Begin, Effect, Ending, Met, Order, Reason, Slot};
 pub use op::{Check, Exec1, Finish, Op, Operation, Prepare, Query, Role, Sweep, Verdict, Work};
 pub use recovery::{Found, Task};
 pub use routing::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};
+pub use server::execute;
 
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;

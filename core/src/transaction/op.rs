@@ -9,14 +9,15 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::plan::{Need, Plan, read_order};
 use super::{
     COLUMN_END, COPY_BYTES, COPY_ELEMENTS, Key, MAX_BYTES, MAX_OPERATIONS, MAX_PATIENCE, MAX_WORDS,
-    Mode, Txid, WIDTH, replies, shadow, write_hex,
+    Mode, Txid, WIDTH, parse_hex, replies, shadow, write_hex,
 };
 use crate::error::{Error, Result};
 use crate::keyspace::ServerTime;
-use crate::redis::script::hex_sha1;
-use crate::redis::{Argv, Reply, parse_number, write_padded};
+use crate::redis::script::{Script, hex_sha1};
+use crate::redis::{Argv, Reply, parse_number, readable, write_padded};
 use crate::time::Span;
 
 /// Replies up to this size are compared as they are, longer ones by their SHA-1.
@@ -236,11 +237,24 @@ impl Operation {
         self.name.len() + self.arguments.iter().map(Vec::len).sum::<usize>()
     }
 
-    /// The name, the key's place, the arguments.
-    fn encode(&self, argv: &mut Argv) {
+    /// A letter and the number of words, what is expected, the name, the key's place, the
+    /// arguments.
+    fn encode(&self, argv: &mut Argv, letter: u8, expected: Option<&[u8]>) {
+        let mut head = vec![letter];
+        write_padded(&mut head, self.words() as u64, 1);
+        argv.push(&head);
+        expected.iter().for_each(|expected| argv.push(expected));
         argv.push(&self.name);
         argv.push_number(self.key.into());
         self.arguments.iter().for_each(|word| argv.push(word));
+    }
+
+    fn decode<'a>(count: &[u8], words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let count = usize::try_from(parse_number(count)?).ok()?.checked_sub(2)?;
+        let name = words.next()?.to_vec();
+        let key = u32::try_from(parse_number(words.next()?)?).ok()?;
+        let arguments: Vec<_> = words.take(count).map(<[u8]>::to_vec).collect();
+        (arguments.len() == count).then_some(Self { name, key, arguments })
     }
 }
 
@@ -258,7 +272,7 @@ pub(super) enum Order {
 impl Order {
     pub(super) fn of(name: &[u8]) -> Self {
         match name.to_ascii_uppercase().as_slice() {
-            b"SMEMBERS" => Self::Members,
+            b"SMEMBERS" | b"HKEYS" | b"HVALS" => Self::Members,
             b"HGETALL" => Self::Pairs,
             _ => Self::Given,
         }
@@ -333,12 +347,19 @@ impl Work {
     ///
     /// # Errors
     /// `LimitExceeded`, naming the limit; `InvalidArgument` for an operation whose key is not in
-    /// the list, or is written and not locked for that.
+    /// the list, or is written and not locked for that, for a check that is not a read, and for a
+    /// wrong number of words or several keys; `Unsupported` for a command that no transaction takes.
     pub fn check(&self) -> Result<()> {
         if self.operations.len() + self.checks.len() > MAX_OPERATIONS {
             let count = self.operations.len() + self.checks.len();
             return Err(Error::limit(format!(
                 "transaction: {count} operations and checks at one participant, the limit is {MAX_OPERATIONS}"
+            )));
+        }
+        if self.keys.len() > MAX_OPERATIONS {
+            let count = self.keys.len();
+            return Err(Error::limit(format!(
+                "transaction: {count} keys at one participant, the limit is {MAX_OPERATIONS}"
             )));
         }
         let all = || self.operations.iter().chain(self.checks.iter().map(|check| &check.read));
@@ -362,6 +383,23 @@ impl Work {
                 self.keys.len()
             )));
         }
+        all().try_for_each(Operation::check)?;
+        let written = |operation: &&Operation| {
+            let mode = self.key(operation).map(|key| key.mode);
+            operation.need() != Need::Read && mode != Some(Mode::Write)
+        };
+        if let Some(unlocked) = self.operations.iter().find(written) {
+            return Err(Error::invalid(format!(
+                "transaction: '{}' writes a key that is not locked for that",
+                readable(&unlocked.name)
+            )));
+        }
+        if let Some(check) = self.checks.iter().find(|check| check.read.need() != Need::Read) {
+            return Err(Error::invalid(format!(
+                "transaction: a check by '{}', which is not one of the reads",
+                readable(&check.read.name)
+            )));
+        }
         Ok(())
     }
 
@@ -378,7 +416,7 @@ impl Work {
     }
 
     /// A fingerprint: the same id must come with the same work.
-    fn digest(&self) -> u64 {
+    pub(super) fn digest(&self) -> u64 {
         let mut text = modes(&self.keys);
         self.keys.iter().for_each(|key| write_counted(&mut text, &key.name));
         for Check { read, expected } in &self.checks {
@@ -405,6 +443,24 @@ fn modes(keys: &[Key]) -> Vec<u8> {
 }
 
 impl Op {
+    /// The script that executes it.
+    pub(crate) const fn script(&self) -> Script {
+        match self {
+            Self::Exec1(_) => Script::Exec1,
+            Self::Prepare(_) => Script::Prepare,
+            Self::Finish(_) => Script::Finish,
+            Self::Status(_) => Script::Status,
+            Self::Vote(_) => Script::Vote,
+            Self::Sweep(_) => Script::Sweep,
+        }
+    }
+
+    /// The text of the script that executes it, as a server without it is given it.
+    #[must_use]
+    pub const fn script_text(&self) -> &'static str {
+        self.script().text()
+    }
+
     /// Appends the number of keys, the keys and the arguments, as the script takes them. `meta` is
     /// the participant's hash.
     pub fn encode(&self, meta: &[u8], argv: &mut Argv) {
@@ -412,9 +468,22 @@ impl Op {
             Self::Exec1(op) => {
                 push_keys(argv, meta, op.txid, &op.work.keys);
                 push_work(argv, op.txid, op.ring, op.not_after, &op.work);
-                argv.push(b"");
-                argv.push(b"");
-                push_operations(argv, &op.work);
+                let plan = Plan::of(&op.work);
+                argv.push(&plan.word());
+                argv.push(&plan.order());
+                push_checks(argv, &op.work);
+                let all = &op.work.operations;
+                match &plan {
+                    Plan::Shadows => push_for_shadows(argv, all),
+                    Plan::Direct { steps, .. } => {
+                        for step in steps {
+                            if let Some(operation) = all.get(step.operation) {
+                                let letter = if step.undone { b'u' } else { b'-' };
+                                operation.encode(argv, letter, None);
+                            }
+                        }
+                    }
+                }
             }
             Self::Prepare(op) => {
                 push_keys(argv, meta, op.txid, &op.work.keys);
@@ -423,7 +492,8 @@ impl Op {
                 write_padded(&mut patience, op.patience.min(MAX_PATIENCE).as_micros(), 1);
                 argv.push(&patience);
                 argv.push(&op.role.to_text());
-                push_operations(argv, &op.work);
+                push_checks(argv, &op.work);
+                push_for_shadows(argv, &op.work.operations);
             }
             Self::Finish(op) => {
                 push_keys(argv, meta, op.txid, &op.keys);
@@ -460,6 +530,71 @@ impl Op {
             }
         }
     }
+
+    /// The operation in a script's keys, without the participant's hash, and arguments; none if
+    /// they are not one.
+    pub(crate) fn decode<'a>(
+        script: Script,
+        names: &[&'a [u8]],
+        words: &mut impl Iterator<Item = &'a [u8]>,
+    ) -> Option<Self> {
+        if script == Script::Sweep {
+            return Sweep::decode(names, words).map(Self::Sweep);
+        }
+        let txid = Txid::parse(words.next()?)?;
+        match script {
+            Script::Exec1 | Script::Prepare => {
+                let ring = parse_hex(words.next()?)?;
+                let (digest, not_after) = words.next()?.split_at_checked(16)?;
+                let not_after = ServerTime(parse_number(not_after)?);
+                let mut work = Work { keys: keys(names, words.next()?)?, ..Work::default() };
+                let mut number = || u32::try_from(parse_number(words.next()?)?).ok();
+                let (checks, operations) = (number()?, number()?);
+                (work.copy_elements, work.copy_bytes) = (number()?, number()?);
+                let (first, second) = (words.next()?, words.next()?);
+                let order = if script == Script::Exec1 { second } else { b"" };
+                for _ in 0..checks {
+                    let (_, count) = words.next()?.split_at_checked(1)?;
+                    let expected = words.next()?.to_vec();
+                    work.checks.push(Check { read: Operation::decode(count, words)?, expected });
+                }
+                let mut all = Vec::new();
+                for place in read_order(order, usize::try_from(operations).ok()?)? {
+                    let (_, count) = words.next()?.split_at_checked(1)?;
+                    all.push((place, Operation::decode(count, words)?));
+                }
+                all.sort_by_key(|(place, _)| *place);
+                work.operations = all.into_iter().map(|(_, operation)| operation).collect();
+                work.check().ok()?;
+                (parse_hex(digest)? == work.digest()).then_some(())?;
+                if script == Script::Exec1 {
+                    return Some(Self::Exec1(Exec1 { txid, ring, not_after, work }));
+                }
+                let (keep, patience) = first.split_first()?;
+                Some(Self::Prepare(Prepare {
+                    txid,
+                    ring,
+                    not_after,
+                    role: Role::parse(second)?,
+                    patience: Span::from_micros(parse_number(patience)?).min(MAX_PATIENCE),
+                    keep: *keep == b'k',
+                    work,
+                }))
+            }
+            Script::Finish => {
+                let not_after = ServerTime(parse_number(words.next()?)?);
+                let verdict = Verdict::parse(words.next()?)?;
+                let keys = keys(names, words.next()?)?;
+                Some(Self::Finish(Finish { txid, not_after, verdict, keys }))
+            }
+            Script::Status | Script::Vote => {
+                let not_after = ServerTime(parse_number(words.next()?)?);
+                let query = Query { txid, not_after, force: words.next()? == b"1" };
+                Some(if script == Script::Vote { Self::Vote(query) } else { Self::Status(query) })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Verdict {
@@ -470,6 +605,21 @@ impl Verdict {
             Self::Release => b"Q",
         }
     }
+
+    fn parse(word: &[u8]) -> Option<Self> {
+        [Self::Commit, Self::Abort, Self::Release].into_iter().find(|one| one.word() == word)
+    }
+}
+
+impl Sweep {
+    fn decode<'a>(names: &[&[u8]], words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        Some(match words.next()? {
+            b"P" => Self::Page { cursor: parse_number(words.next()?)? },
+            b"R" => Self::Registers { txids: words.map(Txid::parse).collect::<Option<_>>()? },
+            b"S" => Self::Shadows { names: names.iter().map(|name| name.to_vec()).collect() },
+            _ => return None,
+        })
+    }
 }
 
 /// The participant's hash, the keys, and a shadow for each that is written.
@@ -479,6 +629,15 @@ fn push_keys(argv: &mut Argv, meta: &[u8], txid: Txid, keys: &[Key]) {
     argv.push(meta);
     keys.iter().for_each(|key| argv.push(&key.name));
     written().for_each(|(index, _)| argv.push(&shadow(meta, txid, index)));
+}
+
+/// The keys with these modes; the shadows behind them are told by the names.
+fn keys(names: &[&[u8]], modes: &[u8]) -> Option<Vec<Key>> {
+    let written = modes.iter().filter(|mode| **mode == Mode::Write.letter()).count();
+    (names.len() == modes.len() + written).then_some(())?;
+    let key =
+        |(name, mode): (&&[u8], &u8)| Some(Key { name: name.to_vec(), mode: Mode::parse(*mode)? });
+    names.iter().zip(modes).map(key).collect()
 }
 
 fn push_work(argv: &mut Argv, txid: Txid, ring: u64, not_after: ServerTime, work: &Work) {
@@ -497,20 +656,15 @@ fn push_work(argv: &mut Argv, txid: Txid, ring: u64, not_after: ServerTime, work
     argv.push_number(work.copy_bytes.into());
 }
 
-/// In front of each operation a letter and the number of its words.
-fn push_operations(argv: &mut Argv, work: &Work) {
-    let mut head = |letter: u8, operation: &Operation, expected: Option<&[u8]>| {
-        let mut word = vec![letter];
-        write_padded(&mut word, operation.words() as u64, 1);
-        argv.push(&word);
-        expected.iter().for_each(|expected| argv.push(expected));
-        operation.encode(argv);
-    };
+fn push_checks(argv: &mut Argv, work: &Work) {
     for Check { read, expected } in &work.checks {
-        head(Order::of(&read.name).letter(), read, Some(expected));
+        read.encode(argv, Order::of(&read.name).letter(), Some(expected));
     }
-    for operation in &work.operations {
-        head(operation.kind().letter(), operation, None);
+}
+
+fn push_for_shadows(argv: &mut Argv, operations: &[Operation]) {
+    for operation in operations {
+        operation.encode(argv, operation.need().letter(), None);
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) mod pair;
 pub(crate) mod redis_server;
 pub(crate) mod resp;
 pub(crate) mod rng;
+pub(crate) mod transaction_ops;
+pub(crate) mod transaction_pair;
 pub(crate) mod user;
 pub(crate) mod view;
 pub(crate) mod words;

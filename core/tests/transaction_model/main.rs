@@ -15,16 +15,28 @@ mod world;
 
 use scenario::{Budget, Scenario};
 
-#[test]
-fn two_participants_and_two_recoveries() {
-    let budget = Budget {
+/// Any one fault of each kind, but only so many together.
+const fn faults(faults: u8) -> Budget {
+    Budget {
+        faults,
         losses: 1,
         strays: 1,
         crashes: 1,
         limits: 1,
-        timers: 1,
+        timers: 2,
         recoveries: 2,
-        ..Budget::default()
-    };
-    Scenario::new("2 x 2", 2, budget).helpers(2).with(0, "a b", "", "").assert_holds();
+        late: 0,
+        sweeps: 0,
+    }
+}
+
+#[test]
+fn two_participants_and_two_recoveries() {
+    Scenario::new("2 x 2", 2, faults(1)).helpers(2).with(0, "a b", "", "").assert_holds();
+}
+
+#[test]
+fn three_participants_and_a_recovery() {
+    let budget = Budget { recoveries: 1, ..faults(1) };
+    Scenario::new("3 x 1", 3, budget).with(0, "a b c", "", "").assert_holds();
 }

@@ -42,7 +42,7 @@ impl World {
             (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.take_locks(),
             (Mutation::ReadsNotCompared, Op::Exec1(op)) => op.work.checks.clear(),
             (Mutation::ReadsNotCompared, Op::Prepare(op)) => op.work.checks.clear(),
-            (Mutation::SharedLocksExpire, _) => server.drop_locks(|mode| mode == Mode::Shared),
+            (Mutation::SharedLocksExpire, _) => server.drop_locks(Mode::Shared),
             (Mutation::LowerSequenceTaken(script), op) if is(op, script) => {
                 if let Some(txid) = txid_of(op) {
                     server.forget_later(txid);
@@ -65,7 +65,7 @@ impl World {
             }
             (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.put_locks(&old),
             (Mutation::ReadsNotLocked, Op::Prepare(_)) => {
-                server.drop_locks(|mode| mode == Mode::Shared);
+                server.drop_locks(Mode::Shared);
             }
             (Mutation::NoTombstonesAtSecondaries, Op::Finish(finish))
                 if finish.verdict == Verdict::Abort
@@ -75,7 +75,7 @@ impl World {
                 self.servers[to] = Arc::new(old);
             }
             (Mutation::LateVoteStale, Op::Vote(query))
-                if old.late && old.register(query.txid).is_none() && query.force =>
+                if old.is_late() && old.register(query.txid).is_none() && query.force =>
             {
                 answer = Answer::Stale { now: NOW };
             }

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use comity::keyspace::ServerTime;
 use comity::redis::Reply;
 use comity::time::Time;
 use comity::transaction::bare::BareRecovery;
 use comity::transaction::{Effect, Task, TransactionId};
 
 use crate::scenario::{Scenario, node, place_of};
-use crate::server::Register;
+use crate::server::{NOT_AFTER, Register};
 use crate::world::{Told, Who, World};
 
 /// What is wrong then.
@@ -64,7 +63,7 @@ fn recover(
     id: &TransactionId,
 ) -> Result<(), Unrest> {
     let now = Time::from_micros(1);
-    let (id, not_after, met) = (id.clone(), ServerTime(0), Some(node(at)));
+    let (id, not_after, met) = (id.clone(), NOT_AFTER, Some(node(at)));
     let task = Task { id, not_after, met, expired: true };
     let (mut machine, effects) = BareRecovery::new(task, now);
     let mut waiting = effects;

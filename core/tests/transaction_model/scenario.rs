@@ -10,6 +10,8 @@ use crate::mutation::Mutation;
 /// How often each kind of fault may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Budget {
+    /// Of the next four together.
+    pub(crate) faults: u8,
     /// Commands that are lost before they are executed, or whose answer is lost.
     pub(crate) losses: u8,
     /// Commands that are executed once more, or only after their driver has given up.

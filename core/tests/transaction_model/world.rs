@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use comity::keyspace::ServerTime;
 use comity::time::{Span, Time};
 use comity::transaction::bare::{BareRecovery, BareSessions, BareTransaction};
 use comity::transaction::{
@@ -11,7 +10,7 @@ use comity::transaction::{
 
 use crate::mutation::Mutation;
 use crate::scenario::{Budget, Scenario, node, place_of};
-use crate::server::{Register, Server};
+use crate::server::{NOT_AFTER, Register, Server};
 
 /// The moment of all that is not a timer.
 const START: Time = Time::from_micros(1_000_000);
@@ -154,10 +153,10 @@ impl World {
                 None => steps.push(Step::Execute(place)),
                 Some(_) => steps.push(Step::Answer(place)),
             }
-            if left.losses > 0 {
+            if left.losses > 0 && left.faults > 0 {
                 steps.push(Step::Lose(place));
             }
-            if left.strays > 0 && flight.answer.is_none() {
+            if left.strays > 0 && left.faults > 0 && flight.answer.is_none() {
                 steps.extend([Step::Leave(place), Step::Copy(place)]);
             }
         }
@@ -171,10 +170,10 @@ impl World {
                 steps.push(Step::Timer(Who::Run(run)));
             }
             let limited = self.runs[run].as_ref().is_some_and(|run| run.told == Told::Nothing);
-            if left.limits > 0 && limited {
+            if left.limits > 0 && left.faults > 0 && limited {
                 steps.push(Step::Limit(run));
             }
-            if left.crashes > 0 && !steps.contains(&Step::Crash(scenario.scripts[run].user)) {
+            if left.crashes > 0 && left.faults > 0 && !steps.contains(&Step::Crash(scenario.scripts[run].user)) {
                 steps.push(Step::Crash(scenario.scripts[run].user));
             }
         }
@@ -183,7 +182,7 @@ impl World {
             if left.timers > 0 && helper.deadline().is_some() {
                 steps.push(Step::Timer(Who::Helper(place)));
             }
-            if left.crashes > 0 {
+            if left.crashes > 0 && left.faults > 0 {
                 steps.push(Step::CrashHelper(place));
             }
         }
@@ -209,7 +208,7 @@ impl World {
     fn may_sweep(&self, scenario: &Scenario, at: usize, run: usize) -> bool {
         let id = &self.runs[run].as_ref().expect("it has begun").id;
         let idle = [Some(Register::Done), Some(Register::Aborted)];
-        if !self.servers[at].late || !idle.contains(&self.register(at, id.txid)) {
+        if !self.servers[at].is_late() || !idle.contains(&self.register(at, id.txid)) {
             return false;
         }
         if scenario.mutation == Some(Mutation::SweptByAge) {
@@ -246,17 +245,20 @@ impl World {
             }
             Step::Lose(place) => {
                 self.left.losses -= 1;
+                self.left.faults -= 1;
                 let flight = self.flights.remove(place);
                 self.fail(scenario, &flight);
             }
             Step::Leave(place) => {
                 self.left.strays -= 1;
+                self.left.faults -= 1;
                 let flight = self.flights.remove(place);
                 self.stray(flight.to, flight.op.clone());
                 self.fail(scenario, &flight);
             }
             Step::Copy(place) => {
                 self.left.strays -= 1;
+                self.left.faults -= 1;
                 let (to, op) = (self.flights[place].to, self.flights[place].op.clone());
                 self.stray(to, op);
             }
@@ -279,6 +281,7 @@ impl World {
             }
             Step::Limit(run) => {
                 self.left.limits -= 1;
+                self.left.faults -= 1;
                 self.input(scenario, Who::Run(run), |machine| match machine {
                     Machine::Run(machine) => machine.timeout(END),
                     Machine::Helper(_) => Vec::new(),
@@ -286,6 +289,7 @@ impl World {
             }
             Step::Crash(user) => {
                 self.left.crashes -= 1;
+                self.left.faults -= 1;
                 Arc::make_mut(&mut self.users[user]).dead = true;
                 for run in 0..self.runs.len() {
                     if scenario.scripts[run].user == user && self.runs[run].is_some() {
@@ -295,12 +299,13 @@ impl World {
             }
             Step::CrashHelper(place) => {
                 self.left.crashes -= 1;
+                self.left.faults -= 1;
                 self.forget(Who::Helper(place));
             }
             Step::Recover { at, run } => self.recover(scenario, at, run),
             Step::Late => {
                 self.left.late -= 1;
-                self.servers.iter_mut().for_each(|server| Arc::make_mut(server).late = true);
+                self.servers.iter_mut().for_each(|server| Arc::make_mut(server).pass());
             }
             Step::Sweep { at, run } => {
                 self.left.sweeps -= 1;
@@ -337,7 +342,7 @@ impl World {
         let begin = Begin {
             txid,
             plan: what.plan.clone(),
-            not_after: ServerTime(0),
+            not_after: NOT_AFTER,
             patience: Span::ZERO,
             order: what.order,
             ack: what.ack,
@@ -354,8 +359,7 @@ impl World {
     fn recover(&mut self, scenario: &Scenario, at: usize, run: usize) {
         self.left.recoveries -= 1;
         let id = self.runs[run].as_ref().expect("it has begun").id.clone();
-        let not_after = ServerTime(0);
-        let task = Task { id, not_after, met: Some(node(at)), expired: true };
+        let task = Task { id, not_after: NOT_AFTER, met: Some(node(at)), expired: true };
         let (machine, effects) = BareRecovery::new(task, START);
         let place = self.helpers.iter().position(Option::is_none).expect("a free one");
         self.helpers[place] = Some(Arc::new(machine));

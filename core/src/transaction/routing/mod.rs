@@ -323,7 +323,9 @@ fn add(
         )));
     }
     let allowed = allowed(number as usize + 1, words)?;
-    let who = format!("Command # {} ({})", number + 1, allowed.name);
+    let name = words.first().copied().unwrap_or_default().to_ascii_uppercase();
+    let called = allowed.name.map_or(name.as_slice(), str::as_bytes);
+    let who = format!("Command # {} ({})", number + 1, short(&name));
     let mut home: Option<(Vec<u8>, Vec<u8>)> = None;
     for part in pieces(&allowed, words) {
         let Some((key, arguments)) = part.split_first() else { continue };
@@ -346,14 +348,13 @@ fn add(
         }
         let mode = if allowed.access == Access::Read { Mode::Shared } else { Mode::Write };
         let place = building.key(key, mode)?;
-        building.work.operations.push(operation(allowed.name, place, arguments));
+        building.work.operations.push(operation(called, place, arguments));
         building.commands.push(number);
         if building.work.operations.len() > MAX_OPERATIONS {
             // Said with the count by the check of the whole; here it only bounds the memory.
             building.work.check()?;
         }
     }
-    let name = words.first().copied().unwrap_or_default().to_ascii_uppercase();
     let shape = Shape { name, merge: allowed.merge, place: 0 };
     Ok((shape, home.map(|(id, _)| id).unwrap_or_default()))
 }
@@ -364,9 +365,9 @@ fn pieces<'a>(allowed: &Allowed, words: &'a [&'a [u8]]) -> impl Iterator<Item = 
     rest.chunks(allowed.stride.unwrap_or(rest.len()).max(1))
 }
 
-fn operation(name: &str, key: u32, arguments: &[&[u8]]) -> Operation {
+fn operation(name: &[u8], key: u32, arguments: &[&[u8]]) -> Operation {
     let arguments = arguments.iter().map(|word| word.to_vec()).collect();
-    Operation { name: name.as_bytes().to_vec(), key, arguments }
+    Operation { name: name.to_vec(), key, arguments }
 }
 
 fn expect(
@@ -376,7 +377,7 @@ fn expect(
     parts: &mut BTreeMap<Vec<u8>, Building>,
 ) -> Result<()> {
     let who = format!("expectation # {}", number + 1);
-    let get = |key: u32| operation("GET", key, &[]);
+    let get = |key: u32| operation(b"GET", key, &[]);
     let mut add = |key: &[u8], check: &dyn Fn(u32) -> Check| {
         let (_, building) = part_of(&who, key, places, parts)?;
         let place = building.key(key, Mode::Shared)?;
@@ -408,10 +409,11 @@ fn expect(
                     format!("{who}: a read of one key is needed: use one for each"),
                 ));
             };
+            let name = words.first().copied().unwrap_or_default();
             if allowed.access != Access::Read {
-                return Err(Error::invalid(format!("{who}: {} writes", allowed.name)));
+                return Err(Error::invalid(format!("{who}: {} writes", short(name))));
             }
-            add(key, &|place| Check::new(operation(allowed.name, place, arguments), reply))
+            add(key, &|place| Check::new(operation(name, place, arguments), reply))
         }
     }
 }

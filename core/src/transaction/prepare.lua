@@ -1,0 +1,35 @@
+-- PREPARE: locks, validates, and executes on shadows. ARGV: ... 'k' or '-' and the patience, role.
+role = ARGV[10]
+local answer = looked_up()
+if answer then return answer end
+if now() > string.sub(ARGV[3], 17) then return stale() end
+local decides = string.sub(role, 1, 1) == 'p'
+if f[1] and f[1] ~= ring then return refuse(decides, 'RING', f[1]) end
+answer = locked_out(true, decides and string.sub(ARGV[9], 1, 1) ~= 'k')
+if answer then return answer end
+local wrong = changed()
+if wrong then return refuse(decides, 'CHANGED', wrong) end
+local replies, refusal = on_shadows()
+if not replies then return refuse(decides, unpack(refusal)) end
+
+local deadline = string.format('%016.0f', now() + math.min(tonumber(string.sub(ARGV[9], 2)), 60000000))
+local primary = decides and uncounted(role, 2)[1] or string.sub(role, 2)
+local holder = id .. string.sub(ARGV[3], 17) .. deadline .. primary
+local kinds, names = outcomes(), counted(KEYS, 2, keys + 1)
+local set = {slot, table.concat({seq, 'P', ARGV[3], deadline, #role, ',', #kinds, ',', #names, ',', role, kinds,
+  names, replies})}
+if not f[1] then
+  set[3] = 'e'
+  set[4] = ring
+end
+for i = 1, keys do
+  set[#set + 1] = fields[i + 2]
+  if string.sub(modes, i, i) == 'S' then
+    set[#set + 1] = (f[i + 2] or 'S' .. ZEROS) .. #holder .. ':' .. holder
+  else
+    set[#set + 1] = 'X' .. holder
+  end
+end
+redis.call('HDEL', T, '')
+redis.call('HSET', T, unpack(set))
+return {'PREPARED', now(), replies}

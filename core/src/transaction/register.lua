@@ -1,0 +1,78 @@
+-- Transactions, server side: this and the next parts stand in front of each script that needs them. server/
+-- is the same in Rust; mod.rs tells the layout and the promises.
+-- KEYS: the participant's hash, the transaction's keys, a shadow for each that is written.   ARGV: id arguments...
+-- Moments are microseconds of this server's TIME in 16 digits, and compared as text.
+--
+-- A register is the sequence in 16 digits, the state (P, D or A), the digest of the work in 16, not_after, the
+-- moment from which others may recover it, three lengths, and what they are of: the role, what became of each
+-- key, the keys. Behind them are the replies, or the refusal where one is recorded.
+local T, id = KEYS[1], ARGV[1]
+local slot, seq = 'r' .. string.sub(id, 1, 19), string.sub(id, 21)
+local ZEROS = '0000000000000000'
+
+local time
+local function now()
+  if not time then
+    local t = redis.call('TIME')
+    time = t[1] .. string.sub('00000' .. t[2], -6)
+  end
+  return time
+end
+
+local function counted(list, from, to)
+  local parts = {}
+  for i = from, to do parts[#parts + 1] = #list[i] .. ':' .. list[i] end
+  return table.concat(parts)
+end
+
+local function uncounted(text, at)
+  local list = {}
+  while at <= #text do
+    local length, from = string.match(text, '^(%d+):()', at)
+    at = from + length
+    list[#list + 1] = string.sub(text, from, at - 1)
+  end
+  return list
+end
+
+-- The role, what became of the keys, the keys, and what is behind them.
+local function parts(register)
+  local role, kinds, keys, at = string.match(register, '^(%d+),(%d+),(%d+),()', 66)
+  local b = at + role
+  local c = b + kinds
+  local d = c + keys
+  return string.sub(register, at, b - 1), string.sub(register, b, c - 1), string.sub(register, c, d - 1),
+    string.sub(register, d)
+end
+
+-- What is known of a sequence: P, D or A if it is the register's; H if a higher one is; nothing if a lower one
+-- or none is.
+local function known(register)
+  local last = register and string.sub(register, 1, 16)
+  if not last or last < seq then return nil end
+  return last == seq and string.sub(register, 17, 17) or 'H'
+end
+
+-- The vote of an earlier sequence is never replaced.
+local function pending(register)
+  return register and string.sub(register, 17, 17) == 'P'
+    and {'PENDING', string.sub(id, 1, 20) .. string.sub(register, 1, 16)} or nil
+end
+
+local function stale() return {'STALE', now()} end
+
+-- ABORTED where nothing was known. A deletion first lets a script write what it needs when memory is full.
+local function bury(not_after, role)
+  redis.call('HDEL', T, '')
+  redis.call('HSET', T, slot, seq .. 'A' .. ZEROS .. not_after .. ZEROS .. '1,0,0,' .. role)
+  return {'ABORTED'}
+end
+
+-- What a vote holds, as STATUS and VOTE answer it.
+local function held(verb, register)
+  local role, kinds, keys = parts(register)
+  local modes = string.gsub(string.gsub(kinds, '[%d;]', ''), '[wdx]', 'W')
+  local answer = {verb, now(), string.sub(register, 50, 65), string.sub(register, 34, 49), role, modes}
+  for _, key in ipairs(uncounted(keys, 1)) do answer[#answer + 1] = key end
+  return answer
+end

@@ -1,0 +1,74 @@
+-- SWEEP: what is left over. KEYS: the participant's hash, shadows.   ARGV: P cursor, or R ids..., or S.
+local IDLE = 3600000000
+local verb = ARGV[1]
+
+local function idle(register)
+  return string.sub(register, 17, 17) ~= 'P' and string.sub(register, 34, 49) + IDLE < tonumber(now())
+end
+
+if verb == 'R' then
+  local drop = {}
+  for i = 2, #ARGV do
+    local field = 'r' .. string.sub(ARGV[i], 1, 19)
+    local register = redis.call('HGET', T, field)
+    if register and string.sub(register, 1, 16) == string.sub(ARGV[i], 21) and idle(register) then
+      drop[#drop + 1] = field
+    end
+  end
+  return {'REMOVED', tostring(#drop > 0 and redis.call('HDEL', T, unpack(drop)) or 0)}
+end
+
+if verb == 'S' then
+  local drop = {}
+  for i = 2, #KEYS do
+    local rest = string.sub(KEYS[i], 1, #T + 1) == T .. ':' and string.sub(KEYS[i], #T + 2) or ''
+    local owner = string.match(rest, '^(%x+%.%d%d):%d+$')
+    if owner and #owner == 19 then
+      local register = redis.call('HGET', T, 'r' .. owner)
+      if not register or string.sub(register, 17, 17) ~= 'P' then drop[#drop + 1] = KEYS[i] end
+    end
+  end
+  return {'REMOVED', tostring(#drop > 0 and redis.call('UNLINK', unpack(drop)) or 0)}
+end
+
+-- Whether a holder may be recovered and yet its transaction is not prepared here.
+local function orphan(holder)
+  if string.sub(holder, 53, 68) > now() then return false end
+  local register = redis.call('HGET', T, 'r' .. string.sub(holder, 1, 19))
+  return not register or string.sub(register, 1, 17) ~= string.sub(holder, 21, 36) .. 'P'
+end
+
+local page = redis.call('HSCAN', T, ARGV[2], 'COUNT', '256')
+local answer, drop, set = {'PAGE', page[1], now()}, {}, {}
+for n = 1, #page[2], 2 do
+  local field, value = page[2][n], page[2][n + 1]
+  local letter = string.sub(field, 1, 1)
+  if letter == 'r' then
+    local state = string.sub(value, 17, 17)
+    if state == 'P' and string.sub(value, 50, 65) <= now() or idle(value) then
+      answer[#answer + 1] = string.sub(field, 2) .. '.' .. string.sub(value, 1, 16)
+      answer[#answer + 1] = state
+      answer[#answer + 1] = string.sub(value, 34, 49)
+      answer[#answer + 1] = parts(value)
+    end
+  elseif letter == 'k' and string.sub(value, 1, 1) == 'X' then
+    if orphan(string.sub(value, 2)) then drop[#drop + 1] = field end
+  elseif letter == 'k' then
+    local rest, holders = value, uncounted(value, 18)
+    for _, holder in ipairs(holders) do
+      if rest and orphan(holder) then
+        local _, remaining = released(rest, string.sub(holder, 1, 36))
+        rest = remaining
+      end
+    end
+    if not rest then
+      drop[#drop + 1] = field
+    elseif rest ~= value then
+      set[#set + 1] = field
+      set[#set + 1] = rest
+    end
+  end
+end
+if #drop > 0 or #set > 0 then redis.call('HDEL', T, '', unpack(drop)) end
+if #set > 0 then redis.call('HSET', T, unpack(set)) end
+return answer

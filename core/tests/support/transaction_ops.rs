@@ -1,0 +1,399 @@
+//! Makes up calls of the transaction's scripts for two servers side by side.
+
+use comity::keyspace::{Keyspace, ServerTime, command};
+use comity::transaction::{
+    Answer, Check, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Refusal, Role, Sweep,
+    Txid, Verdict, Work,
+};
+
+use super::Rng;
+use super::transaction_pair::{Difference, TransactionPair};
+
+/// Two participants on one server.
+pub(crate) const METAS: [&str; 2] = ["comity:1:t:{a}", "comity:1:t:{b}"];
+const SESSIONS: [u64; 3] = [0x0123_4567_89ab_cdef, 0, u64::MAX];
+const SLOTS: u64 = 4;
+/// Some of each type, and some that change theirs.
+const KEYS: [&str; 9] = ["s1", "s2", "n1", "n2", "h1", "l1", "e1", "z1", "any"];
+
+/// Operations by what their key mostly holds, with the key left out.
+const ANY: [&str; 9] = [
+    "DEL",
+    "EXISTS",
+    "TYPE",
+    "EXPIRE 100",
+    "PERSIST",
+    "EXPIRE 0",
+    "PEXPIRE x",
+    "SET v",
+    "SET w EX 200",
+];
+const STRINGS: [&str; 16] = [
+    "SET a",
+    "SET b NX",
+    "SET c XX",
+    "SET d KEEPTTL",
+    "SET e PX 500000",
+    "SET f GET",
+    "SET g EX 0",
+    "GET",
+    "APPEND xy",
+    "STRLEN",
+    "SETRANGE 3 q",
+    "GETRANGE 0 1",
+    "INCR",
+    "DEL",
+    "SET x BAD",
+    "MGET",
+];
+const NUMBERS: [&str; 12] = [
+    "INCR",
+    "DECR",
+    "INCRBY 5",
+    "INCRBY 9007199254740993",
+    "DECRBY 9007199254740992",
+    "INCRBY 9223372036854775807",
+    "INCRBYFLOAT 0.5",
+    "GET",
+    "SET 7",
+    "SET 9007199254740992",
+    "EXPIRE 300",
+    "INCRBY x",
+];
+const HASHES: [&str; 11] = [
+    "HSET f 1",
+    "HSET f 2 g 3",
+    "HSET f 1 g",
+    "HSETNX f 9",
+    "HINCRBY f 4",
+    "HINCRBY f 9007199254740993",
+    "HGET f",
+    "HMGET f g",
+    "HLEN",
+    "HDEL f g",
+    "HEXISTS g",
+];
+const LISTS: [&str; 8] =
+    ["LPUSH a", "RPUSH b c", "LPOP", "RPOP", "LPOP 2", "LRANGE 0 -1", "LLEN", "LSET 0 z"];
+const SETS: [&str; 5] = ["SADD a", "SADD b c", "SREM a b", "SISMEMBER a", "SCARD"];
+const SORTED: [&str; 7] =
+    ["ZADD 1 a", "ZADD 2 b 3 c", "ZADD x a", "ZINCRBY 1.5 a", "ZREM a", "ZSCORE a", "ZRANGE 0 -1"];
+const READS: [&str; 12] = [
+    "GET",
+    "EXISTS",
+    "TYPE",
+    "STRLEN",
+    "HGETALL",
+    "HGET f",
+    "HLEN",
+    "SMEMBERS",
+    "SCARD",
+    "LLEN",
+    "LRANGE 0 -1",
+    "ZRANGE 0 -1 WITHSCORES",
+];
+
+pub(crate) struct TransactionOps {
+    rng: Rng,
+    /// The highest sequence taken, by participant, session and slot.
+    seqs: [[[u64; SLOTS as usize]; 3]; 2],
+    /// What was prepared and is not known to be finished.
+    open: Vec<(usize, Prepare)>,
+    /// What was sent, to be sent again.
+    sent: Vec<(usize, Op)>,
+}
+
+impl TransactionOps {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            seqs: [[[1; SLOTS as usize]; 3]; 2],
+            open: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    pub(crate) fn step(&mut self, pair: &mut TransactionPair) -> Result<(), Difference> {
+        if self.rng.chance(250) {
+            let longest = match self.rng.below(40) {
+                0 => 9_000_000_000,
+                1..5 => 90_000_000,
+                _ => 60_000,
+            };
+            pair.advance(self.rng.between(1, longest))?;
+        }
+        if self.rng.chance(150) {
+            self.outsider(pair);
+        }
+        let at = self.rng.index(METAS.len());
+        let (at, op) = match self.rng.below(100) {
+            _ if self.open.len() > 8 => self.finish(pair.now),
+            0..27 => (at, Op::Prepare(self.prepare(at, pair))),
+            27..52 => (at, Op::Exec1(self.exec1(at, pair))),
+            52..74 if !self.open.is_empty() => self.finish(pair.now),
+            52..82 => self.question(at, pair.now),
+            82..94 if !self.sent.is_empty() => self.rng.clone().pick(&self.sent),
+            _ => (at, self.sweep(at, pair)),
+        };
+        self.rng.next();
+        let answer = pair.run(METAS[at], &op)?;
+        if let (Op::Prepare(prepare), Answer::Prepared { .. }) = (&op, &answer) {
+            self.open.push((at, prepare.clone()));
+        }
+        self.sent.push((at, op));
+        if self.sent.len() > 12 {
+            let gone = self.rng.index(self.sent.len());
+            self.sent.swap_remove(gone);
+        }
+        if let Answer::Page { found, .. } = answer {
+            let txids = found.into_iter().map(|swept| swept.txid).collect();
+            pair.run(METAS[at], &Op::Sweep(Sweep::Registers { txids }))?;
+        }
+        Ok(())
+    }
+
+    fn txid(&mut self, at: usize) -> Txid {
+        let (mut session, mut slot) = (self.rng.index(3), self.rng.index(SLOTS as usize));
+        // Mostly a slot that is free, as clients do.
+        for _ in 0..self.rng.below(8) {
+            let name = (SESSIONS[session], slot as u8);
+            let taken = |(there, open): &(usize, Prepare)| {
+                *there == at && (open.txid.session(), open.txid.slot()) == name
+            };
+            if self.open.iter().any(taken) {
+                (session, slot) = (self.rng.index(3), self.rng.index(SLOTS as usize));
+            }
+        }
+        let last = &mut self.seqs[at][session][slot];
+        let seq = match self.rng.below(20) {
+            0 => last.saturating_sub(1),
+            1..3 => *last,
+            _ => *last + self.rng.between(1, 2),
+        };
+        *last = seq.max(*last);
+        Txid::new(SESSIONS[session], slot as u8, seq).expect("in range")
+    }
+
+    fn not_after(&mut self, now: u64) -> ServerTime {
+        match self.rng.below(12) {
+            0 => ServerTime(now.saturating_sub(self.rng.between(0, 1))),
+            1 => ServerTime(now + self.rng.below(100_000)),
+            _ => ServerTime(now + 600_000_000),
+        }
+    }
+
+    fn prepare(&mut self, at: usize, pair: &TransactionPair) -> Prepare {
+        let primary = self.rng.chance(500);
+        let nodes: [&[u8]; 2] = [b"node-a", b"b\0:9"];
+        let role = if primary {
+            Role::Primary { participants: nodes.map(<[u8]>::to_vec).to_vec() }
+        } else {
+            Role::Secondary { primary: nodes[0].to_vec() }
+        };
+        Prepare {
+            txid: self.txid(at),
+            ring: self.ring(),
+            not_after: self.not_after(pair.now),
+            role,
+            patience: comity::time::Span::from_micros(self.rng.pick(&[
+                0,
+                50_000,
+                5_000_000,
+                100_000_000,
+            ])),
+            keep: self.rng.chance(250),
+            work: self.work(at, pair.store.keyspace()),
+        }
+    }
+
+    fn exec1(&mut self, at: usize, pair: &TransactionPair) -> Exec1 {
+        Exec1 {
+            txid: self.txid(at),
+            ring: self.ring(),
+            not_after: self.not_after(pair.now),
+            work: self.work(at, pair.store.keyspace()),
+        }
+    }
+
+    fn ring(&mut self) -> u64 {
+        if self.rng.chance(20) { 0xfeed } else { 0x1234_5678_9abc_def0 }
+    }
+
+    fn work(&mut self, at: usize, space: &Keyspace) -> Work {
+        let mut work = Work::default();
+        if self.rng.chance(100) {
+            work.copy_elements = 1;
+        }
+        let mut names: Vec<&str> = KEYS.to_vec();
+        for _ in 0..self.rng.between(1, 3) {
+            let name = names.swap_remove(self.rng.index(names.len()));
+            let mode = match self.rng.below(6) {
+                0 | 1 => Mode::Shared,
+                2 => Mode::Exclusive,
+                _ => Mode::Write,
+            };
+            work.keys.push(Key { name: format!("{at}:{name}").into_bytes(), mode });
+        }
+        for _ in 0..self.rng.below(5) {
+            let key = self.rng.index(work.keys.len());
+            let operation = if work.keys[key].mode == Mode::Write {
+                self.operation(&work.keys[key].name, key)
+            } else {
+                // The order of a reply that has none is the server's own.
+                let read = self.read(key);
+                if matches!(&read.name[..], b"SMEMBERS" | b"HGETALL") { continue } else { read }
+            };
+            work.operations.push(operation);
+        }
+        for _ in 0..self.rng.below(5).saturating_sub(2) {
+            let key = self.rng.index(work.keys.len());
+            let read = self.read(key);
+            let mut words = vec![read.name.as_slice(), &work.keys[key].name];
+            words.extend(read.arguments.iter().map(Vec::as_slice));
+            let reply = command::execute(&mut space.clone(), &words);
+            let mut check = Check::new(read.clone(), &reply);
+            if self.rng.chance(80) {
+                check = Check::new(read, &comity::redis::Reply::bulk("other"));
+            }
+            work.checks.push(check);
+        }
+        assert!(work.check().is_ok(), "{work:?}");
+        work
+    }
+
+    fn read(&mut self, key: usize) -> Operation {
+        let line = self.rng.pick(&READS);
+        operation(line, key)
+    }
+
+    fn operation(&mut self, name: &[u8], key: usize) -> Operation {
+        let of_type: &[&str] = match name[2] {
+            b's' => &STRINGS,
+            b'n' => &NUMBERS,
+            b'h' => &HASHES,
+            b'l' => &LISTS,
+            b'e' => &SETS,
+            b'z' => &SORTED,
+            _ => &ANY,
+        };
+        let lists = [of_type, of_type, of_type, &ANY, &STRINGS, &HASHES];
+        let at = if self.rng.chance(850) { self.rng.index(4) } else { self.rng.index(6) };
+        let line = self.rng.pick(lists[at]);
+        operation(line, key)
+    }
+
+    fn finish(&mut self, now: u64) -> (usize, Op) {
+        let which = self.rng.index(self.open.len());
+        let (at, prepare) = self.open[which].clone();
+        let mut keys = prepare.work.keys;
+        if self.rng.chance(30) {
+            keys.pop();
+        } else if self.rng.chance(800) {
+            self.open.swap_remove(which);
+        }
+        let verdict = self.rng.pick(&[
+            Verdict::Commit,
+            Verdict::Commit,
+            Verdict::Commit,
+            Verdict::Abort,
+            Verdict::Release,
+        ]);
+        let not_after = if self.rng.chance(900) { prepare.not_after } else { self.not_after(now) };
+        (at, Op::Finish(Finish { txid: prepare.txid, not_after, verdict, keys }))
+    }
+
+    fn question(&mut self, at: usize, now: u64) -> (usize, Op) {
+        let known = self.rng.clone().pick(&[true, true, false]) && !self.open.is_empty();
+        let (at, txid) = if known {
+            let (at, prepare) = &self.open[self.rng.index(self.open.len())];
+            (*at, prepare.txid)
+        } else {
+            (at, self.txid(at))
+        };
+        let query = Query { txid, not_after: self.not_after(now), force: self.rng.chance(400) };
+        let op = match self.rng.below(5) {
+            0 | 1 => Op::Status(query),
+            2 | 3 => Op::Vote(query),
+            _ => {
+                let verdict = self.rng.pick(&[
+                    Verdict::Commit,
+                    Verdict::Abort,
+                    Verdict::Abort,
+                    Verdict::Release,
+                ]);
+                let keys = Vec::new();
+                Op::Finish(Finish { txid, not_after: query.not_after, verdict, keys })
+            }
+        };
+        (at, op)
+    }
+
+    fn sweep(&mut self, at: usize, pair: &TransactionPair) -> Op {
+        if self.rng.chance(600) {
+            return Op::Sweep(Sweep::Page { cursor: 0 });
+        }
+        let shadow = |key: &&[u8]| key.starts_with(METAS[at].as_bytes()) && key.len() > 14;
+        let keys = pair.store.keyspace().iter().map(|(key, ..)| key);
+        let mut names: Vec<Vec<u8>> = keys.filter(shadow).map(<[u8]>::to_vec).collect();
+        names.extend(["0:s1", "nothing", METAS[at], "comity:1:t:{a}:x"].map(|name| name.into()));
+        Op::Sweep(Sweep::Shadows { names })
+    }
+
+    /// Somebody who knows nothing of transactions, or an accident.
+    fn outsider(&mut self, pair: &mut TransactionPair) {
+        let at = self.rng.index(METAS.len());
+        if self.rng.chance(120) {
+            // A shadow or a field is lost, or one is left that nobody made.
+            let space = pair.store.keyspace();
+            let keys: Vec<Vec<u8>> = space.iter().map(|(key, ..)| key.to_vec()).collect();
+            let shadows: Vec<&Vec<u8>> =
+                keys.iter().filter(|key| key.starts_with(b"comity") && key.len() > 14).collect();
+            let meta = METAS[at].as_bytes();
+            let locks = space.hash(meta).ok().flatten().into_iter().flatten();
+            let locks: Vec<Vec<u8>> =
+                locks.map(|(f, _)| f.clone()).filter(|f| f.starts_with(b"k")).collect();
+            match self.rng.below(4) {
+                0 if !shadows.is_empty() => {
+                    let name = self.rng.pick(&shadows).clone();
+                    pair.command(&[b"DEL", &name]);
+                }
+                1 if !locks.is_empty() => {
+                    let field = self.rng.pick(&locks);
+                    pair.command(&[b"HDEL", meta, &field]);
+                }
+                2 => {
+                    let name =
+                        format!("{}:{:016x}.00:{}", METAS[at], SESSIONS[0], self.rng.below(3));
+                    pair.command(&[b"DEL", name.as_bytes()]);
+                    pair.command(&[b"RPUSH", name.as_bytes(), b"left"]);
+                }
+                _ => {}
+            }
+            return;
+        }
+        let name = self.rng.pick(&KEYS);
+        let operation = self.operation(format!("{at}:{name}").as_bytes(), 0);
+        let key = format!("{at}:{name}");
+        let mut words = vec![operation.name.as_slice(), key.as_bytes()];
+        words.extend(operation.arguments.iter().map(Vec::as_slice));
+        pair.command(&words);
+    }
+}
+
+/// An operation from its words, the key left out.
+pub(crate) fn operation(line: &str, key: usize) -> Operation {
+    let mut words = line.split(' ');
+    Operation {
+        name: words.next().unwrap_or_default().into(),
+        key: key as u32,
+        arguments: words.map(Into::into).collect(),
+    }
+}
+
+/// Whether an answer says that the transaction was refused for this.
+pub(crate) fn refusal(answer: &Answer) -> Option<&Refusal> {
+    match answer {
+        Answer::Refused { why, .. } => Some(why),
+        _ => None,
+    }
+}
