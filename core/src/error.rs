@@ -52,8 +52,19 @@ codes! {
     LockLost = 21,
     /// Release or renewal of a lock that is not held. State unchanged.
     NotHeld = 22,
+    /// A transaction met a changed value or a lock; the message names the key. Nothing was applied.
+    Conflict = 30,
+    /// A command of a transaction failed; the message names it. Nothing was applied.
+    CommandFailed = 31,
+    /// A transaction was cancelled, took too long, or was aborted by another client. Nothing was
+    /// applied.
+    Aborted = 32,
+    /// Nobody can tell now whether a transaction was applied; it goes on being found out.
+    OutcomeUnknown = 33,
     /// A count beyond the range. State unchanged.
     Overflow = 40,
+    /// Two clients place keys differently. Nothing was done.
+    RingMismatch = 50,
     /// The command never left, or no connection could be made in time.
     Unreachable = 60,
     /// The command was sent and no answer came in time: it may have been executed.

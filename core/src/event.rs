@@ -6,13 +6,31 @@ use alloc::vec::Vec;
 use crate::counter::{Audit, CounterId, CounterValue, Tally};
 use crate::error::Error;
 use crate::lock::{Fence, Inspection, LockId};
-use crate::redis::NodeId;
+use crate::redis::{NodeId, Reply};
 use crate::time::Time;
+use crate::transaction::Handle;
 
 /// Numbers a call that asks something once: an inspection, a check, a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CallId(pub u64);
+
+/// What is known of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum TransactionOutcome {
+    /// It is applied, or will be.
+    Committed,
+    /// It will never be applied.
+    Aborted,
+    /// It is not decided yet.
+    Pending,
+    /// Its primary has never heard of it.
+    Unheard,
+    /// It is over; how is not known any more.
+    Forgotten,
+}
 
 /// What happened. Events marked *last* are the last of their lock or call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -151,6 +169,69 @@ pub enum Event {
         counter: CounterId,
         /// What was not acknowledged by then: it may be counted or not.
         unacknowledged: Tally,
+    },
+    /// The transaction is applied, or will be: it is decided. *Last.*
+    TransactionCommitted {
+        /// The transaction.
+        transaction: Handle,
+        /// Its id, as text.
+        id: Vec<u8>,
+        /// One for each command; none where another client has committed it and they are gone.
+        replies: Option<Vec<Reply>>,
+        /// Whether plain readers see all of it by now.
+        applied: bool,
+    },
+    /// Nothing of the transaction was applied, and nothing will be. *Last.*
+    TransactionFailed {
+        /// The transaction.
+        transaction: Handle,
+        /// Its id, as text; empty where it had none yet.
+        id: Vec<u8>,
+        /// Why.
+        error: Error,
+    },
+    /// Nobody can tell now whether the transaction is applied. It goes on being found out, which
+    /// ends with `TransactionEnded`. *Last.*
+    TransactionUnknown {
+        /// The transaction.
+        transaction: Handle,
+        /// Its id, as text.
+        id: Vec<u8>,
+        /// `OutcomeUnknown`.
+        error: Error,
+    },
+    /// What has become of a transaction that was told to be unknown.
+    TransactionEnded {
+        /// Its id, as text.
+        id: Vec<u8>,
+        /// What.
+        outcome: TransactionOutcome,
+    },
+    /// A node does not have what a transaction has decided, as after a failover. The outcome that
+    /// was told stands.
+    TransactionDamaged {
+        /// The transaction's id, as text.
+        id: Vec<u8>,
+        /// The node.
+        node: NodeId,
+    },
+    /// What the primary says of a transaction. *Last.*
+    TransactionStatus {
+        /// The call.
+        call: CallId,
+        /// The transaction's id, as text.
+        id: Vec<u8>,
+        /// What.
+        outcome: TransactionOutcome,
+    },
+    /// A transaction was ended. *Last.*
+    TransactionResolved {
+        /// The call.
+        call: CallId,
+        /// The transaction's id, as text.
+        id: Vec<u8>,
+        /// How.
+        outcome: TransactionOutcome,
     },
     /// A node can serve. *Last.*
     NodeChecked {

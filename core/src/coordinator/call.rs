@@ -6,11 +6,13 @@ use alloc::vec::Vec;
 
 use super::refusal::Refusal;
 use crate::error::{Error, ErrorCode};
-use crate::event::{CallId, Event};
+use crate::event::{CallId, Event, TransactionOutcome};
+use crate::keyspace::ServerTime;
 use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
 use crate::redis::script::Script;
 use crate::redis::{Argv, Failure, Fields, LockKeys, NodeId, Reply};
 use crate::time::{Span, Time};
+use crate::transaction::{self, Query, TransactionId};
 
 /// The oldest server that has every command the scripts use.
 const OLDEST: (u64, u64) = (6, 2);
@@ -22,9 +24,19 @@ pub(super) fn request_timeout(timeout: Span) -> Span {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Question {
-    Inspect { state_key: Vec<u8> },
-    Guard { key: Vec<u8>, op: GuardOp },
+    Inspect {
+        state_key: Vec<u8>,
+    },
+    Guard {
+        key: Vec<u8>,
+        op: GuardOp,
+    },
     Check,
+    /// What the primary of a transaction has decided.
+    Status {
+        key: Vec<u8>,
+        id: TransactionId,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +56,7 @@ impl Question {
             Self::Inspect { .. } => Script::Queue,
             Self::Guard { .. } => Script::Guard,
             Self::Check => Script::Check,
+            Self::Status { .. } => Script::Status,
         }
     }
 
@@ -63,6 +76,10 @@ impl Question {
             Self::Check => {
                 argv.push(b"0");
                 argv.push(inbox);
+            }
+            Self::Status { key, id } => {
+                let query = Query { txid: id.txid, not_after: ServerTime(0), force: false };
+                transaction::Op::Status(query).encode(key, argv);
             }
         }
     }
@@ -86,6 +103,19 @@ impl Call {
                 let GuardAnswer { accepted, highest } =
                     GuardAnswer::decode(reply).ok_or_else(strange)?;
                 Ok(Event::FenceChecked { call, accepted, highest })
+            }
+            Question::Status { id, .. } => {
+                let outcome = match transaction::Answer::decode(reply).ok_or_else(strange)? {
+                    transaction::Answer::Committed { .. } => TransactionOutcome::Committed,
+                    transaction::Answer::Aborted => TransactionOutcome::Aborted,
+                    transaction::Answer::Staging(_) => TransactionOutcome::Pending,
+                    transaction::Answer::Nothing | transaction::Answer::Pending { .. } => {
+                        TransactionOutcome::Unheard
+                    }
+                    transaction::Answer::Stale { .. } => TransactionOutcome::Forgotten,
+                    _ => return Err(strange()),
+                };
+                Ok(Event::TransactionStatus { call, id: id.to_text(), outcome })
             }
             Question::Check => {
                 let mut fields = Fields::of(reply);

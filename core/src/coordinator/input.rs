@@ -13,6 +13,7 @@ use crate::keyspace::ServerTime;
 use crate::lock::{Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::time::{Span, Time};
+use crate::transaction;
 
 /// The first pause before a push connection is tried again, doubled each time up to the second.
 const RESUBSCRIBE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
@@ -47,6 +48,11 @@ impl Coordinator {
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.on_call_reply(call, reply),
+            Owner::Transaction(..) | Owner::Recovery(..) => {
+                let outcome = self.transaction_outcome(&pending, reply);
+                self.on_transaction_outcome(pending.owner, outcome, pending.background);
+            }
+            Owner::Time(_) => self.on_time_reply(&pending, reply),
             Owner::Subscription => match reply {
                 Reply::Error(text) => self.on_push_failed(pending.node, Refusal::of(text).error),
                 _ => self.on_push_ready(pending.node),
@@ -71,7 +77,10 @@ impl Coordinator {
         match change {
             NodeChange::Connected => self.every_counter_of(node, counter::Counter::on_reconnected),
             // What answers next may be another server with another clock.
-            NodeChange::Lost => state.anchor = None,
+            NodeChange::Lost => {
+                state.anchor = None;
+                self.forget_clock(node);
+            }
             NodeChange::PushReady => self.on_push_ready(node),
             NodeChange::PushLost => {
                 state.anchor = None;
@@ -111,14 +120,19 @@ impl Coordinator {
         self.advance(now);
         // What is on its way was sent before the gap: its answer would prove a lease for longer
         // than it lasts.
+        let mut asleep = Vec::new();
         let owned = |request: &Request| matches!(request.owner, Owner::Lock(..));
         let sent = self.requests.iter().filter(|(_, request)| owned(request));
         for (request, polled) in sent.map(|(id, r)| (*id, r.polled)).collect::<Vec<_>>() {
             let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
             self.fail_request(request, failure);
         }
-        for node in &mut self.nodes {
+        for (number, node) in (0..).zip(&mut self.nodes) {
             node.anchor = None;
+            asleep.push(NodeId(number));
+        }
+        for node in asleep {
+            self.forget_clock(node);
         }
         self.every_lock(|_| true, Lock::on_clock_gap);
     }
@@ -153,6 +167,10 @@ impl Coordinator {
                     self.with_counter(counter, true, counter::Counter::on_timeout);
                 }
                 Timer::Call(call) => self.on_call_timeout(call),
+                Timer::Undertaking(handle) => self.on_undertaking_timeout(handle),
+                Timer::Transaction(txid) => self.on_transaction_timeout(txid),
+                Timer::Recovery(txid) => self.on_recovery_timeout(txid),
+                Timer::Clock(node) => self.on_clock_timeout(node),
                 Timer::Subscribe(node) => self.on_subscribe_timeout(node),
                 Timer::Request(request) => {
                     let polled = self.requests.get(&request).is_some_and(|request| request.polled);
@@ -165,6 +183,7 @@ impl Coordinator {
                     for counter in self.counters.keys().copied().collect::<Vec<_>>() {
                         self.with_counter(counter, true, counter::Counter::give_up);
                     }
+                    self.drop_transactions();
                     self.finish_closing();
                 }
             }
@@ -197,6 +216,11 @@ impl Coordinator {
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.retry_call(call, Call::failure(failure)),
+            Owner::Transaction(..) | Owner::Recovery(..) => {
+                let outcome = transaction::machine::Outcome::Failed(failure);
+                self.on_transaction_outcome(pending.owner, outcome, pending.background);
+            }
+            Owner::Time(_) => self.on_time_failure(pending.node, failure),
             Owner::Subscription => self.on_push_failed(pending.node, Call::failure(failure)),
         }
         self.unpark(pending.node, request);
@@ -288,7 +312,13 @@ impl Coordinator {
                 });
             }
             Owner::Call(call) => self.send_call(call, background),
-            Owner::Subscription => {}
+            Owner::Transaction(txid, attempt) => {
+                self.on_transaction_script_missing(txid, attempt, background);
+            }
+            Owner::Recovery(txid, attempt) => {
+                self.on_recovery_script_missing(txid, attempt, background);
+            }
+            Owner::Time(_) | Owner::Subscription => {}
         }
     }
 

@@ -20,6 +20,8 @@ mod node;
 mod output;
 mod refusal;
 mod stats;
+mod transacting;
+mod transactions;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
@@ -28,6 +30,8 @@ use alloc::vec::Vec;
 use call::{Call, Question};
 use node::Node;
 pub use stats::Stats;
+use transacting::{RecoveryEntry, TransactionEntry};
+use transactions::Undertaking;
 
 use crate::counter::{self, CounterId};
 use crate::entropy::Entropy;
@@ -38,6 +42,9 @@ use crate::redis::script::{Digests, Script};
 use crate::redis::{Command, Keys, NodeId, RequestId, base64url, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::time::{Span, Time};
+use crate::transaction::line::Line;
+use crate::transaction::session::Sessions;
+use crate::transaction::{self, Handle, Txid};
 
 /// The shortest and longest [`Config::timeout`].
 pub const TIMEOUT_RANGE: (Span, Span) = (Span::from_millis(10), Span::from_secs(60));
@@ -76,6 +83,10 @@ enum Owner {
     Lock(LockId, Attempt),
     Counter(CounterId, counter::Attempt),
     Call(CallId),
+    Transaction(Txid, transaction::Attempt),
+    Recovery(Txid, transaction::Attempt),
+    /// What its clock shows, for this transaction.
+    Time(Handle),
     Subscription,
 }
 
@@ -96,6 +107,10 @@ enum Timer {
     Lock(LockId),
     Counter(CounterId),
     Call(CallId),
+    Undertaking(Handle),
+    Transaction(Txid),
+    Recovery(Txid),
+    Clock(NodeId),
     Subscribe(NodeId),
     Request(RequestId),
     Close,
@@ -150,6 +165,18 @@ pub struct Coordinator {
     /// Counters whose totals the host is asked for.
     asked: VecDeque<CounterId>,
     calls: BTreeMap<CallId, Call>,
+    /// Transactions as their users see them.
+    undertakings: BTreeMap<Handle, Undertaking>,
+    /// Transactions by the ids they run under, until all participants know of the end.
+    transactions: BTreeMap<Txid, TransactionEntry>,
+    /// Other clients' transactions that are ended from here.
+    recoveries: BTreeMap<Txid, RecoveryEntry>,
+    /// When a transaction of another client was first in the way.
+    first_met: BTreeMap<Txid, Time>,
+    sessions: Sessions,
+    line: Line,
+    /// Until then transactions ask one participant after the other.
+    contended_until: Time,
     requests: BTreeMap<RequestId, Request>,
     timers: BTreeSet<(Time, Timer)>,
     events: VecDeque<Event>,
@@ -195,6 +222,13 @@ impl Coordinator {
             counted: BTreeMap::new(),
             asked: VecDeque::new(),
             calls: BTreeMap::new(),
+            undertakings: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            recoveries: BTreeMap::new(),
+            first_met: BTreeMap::new(),
+            sessions: Sessions::default(),
+            line: Line::default(),
+            contended_until: Time::from_micros(0),
             requests: BTreeMap::new(),
             timers: BTreeSet::new(),
             events: VecDeque::new(),
@@ -343,6 +377,7 @@ impl Coordinator {
         for counter in self.counters.keys().copied().collect::<Vec<_>>() {
             self.with_counter(counter, true, counter::Counter::close);
         }
+        self.close_transactions();
         self.finish_closing();
     }
 
@@ -352,7 +387,12 @@ impl Coordinator {
         if self.life != Life::Open {
             return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
         }
-        if self.locks.len() + self.counters.len() + self.calls.len() >= MAX_OPERATIONS {
+        let under_way = self.locks.len()
+            + self.counters.len()
+            + self.calls.len()
+            + self.undertakings.len()
+            + self.transactions.len();
+        if under_way >= MAX_OPERATIONS {
             return Err(Error::limit(format!(
                 "{MAX_OPERATIONS} operations are under way, which is the limit"
             )));
@@ -388,7 +428,11 @@ impl Coordinator {
     }
 
     fn finish_closing(&mut self) {
-        if self.life == Life::Closing && self.locks.is_empty() && self.counters.is_empty() {
+        let settled = self.locks.is_empty()
+            && self.counters.is_empty()
+            && self.undertakings.is_empty()
+            && self.transactions.is_empty();
+        if self.life == Life::Closing && settled {
             self.life = Life::Closed;
             self.events.push_back(Event::Closed);
             self.requests.clear();

@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Owner;
+use super::transacting::Clock;
 use crate::lock::{Anchor, Fence};
 use crate::redis::script::Script;
 use crate::redis::{Command, RequestId};
@@ -40,6 +41,7 @@ pub(super) struct Node {
     pub(super) push_failures: u32,
     /// A grant could not be published: said once.
     pub(super) mute: bool,
+    pub(super) clock: Clock,
     pub(super) scripts: [Loaded; Script::ALL.len()],
 }
 
@@ -52,6 +54,7 @@ impl Node {
             push: Push::Off,
             push_failures: 0,
             mute: false,
+            clock: Clock::Unknown,
             scripts: [const { Loaded::Assumed }; Script::ALL.len()],
         }
     }

@@ -2,6 +2,7 @@
 
 use super::call::{Call, Question, request_timeout};
 use super::node::{Loaded, Push};
+use super::transactions::{Concern, TAG};
 use super::{Coordinator, Life, Owner, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
@@ -9,6 +10,7 @@ use crate::lock::{Attempt, LockId, Op};
 use crate::redis::script::Script;
 use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route};
 use crate::time::Time;
+use crate::transaction::{self, Handle};
 
 impl Coordinator {
     /// The next command to send, of any node.
@@ -94,6 +96,28 @@ impl Coordinator {
         self.queue(request, owner, node, Some(Script::Counter), argv, deadline, background);
     }
 
+    pub(super) fn send_transaction(
+        &mut self,
+        owner: Owner,
+        node: NodeId,
+        op: &transaction::Op,
+        deadline: Time,
+        background: bool,
+    ) {
+        let request = self.next_request();
+        let mut argv = Argv::new();
+        self.start_script(op.script(), node, request, &mut argv);
+        op.encode(&self.keys.transactions(TAG), &mut argv);
+        self.queue(request, owner, node, Some(op.script()), argv, deadline, background);
+    }
+
+    pub(super) fn send_time(&mut self, node: NodeId, for_whom: Handle) {
+        let request = self.next_request();
+        let argv = [&b"TIME"[..]].into_iter().collect();
+        let deadline = self.now + request_timeout(self.timeout);
+        self.queue(request, Owner::Time(for_whom), node, None, argv, deadline, false);
+    }
+
     pub(super) fn ask(&mut self, node: NodeId, question: Question) -> CallId {
         let call = CallId(self.next_operation());
         let limit = self.now + self.timeout;
@@ -168,10 +192,18 @@ impl Coordinator {
             Owner::Lock(LockId(number), _)
             | Owner::Counter(CounterId(number), _)
             | Owner::Call(CallId(number))
+            | Owner::Time(Handle(number))
                 if !background =>
             {
                 Origin::Operation(number)
             }
+            Owner::Transaction(txid, _) if !background => {
+                match self.transactions.get(&txid).map(|entry| entry.concern) {
+                    Some(Concern::User(Handle(number))) => Origin::Operation(number),
+                    _ => Origin::Background,
+                }
+            }
+            Owner::Recovery(txid, _) if !background => self.resolving(txid),
             _ => Origin::Background,
         };
         let route = if owner == Owner::Subscription { Route::Subscribe } else { Route::Node };

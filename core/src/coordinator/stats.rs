@@ -45,6 +45,18 @@ stats! {
     counter_losses,
     /// Times that a server was found to have lost acknowledged units of a counter.
     counter_regressions,
+    /// Transactions begun.
+    transactions,
+    /// Transactions committed.
+    transaction_commits,
+    /// Transactions that were not applied.
+    transaction_failures,
+    /// Transactions whose outcome was not known in time.
+    transaction_doubts,
+    /// Times that a server did not have what a transaction had decided.
+    transaction_damages,
+    /// Transactions of other clients that were ended from here.
+    transaction_recoveries,
     /// Commands rendered.
     commands,
     /// Replies to them.
@@ -74,6 +86,10 @@ impl Stats {
             Event::LockFailed { .. } => &mut self.lock_failures,
             Event::CounterLost { .. } => &mut self.counter_losses,
             Event::CounterRegressed { .. } => &mut self.counter_regressions,
+            Event::TransactionCommitted { .. } => &mut self.transaction_commits,
+            Event::TransactionFailed { .. } => &mut self.transaction_failures,
+            Event::TransactionUnknown { .. } => &mut self.transaction_doubts,
+            Event::TransactionDamaged { .. } => &mut self.transaction_damages,
             _ => return,
         };
         *counter += 1;

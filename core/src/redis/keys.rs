@@ -117,6 +117,17 @@ impl Keys {
         self.tagged("counter", name)
     }
 
+    /// The hash of a participant of transactions, and what its shadows' names begin with. On a
+    /// master the tag is of no consequence; a slot of a cluster has one that lies in it.
+    pub(crate) fn transactions(&self, tag: &[u8]) -> Vec<u8> {
+        self.tagged("t", tag)
+    }
+
+    /// Whether `key` is one of comity's own.
+    pub(crate) fn is_own(&self, key: &[u8]) -> bool {
+        key.starts_with(&self.prefix)
+    }
+
     /// The channel of the coordinator with this identity.
     pub(crate) fn inbox(&self, identity: &str) -> Vec<u8> {
         [&self.prefix, &b"inbox:"[..], identity.as_bytes()].concat()

@@ -37,14 +37,16 @@ mod allowed;
 mod answer;
 #[doc(hidden)]
 pub mod bare;
-mod machine;
+pub(crate) mod line;
+pub(crate) mod machine;
 mod op;
+pub(crate) mod outcome;
 mod plan;
-mod recovery;
+pub(crate) mod recovery;
 mod replies;
-mod routing;
+pub(crate) mod routing;
 mod server;
-mod session;
+pub(crate) mod session;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -183,6 +185,39 @@ impl fmt::Debug for TransactionId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Handle(pub u64);
+
+/// How a transaction is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct TransactionOptions {
+    /// When its user is told of a commit.
+    pub ack: Ack,
+    /// How long it may take until it is decided, from 10 ms to 60 s; none for that of the
+    /// coordinator.
+    pub timeout: Option<Span>,
+    /// How long after its vote a server's keys stay locked before other clients may end the
+    /// transaction, from 10 ms to [`MAX_PATIENCE`]; none for the coordinator's timeout.
+    pub patience: Option<Span>,
+    /// What it may copy.
+    pub copy: CopyLimits,
+}
+
+impl TransactionOptions {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, naming the option, the value and the range.
+    pub fn check(&self) -> crate::error::Result<()> {
+        for (name, span) in [("timeout", self.timeout), ("patience", self.patience)] {
+            if let Some(span) = span.filter(|s| *s < Span::from_millis(10) || *s > MAX_PATIENCE) {
+                let us = span.as_micros();
+                let message = alloc::format!("{name}: {us} us is outside 10 ms to 60 s");
+                return Err(crate::error::Error::invalid(message));
+            }
+        }
+        Ok(())
+    }
+}
 
 /// For what a transaction locks a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -173,7 +173,10 @@ impl World {
             if left.limits > 0 && left.faults > 0 && limited {
                 steps.push(Step::Limit(run));
             }
-            if left.crashes > 0 && left.faults > 0 && !steps.contains(&Step::Crash(scenario.scripts[run].user)) {
+            if left.crashes > 0
+                && left.faults > 0
+                && !steps.contains(&Step::Crash(scenario.scripts[run].user))
+            {
                 steps.push(Step::Crash(scenario.scripts[run].user));
             }
         }

@@ -323,6 +323,11 @@ impl Transaction {
         TransactionId { txid: self.begin.txid, primary: self.begin.plan.primary().to_vec() }
     }
 
+    /// The stable id of the participant at `place`.
+    pub(crate) fn participant(&self, place: usize) -> Option<Vec<u8>> {
+        self.begin.plan.participant(place).map(<[u8]>::to_vec)
+    }
+
     /// What becomes of its slot, when it is done.
     pub(crate) const fn slot(&self) -> Option<Slot> {
         match self.state {

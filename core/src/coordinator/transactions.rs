@@ -1,0 +1,387 @@
+//! The verbs of transactions, and what becomes of each: it waits behind others of this coordinator
+//! that want the same keys, runs under one id after another until it is decided, and ends.
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::call::Question;
+use super::{Coordinator, Life, Timer};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{CallId, Event, TransactionOutcome};
+use crate::redis::{Keys, NodeId, readable};
+use crate::ring::Ring;
+use crate::time::{Span, Time};
+use crate::transaction::machine::Transaction;
+use crate::transaction::outcome::{self, is_locked};
+use crate::transaction::routing::Places;
+use crate::transaction::{
+    Begin, Ending, Expectation, Handle, MAX_LIFE, Order, Plan, Reason, Task, TransactionId,
+    TransactionOptions, Txid, Words,
+};
+
+/// For so long after a lock was met, transactions ask one participant after the other.
+const CONTENDED: Span = Span::from_millis(100);
+/// The first pause before a transaction of one participant tries again, doubled up to the second.
+const PAUSE: (Span, Span) = (Span::from_micros(500), Span::from_millis(8));
+
+/// How far a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stage {
+    /// Others want the same keys and came before.
+    InLine,
+    /// The clock of a server is asked for.
+    Clocks,
+    /// It has met a lock and tries again then.
+    Pausing { until: Time },
+    /// Under this id.
+    Running(Txid),
+}
+
+/// A transaction as its user sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Undertaking {
+    plan: Arc<Plan>,
+    options: TransactionOptions,
+    /// When it is aborted if it is not decided.
+    limit: Time,
+    pub(super) stage: Stage,
+    /// How often it has met a lock.
+    met: u32,
+    /// It was late once: the clock that was known was wrong.
+    late: bool,
+    /// Why it has not begun.
+    pub(super) trouble: Option<Error>,
+    /// What the timers know of it.
+    indexed: Option<Time>,
+}
+
+/// Whom the end of a machine concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Concern {
+    /// Who waits for it.
+    User(Handle),
+    /// Who was told that it is in doubt.
+    Doubt,
+    /// Nobody: it was tried again under another id.
+    Nobody,
+}
+
+struct Placement<'a> {
+    keys: &'a Keys,
+    ring: &'a Ring,
+}
+
+impl Places for Placement<'_> {
+    fn participant_of(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let index = self.ring.node(key)?.number();
+        self.ring.nodes().get(index as usize).map(|spec| spec.id.clone())
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.ring.fingerprint()
+    }
+
+    fn is_own(&self, key: &[u8]) -> bool {
+        self.keys.is_own(key)
+    }
+}
+
+impl Coordinator {
+    /// Executes `commands`, each a name and its arguments, all or none, if all `expectations` are
+    /// met. Leads to `TransactionCommitted`, `TransactionFailed` or `TransactionUnknown`.
+    ///
+    /// # Errors
+    /// `Unsupported` for a command that no transaction takes, and one whose keys are on two nodes;
+    /// `InvalidArgument`, `LimitExceeded`, `Closed`. Nothing is sent.
+    pub fn transaction_execute(
+        &mut self,
+        commands: &[Words],
+        expectations: &[Expectation],
+        options: TransactionOptions,
+        now: Time,
+    ) -> Result<Handle> {
+        self.admit()?;
+        options.check()?;
+        let places = Placement { keys: &self.keys, ring: &self.ring };
+        let plan = Arc::new(Plan::new(commands, expectations, options.copy, &places)?);
+        self.advance(now);
+        let handle = Handle(self.next_operation());
+        self.line.join(handle, plan.keys().map(|key| (key.name.as_slice(), key.mode)));
+        let limit = self.now + options.timeout.unwrap_or(self.timeout);
+        let undertaking = Undertaking {
+            plan,
+            options,
+            limit,
+            stage: Stage::InLine,
+            met: 0,
+            late: false,
+            trouble: None,
+            indexed: None,
+        };
+        self.undertakings.insert(handle, undertaking);
+        self.stats.transactions += 1;
+        self.go(handle, false);
+        self.index_undertaking(handle);
+        Ok(handle)
+    }
+
+    /// Gives a transaction up, unless it is decided: its end is told all the same. Unknown and ended
+    /// ones are no error.
+    pub fn transaction_cancel(&mut self, transaction: Handle, now: Time) {
+        self.advance(now);
+        let Some(undertaking) = self.undertakings.get(&transaction) else { return };
+        match undertaking.stage {
+            Stage::Running(txid) => {
+                self.with_transaction(txid, true, Transaction::cancel);
+            }
+            _ => self.fail_undertaking(transaction, Reason::Cancelled),
+        }
+    }
+
+    /// What the primary says of a transaction, by its id as text. Leads to `TransactionStatus` or
+    /// `CallFailed`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no such text, `InvalidState` for a node that is not known here,
+    /// `LimitExceeded`, `Closed`. Nothing is sent.
+    pub fn transaction_status(&mut self, id: &[u8], now: Time) -> Result<CallId> {
+        self.admit()?;
+        let (id, node) = self.named(id)?;
+        self.advance(now);
+        let key = self.keys.transactions(TAG);
+        Ok(self.ask(node, Question::Status { key, id }))
+    }
+
+    /// Ends a transaction whose client does not: commits it if all have voted for it, and aborts it
+    /// otherwise, even if its client lives. Leads to `TransactionResolved` or `CallFailed`.
+    ///
+    /// # Errors
+    /// As [`transaction_status`](Self::transaction_status).
+    pub fn transaction_resolve(&mut self, id: &[u8], now: Time) -> Result<CallId> {
+        self.admit()?;
+        let (id, _) = self.named(id)?;
+        self.advance(now);
+        let call = CallId(self.next_operation());
+        let task = Task { id, not_after: crate::keyspace::ServerTime(0), met: None, expired: true };
+        self.recover(task, Some(call), false);
+        Ok(call)
+    }
+
+    // Workings.
+
+    fn named(&self, text: &[u8]) -> Result<(TransactionId, NodeId)> {
+        let id = TransactionId::parse(text).ok_or_else(|| {
+            let shown = readable(text.get(..64).unwrap_or(text));
+            Error::invalid(format!("'{shown}' is not the id of a transaction"))
+        })?;
+        let node = self.node_named(&id.primary).ok_or_else(|| {
+            let message = format!("node '{}' is not known here", readable(&id.primary));
+            Error::new(ErrorCode::InvalidState, message)
+        })?;
+        Ok((id, node))
+    }
+
+    /// Lets a transaction begin if it is its turn.
+    fn go(&mut self, handle: Handle, background: bool) {
+        let Some(undertaking) = self.undertakings.get(&handle) else { return };
+        let keys = undertaking.plan.keys().map(|key| key.name.as_slice());
+        if undertaking.stage == Stage::InLine && self.line.may_go(handle, keys) {
+            self.begin(handle, background);
+        }
+    }
+
+    /// Begins under a new id, once the clocks of all participants are known.
+    pub(super) fn begin(&mut self, handle: Handle, background: bool) {
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
+        undertaking.stage = Stage::Clocks;
+        let plan = undertaking.plan.clone();
+        let mut earliest = None;
+        for id in plan.participants() {
+            let Some(node) = self.node_named(&id) else { continue };
+            match self.clock_of(node) {
+                Some(now) => earliest = Some(earliest.map_or(now, |least| now.min(least))),
+                None => self.ask_clock(node, handle),
+            }
+        }
+        let known = plan.parts.iter().all(|part| {
+            self.node_named(&part.participant).is_some_and(|node| self.clock_of(node).is_some())
+        });
+        let (Some(server_now), true) = (earliest, known) else { return };
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
+        let contended = undertaking.met > 0 || self.now < self.contended_until;
+        let order =
+            if contended && plan.parts.len() > 1 { Order::Waiting } else { Order::Parallel };
+        let (options, limit) = (undertaking.options, undertaking.limit);
+        let txid = self.sessions.take(&mut self.entropy);
+        undertaking.stage = Stage::Running(txid);
+        let begin = Begin {
+            txid,
+            plan,
+            not_after: server_now.after(MAX_LIFE),
+            patience: options.patience.unwrap_or(self.timeout),
+            order,
+            ack: options.ack,
+            limit,
+        };
+        self.add_transaction(begin, Concern::User(handle), background);
+    }
+
+    /// A machine has come to its end, or to doubt.
+    pub(super) fn on_ending(&mut self, txid: Txid, ending: Ending, background: bool) {
+        let Some(entry) = self.transactions.get_mut(&txid) else { return };
+        let (concern, id) = (entry.concern, entry.machine.id().to_text());
+        let outcome = match &ending {
+            Ending::Committed { .. } => TransactionOutcome::Committed,
+            Ending::Aborted(_) => TransactionOutcome::Aborted,
+            Ending::Forgotten | Ending::Unknown(_) => TransactionOutcome::Forgotten,
+        };
+        entry.concern = match ending {
+            Ending::Unknown(_) => Concern::Doubt,
+            _ => Concern::Nobody,
+        };
+        let handle = match concern {
+            Concern::User(handle) => handle,
+            Concern::Doubt => {
+                return self.events.push_back(Event::TransactionEnded { id, outcome });
+            }
+            Concern::Nobody => return,
+        };
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
+        let plan = undertaking.plan.clone();
+        let event = match ending {
+            Ending::Committed { replies, applied } => Event::TransactionCommitted {
+                transaction: handle,
+                id,
+                replies: replies.and_then(|parts| plan.replies(parts)),
+                applied,
+            },
+            Ending::Aborted(reason) => {
+                if self.tries_again(handle, &reason, background) {
+                    return;
+                }
+                let error = outcome::error(reason, &plan);
+                Event::TransactionFailed { transaction: handle, id, error }
+            }
+            Ending::Unknown(_) | Ending::Forgotten => {
+                let message = format!(
+                    "transaction {}: the server that decides did not answer; resolve it by this id",
+                    readable(&id)
+                );
+                let error = Error::new(ErrorCode::OutcomeUnknown, message);
+                Event::TransactionUnknown { transaction: handle, id, error }
+            }
+        };
+        self.end_undertaking(handle, event);
+    }
+
+    /// Whether a transaction that was not committed begins again under another id.
+    fn tries_again(&mut self, handle: Handle, reason: &Reason, background: bool) -> bool {
+        let (locked, late) = (is_locked(reason), matches!(reason, Reason::Late));
+        if locked {
+            self.contended_until = self.now + CONTENDED;
+        }
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return false };
+        if self.life != Life::Open || self.now >= undertaking.limit {
+            return false;
+        }
+        if late && !undertaking.late {
+            undertaking.late = true;
+            for id in undertaking.plan.participants() {
+                if let Some(node) = self.node_named(&id) {
+                    self.forget_clock(node);
+                }
+            }
+            self.begin(handle, background);
+            self.index_undertaking(handle);
+            return true;
+        }
+        if !locked {
+            return false;
+        }
+        undertaking.met = undertaking.met.saturating_add(1);
+        undertaking.trouble = Some(outcome::error(reason.clone(), &undertaking.plan));
+        if undertaking.plan.parts.len() > 1 {
+            self.begin(handle, background);
+        } else {
+            let doubled = PAUSE.0.as_micros() << (undertaking.met - 1).min(10);
+            let half = Span::from_micros(doubled).min(PAUSE.1).part(1, 2);
+            let until = self.now + half + self.entropy.jitter(half);
+            undertaking.stage = Stage::Pausing { until };
+        }
+        self.index_undertaking(handle);
+        true
+    }
+
+    pub(super) fn on_undertaking_timeout(&mut self, handle: Handle) {
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
+        undertaking.indexed = None;
+        match undertaking.stage {
+            Stage::Running(_) => {}
+            _ if self.now >= undertaking.limit => {
+                self.fail_undertaking(handle, Reason::TimedOut);
+            }
+            Stage::Pausing { until } if self.now >= until => self.begin(handle, true),
+            _ => {}
+        }
+        self.index_undertaking(handle);
+    }
+
+    /// It is over before it has begun, or between two attempts.
+    fn fail_undertaking(&mut self, handle: Handle, reason: Reason) {
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
+        let trouble = undertaking.trouble.take().filter(|_| reason == Reason::TimedOut);
+        let error = trouble.unwrap_or_else(|| outcome::error(reason, &undertaking.plan));
+        let event = Event::TransactionFailed { transaction: handle, id: Vec::new(), error };
+        self.end_undertaking(handle, event);
+    }
+
+    /// All who wait are told that the coordinator closes; what is decided is finished.
+    pub(super) fn close_transactions(&mut self) {
+        for handle in self.undertakings.keys().copied().collect::<Vec<_>>() {
+            match self.undertakings.get(&handle).map(|undertaking| undertaking.stage) {
+                Some(Stage::Running(txid)) => {
+                    self.with_transaction(txid, true, Transaction::cancel);
+                }
+                Some(_) => self.fail_undertaking(handle, Reason::Cancelled),
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn end_undertaking(&mut self, handle: Handle, event: Event) {
+        let Some(undertaking) = self.undertakings.remove(&handle) else { return };
+        if let Some(at) = undertaking.indexed {
+            self.timers.remove(&(at, Timer::Undertaking(handle)));
+        }
+        self.stats.count(&event);
+        self.events.push_back(event);
+        let keys = undertaking.plan.keys().map(|key| key.name.as_slice());
+        for behind in self.line.leave(handle, keys) {
+            self.go(behind, false);
+            self.index_undertaking(behind);
+        }
+        self.finish_closing();
+    }
+
+    pub(super) fn index_undertaking(&mut self, handle: Handle) {
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
+        let wanted = match undertaking.stage {
+            // The machine has the limit.
+            Stage::Running(_) => None,
+            Stage::Pausing { until } => Some(until.min(undertaking.limit)),
+            Stage::InLine | Stage::Clocks => Some(undertaking.limit),
+        };
+        if undertaking.indexed != wanted {
+            if let Some(old) = core::mem::replace(&mut undertaking.indexed, wanted) {
+                self.timers.remove(&(old, Timer::Undertaking(handle)));
+            }
+            if let Some(new) = wanted {
+                self.timers.insert((new, Timer::Undertaking(handle)));
+            }
+        }
+    }
+}
+
+/// The tag of a master's hash.
+pub(super) const TAG: &[u8] = b"t";

@@ -1,0 +1,462 @@
+//! Transactions through the border: several coordinators over three stores, a network that loses,
+//! repeats and delays, clients that vanish. Sums stay what they were, and nothing is left locked.
+
+#[path = "support/rng.rs"]
+#[allow(dead_code, reason = "what other tests draw")]
+mod rng;
+
+use std::collections::BTreeMap;
+
+use comity::coordinator::{Config, Coordinator};
+use comity::error::ErrorCode;
+use comity::event::{Event, TransactionOutcome};
+use comity::keyspace::command;
+use comity::memory::MemoryStore;
+use comity::redis::{Command, Failure, Reply};
+use comity::ring::NodeSpec;
+use comity::time::{Span, Time};
+use comity::transaction::{Ack, Expectation, Handle, TransactionOptions, Words};
+use rng::Rng;
+
+const MS: u64 = 1_000;
+const START: u64 = 1_750_000_000_000_000;
+
+fn words(text: &str) -> Words {
+    text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// Something that reaches somebody later.
+enum Packet {
+    Command { client: usize, command: Command },
+    Reply { client: usize, command: Command, reply: Reply },
+    Failure { client: usize, command: Command },
+}
+
+struct World {
+    now: u64,
+    clients: Vec<Option<Coordinator>>,
+    stores: Vec<MemoryStore>,
+    packets: BTreeMap<(u64, u64), Packet>,
+    count: u64,
+    rng: Rng,
+    /// Per mille of commands and of replies that are lost, and of commands that come twice.
+    lost: u64,
+    /// The longest that a packet is on its way, in microseconds.
+    away: u64,
+    events: Vec<(usize, Event)>,
+}
+
+impl World {
+    fn new(clients: usize, seed: u64) -> Self {
+        let coordinator = |number: usize| {
+            let nodes = ["a", "b", "c"].map(|id| NodeSpec::new(id, 1)).to_vec();
+            let mut entropy = [7; 32];
+            entropy[..8].copy_from_slice(&(seed * 100 + number as u64).to_le_bytes());
+            let mut config = Config::new(nodes);
+            config.timeout = Span::from_millis(2_000);
+            Coordinator::new(config, entropy, Time::from_micros(START)).expect("sound")
+        };
+        Self {
+            now: START,
+            clients: (0..clients).map(|number| Some(coordinator(number))).collect(),
+            stores: (0..3).map(|_| MemoryStore::new()).collect(),
+            packets: BTreeMap::new(),
+            count: 0,
+            rng: Rng::new(seed),
+            lost: 0,
+            away: 0,
+            events: Vec::new(),
+        }
+    }
+
+    fn time(&self) -> Time {
+        Time::from_micros(self.now)
+    }
+
+    fn client(&mut self, client: usize) -> &mut Coordinator {
+        self.clients[client].as_mut().expect("it lives")
+    }
+
+    fn execute(&mut self, client: usize, commands: &[&str]) -> Handle {
+        self.execute_with(client, commands, &[], TransactionOptions::default()).expect("sound")
+    }
+
+    fn execute_with(
+        &mut self,
+        client: usize,
+        commands: &[&str],
+        expectations: &[Expectation],
+        options: TransactionOptions,
+    ) -> comity::error::Result<Handle> {
+        let commands: Vec<Words> = commands.iter().map(|text| words(text)).collect();
+        let now = self.time();
+        let handle = self.client(client).transaction_execute(&commands, expectations, options, now);
+        self.drain();
+        handle
+    }
+
+    fn post(&mut self, packet: Packet) {
+        self.count += 1;
+        let away = if self.away == 0 { 0 } else { self.rng.below(self.away) };
+        self.packets.insert((self.now + away, self.count), packet);
+    }
+
+    /// Takes out what the coordinators have ready.
+    fn drain(&mut self) {
+        for client in 0..self.clients.len() {
+            while let Some(command) =
+                self.clients[client].as_mut().and_then(Coordinator::poll_command)
+            {
+                let deadline = command.deadline.as_micros();
+                if self.rng.chance(self.lost) {
+                    self.count += 1;
+                    self.packets
+                        .insert((deadline, self.count), Packet::Failure { client, command });
+                    continue;
+                }
+                if self.rng.chance(self.lost) {
+                    self.post(Packet::Command { client, command: command.clone() });
+                }
+                self.post(Packet::Command { client, command });
+            }
+            while let Some(event) = self.clients[client].as_mut().and_then(Coordinator::poll_event)
+            {
+                self.events.push((client, event));
+            }
+        }
+    }
+
+    /// Lets everything happen up to `until`.
+    fn run(&mut self, until: u64) {
+        loop {
+            self.drain();
+            let due = |co: &Option<Coordinator>| co.as_ref()?.next_deadline().map(Time::as_micros);
+            let timer = self.clients.iter().filter_map(due).min();
+            let packet = self.packets.keys().next().map(|(at, _)| *at);
+            let Some(next) = [timer, packet].into_iter().flatten().min().filter(|at| *at <= until)
+            else {
+                break;
+            };
+            self.now = self.now.max(next);
+            let now = self.time();
+            while let Some(((at, _), _)) = self.packets.first_key_value()
+                && *at <= self.now
+            {
+                let (_, packet) = self.packets.pop_first().expect("just seen");
+                self.deliver(packet);
+            }
+            for co in self.clients.iter_mut().flatten() {
+                co.handle_timeout(now);
+            }
+        }
+        self.now = until;
+        self.drain();
+    }
+
+    fn deliver(&mut self, packet: Packet) {
+        let now = self.time();
+        match packet {
+            Packet::Command { client, command } => {
+                let reply = self.stores[command.node.0 as usize].execute(&command.argv, now);
+                if self.rng.chance(self.lost) {
+                    self.post(Packet::Failure { client, command });
+                } else {
+                    self.post(Packet::Reply { client, command, reply });
+                }
+            }
+            Packet::Reply { client, command, reply } => {
+                if let Some(co) = &mut self.clients[client] {
+                    co.handle_reply(command.request, &reply, now);
+                }
+            }
+            Packet::Failure { client, command } => {
+                if let Some(co) = &mut self.clients[client] {
+                    co.handle_failure(command.request, Failure::OutcomeUnknown, now);
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.run(self.now + ms * MS);
+    }
+
+    /// A plain command to the store that has its key.
+    fn plain(&mut self, text: &str) -> Reply {
+        let words = words(text);
+        let co = self.clients.iter().flatten().next().expect("somebody lives");
+        let node = co.ring().node(&words[1]).expect("there are nodes").number();
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        command::execute(self.stores[node as usize].keyspace_mut(), &words)
+    }
+
+    /// What of the machinery is left in the stores but registers.
+    fn left_over(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        for store in &mut self.stores {
+            let space = store.keyspace_mut();
+            let keys = space.iter().map(|(key, ..)| key.escape_ascii().to_string());
+            let shadow = |key: &String| key.starts_with("comity:1:t:{t}:");
+            found.extend(keys.filter(shadow));
+            let Reply::Array(fields) = command::execute(space, &[b"HGETALL", b"comity:1:t:{t}"])
+            else {
+                continue;
+            };
+            let locks = fields
+                .chunks(2)
+                .filter(|pair| matches!(&pair[0], Reply::Bulk(field) if field.starts_with(b"k")));
+            found.extend(locks.map(|lock| format!("{lock:?}")));
+        }
+        found
+    }
+
+    fn end_of(&mut self, client: usize, handle: Handle) -> Event {
+        for _ in 0..1_000 {
+            let found = self.events.iter().find(|(who, event)| {
+                *who == client
+                    && match event {
+                        Event::TransactionCommitted { transaction, .. }
+                        | Event::TransactionFailed { transaction, .. }
+                        | Event::TransactionUnknown { transaction, .. } => *transaction == handle,
+                        _ => false,
+                    }
+            });
+            if let Some((_, event)) = found {
+                return event.clone();
+            }
+            self.pass(10);
+        }
+        panic!("transaction {handle:?} does not end");
+    }
+
+    fn committed(&mut self, client: usize, handle: Handle) -> Vec<Reply> {
+        match self.end_of(client, handle) {
+            Event::TransactionCommitted { replies: Some(replies), .. } => replies,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn error(&mut self, client: usize, handle: Handle) -> (ErrorCode, String) {
+        match self.end_of(client, handle) {
+            Event::TransactionFailed { error, .. } => (error.code(), error.message().into()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Keys on different nodes, and some on the same.
+const ACCOUNTS: [&str; 8] = ["ada", "ben", "cleo", "dan", "eve", "fay", "gus", "hal"];
+
+#[test]
+fn what_is_written_on_several_nodes_is_written_at_once() {
+    let mut world = World::new(1, 1);
+    let ring = world.client(0).ring().clone();
+    let nodes: std::collections::BTreeSet<_> =
+        ACCOUNTS.iter().map(|key| ring.node(key.as_bytes()).map(|n| n.number())).collect();
+    assert_eq!(nodes.len(), 3, "the keys lie on all nodes");
+    let commands: Vec<String> = ACCOUNTS.iter().map(|key| format!("INCRBY {key} 10")).collect();
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    let handle = world.execute(0, &commands);
+    assert_eq!(world.committed(0, handle), vec![Reply::Integer(10); 8]);
+    for key in ACCOUNTS {
+        assert_eq!(world.plain(&format!("GET {key}")), Reply::bulk("10"));
+    }
+    let handle =
+        world.execute(0, &["MGET ada", "APPEND ada x", "GET ada", "DEL ben", "EXISTS ben"]);
+    let replies = world.committed(0, handle);
+    assert_eq!(
+        replies[1..],
+        [Reply::Integer(3), Reply::bulk("10x"), Reply::Integer(1), Reply::Integer(0)]
+    );
+    assert_eq!(world.left_over(), Vec::<String>::new());
+}
+
+#[test]
+fn what_fails_leaves_nothing() {
+    let mut world = World::new(1, 2);
+    world.plain("SET ben text");
+    let handle = world.execute(0, &["INCRBY ada 1", "INCRBY ben 1", "INCRBY cleo 1"]);
+    let (code, message) = world.error(0, handle);
+    assert_eq!(code, ErrorCode::CommandFailed);
+    assert!(
+        message.starts_with("Command # 2 (INCRBY ben 1) of pipeline caused error: "),
+        "{message}"
+    );
+    assert_eq!(world.plain("EXISTS ada"), Reply::Integer(0));
+    assert_eq!(world.plain("EXISTS cleo"), Reply::Integer(0));
+
+    let expected = Expectation::Value { key: b"ben".to_vec(), value: b"other".to_vec() };
+    let options = TransactionOptions::default();
+    let handle = world.execute_with(0, &["SET ada 1"], &[expected], options).expect("sound");
+    let (code, message) = world.error(0, handle);
+    assert_eq!(code, ErrorCode::Conflict);
+    assert!(message.contains("'ben'"), "{message}");
+    assert_eq!(world.left_over(), Vec::<String>::new());
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_anything_is_sent() {
+    let mut world = World::new(1, 3);
+    let cases = [
+        ("BLPOP ada 0", ErrorCode::Unsupported),
+        ("MULTI", ErrorCode::Unsupported),
+        ("TTL ada", ErrorCode::Unsupported),
+        ("MGET ada ben cleo dan", ErrorCode::Unsupported),
+        ("SET comity:1:lock:{a} x", ErrorCode::InvalidArgument),
+        ("GET", ErrorCode::InvalidArgument),
+    ];
+    for (text, code) in cases {
+        let refused = world.execute_with(0, &[text], &[], TransactionOptions::default());
+        assert_eq!(refused.expect_err(text).code(), code, "{text}");
+    }
+    let patience = Some(Span::from_secs(61));
+    let options = TransactionOptions { patience, ..TransactionOptions::default() };
+    assert!(world.execute_with(0, &["SET ada 1"], &[], options).is_err());
+    assert!(world.execute_with(0, &[], &[], TransactionOptions::default()).is_err());
+    assert_eq!(world.client(0).stats().commands, 0);
+}
+
+#[test]
+fn a_transaction_of_a_client_that_vanished_is_ended_by_whoever_meets_it() {
+    let options = TransactionOptions {
+        patience: Some(Span::from_millis(200)),
+        ..TransactionOptions::default()
+    };
+    let (mut committed, mut aborted, mut locked) = (0, 0, 0);
+    for step in 0..60 {
+        let mut world = World::new(2, 5 + step);
+        world.away = 2 * MS;
+        let all = ["INCRBY ada -30", "INCRBY ben 10", "INCRBY cleo 20"];
+        world.execute_with(0, &all, &[], options).expect("sound");
+        // Somewhere on the way it is gone for good.
+        world.run(START + step * 150);
+        world.clients[0] = None;
+        world.pass(5);
+        locked += usize::from(!world.left_over().is_empty());
+        let handle = world.execute(1, &["GET ada", "GET ben", "GET cleo"]);
+        let seen = world.committed(1, handle);
+        let values = ["-30", "10", "20"].map(Reply::bulk);
+        match seen == values {
+            true => committed += 1,
+            false => {
+                assert_eq!(seen, vec![Reply::Nil; 3], "step {step}");
+                aborted += 1;
+            }
+        }
+        world.pass(1_000);
+        assert_eq!(world.left_over(), Vec::<String>::new(), "step {step}");
+    }
+    let all = [committed, aborted, locked];
+    assert!(all.iter().all(|count| *count > 5), "committed, aborted, left locked: {all:?}");
+}
+
+#[test]
+fn a_transaction_is_resolved_by_its_id() {
+    let mut world = World::new(2, 6);
+    let handle = world.execute(0, &["SET ada 1", "SET ben 2", "SET cleo 3"]);
+    let Event::TransactionCommitted { id, .. } = world.end_of(0, handle) else { panic!() };
+    world.pass(100);
+    let now = world.time();
+    world.client(1).transaction_status(&id, now).expect("an id");
+    world.client(1).transaction_resolve(&id, now).expect("an id");
+    world.pass(100);
+    let told: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::TransactionStatus { outcome, .. }
+            | Event::TransactionResolved { outcome, .. } => Some(*outcome),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [TransactionOutcome::Committed; 2]);
+    let now = world.time();
+    assert!(world.client(1).transaction_status(b"nonsense", now).is_err());
+    let elsewhere = [&id[..id.len() - 1], b"z"].concat();
+    let refused = world.client(1).transaction_resolve(&elsewhere, now);
+    assert_eq!(refused.expect_err("no such node").code(), ErrorCode::InvalidState);
+}
+
+#[test]
+fn money_moves_and_never_changes_its_sum() {
+    for seed in 0..40 {
+        let mut world = World::new(4, 1_000 + seed);
+        for key in ACCOUNTS {
+            world.plain(&format!("SET {key} 1000"));
+        }
+        (world.lost, world.away) = (30, 5 * MS);
+        let mut known: Vec<(usize, Handle)> = Vec::new();
+        for round in 0..60 {
+            let client = world.rng.index(4);
+            if world.clients[client].is_none() {
+                continue;
+            }
+            let (from, to) = (world.rng.pick(&ACCOUNTS), world.rng.pick(&ACCOUNTS));
+            let amount = world.rng.between(1, 50);
+            let ack = world.rng.pick(&[Ack::Applied, Ack::Decided]);
+            let options = TransactionOptions {
+                ack,
+                patience: Some(Span::from_millis(300)),
+                ..TransactionOptions::default()
+            };
+            let commands = match world.rng.below(4) {
+                0 => ACCOUNTS.iter().map(|key| format!("GET {key}")).collect(),
+                _ => vec![format!("DECRBY {from} {amount}"), format!("INCRBY {to} {amount}")],
+            };
+            let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+            let handle = world.execute_with(client, &commands, &[], options).expect("sound");
+            known.push((client, handle));
+            let wait = world.rng.below(20);
+            world.pass(wait);
+            if world.rng.chance(15) && round < 50 && client != 0 {
+                world.clients[client] = None;
+            }
+        }
+        world.lost = 0;
+        world.pass(8_000);
+        for (client, handle) in known {
+            if world.clients[client].is_some() {
+                let end = world.end_of(client, handle);
+                if let Event::TransactionCommitted { replies: Some(replies), .. } = end
+                    && replies.len() == ACCOUNTS.len()
+                {
+                    assert_eq!(replies.iter().map(number).sum::<i64>(), 8_000, "seed {seed}");
+                }
+            }
+        }
+        // Whoever reads everything ends whatever was left, and sees the sum.
+        let all: Vec<String> = ACCOUNTS.iter().map(|key| format!("GET {key}")).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let handle = world.execute(0, &all);
+        let sum: i64 = world.committed(0, handle).iter().map(number).sum();
+        assert_eq!(sum, 8_000, "seed {seed}");
+        world.pass(5_000);
+        assert_eq!(world.left_over(), Vec::<String>::new(), "seed {seed}");
+        let damaged =
+            |(_, event): &(usize, Event)| matches!(event, Event::TransactionDamaged { .. });
+        assert!(!world.events.iter().any(damaged), "seed {seed}");
+    }
+}
+
+fn number(reply: &Reply) -> i64 {
+    match reply {
+        Reply::Bulk(text) => std::str::from_utf8(text).expect("digits").parse().expect("a number"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn many_on_the_same_keys_all_get_their_turn() {
+    let mut world = World::new(16, 7);
+    world.away = MS;
+    let mut handles = Vec::new();
+    for round in 0..160 {
+        handles.push((round % 16, world.execute(round % 16, &["INCRBY ada 1", "INCRBY ben 1"])));
+        world.pass(1);
+    }
+    for (client, handle) in handles {
+        world.committed(client, handle);
+    }
+    assert_eq!(world.plain("GET ada"), Reply::bulk("160"));
+    assert_eq!(world.plain("GET ben"), Reply::bulk("160"));
+}
