@@ -72,7 +72,6 @@ impl Server {
         let fields = hash.into_iter().flat_map(|hash| hash.iter());
         fields.filter(|(f, _)| f[0] == b'k').map(|(f, v)| (f.clone(), v.clone())).collect()
     }
-
 }
 
 // What can be taken out.
