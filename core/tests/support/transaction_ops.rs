@@ -2,8 +2,8 @@
 
 use comity::keyspace::{Keyspace, ServerTime, command};
 use comity::transaction::{
-    Answer, Check, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Refusal, Role, Sweep,
-    Txid, Verdict, Work,
+    Answer, Check, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Role, Sweep, Txid,
+    Verdict, Work,
 };
 
 use super::Rng;
@@ -387,13 +387,5 @@ pub(crate) fn operation(line: &str, key: usize) -> Operation {
         name: words.next().unwrap_or_default().into(),
         key: key as u32,
         arguments: words.map(Into::into).collect(),
-    }
-}
-
-/// Whether an answer says that the transaction was refused for this.
-pub(crate) fn refusal(answer: &Answer) -> Option<&Refusal> {
-    match answer {
-        Answer::Refused { why, .. } => Some(why),
-        _ => None,
     }
 }
