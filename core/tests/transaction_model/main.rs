@@ -5,6 +5,7 @@
 //! state all clients may die; what is then recovered must agree with what their users were told.
 #![allow(clippy::cast_possible_truncation, reason = "the model's numbers are small")]
 
+mod kept;
 mod model;
 mod mutate;
 mod mutation;

@@ -1,6 +1,5 @@
 //! What is explored, which properties hold in every state, and how it is told what was explored.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -12,21 +11,10 @@ use crate::rest::{Unrest, come_to_rest};
 use crate::scenario::Scenario;
 use crate::world::{Broken, Step, Told, World};
 
-pub(crate) const A: &str = "(a) applied everywhere or nowhere";
-pub(crate) const B: &str = "(b) applied once at most";
-pub(crate) const C: &str = "(c) what the user was told holds";
-pub(crate) const D: &str = "(d), (f) what was read is that of a serial order in real time";
-pub(crate) const E: &str = "(e) in the end nothing is left";
-pub(crate) const G: &str = "(g) one outcome for one transaction";
-pub(crate) const ENDS: &str = "recovery ends";
-pub(crate) const WHOLE: &str = "nothing is damaged";
-
-/// A state, and what it comes to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct State {
-    pub(crate) world: World,
-    pub(crate) unrest: Option<Unrest>,
-}
+/// What [`Unrest`] lists, in one pass.
+const REST: &str = "(a) to (f) whoever dies now, what others recover agrees with what users know";
+const G: &str = "(g) one outcome for one transaction";
+const WHOLE: &str = "nothing is damaged";
 
 pub(crate) struct Model {
     scenario: Scenario,
@@ -43,21 +31,21 @@ struct Tally {
 }
 
 impl stateright::Model for Model {
-    type State = State;
+    type State = World;
     type Action = Step;
 
-    fn init_states(&self) -> Vec<State> {
-        vec![State { world: World::beginning(&self.scenario), unrest: None }]
+    fn init_states(&self) -> Vec<World> {
+        vec![World::beginning(&self.scenario)]
     }
 
-    fn actions(&self, state: &State, steps: &mut Vec<Step>) {
-        state.world.steps(&self.scenario, steps);
+    fn actions(&self, state: &World, steps: &mut Vec<Step>) {
+        state.steps(&self.scenario, steps);
     }
 
-    fn next_state(&self, last: &State, step: Step) -> Option<State> {
-        let mut world = last.world.clone();
+    fn next_state(&self, last: &World, step: Step) -> Option<World> {
+        let mut world = last.clone();
         world.step(&self.scenario, step);
-        for (old, new) in last.world.runs.iter().zip(&world.runs) {
+        for (old, new) in last.runs.iter().zip(&world.runs) {
             let (Some(old), Some(new)) = (old, new) else { continue };
             if old.told != new.told {
                 let counter = match new.told {
@@ -71,26 +59,17 @@ impl stateright::Model for Model {
         if world.flights.is_empty() && world.strays.is_empty() {
             self.tally.ends.fetch_add(1, Ordering::Relaxed);
         }
-        let unrest = come_to_rest(&self.scenario, &world).err();
-        Some(State { world, unrest })
+        Some(world)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        macro_rules! never {
-            ($name:expr, $unrest:pat) => {
-                Property::always($name, |_, state: &State| !matches!(state.unrest, Some($unrest)))
-            };
-        }
         vec![
-            never!(A, Unrest::Half),
-            never!(B, Unrest::Twice),
-            never!(C, Unrest::Told),
-            never!(D, Unrest::Order),
-            never!(E, Unrest::Left),
-            never!(ENDS, Unrest::NoEnd),
-            Property::always(G, |_, state: &State| state.world.broken != Some(Broken::TwoOutcomes)),
-            Property::always(WHOLE, |_, state: &State| {
-                !matches!(state.world.broken, Some(Broken::Damaged | Broken::Failed))
+            Property::always(REST, |model: &Self, world: &World| {
+                come_to_rest(&model.scenario, world).is_ok()
+            }),
+            Property::always(G, |_, state: &World| state.broken != Some(Broken::TwoOutcomes)),
+            Property::always(WHOLE, |_, state: &World| {
+                !matches!(state.broken, Some(Broken::Damaged | Broken::Failed))
             }),
         ]
     }
@@ -99,32 +78,36 @@ impl stateright::Model for Model {
 impl Scenario {
     /// Explores every state; all properties must hold.
     pub(crate) fn assert_holds(self) {
-        let (found, ends) = self.explore(&[]);
+        let (found, ends) = self.explore();
         if let Some((name, path)) = found.into_iter().next() {
             panic!("{name}\n{}", told(&path));
         }
         assert!(ends > 0, "no run came to its end");
     }
 
-    /// Explores until one of the properties in `wanted` is found broken, which must be; and shows
-    /// that all hold as it is.
-    pub(crate) fn assert_broken_by(self, mutation: Mutation, wanted: &[&'static str]) {
-        let (found, _) = Self { mutation: Some(mutation), ..self.clone() }.explore(wanted);
-        let found = found.into_iter().find(|(name, _)| wanted.contains(name));
-        let (name, path) = found.unwrap_or_else(|| panic!("with {mutation:?}, yet: {wanted:?}"));
-        say(&format!("{name}\n{}", told(&path)));
+    /// Explores until something is found broken, which must be one of `wanted`; and shows that all
+    /// holds as it is.
+    pub(crate) fn assert_broken_by(self, mutation: Mutation, wanted: &[Unrest]) {
+        let mutant = Self { mutation: Some(mutation), ..self.clone() };
+        let (found, _) = mutant.clone().explore();
+        let Some((name, path)) = found.into_iter().next() else {
+            panic!("with {mutation:?}, yet nothing is broken");
+        };
+        let last = path.last_state();
+        let unrest = come_to_rest(&mutant, last).err();
+        let broken = unrest.is_some_and(|unrest| wanted.contains(&unrest));
+        let what = format!("{name}: {unrest:?}, {:?}\n{}", last.broken, told(&path));
+        assert!(broken, "with {mutation:?} not {wanted:?}, but {what}");
+        say(&what);
         self.assert_holds();
     }
 
-    fn explore(self, wanted: &[&'static str]) -> (Vec<Discovery>, u64) {
+    fn explore(self) -> (Vec<Discovery>, u64) {
         let started = Instant::now();
-        let enough = match wanted {
-            [] => HasDiscoveries::Any,
-            _ => HasDiscoveries::AnyOf(wanted.iter().copied().collect::<BTreeSet<_>>()),
-        };
         let (name, mutation) = (self.name, self.mutation);
         let model = Model { scenario: self, tally: Tally::default() };
-        let checker = model.checker().threads(2).finish_when(enough).spawn_bfs().join();
+        let checker =
+            model.checker().threads(2).finish_when(HasDiscoveries::Any).spawn_bfs().join();
         let found: Vec<Discovery> = checker.discoveries().into_iter().collect();
         let tally = &checker.model().tally;
         let [commits, aborts, doubts, ends] =
@@ -150,14 +133,14 @@ fn say(line: &str) {
 }
 
 /// The way to a state.
-fn told(path: &Path<State, Step>) -> String {
+fn told(path: &Path<World, Step>) -> String {
     let steps = path.clone().into_vec();
-    let line = |(state, step): &(State, Option<Step>)| match step {
-        Some(step) => format!("  {}\n", state.world.describe(*step)),
+    let line = |(state, step): &(World, Option<Step>)| match step {
+        Some(step) => format!("  {}\n", state.describe(*step)),
         None => format!("{state:?}\n"),
     };
     steps.iter().map(line).collect()
 }
 
 /// A property that does not hold, and the way to where it does not.
-type Discovery = (&'static str, Path<State, Step>);
+type Discovery = (&'static str, Path<World, Step>);

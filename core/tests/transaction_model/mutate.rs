@@ -1,12 +1,11 @@
 //! How each simplification changes what a server does, what is heard, or what is sent.
 
-use std::sync::Arc;
-
 use comity::keyspace::ServerTime;
 use comity::transaction::{Answer, Finish, Mode, Op, Query, Txid, Verdict};
 
 use crate::mutation::{Mutation, Taken};
 use crate::scenario::{Scenario, place_of};
+use crate::server::Server;
 use crate::world::{Who, World};
 
 const NOW: ServerTime = ServerTime(0);
@@ -35,59 +34,63 @@ const fn is(op: &Op, script: Taken) -> bool {
 impl World {
     /// Executes a command, but for what is taken out.
     pub(crate) fn execute(&mut self, scenario: &Scenario, to: usize, op: &Op) -> Answer {
-        let server = Arc::make_mut(&mut self.servers[to]);
-        let Some(mutation) = scenario.mutation else { return server.execute(op) };
-        let (mut op, old) = (op.clone(), server.clone());
-        match (mutation, &mut op) {
-            (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.take_locks(),
-            (Mutation::ReadsNotCompared, Op::Exec1(op)) => op.work.checks.clear(),
-            (Mutation::ReadsNotCompared, Op::Prepare(op)) => op.work.checks.clear(),
-            (Mutation::SharedLocksExpire, _) => server.drop_locks(Mode::Shared),
-            (Mutation::LowerSequenceTaken(script), op) if is(op, script) => {
-                if let Some(txid) = txid_of(op) {
-                    server.forget_later(txid);
-                }
-            }
-            _ => {}
-        }
-        let mut answer = server.execute(&op);
-        match (mutation, &op) {
-            (Mutation::FinishForgets, Op::Finish(op)) => server.forget(op.txid),
-            (Mutation::VoteWithoutTombstone, Op::Vote(query))
-                if old.register(query.txid).is_none() =>
-            {
-                server.forget(query.txid);
-            }
-            (Mutation::SingleRefusalUnrecorded, Op::Exec1(op))
-                if matches!(answer, Answer::Refused { .. }) =>
-            {
-                server.forget(op.txid);
-            }
-            (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.put_locks(&old),
-            (Mutation::ReadsNotLocked, Op::Prepare(_)) => {
-                server.drop_locks(Mode::Shared);
-            }
-            (Mutation::NoTombstonesAtSecondaries, Op::Finish(finish))
-                if finish.verdict == Verdict::Abort
-                    && old.register(finish.txid).is_none()
-                    && !self.is_primary(to, finish.txid) =>
-            {
-                self.servers[to] = Arc::new(old);
-            }
-            (Mutation::LateVoteStale, Op::Vote(query))
-                if old.is_late() && old.register(query.txid).is_none() && query.force =>
-            {
-                answer = Answer::Stale { now: NOW };
-            }
-            _ => {}
-        }
-        answer
+        let Some(mutation) = scenario.mutation else {
+            return self.servers[to].change(|server| server.execute(op));
+        };
+        let primary = txid_of(op).is_some_and(|txid| self.is_primary(to, txid));
+        self.servers[to].change(|server| execute_with(mutation, primary, server, op))
     }
 
     fn is_primary(&self, at: usize, txid: Txid) -> bool {
         let runs = self.runs.iter().flatten();
         runs.into_iter().any(|run| run.id.txid == txid && place_of(&run.id.primary) == at)
     }
+}
+
+fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op) -> Answer {
+    let (mut op, old) = (op.clone(), server.clone());
+    match (mutation, &mut op) {
+        (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.take_locks(),
+        (Mutation::ReadsNotCompared, Op::Exec1(op)) => op.work.checks.clear(),
+        (Mutation::ReadsNotCompared, Op::Prepare(op)) => op.work.checks.clear(),
+        (Mutation::SharedLocksExpire, _) => server.drop_locks(Mode::Shared),
+        (Mutation::LowerSequenceTaken(script), op) if is(op, script) => {
+            if let Some(txid) = txid_of(op) {
+                server.forget_later(txid);
+            }
+        }
+        _ => {}
+    }
+    let mut answer = server.execute(&op);
+    match (mutation, &op) {
+        (Mutation::FinishForgets, Op::Finish(op)) => server.forget(op.txid),
+        (Mutation::VoteWithoutTombstone, Op::Vote(query)) if old.register(query.txid).is_none() => {
+            server.forget(query.txid);
+        }
+        (Mutation::SingleRefusalUnrecorded, Op::Exec1(op))
+            if matches!(answer, Answer::Refused { .. }) =>
+        {
+            server.forget(op.txid);
+        }
+        (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.put_locks(&old),
+        (Mutation::ReadsNotLocked, Op::Prepare(_)) => {
+            server.drop_locks(Mode::Shared);
+        }
+        (Mutation::NoTombstonesAtSecondaries, Op::Finish(finish))
+            if finish.verdict == Verdict::Abort
+                && old.register(finish.txid).is_none()
+                && !primary =>
+        {
+            *server = old;
+        }
+        (Mutation::LateVoteStale, Op::Vote(query))
+            if old.is_late() && old.register(query.txid).is_none() && query.force =>
+        {
+            answer = Answer::Stale { now: NOW };
+        }
+        _ => {}
+    }
+    answer
 }
 
 impl Scenario {

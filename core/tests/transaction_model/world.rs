@@ -1,13 +1,12 @@
 //! A state of the model, and the steps that lead from one to the next.
 
-use std::sync::Arc;
-
 use comity::time::{Span, Time};
 use comity::transaction::bare::{BareRecovery, BareSessions, BareTransaction};
 use comity::transaction::{
     Answer, Begin, Effect, Ending, Op, Slot, Sweep, Task, TransactionId, Txid,
 };
 
+use crate::kept::Kept;
 use crate::mutation::Mutation;
 use crate::scenario::{Budget, Scenario, node, place_of};
 use crate::server::{NOT_AFTER, Register, Server};
@@ -31,7 +30,7 @@ pub(crate) struct Flight {
     pub(crate) who: Who,
     pub(crate) attempt: u32,
     pub(crate) to: usize,
-    pub(crate) op: Arc<Op>,
+    pub(crate) op: Kept<Op>,
     /// Once it is executed.
     pub(crate) answer: Option<Answer>,
 }
@@ -50,7 +49,7 @@ pub(crate) enum Told {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Run {
     /// None when it is done, or its client is dead.
-    pub(crate) machine: Option<Arc<BareTransaction>>,
+    pub(crate) machine: Option<Kept<BareTransaction>>,
     pub(crate) id: TransactionId,
     pub(crate) told: Told,
     /// Those that were known to be committed before it began.
@@ -101,13 +100,13 @@ pub(crate) enum Step {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    pub(crate) servers: Vec<Arc<Server>>,
-    pub(crate) users: Vec<Arc<User>>,
-    pub(crate) runs: Vec<Option<Arc<Run>>>,
-    pub(crate) helpers: Vec<Option<Arc<BareRecovery>>>,
+    pub(crate) servers: Vec<Kept<Server>>,
+    pub(crate) users: Vec<Kept<User>>,
+    pub(crate) runs: Vec<Option<Kept<Run>>>,
+    pub(crate) helpers: Vec<Option<Kept<BareRecovery>>>,
     pub(crate) flights: Vec<Flight>,
     /// Commands that nobody waits for. They may never arrive.
-    pub(crate) strays: Vec<(usize, Arc<Op>)>,
+    pub(crate) strays: Vec<(usize, Kept<Op>)>,
     pub(crate) left: Budget,
     pub(crate) broken: Option<Broken>,
 }
@@ -116,8 +115,8 @@ impl World {
     pub(crate) fn beginning(scenario: &Scenario) -> Self {
         let users = scenario.scripts.iter().map(|script| script.user + 1).max().unwrap_or(0);
         Self {
-            servers: vec![Arc::default(); scenario.participants],
-            users: vec![Arc::default(); users],
+            servers: vec![Kept::default(); scenario.participants],
+            users: vec![Kept::default(); users],
             runs: vec![None; scenario.scripts.len()],
             helpers: vec![None; scenario.helpers],
             flights: Vec::new(),
@@ -153,7 +152,8 @@ impl World {
                 None => steps.push(Step::Execute(place)),
                 Some(_) => steps.push(Step::Answer(place)),
             }
-            if left.losses > 0 && left.faults > 0 {
+            // One that is lost before it is executed is a stray that never arrives.
+            if left.losses > 0 && left.faults > 0 && flight.answer.is_some() {
                 steps.push(Step::Lose(place));
             }
             if left.strays > 0 && left.faults > 0 && flight.answer.is_none() {
@@ -293,7 +293,7 @@ impl World {
             Step::Crash(user) => {
                 self.left.crashes -= 1;
                 self.left.faults -= 1;
-                Arc::make_mut(&mut self.users[user]).dead = true;
+                self.users[user].change(|user| user.dead = true);
                 for run in 0..self.runs.len() {
                     if scenario.scripts[run].user == user && self.runs[run].is_some() {
                         self.forget(Who::Run(run));
@@ -308,12 +308,12 @@ impl World {
             Step::Recover { at, run } => self.recover(scenario, at, run),
             Step::Late => {
                 self.left.late -= 1;
-                self.servers.iter_mut().for_each(|server| Arc::make_mut(server).pass());
+                self.servers.iter_mut().for_each(|server| server.change(Server::pass));
             }
             Step::Sweep { at, run } => {
                 self.left.sweeps -= 1;
                 let txids = vec![self.runs[run].as_ref().expect("it has begun").id.txid];
-                self.stray(at, Arc::new(Op::Sweep(Sweep::Registers { txids })));
+                self.stray(at, Kept::new(Op::Sweep(Sweep::Registers { txids })));
             }
         }
     }
@@ -334,14 +334,21 @@ impl World {
         format!("{step:?} {}", flight.unwrap_or_default())
     }
 
-    fn stray(&mut self, to: usize, op: Arc<Op>) {
+    fn stray(&mut self, to: usize, op: Kept<Op>) {
         self.strays.push((to, op));
+        self.sort();
+    }
+
+    /// What is on its way at one moment arrives in any order.
+    fn sort(&mut self) {
+        self.flights.sort_by_key(|flight| (flight.who, flight.attempt));
+        self.strays.sort_by_key(|(to, op)| (*to, op.hash_value()));
     }
 
     fn start(&mut self, scenario: &Scenario, script: usize) {
         let what = &scenario.scripts[script];
-        let user = Arc::make_mut(&mut self.users[what.user]);
-        let txid = user.sessions.take(u8::try_from(what.user + 1).expect("few"));
+        let seed = u8::try_from(what.user + 1).expect("few");
+        let txid = self.users[what.user].change(|user| user.sessions.take(seed));
         let begin = Begin {
             txid,
             plan: what.plan.clone(),
@@ -354,8 +361,8 @@ impl World {
         let after = (0..self.runs.len()).filter(|run| self.is_committed(*run)).collect();
         let (machine, effects) = BareTransaction::new(begin, START);
         let id = machine.id();
-        let machine = Some(Arc::new(machine));
-        self.runs[script] = Some(Arc::new(Run { machine, id, told: Told::Nothing, after }));
+        let machine = Some(Kept::new(machine));
+        self.runs[script] = Some(Kept::new(Run { machine, id, told: Told::Nothing, after }));
         self.effects(scenario, Who::Run(script), effects);
     }
 
@@ -365,7 +372,7 @@ impl World {
         let task = Task { id, not_after: NOT_AFTER, met: Some(node(at)), expired: true };
         let (machine, effects) = BareRecovery::new(task, START);
         let place = self.helpers.iter().position(Option::is_none).expect("a free one");
-        self.helpers[place] = Some(Arc::new(machine));
+        self.helpers[place] = Some(Kept::new(machine));
         self.effects(scenario, Who::Helper(place), effects);
     }
 
@@ -400,12 +407,17 @@ impl World {
         let effects = match who {
             Who::Run(run) => {
                 let Some(run) = self.runs[run].as_mut() else { return };
-                let Some(machine) = Arc::make_mut(run).machine.as_mut() else { return };
-                input(Machine::Run(Arc::make_mut(machine)))
+                if run.machine.is_none() {
+                    return;
+                }
+                run.change(|run| {
+                    let machine = run.machine.as_mut().expect("it is there");
+                    machine.change(|machine| input(Machine::Run(machine)))
+                })
             }
             Who::Helper(place) => {
                 let Some(machine) = self.helpers[place].as_mut() else { return };
-                input(Machine::Helper(Arc::make_mut(machine)))
+                machine.change(|machine| input(Machine::Helper(machine)))
             }
         };
         self.effects(scenario, who, effects);
@@ -415,9 +427,9 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Send { attempt, to, op, .. } => {
-                    let (to, op) = (place_of(&to), Arc::new(op));
+                    let (to, op) = (place_of(&to), Kept::new(op));
                     for (to, op) in scenario.besides(self, who, to, &op) {
-                        self.stray(to, Arc::new(op));
+                        self.stray(to, Kept::new(op));
                     }
                     self.flights.push(Flight { who, attempt, to, op, answer: None });
                 }
@@ -442,13 +454,12 @@ impl World {
                 self.stray(flight.to, flight.op);
             }
         }
-        self.flights.sort_by_key(|flight| (flight.who, flight.attempt));
-        self.strays.sort_by_cached_key(|(to, op)| (*to, format!("{op:?}")));
+        self.sort();
     }
 
     fn told(&mut self, scenario: &Scenario, who: Who, ending: Ending) {
         let Who::Run(run) = who else { return };
-        let state = Arc::make_mut(self.runs[run].as_mut().expect("it has begun"));
+        let state = self.runs[run].as_mut().expect("it has begun");
         let told = match ending {
             Ending::Committed { replies, .. } => Told::Committed(replies),
             Ending::Aborted(_) => Told::Aborted,
@@ -463,7 +474,7 @@ impl World {
         if !allowed {
             self.broken = Some(Broken::TwoOutcomes);
         }
-        state.told = told;
+        state.change(|state| state.told = told);
         let user = scenario.scripts[run].user;
         let early = match scenario.mutation {
             Some(Mutation::SlotUsedEarly) => state.told != Told::Doubt,
@@ -471,7 +482,8 @@ impl World {
             _ => false,
         };
         if early {
-            Arc::make_mut(&mut self.users[user]).sessions.give_back(state.id.txid);
+            let txid = state.id.txid;
+            self.users[user].change(|user| user.sessions.give_back(txid));
         }
     }
 
@@ -484,13 +496,12 @@ impl World {
                 let Some(slot) = state.machine.as_ref().and_then(|machine| machine.slot()) else {
                     return;
                 };
-                let state = Arc::make_mut(state);
-                state.machine = None;
-                let sessions = &mut Arc::make_mut(&mut self.users[user]).sessions;
-                match slot {
-                    Slot::Free => sessions.give_back(state.id.txid),
-                    Slot::Pinned => sessions.pin(state.id.txid),
-                }
+                state.change(|state| state.machine = None);
+                let txid = state.id.txid;
+                self.users[user].change(|user| match slot {
+                    Slot::Free => user.sessions.give_back(txid),
+                    Slot::Pinned => user.sessions.pin(txid),
+                });
             }
             Who::Helper(place) => {
                 if self.helpers[place].as_ref().is_some_and(|machine| machine.is_done()) {
@@ -505,7 +516,7 @@ impl World {
         match who {
             Who::Run(run) => {
                 let run = self.runs[run].as_mut().expect("it has begun");
-                Arc::make_mut(run).machine = None;
+                run.change(|run| run.machine = None);
             }
             Who::Helper(place) => self.helpers[place] = None,
         }
@@ -517,7 +528,7 @@ impl World {
                 self.strays.push((flight.to, flight.op));
             }
         }
-        self.strays.sort_by_cached_key(|(to, op)| (*to, format!("{op:?}")));
+        self.sort();
     }
 }
 
