@@ -1,9 +1,7 @@
 //! Transactions through the border: several coordinators over three stores, a network that loses,
 //! repeats and delays, clients that vanish. Sums stay what they were, and nothing is left locked.
 
-#[path = "support/rng.rs"]
-#[allow(dead_code, reason = "what other tests draw")]
-mod rng;
+mod support;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +14,7 @@ use comity::redis::{Command, Failure, Reply};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{Ack, Expectation, Handle, TransactionOptions, Words};
-use rng::Rng;
+use support::rng::Rng;
 
 const MS: u64 = 1_000;
 const START: u64 = 1_750_000_000_000_000;
