@@ -98,12 +98,15 @@ impl Cell {
         }
     }
 
-    /// All that was counted.
+    /// All that was counted. Call with the core locked.
     pub(crate) fn read(&self) -> Tally {
-        self.counted.read()
+        match self.state() {
+            State::Open => self.counted.read(),
+            State::Closed | State::Foreign => self.told.read(),
+        }
     }
 
-    /// What was counted since the core was told. Call with the core locked.
+    /// What of it the core was not told. Call with the core locked.
     pub(crate) fn untold(&self) -> Tally {
         self.read().since(self.told.read())
     }
@@ -122,7 +125,7 @@ impl Cell {
     /// The core will ask by itself, unless half of what may be unacknowledged is counted before.
     pub(crate) fn hush(&self) {
         let half = self.max_units() / 2;
-        self.quiet.store(self.read().units().saturating_add(half.max(1)), SeqCst);
+        self.quiet.store(self.counted.read().units().saturating_add(half.max(1)), SeqCst);
     }
 
     /// So many units more may be counted than the core was told.
@@ -145,12 +148,13 @@ impl Cell {
         }
     }
 
-    /// Nobody counts any more; gives what was counted before.
+    /// Nobody counts any more; gives what was counted before. Call with the core locked.
     pub(crate) fn shut(&self, state: State) -> Tally {
-        if self.state.swap(state as u8, SeqCst) != State::Open as u8 {
-            return self.told.read();
+        if self.state.swap(state as u8, SeqCst) == State::Open as u8 {
+            // Whoever is in the middle of an addition finds the number changed, and then too high.
+            let [p, n] = [&self.counted.p, &self.counted.n].map(|one| one.swap(u64::MAX, SeqCst));
+            self.tell(Tally { p, n });
         }
-        // Whoever is in the middle of an addition finds the number changed, and then too high.
-        Tally { p: self.counted.p.swap(u64::MAX, SeqCst), n: self.counted.n.swap(u64::MAX, SeqCst) }
+        self.told.read()
     }
 }

@@ -167,7 +167,7 @@ impl Coordinator {
     fn handle_reply(&self, request: u64, reply: &Bound<'_, PyAny>, now: u64) -> PyResult<()> {
         let converted = convert::reply(reply)?;
         self.input(reply.py(), now, |core| {
-            core.handle_reply(RequestId(request), &converted, at(now))
+            core.handle_reply(RequestId(request), &converted, at(now));
         })
     }
 

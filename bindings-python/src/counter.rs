@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-use crate::amount;
+use crate::amount::{self, Amount};
 use crate::cell::{Cell, Refused, State};
 use crate::coordinator::Coordinator;
 use crate::error::{invalid, raised};
@@ -26,19 +26,14 @@ pub(crate) struct Counter {
 
 #[pymethods]
 impl Counter {
-    #[pyo3(signature = (n=None, /), text_signature = "($self, n=1, /)")]
-    fn add(&self, py: Python<'_>, n: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let (up, down) = match n {
-            None => (1, 0),
-            Some(n) => amount::one(n)?,
-        };
-        self.count(py, up, down)
+    #[pyo3(signature = (n=Amount::ONE, /), text_signature = "($self, n=1, /)")]
+    fn add(&self, py: Python<'_>, n: Amount) -> PyResult<()> {
+        self.count(py, n)
     }
 
     #[pyo3(signature = (amounts, /))]
     fn add_many(&self, py: Python<'_>, amounts: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (up, down) = amount::sums(amounts)?;
-        self.count(py, up, down)
+        self.count(py, amount::sums(amounts)?)
     }
 
     fn value(&self, py: Python<'_>) -> PyResult<i128> {
@@ -102,6 +97,18 @@ impl Counter {
         self.cell.id.0
     }
 
+    #[cfg(feature = "bench")]
+    #[pyo3(signature = (n=Amount::ONE, /))]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "as `add` has it")]
+    fn empty(&self, _py: Python<'_>, n: Amount) -> PyResult<()> {
+        std::hint::black_box(n);
+        Ok(())
+    }
+
+    #[cfg(feature = "bench")]
+    #[allow(clippy::unused_self, reason = "as every method has it")]
+    const fn nothing(&self) {}
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let name = self.name(py).repr()?;
         let state = match self.cell.state() {
@@ -119,29 +126,23 @@ impl Counter {
     }
 
     #[inline]
-    fn count(&self, py: Python<'_>, up: u64, down: u64) -> PyResult<()> {
-        match self.cell.add(up, down) {
+    fn count(&self, py: Python<'_>, amount: Amount) -> PyResult<()> {
+        match self.cell.add(amount.up, amount.down) {
             Ok(false) => Ok(()),
             Ok(true) => self.tell(py),
-            Err(refused) => self.count_after_all(py, up, down, refused),
+            Err(refused) => self.count_after_all(py, amount, refused),
         }
     }
 
     /// Refused as far as was known here: the core may know of more room by now.
     #[cold]
-    fn count_after_all(
-        &self,
-        py: Python<'_>,
-        up: u64,
-        down: u64,
-        refused: Refused,
-    ) -> PyResult<()> {
+    fn count_after_all(&self, py: Python<'_>, amount: Amount, refused: Refused) -> PyResult<()> {
         self.check(py)?;
         if matches!(refused, Refused::Overflow) {
             return Err(raised(py, &Overflow.into()));
         }
         self.tell(py)?;
-        match self.cell.add(up, down) {
+        match self.cell.add(amount.up, amount.down) {
             Ok(false) => Ok(()),
             Ok(true) => self.tell(py),
             Err(_) => {

@@ -40,10 +40,10 @@ impl Host {
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         let event = self.core.poll_event();
-        if let Some(Event::CounterClosed { counter, .. }) = event {
-            if let Some(cell) = self.cells.remove(&counter) {
-                cell.shut(State::Closed);
-            }
+        if let Some(Event::CounterClosed { counter, .. }) = event
+            && let Some(cell) = self.cells.remove(&counter)
+        {
+            cell.shut(State::Closed);
         }
         event
     }
@@ -162,7 +162,6 @@ impl Host {
     fn shut(&mut self, cell: &Cell, now: Time) {
         if cell.state() == State::Open {
             let tally = cell.shut(State::Closed);
-            cell.tell(tally);
             // An open counter takes it.
             let _ = self.call(now, |core| core.counter_advance(cell.id, tally, now));
         }

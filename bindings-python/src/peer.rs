@@ -7,7 +7,7 @@ use comity::counter::{self, Overflow};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::amount;
+use crate::amount::{self, Amount};
 use crate::error::{guarded, invalid, raised};
 
 /// How many forks there were between the first process and this one.
@@ -44,19 +44,14 @@ impl PNCounter {
         Ok(Self(Mutex::new(Replica { counter, forks: FORKS.load(SeqCst) })))
     }
 
-    #[pyo3(signature = (n=None, /), text_signature = "($self, n=1, /)")]
-    fn add(&self, py: Python<'_>, n: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let (up, down) = match n {
-            None => (1, 0),
-            Some(n) => amount::one(n)?,
-        };
-        self.count(py, up, down)
+    #[pyo3(signature = (n=Amount::ONE, /), text_signature = "($self, n=1, /)")]
+    fn add(&self, py: Python<'_>, n: Amount) -> PyResult<()> {
+        self.count(py, n)
     }
 
     #[pyo3(signature = (amounts, /))]
     fn add_many(&self, py: Python<'_>, amounts: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (up, down) = amount::sums(amounts)?;
-        self.count(py, up, down)
+        self.count(py, amount::sums(amounts)?)
     }
 
     fn value(&self, py: Python<'_>) -> PyResult<i128> {
@@ -104,7 +99,7 @@ impl PNCounter {
 }
 
 impl PNCounter {
-    fn count(&self, py: Python<'_>, up: u64, down: u64) -> PyResult<()> {
+    fn count(&self, py: Python<'_>, Amount { up, down }: Amount) -> PyResult<()> {
         self.with(py, |counter| counter.count(up, down))?
             .map_err(|overflow: Overflow| raised(py, &overflow.into()))
     }

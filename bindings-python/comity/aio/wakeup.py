@@ -131,7 +131,7 @@ class Timer:
 
     def _set(self) -> None:
         session = self._session
-        if self._stopped or session.foreign:
+        if self._stopped or session.foreign or self._loop.is_closed():
             return
         if self._handle is not None:
             self._handle.cancel()
