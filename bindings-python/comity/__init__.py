@@ -10,9 +10,10 @@
 any I/O, for programs that bring their own.
 """
 
-from ._core import ErrorReply, Event, Ring, __version__
+from ._core import Counter, ErrorReply, Event, PNCounter, Ring, __version__
 from .clock import clock
 from .coordinator import Coordinator, connect
+from .counter import Batched, CounterAudit, CounterValue, Journaled
 from .errors import (
     Closed,
     Corrupt,
@@ -37,10 +38,14 @@ from .lock import Lock
 from .memory import MemoryStore
 
 __all__ = [
+    "Batched",
     "Closed",
     "Coordinator",
     "Corrupt",
+    "Counter",
+    "CounterAudit",
     "CounterOverflow",
+    "CounterValue",
     "Error",
     "ErrorReply",
     "Event",
@@ -50,6 +55,7 @@ __all__ = [
     "InternalError",
     "InvalidArgument",
     "InvalidState",
+    "Journaled",
     "LimitExceeded",
     "Lock",
     "LockLost",
@@ -57,6 +63,7 @@ __all__ = [
     "MemoryStore",
     "NoAnswer",
     "NotHeld",
+    "PNCounter",
     "Ring",
     "ServerRefused",
     "Unreachable",

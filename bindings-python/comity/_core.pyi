@@ -8,21 +8,28 @@ of `comity.errors` with the state unchanged; inputs are never refused.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, final
 
+from .counter import CounterAudit, CounterValue, Desk
+
 __all__ = [
     "ERROR_CODES",
     "Command",
     "Coordinator",
+    "Counter",
     "ErrorReply",
     "Event",
     "MemoryStore",
+    "PNCounter",
     "Ring",
     "__version__",
+    "forked",
 ]
 
 __version__: Final[str]
 
 ERROR_CODES: Final[dict[str, int]]
 """The core's own error table: name to code."""
+
+_bytes = bytes
 
 @final
 class Command:
@@ -64,7 +71,12 @@ class Event:
     lock, valid_until. `lock_lost` (terminal): lock, error. `lock_released` (terminal): lock.
     `lock_failed` (terminal): lock, error, holder. `lock_inspected` (terminal): call, inspection.
     `fence_checked` (terminal): call, accepted, fence (the highest seen). `node_checked`
-    (terminal): call, node, server_version, eviction_policy. `call_failed` (terminal): call, node,
+    (terminal): call, node, server_version, eviction_policy. `counter_flushed` (terminal): call,
+    counter. `counter_read` (terminal): call, counter, value. `counter_reset` (terminal): call,
+    counter, epoch. `counter_audited` (terminal): call, counter, audit. `counter_journal`: counter,
+    bytes; say `counter_journaled` when they are written down. `counter_lost`: counter, units,
+    error. `counter_regressed`: counter. `counter_refused`: counter, error. `counter_closed`
+    (terminal): counter, units (that are not acknowledged). `call_failed` (terminal): call, node,
     error. `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
     `closed`: everything that `close` began is done.
     """
@@ -82,6 +94,15 @@ class Event:
         "lock_inspected",
         "fence_checked",
         "node_checked",
+        "counter_flushed",
+        "counter_read",
+        "counter_reset",
+        "counter_audited",
+        "counter_journal",
+        "counter_lost",
+        "counter_regressed",
+        "counter_refused",
+        "counter_closed",
         "call_failed",
         "push_unavailable",
         "push_ready",
@@ -96,6 +117,10 @@ class Event:
     @property
     def call(self) -> int | None:
         """The call it answers."""
+
+    @property
+    def counter(self) -> int | None:
+        """The counter it is about."""
 
     @property
     def node(self) -> int | None:
@@ -134,6 +159,28 @@ class Event:
         """A lock as its server sees it: `now` (us), `capacity`, `holders` (`id`, `label`,
         `fence`, `remaining` us), `waiters` (`id`, `label`), `holders_total`, `waiters_total`.
         """
+
+    @property
+    def value(self) -> dict[str, Any] | None:
+        """A counter's value: `value`, `staleness` (us or None), `token`, `epoch`, `pending`,
+        `oldest_pending` (us or None).
+        """
+
+    @property
+    def audit(self) -> dict[str, Any] | None:
+        """What an audit found: `live`, `retired`, `pruned`, `compared`, `corrected`."""
+
+    @property
+    def epoch(self) -> int | None:
+        """How many resets there were."""
+
+    @property
+    def units(self) -> int | None:
+        """So many, of a counter."""
+
+    @property
+    def bytes(self) -> _bytes | None:
+        """A journal."""
 
     @property
     def error(self) -> Exception | None:
@@ -195,6 +242,74 @@ class Coordinator:
     def lock_valid_until(self, lock: int) -> int | None:
         """When the lease ends unless it is renewed."""
 
+    def counter(
+        self,
+        name: bytes,
+        desk: Desk,
+        now: int,
+        *,
+        durability: Literal["sync", "batched", "journaled"] | None = None,
+        max_delay_us: int = 10_000,
+        max_units: int | None = None,
+        restore: bytes | None = None,
+    ) -> Counter:
+        """A counter that keeps its numbers itself, in a place that takes no lock. One that is open
+        is that one; None for `durability` leaves it as it is. Raises `InvalidState` otherwise.
+        """
+
+    def counter_open(
+        self,
+        name: bytes,
+        now: int,
+        *,
+        durability: Literal["sync", "batched", "journaled"] = "batched",
+        max_delay_us: int = 10_000,
+        max_units: int | None = None,
+        restore: bytes | None = None,
+    ) -> int:
+        """Opens a counter whose numbers the core keeps. `restore`: the bytes of a journal or a
+        snapshot. Raises `InvalidState` if it is open, `Corrupt`.
+        """
+
+    def counter_add(self, counter: int, n: int, now: int) -> None:
+        """Counts, for `counter_open`. Raises `CounterOverflow`, `LimitExceeded`."""
+
+    def counter_tell(self, counter: int, now: int) -> None:
+        """A `Counter` has counted something: what its desk is asked to say."""
+
+    def counter_value(self, counter: int, now: int) -> dict[str, Any]:
+        """What it stands at as far as is known here: see `Event.value`."""
+
+    def counter_read(self, counter: int, now: int, *, at_least: int | None = None) -> int:
+        """Asks for a value as of now, or at least as of a token."""
+
+    def counter_flush(self, counter: int, now: int) -> int:
+        """Flushes at once."""
+
+    def counter_reset(self, counter: int, now: int, *, epoch: int | None = None) -> int:
+        """Lets the value be zero; with `epoch` only after so many resets."""
+
+    def counter_audit(self, counter: int, now: int, *, prune_us: int | None = None) -> int:
+        """Compares the totals with the slots, and retires who was silent for so long."""
+
+    def counter_snapshot(self, counter: int, now: int) -> bytes:
+        """What a later life has to restore."""
+
+    def counter_journaled(self, counter: int, now: int) -> None:
+        """The bytes of the last `counter_journal` are written down."""
+
+    def counter_merge(self, counter: int, bytes: bytes, now: int) -> None:
+        """Counts what a peer counter's replicas have counted. Raises `Corrupt`."""
+
+    def counter_take_up(self, counter: int, bytes: bytes, now: int) -> None:
+        """Restores into a counter that has just been opened. Raises `Corrupt`, `InvalidState`."""
+
+    def counter_close(self, counter: int, now: int) -> int:
+        """Flushes, retires the slot; answered by `counter_closed`. The same number again."""
+
+    def orphan(self) -> None:
+        """In the child of a fork: no `Counter` of this coordinator counts any more."""
+
     def handle_reply(self, request: int, reply: Any, now: int) -> None:
         """None, bytes, str (simple string), int, bool, float, list, dict or set; an error reply
         is `ErrorReply` with the server's whole text.
@@ -246,6 +361,136 @@ class Coordinator:
 
     def inbox(self) -> bytes:
         """The one channel this coordinator subscribes to."""
+
+@final
+class Counter:
+    """Counts each unit once, in Redis. Made by `comity.Coordinator.counter`.
+
+    Counting is an addition in memory and takes no lock; what is counted is flushed in the
+    background, as the counter's durability says. Thread-safe. `docs/counter.md` has the promises.
+    Every verb but `name`, `id` raises `Closed` after the close, and `InvalidState` in the child of
+    a fork, where what was counted before stays the parent's.
+    """
+
+    @property
+    def name(self) -> str | bytes:
+        """The name it was opened with; bytes where it is not UTF-8."""
+
+    @property
+    def id(self) -> int:
+        """What `Event.counter` says."""
+
+    def add(self, n: int = 1, /) -> None:
+        """Counts `n`, up or down, of any size. Waits for nothing.
+
+        Raises `CounterOverflow` beyond 2**64 - 1 increments or decrements since the opening,
+        `LimitExceeded` where more than `max_units` would be unacknowledged, `InvalidArgument` for
+        what is not an int; nothing is counted then.
+        """
+
+    def add_many(self, amounts: Iterable[int], /) -> None:
+        """Counts all of them or, where one is refused, none. Raises as `add` does."""
+
+    def value(self) -> int:
+        """What it stands at as far as is known here, own counts included. Waits for nothing."""
+
+    def read(
+        self, mode: Literal["fresh", "local"] = "fresh", *, at_least: int | None = None
+    ) -> CounterValue:
+        """The value and how sure it is.
+
+        `"fresh"`: as of this call, by one round trip; with `at_least`, a token of an earlier read
+        anywhere, only if what is known here is older. `"local"`: what is known here, at once.
+        Raises `Unreachable`, `NoAnswer`, `ServerRefused`, `WrongType`.
+        """
+
+    def flush(self) -> None:
+        """Waits until all that was counted before is safe, as the durability has it.
+
+        Raises as `read` does when that takes longer than the coordinator's `timeout`; what was
+        counted is kept then, and tried again in the background.
+        """
+
+    def reset(self, *, epoch: int | None = None) -> int:
+        """Lets the value be zero, once; how many resets there were by now, this one included.
+
+        What reaches the server after it counts. `epoch`: only if there were so many resets
+        before, otherwise `InvalidState`. Raises as `read` does.
+        """
+
+    def audit(self, *, prune: float | None = None) -> CounterAudit:
+        """Compares the sums with all slots and corrects them.
+
+        `prune`: seconds; slots that nobody has raised for so long are retired, and their owners
+        are still counted when they come back within seven days. Raises as `read` does.
+        """
+
+    def close(self) -> None:
+        """Flushes what is pending and gives the slot back.
+
+        Raises `NoAnswer` if that was not acknowledged within the coordinator's `timeout`.
+        """
+
+    def snapshot(self) -> bytes:
+        """What a later life has to restore to lose nothing, were this one to end now."""
+
+    def merge(self, state: bytes, /) -> None:
+        """Counts what the replicas of a `PNCounter` have counted, by its `snapshot`.
+
+        Each unit once, however often it is merged. It shows in the value once the server has it,
+        which `flush` waits for. Raises `Corrupt`.
+        """
+
+    def restore(self, state: bytes, /) -> None:
+        """Takes up a snapshot of an earlier life, before anything is counted or read.
+
+        Raises `Corrupt`; `InvalidState` later than that, or for a journaled counter: give
+        `restore=` at its opening.
+        """
+
+@final
+class PNCounter:
+    """A counter without a server: replicas exchange bytes and merge them.
+
+    In any order and any number of times. Every instance is a replica of its own. Thread-safe; in
+    the child of a fork it goes on as another replica.
+    """
+
+    def __new__(cls, *, replica: bytes | None = None) -> PNCounter:
+        """`replica`: 16 bytes that no other instance ever has; random by default."""
+
+    @staticmethod
+    def restore(state: bytes, /) -> PNCounter:
+        """A new replica that knows all that a snapshot says. Raises `Corrupt`."""
+
+    def add(self, n: int = 1, /) -> None:
+        """Counts `n`, up or down. Raises `CounterOverflow` beyond 2**64 - 1 increments or
+        decrements of this replica, `InvalidArgument`; nothing is counted then.
+        """
+
+    def add_many(self, amounts: Iterable[int], /) -> None:
+        """Counts all of them or, where one is refused, none. Raises as `add` does."""
+
+    def value(self) -> int:
+        """The sum of all replicas known here."""
+
+    def merge(self, state: bytes, /) -> None:
+        """Takes in another replica's snapshot. Raises `Corrupt`, and `LimitExceeded` beyond 65,536
+        replicas; nothing is changed then.
+        """
+
+    def snapshot(self) -> bytes:
+        """All that is known here: the same bytes for the same counts, in every language."""
+
+    @property
+    def replica(self) -> bytes:
+        """The id of this replica."""
+
+    def slots(self) -> dict[bytes, tuple[int, int]]:
+        """The increments and decrements of each replica."""
+
+def forked() -> None:
+    """In the child of a fork: every `PNCounter` goes on as another replica."""
 
 @final
 class ErrorReply:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from . import _core, transport
 from .clock import now_us
+from .counter import Desk, Durability, Reports, counter_options
 from .errors import InvalidArgument, LimitExceeded
 from .inspection import Inspection
 from .session import Operation, Session
@@ -33,6 +34,7 @@ class Base:
     """A coordinator, without the verbs that wait."""
 
     _driver: _Driver
+    _reports: Reports
 
     def __init__(self, session: Session, driver: _Driver, timeout: float) -> None:
         self._session = session
@@ -85,6 +87,23 @@ class Base:
             "label": self._label if label is None else octets("label", label),
             "on_lost": on_lost,
         }
+
+    def _counter(
+        self, desk: Desk, name: str | bytes, durability: Durability | None, restore: bytes | None
+    ) -> _core.Counter:
+        options = counter_options(name, durability)
+        if restore is not None:
+            if not isinstance(restore, bytes):
+                raise InvalidArgument(f"restore must be bytes, not {type(restore).__name__}")
+            options["restore"] = restore
+        session = self._session
+        with session.mutex:
+            session.require_open()
+            counter = session.core.counter(desk=desk, now=session.now(), **options)
+            self._reports.register(counter.id, durability)
+            session.drain()
+            session.wake_timer()  # which runs from here on: who counts cannot start it
+        return counter
 
     @staticmethod
     def _inspection(operation: Operation) -> Inspection:
@@ -189,6 +208,7 @@ def _in_child() -> None:
         coordinator._session.orphan()
         coordinator._driver.forget()
     opened.clear()
+    _core.forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from . import transport
-from ._core import ErrorReply
+from ._core import Counter, ErrorReply
 from .base import MEMORY_ID, Base, checked_fence, clients_by_id, make_session, opened
+from .counter import Durability, ThreadDesk, ThreadReports
 from .driver import Driver, SocketDriver
 from .errors import Closed, Error, InvalidArgument
 from .events import DEFAULT_BUFFER, Events
@@ -42,10 +43,12 @@ class Coordinator(Base):
     """
 
     _driver: Driver
+    _reports: ThreadReports
 
     def __init__(self, session: Session, driver: Driver, timeout: float) -> None:
         """Not for users: see `comity.connect`."""
         super().__init__(session, driver, timeout)
+        self._reports = ThreadReports(session)
 
     def lock(
         self,
@@ -82,6 +85,27 @@ class Coordinator(Base):
         )
         return Lock(self, name, **options)
 
+    def counter(
+        self,
+        name: str | bytes,
+        *,
+        durability: Durability | None = None,
+        restore: bytes | None = None,
+    ) -> Counter:
+        """The counter `name`: counts each unit once, at memory speed. Nothing is sent at once.
+
+        `name`: 1..512 bytes, text as UTF-8. `durability`: `"sync"`, `"batched"` (the default:
+        `Batched(max_delay=0.01)`), `Batched(...)` or `Journaled(...)`; it says when what was
+        counted is flushed, and what a crash can lose. `restore`: the bytes of a journal or of
+        `Counter.snapshot`; what they hold and the server has not is counted, once, however often
+        and wherever they are restored.
+
+        A counter that is open in this coordinator is that very one; it stays open until
+        `Counter.close` or the coordinator's end. Raises `InvalidArgument`, `LimitExceeded`,
+        `Corrupt`, and `InvalidState` for one that is open with another durability.
+        """
+        return self._counter(ThreadDesk(self), name, durability, restore)
+
     def inspect(self, name: str | bytes) -> Inspection:
         """Who holds the lock `name` and who waits for it, as its server sees it now."""
         operation = self._call(self._session.core.lock_inspect, octets("name", name))
@@ -113,6 +137,7 @@ class Coordinator(Base):
             return
         try:
             self._driver.finish(self._timeout + 0.5)
+            self._reports.finish()
         finally:
             self._end()
 
@@ -120,6 +145,7 @@ class Coordinator(Base):
         opened.discard(self)
         self._session.abandon(Closed("the coordinator was closed meanwhile"))
         self._driver.stop()
+        self._reports.stop()
 
     def __enter__(self) -> Coordinator:
         return self
@@ -138,12 +164,13 @@ class Coordinator(Base):
             warnings.warn("unclosed comity.Coordinator", ResourceWarning, stacklevel=2, source=self)
             session.closed = True
             self._driver.stop(join=False)
+            self._reports.stop()
 
-    def _call(self, verb: Callable[..., int], *args: Any) -> Operation:
+    def _call(self, verb: Callable[..., int], *args: Any, **options: Any) -> Operation:
         operation = Operation()
         session = self._session
         try:
-            session.begin(operation, verb, *args)
+            session.begin(operation, verb, *args, **options)
             if not operation.done:
                 self._driver.wait(operation)
         finally:

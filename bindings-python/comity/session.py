@@ -37,10 +37,15 @@ _ENDS: Final = frozenset(
         "lock_inspected",
         "fence_checked",
         "node_checked",
+        "counter_flushed",
+        "counter_read",
+        "counter_reset",
+        "counter_audited",
+        "counter_closed",
         "call_failed",
     )
 )
-"""Events after which the core says nothing more about their lock or call."""
+"""Events after which the core says nothing more about their lock, call or counter."""
 
 
 class Operation:
@@ -121,6 +126,10 @@ def _nobody() -> None:
     """The hook of a box that no driver has taken over."""
 
 
+def _unheard(event: Event) -> None:
+    """The hook of a session without counters."""
+
+
 def _ignored(callback: Callable[[], None]) -> None:
     """The hook of a session that no driver has taken over."""
 
@@ -153,6 +162,10 @@ class Session:
         self.wake_timer: Callable[[], object] = _nobody
         self.run_callback: Callable[[Callable[[], None]], object] = _ignored
         """Runs what the user wants to be told, away from every thread that matters."""
+        self.stir: Callable[[], object] = _nobody
+        """Has somebody call `tick` soon. Takes no mutex and never blocks."""
+        self.on_counter: Callable[[Event], None] = _unheard
+        """Hears what befalls a counter. Called with the mutex held."""
         self.closed = False
         self.drained = Operation()
         """Done once everything that `close` began is done."""
@@ -270,6 +283,7 @@ class Session:
         """In the child of a fork: this session belongs to the parent, and so do its locks."""
         self.foreign = True
         self.mutex = threading.Lock()
+        self.core.orphan()
         for operation in self.operations.values():
             operation.ended = operation.done = True
 
@@ -369,6 +383,9 @@ class Session:
         key = event.lock
         if key is None:
             key = event.call
+        if key is None and event.counter is not None:
+            key = event.counter
+            self.on_counter(event)
         if key is not None:
             operation = self.operations.get(key)
             if operation is not None:

@@ -54,6 +54,8 @@ class MemoryStore(memory.MemoryStore):
         `InvalidArgument`.
         """
         until = self._time + seconds("by", by, 0, _LONGEST)
+        for pump in list(self._pumps):
+            pump.tick()  # what was counted has set no deadline yet
         while (driver := self._next(until)) is not None:
             self._time = max(self._time, driver.deadline)
             driver.tick()

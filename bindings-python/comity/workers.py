@@ -133,8 +133,10 @@ class Timer(Worker):
         self._session = session
         self._bell = threading.Lock()
         self._gaps = Gaps()
+        self._stirred = False
         session.alarm = NEVER
         session.wake_timer = self.ring
+        session.stir = self._stir
 
     def wake(self) -> None:
         """Ends the sleep."""
@@ -156,5 +158,11 @@ class Timer(Worker):
             return
         if self._gaps.seen():
             session.gap()
-        if session.deadline <= session.now():
+        if self._stirred or session.deadline <= session.now():
+            self._stirred = False
             session.tick()
+
+    def _stir(self) -> None:
+        """Has the thread, which runs since there are counters, look at the core."""
+        self._stirred = True
+        self.wake()

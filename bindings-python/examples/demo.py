@@ -20,11 +20,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import comity
+import comity.core
 
 TURNS = 2
 TURN = 0.04
 TTL = 2.0
 WORKERS = ("Ada", "Ben", "Cleo")
+COUNTERS = 8
+UNITS = 250
+LOSES = 20
+"""Of so many commands that count one loses its reply."""
 
 
 class Stage:
@@ -66,6 +71,16 @@ class Stage:
 
         return finish
 
+    def clear(self) -> None:
+        """Counters stay until somebody deletes them."""
+        if self.store is None:
+            import redis
+
+            for url in self.urls:
+                with redis.Redis.from_url(url) as client:
+                    for key in client.scan_iter(match=f"{self.prefix}*"):
+                        client.delete(key)
+
     def spawn(self, role: str, name: str) -> subprocess.Popen[str]:
         """This very file, in a process of its own."""
         command = [sys.executable, "-u", __file__, "--prefix", self.prefix, "--redis", *self.urls]
@@ -96,10 +111,65 @@ def wait_behind(stage: Stage, name: str) -> Iterator[str]:
         yield f"{comity.clock()} {name}"
 
 
+def count(stage: Stage, url: str) -> Iterator[str]:
+    """Counts with comity, and by `INCR` as redis-py repeats it; replies are lost on the way."""
+    if stage.store is not None:
+        yield count_without_server(stage.store, stage.prefix)
+        return
+    from lossy import client_of
+
+    client = client_of(url)
+    with comity.connect(client, prefix=stage.prefix) as co:
+        hits = co.counter("hits", durability=comity.Batched(0.002))
+        for _ in range(UNITS):
+            hits.add(1)
+            client.incr(f"{stage.prefix}incr")
+    yield ""
+
+
+def count_without_server(store: comity.MemoryStore, prefix: str) -> str:
+    """The same where there is no network: the core knows of the world what it is told, and is told
+    of every third command that counts that it was not answered.
+    """
+
+    def now() -> int:
+        return int(comity.clock() * 1e6)
+
+    lost = 0
+    core = comity.core.Coordinator(
+        [(b"memory", 1)], entropy=os.urandom(32), now=now(), prefix=prefix.encode()
+    )
+    hits = core.counter_open(b"hits", now(), max_delay_us=1_000)
+    for n in range(UNITS):
+        core.counter_add(hits, 1, now())
+        store.execute("INCR", f"{prefix}incr")
+        if n % LOSES == LOSES - 1:
+            store.execute("INCR", f"{prefix}incr")  # as whoever is not answered repeats it
+            lost += 1
+    core.close(now())
+    answered = 0
+    while (event := core.poll_event()) is None or event.kind != "closed":
+        core.handle_timeout(now())
+        while (command := core.poll_command()) is not None:
+            try:
+                reply = store.execute(*command.argv)
+            except comity.Error as error:
+                reply = comity.ErrorReply(str(error).encode())
+            answered += 1
+            if answered % 3 == 0:
+                core.handle_failure(command.request, "outcome_unknown", now())
+                lost += 1
+            else:
+                core.handle_reply(command.request, reply, now())
+        time.sleep(0.001)
+    return str(lost)
+
+
 ROLES: dict[str, Callable[[Stage, str], Iterator[str]]] = {
     "take_turns": take_turns,
     "hold": hold,
     "wait_behind": wait_behind,
+    "count": count,
 }
 
 
@@ -180,6 +250,30 @@ def guard(co: comity.Coordinator) -> None:
     print("  fence #2 accepted by the guard, then fence #1 refused")
 
 
+def counting(stage: Stage, co: comity.Coordinator) -> None:
+    """Eight count at once; replies are lost on the way."""
+    total = COUNTERS * UNITS
+    each = f"{COUNTERS} {stage.actors} count to {total:,} together"
+    if stage.store is not None:
+        started = [stage.play("count", "") for _ in range(COUNTERS)]
+        lost = sum(int(line) for finish in started for line in finish())
+        incr = int(stage.store.execute("GET", f"{stage.prefix}incr") or 0)
+    else:
+        from lossy import Lossy, client_of
+
+        with Lossy(stage.urls[0], every=LOSES) as network:
+            started = [stage.play("count", network.through()) for _ in range(COUNTERS)]
+            for finish in started:
+                finish()
+            lost = network.lost
+        incr = int(client_of(stage.urls[0]).get(f"{stage.prefix}incr") or 0)
+    print(f"{each}; {lost} replies are lost on the way:")
+    counted = co.counter("hits").read().value
+    print(f"  comity counts {counted:,}; INCR, repeated where no reply came, {incr:,}")
+    promise(counted == total, "every unit is counted once")
+    stage.clear()
+
+
 def ring() -> None:
     """Where keys lie, and how few of them move."""
     three = comity.Ring(["a", "b", "c"])
@@ -227,6 +321,7 @@ def main() -> None:
         fifo(stage, co)
         vanish(stage, co)
         guard(co)
+        counting(stage, co)
     ring()
     print(f"All as promised, in {time.monotonic() - began:.1f} s.")
 

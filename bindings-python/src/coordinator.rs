@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 
 use comity::coordinator::{self, Config};
+use comity::counter::{CounterId, Freshness, Token};
+use comity::event::CallId;
 use comity::lock::{Fence, LockId, LockOptions};
 use comity::redis::{Failure, NodeChange, NodeId, RequestId};
 use comity::ring::NodeSpec;
@@ -12,33 +14,66 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::command::Command;
 use crate::convert;
+use crate::counter::{self, Counter};
 use crate::error::{guarded, invalid, raised};
 use crate::event::Event;
+use crate::host::Host;
 use crate::ring::Ring;
 
 /// See `_core.pyi`.
 #[pyclass(frozen, module = "comity._core")]
-pub(crate) struct Coordinator(Mutex<coordinator::Coordinator>);
+pub(crate) struct Coordinator(Mutex<Host>);
 
-const fn at(now: u64) -> Time {
+pub(crate) const fn at(now: u64) -> Time {
     Time::from_micros(now)
 }
 
 impl Coordinator {
-    fn input(
+    /// What the core is told. It is asked afterwards what it wants to be told of the counters.
+    pub(crate) fn input<T>(
         &self,
         py: Python<'_>,
-        input: impl FnOnce(&mut coordinator::Coordinator),
-    ) -> PyResult<()> {
-        guarded(py, &self.0, input)
+        now: u64,
+        input: impl FnOnce(&mut coordinator::Coordinator) -> T,
+    ) -> PyResult<T> {
+        guarded(py, &self.0, |host| host.call(at(now), input))
     }
 
-    fn verb<T>(
+    pub(crate) fn verb<T>(
         &self,
         py: Python<'_>,
+        now: u64,
         verb: impl FnOnce(&mut coordinator::Coordinator) -> comity::error::Result<T>,
     ) -> PyResult<T> {
-        guarded(py, &self.0, verb)?.map_err(|error| raised(py, &error))
+        self.input(py, now, verb)?.map_err(|error| raised(py, &error))
+    }
+
+    /// What is asked of the core and changes nothing.
+    fn look<T>(
+        &self,
+        py: Python<'_>,
+        look: impl FnOnce(&mut coordinator::Coordinator) -> T,
+    ) -> PyResult<T> {
+        guarded(py, &self.0, |host| look(&mut host.core))
+    }
+
+    /// A verb that is answered by an event.
+    fn counter_call(
+        &self,
+        py: Python<'_>,
+        counter: u64,
+        now: u64,
+        verb: impl FnOnce(&mut coordinator::Coordinator, CounterId) -> comity::error::Result<CallId>,
+    ) -> PyResult<u64> {
+        Ok(self.host(py, |host| host.verb(CounterId(counter), at(now), verb))?.0)
+    }
+
+    pub(crate) fn host<T>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&mut Host) -> comity::error::Result<T>,
+    ) -> PyResult<T> {
+        guarded(py, &self.0, call)?.map_err(|error| raised(py, &error))
     }
 }
 
@@ -66,7 +101,7 @@ impl Coordinator {
         let timeout = Span::from_micros(timeout_us);
         let config = Config { nodes: specs, prefix: prefix.to_vec(), timeout, push };
         coordinator::Coordinator::new(config, seed, at(now))
-            .map(|core| Self(Mutex::new(core)))
+            .map(|core| Self(Mutex::new(Host::new(core))))
             .map_err(|error| raised(py, &error))
     }
 
@@ -90,48 +125,50 @@ impl Coordinator {
             max_hold: max_hold_us.map(Span::from_micros),
             label: label.to_vec(),
         };
-        Ok(self.verb(py, |core| core.lock_acquire(name, options, at(now)))?.0)
+        Ok(self.verb(py, now, |core| core.lock_acquire(name, options, at(now)))?.0)
     }
 
     fn lock_release(&self, py: Python<'_>, lock: u64, now: u64) -> PyResult<()> {
-        self.verb(py, |core| core.lock_release(LockId(lock), at(now)))
+        self.verb(py, now, |core| core.lock_release(LockId(lock), at(now)))
     }
 
     fn lock_cancel(&self, py: Python<'_>, lock: u64, now: u64) -> PyResult<()> {
-        self.input(py, |core| core.lock_cancel(LockId(lock), at(now)))
+        self.input(py, now, |core| core.lock_cancel(LockId(lock), at(now)))
     }
 
     #[pyo3(signature = (lock, now, *, ttl_us=None))]
     fn lock_renew(&self, py: Python<'_>, lock: u64, now: u64, ttl_us: Option<u64>) -> PyResult<()> {
         let ttl = ttl_us.map(Span::from_micros);
-        self.verb(py, |core| core.lock_renew(LockId(lock), ttl, at(now)))
+        self.verb(py, now, |core| core.lock_renew(LockId(lock), ttl, at(now)))
     }
 
     fn lock_inspect(&self, py: Python<'_>, name: &[u8], now: u64) -> PyResult<u64> {
-        Ok(self.verb(py, |core| core.lock_inspect(name, at(now)))?.0)
+        Ok(self.verb(py, now, |core| core.lock_inspect(name, at(now)))?.0)
     }
 
     fn fence_check(&self, py: Python<'_>, resource: &[u8], fence: u64, now: u64) -> PyResult<u64> {
-        Ok(self.verb(py, |core| core.fence_check(resource, Fence(fence), at(now)))?.0)
+        Ok(self.verb(py, now, |core| core.fence_check(resource, Fence(fence), at(now)))?.0)
     }
 
     fn check_nodes(&self, py: Python<'_>, now: u64) -> PyResult<Vec<u64>> {
-        let calls = self.verb(py, |core| core.check_nodes(at(now)))?;
+        let calls = self.verb(py, now, |core| core.check_nodes(at(now)))?;
         Ok(calls.into_iter().map(|call| call.0).collect())
     }
 
     fn lock_is_held(&self, py: Python<'_>, lock: u64, now: u64) -> PyResult<bool> {
-        guarded(py, &self.0, |core| core.lock_is_held(LockId(lock), at(now)))
+        self.look(py, |core| core.lock_is_held(LockId(lock), at(now)))
     }
 
     fn lock_valid_until(&self, py: Python<'_>, lock: u64) -> PyResult<Option<u64>> {
-        let until = guarded(py, &self.0, |core| core.lock_valid_until(LockId(lock)))?;
+        let until = self.look(py, |core| core.lock_valid_until(LockId(lock)))?;
         Ok(until.map(Time::as_micros))
     }
 
     fn handle_reply(&self, request: u64, reply: &Bound<'_, PyAny>, now: u64) -> PyResult<()> {
         let converted = convert::reply(reply)?;
-        self.input(reply.py(), |core| core.handle_reply(RequestId(request), &converted, at(now)))
+        self.input(reply.py(), now, |core| {
+            core.handle_reply(RequestId(request), &converted, at(now));
+        })
     }
 
     fn handle_failure(
@@ -149,7 +186,7 @@ impl Coordinator {
                 return Err(invalid(py, message));
             }
         };
-        self.input(py, |core| core.handle_failure(RequestId(request), failure, at(now)))
+        self.input(py, now, |core| core.handle_failure(RequestId(request), failure, at(now)))
     }
 
     fn handle_node(&self, py: Python<'_>, node: u32, change: &str, now: u64) -> PyResult<()> {
@@ -163,7 +200,7 @@ impl Coordinator {
                 return Err(invalid(py, format!("change: {other:?} is not {known}")));
             }
         };
-        self.input(py, |core| core.handle_node(NodeId(node), change, at(now)))
+        self.input(py, now, |core| core.handle_node(NodeId(node), change, at(now)))
     }
 
     fn handle_message(
@@ -174,39 +211,39 @@ impl Coordinator {
         payload: &[u8],
         now: u64,
     ) -> PyResult<()> {
-        self.input(py, |core| core.handle_message(NodeId(node), channel, payload, at(now)))
+        self.input(py, now, |core| core.handle_message(NodeId(node), channel, payload, at(now)))
     }
 
     fn handle_clock_gap(&self, py: Python<'_>, now: u64) -> PyResult<()> {
-        self.input(py, |core| core.handle_clock_gap(at(now)))
+        self.input(py, now, |core| core.handle_clock_gap(at(now)))
     }
 
     fn handle_timeout(&self, py: Python<'_>, now: u64) -> PyResult<()> {
-        self.input(py, |core| core.handle_timeout(at(now)))
+        self.input(py, now, |core| core.handle_timeout(at(now)))
     }
 
     fn poll_command(&self, py: Python<'_>) -> PyResult<Option<Command>> {
-        let command = guarded(py, &self.0, coordinator::Coordinator::poll_command)?;
+        let command = self.look(py, coordinator::Coordinator::poll_command)?;
         Ok(command.map(Command::from))
     }
 
     fn poll_command_for(&self, py: Python<'_>, node: u32) -> PyResult<Option<Command>> {
-        let command = guarded(py, &self.0, |core| core.poll_command_for(NodeId(node)))?;
+        let command = self.look(py, |core| core.poll_command_for(NodeId(node)))?;
         Ok(command.map(Command::from))
     }
 
     fn poll_event(&self, py: Python<'_>) -> PyResult<Option<Event>> {
-        let event = guarded(py, &self.0, coordinator::Coordinator::poll_event)?;
+        let event = guarded(py, &self.0, Host::poll_event)?;
         event.map(|event| Event::convert(py, &event)).transpose()
     }
 
     fn next_deadline(&self, py: Python<'_>) -> PyResult<Option<u64>> {
-        let deadline = guarded(py, &self.0, |core| core.next_deadline())?;
+        let deadline = self.look(py, |core| core.next_deadline())?;
         Ok(deadline.map(Time::as_micros))
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stats = guarded(py, &self.0, |core| core.stats())?;
+        let stats = self.look(py, |core| core.stats())?;
         let counters = PyDict::new(py);
         for (name, count) in stats.fields() {
             counters.set_item(name, count)?;
@@ -215,22 +252,162 @@ impl Coordinator {
     }
 
     fn close(&self, py: Python<'_>, now: u64) -> PyResult<()> {
-        self.input(py, |core| core.close(at(now)))
+        guarded(py, &self.0, |host| host.close(at(now)))
+    }
+
+    #[pyo3(signature = (name, desk, now, *, durability=None, max_delay_us=10_000, max_units=None, restore=None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn counter(
+        slf: Bound<'_, Self>,
+        name: &[u8],
+        desk: Py<PyAny>,
+        now: u64,
+        durability: Option<&str>,
+        max_delay_us: u64,
+        max_units: Option<u64>,
+        restore: Option<&[u8]>,
+    ) -> PyResult<Counter> {
+        let py = slf.py();
+        let options = match durability {
+            None => None,
+            Some(kind) => Some(counter::options(py, kind, max_delay_us, max_units, true)?),
+        };
+        let cell = slf.get().host(py, |host| host.counter(name, options, restore, at(now)))?;
+        Ok(Counter::new(cell, slf.unbind(), desk))
+    }
+
+    #[pyo3(signature = (name, now, *, durability="batched", max_delay_us=10_000, max_units=None, restore=None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn counter_open(
+        &self,
+        py: Python<'_>,
+        name: &[u8],
+        now: u64,
+        durability: &str,
+        max_delay_us: u64,
+        max_units: Option<u64>,
+        restore: Option<&[u8]>,
+    ) -> PyResult<u64> {
+        let options = counter::options(py, durability, max_delay_us, max_units, false)?;
+        let opened = self.verb(py, now, |core| match restore {
+            Some(bytes) => core.counter_restore(name, options, bytes, at(now)),
+            None => core.counter_open(name, options, at(now)),
+        })?;
+        Ok(opened.0)
+    }
+
+    fn counter_add(&self, py: Python<'_>, counter: u64, n: i64, now: u64) -> PyResult<()> {
+        self.verb(py, now, |core| core.counter_add(CounterId(counter), n, at(now)))
+    }
+
+    fn counter_tell(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<()> {
+        self.host(py, |host| host.begin(CounterId(counter), at(now)))
+    }
+
+    fn counter_value<'py>(
+        &self,
+        py: Python<'py>,
+        counter: u64,
+        now: u64,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        counter::value(py, self.host(py, |host| host.value(CounterId(counter), at(now)))?)
+    }
+
+    #[pyo3(signature = (counter, now, *, at_least=None))]
+    fn counter_read(
+        &self,
+        py: Python<'_>,
+        counter: u64,
+        now: u64,
+        at_least: Option<u64>,
+    ) -> PyResult<u64> {
+        let freshness = at_least.map_or(Freshness::Fresh, |token| Freshness::AtLeast(Token(token)));
+        self.counter_call(py, counter, now, |core, id| core.counter_read(id, freshness, at(now)))
+    }
+
+    fn counter_flush(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<u64> {
+        self.counter_call(py, counter, now, |core, id| core.counter_flush(id, at(now)))
+    }
+
+    #[pyo3(signature = (counter, now, *, epoch=None))]
+    fn counter_reset(
+        &self,
+        py: Python<'_>,
+        counter: u64,
+        now: u64,
+        epoch: Option<u64>,
+    ) -> PyResult<u64> {
+        self.counter_call(py, counter, now, |core, id| core.counter_reset(id, epoch, at(now)))
+    }
+
+    #[pyo3(signature = (counter, now, *, prune_us=None))]
+    fn counter_audit(
+        &self,
+        py: Python<'_>,
+        counter: u64,
+        now: u64,
+        prune_us: Option<u64>,
+    ) -> PyResult<u64> {
+        let prune = prune_us.map(Span::from_micros);
+        self.counter_call(py, counter, now, |core, id| core.counter_audit(id, prune, at(now)))
+    }
+
+    fn counter_snapshot<'py>(
+        &self,
+        py: Python<'py>,
+        counter: u64,
+        now: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.host(py, |host| {
+            host.verb(CounterId(counter), at(now), |core, id| core.counter_snapshot(id))
+        })?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn counter_journaled(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<()> {
+        self.verb(py, now, |core| core.counter_journaled(CounterId(counter), at(now)))
+    }
+
+    fn counter_merge(&self, py: Python<'_>, counter: u64, bytes: &[u8], now: u64) -> PyResult<()> {
+        self.verb(py, now, |core| core.counter_merge(CounterId(counter), bytes, at(now)))
+    }
+
+    fn counter_take_up(
+        &self,
+        py: Python<'_>,
+        counter: u64,
+        bytes: &[u8],
+        now: u64,
+    ) -> PyResult<()> {
+        self.host(py, |host| {
+            host.verb(CounterId(counter), at(now), |core, id| {
+                core.counter_take_up(id, bytes, at(now))
+            })
+        })
+    }
+
+    fn counter_close(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<u64> {
+        self.host(py, |host| host.close_counter(CounterId(counter), at(now)))?;
+        Ok(counter)
+    }
+
+    fn orphan(&self, py: Python<'_>) -> PyResult<()> {
+        guarded(py, &self.0, Host::orphan)
     }
 
     #[getter]
     fn ring(&self, py: Python<'_>) -> PyResult<Ring> {
-        guarded(py, &self.0, |core| Ring(core.ring().clone()))
+        self.look(py, |core| Ring(core.ring().clone()))
     }
 
     fn node_id<'py>(&self, py: Python<'py>, node: u32) -> PyResult<Bound<'py, PyBytes>> {
-        let id = guarded(py, &self.0, |core| core.node_id(NodeId(node)).map(<[u8]>::to_vec))?;
+        let id = self.look(py, |core| core.node_id(NodeId(node)).map(<[u8]>::to_vec))?;
         let id = id.ok_or_else(|| invalid(py, format!("node: there is no node {node}")))?;
         Ok(PyBytes::new(py, &id))
     }
 
     fn inbox<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let inbox = guarded(py, &self.0, |core| core.inbox().to_vec())?;
+        let inbox = self.look(py, |core| core.inbox().to_vec())?;
         Ok(PyBytes::new(py, &inbox))
     }
 }

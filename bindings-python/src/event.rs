@@ -1,5 +1,6 @@
 //! Events as objects with the attributes of their kind.
 
+use comity::counter::CounterId;
 use comity::error::Error;
 use comity::event::{self, CallId};
 use comity::lock::{Fence, Inspection, LockId};
@@ -7,6 +8,7 @@ use comity::redis::NodeId;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use crate::counter;
 use crate::error::exception;
 
 /// See `_core.pyi`.
@@ -16,6 +18,7 @@ pub(crate) struct Event {
     kind: &'static str,
     lock: Option<u64>,
     call: Option<u64>,
+    counter: Option<u64>,
     node: Option<u32>,
     rank: Option<u64>,
     fence: Option<u64>,
@@ -25,13 +28,18 @@ pub(crate) struct Event {
     server_version: Option<String>,
     eviction_policy: Option<String>,
     inspection: Option<Py<PyDict>>,
+    value: Option<Py<PyDict>>,
+    audit: Option<Py<PyDict>>,
+    epoch: Option<u64>,
+    units: Option<u64>,
+    bytes: Option<Py<PyBytes>>,
     error: Option<Py<PyAny>>,
 }
 
 #[pymethods]
 impl Event {
     fn __repr__(&self) -> String {
-        let number = self.lock.or(self.call).or(self.node.map(u64::from));
+        let number = self.lock.or(self.call).or(self.counter).or(self.node.map(u64::from));
         number.map_or_else(
             || format!("Event({})", self.kind),
             |n| format!("Event({} {n})", self.kind),
@@ -50,6 +58,15 @@ impl Event {
 
     fn of_call(kind: &'static str, CallId(call): CallId) -> Self {
         Self { kind, call: Some(call), ..Self::default() }
+    }
+
+    fn of_counter(kind: &'static str, CounterId(counter): CounterId) -> Self {
+        Self { kind, counter: Some(counter), ..Self::default() }
+    }
+
+    fn answering(mut self, CallId(call): CallId) -> Self {
+        self.call = Some(call);
+        self
     }
 
     fn with_error(mut self, py: Python<'_>, error: &Error) -> PyResult<Self> {
@@ -97,6 +114,37 @@ impl Event {
                 accepted: Some(*accepted),
                 fence: Some(*highest),
                 ..Self::of_call("fence_checked", *call)
+            },
+            E::CounterFlushed { call, counter } => {
+                Self::of_counter("counter_flushed", *counter).answering(*call)
+            }
+            E::CounterRead { call, counter, value } => Self {
+                value: Some(counter::value(py, *value)?.unbind()),
+                ..Self::of_counter("counter_read", *counter).answering(*call)
+            },
+            E::CounterReset { call, counter, epoch } => Self {
+                epoch: Some(*epoch),
+                ..Self::of_counter("counter_reset", *counter).answering(*call)
+            },
+            E::CounterAudited { call, counter, audit } => Self {
+                audit: Some(counter::audit(py, *audit)?.unbind()),
+                ..Self::of_counter("counter_audited", *counter).answering(*call)
+            },
+            E::CounterJournal { counter, bytes } => Self {
+                bytes: Some(PyBytes::new(py, bytes).unbind()),
+                ..Self::of_counter("counter_journal", *counter)
+            },
+            E::CounterLost { counter, lost, error } => Self {
+                units: Some(lost.units()),
+                ..Self::of_counter("counter_lost", *counter).with_error(py, error)?
+            },
+            E::CounterRegressed { counter } => Self::of_counter("counter_regressed", *counter),
+            E::CounterRefused { counter, error } => {
+                Self::of_counter("counter_refused", *counter).with_error(py, error)?
+            }
+            E::CounterClosed { counter, unacknowledged } => Self {
+                units: Some(unacknowledged.units()),
+                ..Self::of_counter("counter_closed", *counter)
             },
             E::NodeChecked { call, node, version, eviction_policy } => Self {
                 server_version: Some(version.clone()),

@@ -1,12 +1,17 @@
 //! The extension module `comity._core`: the core as it is, for Python. `comity/_core.pyi` has its
 //! documentation. Everything here converts; nothing decides.
 
+mod amount;
+mod cell;
 mod command;
 mod convert;
 mod coordinator;
+mod counter;
 mod error;
 mod event;
+mod host;
 mod memory;
+mod peer;
 mod ring;
 
 use pyo3::prelude::*;
@@ -20,9 +25,13 @@ mod _core {
     #[pymodule_export]
     use super::coordinator::Coordinator;
     #[pymodule_export]
+    use super::counter::Counter;
+    #[pymodule_export]
     use super::event::Event;
     #[pymodule_export]
     use super::memory::MemoryStore;
+    #[pymodule_export]
+    use super::peer::{PNCounter, forked};
     #[pymodule_export]
     use super::ring::Ring;
     use pyo3::prelude::*;

@@ -62,6 +62,23 @@ class Lock(_Waits):
         self._do(self._one.extend(*span))
 
 
+class Counter(_Waits):
+    def read(self, *args: Any, **options: Any) -> Any:
+        return self._do(self._one.read(*args, **options))
+
+    def flush(self) -> None:
+        self._do(self._one.flush())
+
+    def reset(self, **options: Any) -> Any:
+        return self._do(self._one.reset(**options))
+
+    def audit(self, **options: Any) -> Any:
+        return self._do(self._one.audit(**options))
+
+    def close(self) -> None:
+        self._do(self._one.close())
+
+
 class Events(_Waits):
     def get(self, timeout: float | None = None) -> Any:
         return self._do(self._one.get(timeout))
@@ -82,6 +99,12 @@ class Coordinator(_Waits):
 
     def lock(self, name: Any, **options: Any) -> Lock:
         return Lock(self._one.lock(name, **options), self._loop)
+
+    def counter(self, name: Any, **options: Any) -> Counter:
+        async def opened() -> Any:
+            return self._one.counter(name, **options)
+
+        return Counter(self._do(opened()), self._loop)
 
     def inspect(self, name: Any) -> Any:
         return self._do(self._one.inspect(name))

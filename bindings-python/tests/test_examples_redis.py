@@ -33,6 +33,7 @@ def run(script: str, *arguments: str) -> str:
 
 def the_demo_is_as_promised(output: str) -> None:
     assert "All as promised" in output
+    assert "comity counts 2,000; INCR" in output
     names = [line.split()[0] for line in output.splitlines() if "fence #" in line]
     assert names[:6] == ["Ada", "Ben", "Cleo"] * 2
     assert len(output.splitlines()) < 25
@@ -63,6 +64,13 @@ def test_the_lock_example_says_the_same_with_and_without_a_server(server):
 
 def test_the_ring_example():
     assert "gives the same ring: True" in run("examples/ring.py")
+
+
+def test_one_lost_reply(server):
+    output = run("examples/lost_reply.py", "--redis", f"redis://127.0.0.1:{server.port}")
+    assert output == "redis-py incr: 2 for 1\ncomity:        1 for 1\n"
+    with server.client() as client:
+        assert client.keys() == []
 
 
 def test_the_benchmark_runs_on_redis(server):

@@ -8,6 +8,7 @@ import redis
 from typing_extensions import assert_type
 
 import comity
+import comity.aio
 from comity import core
 
 
@@ -60,6 +61,31 @@ def use() -> None:
         assert_type(error.lock_name, str | bytes | None)
     except comity.Error as error:
         assert_type(error.holder, bytes | None)
+
+
+def count(co: comity.Coordinator) -> None:
+    """The counter."""
+    hits = co.counter("hits", durability=comity.Batched(0.01, max_units=100))
+    assert_type(hits, comity.Counter)
+    assert_type(hits.add(), None)
+    assert_type(hits.value(), int)
+    assert_type(hits.read("local").staleness, float | None)
+    assert_type(hits.read(at_least=hits.read().token), comity.CounterValue)
+    assert_type(hits.audit(prune=60.0), comity.CounterAudit)
+    assert_type(hits.snapshot(), bytes)
+    hits.add(1.5)  # type: ignore[arg-type]
+    hits.read("newest")  # type: ignore[arg-type]
+    co.counter("hits", durability="safe")  # type: ignore[arg-type]
+    co.counter("hits", durability=comity.Journaled(print), restore=b"")
+    assert_type(comity.PNCounter.restore(b"").slots(), dict[bytes, tuple[int, int]])
+
+
+async def count_on_a_loop(co: comity.aio.Coordinator) -> None:
+    """The same, awaited."""
+    hits = co.counter("hits")
+    assert_type(hits.add(1), None)
+    assert_type(await hits.read(), comity.CounterValue)
+    assert_type(await hits.reset(), int)
 
 
 def told(lock: comity.Lock) -> None:

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use comity::coordinator::{Config, Coordinator};
-use comity::counter::{CounterId, CounterOptions, Durability, Tally};
+use comity::counter::{CounterId, CounterOptions, Durability, PNCounter, Tally};
 use comity::error::ErrorCode;
 use comity::event::Event;
 use comity::memory::MemoryStore;
@@ -187,4 +187,40 @@ fn more_than_may_be_pending_is_refused_and_nothing_is_counted() {
     let value = unbounded.counter_value(id, now).expect("it is open");
     assert_eq!(value.value, i128::from(u64::MAX));
     assert_eq!(value.as_i64().expect_err("beyond 64 bits").code(), ErrorCode::Overflow);
+}
+
+#[test]
+fn the_state_of_a_peer_counter_is_counted_once_however_often_it_is_merged() {
+    let mut host = Host::new(2, Durability::Sync, 0);
+    let mut peer = PNCounter::new(7);
+    let mut other = PNCounter::new(8);
+    peer.add(5).expect("it fits");
+    other.add(-2).expect("it fits");
+    peer.merge(&other.to_bytes()).expect("sound bytes");
+    let (bytes, id) = (peer.to_bytes(), host.counters[0].0);
+    host.add(0, 10);
+    host.run(host.now + 100 * MS);
+    for _ in 0..3 {
+        host.co.counter_merge(id, &bytes, host.time()).expect("it is open");
+        host.run(host.now + 100 * MS);
+        assert_eq!(host.value(0), 13);
+        assert_eq!(host.on_server(0), 13);
+    }
+    // More of it, before what was merged is on the server.
+    peer.add(1).expect("it fits");
+    host.co.counter_merge(id, &peer.to_bytes(), host.time()).expect("it is open");
+    peer.add(1).expect("it fits");
+    host.co.counter_merge(id, &peer.to_bytes(), host.time()).expect("it is open");
+    assert_eq!(host.on_server(0), 15);
+    // A slot of it is neither pruned nor does it make later incarnations impossible.
+    host.run(host.now + 10_000 * MS);
+    host.co.counter_audit(id, Some(Span::from_millis(1)), host.time()).expect("it is open");
+    host.run(host.now + 1_000 * MS);
+    host.add(1, 1);
+    assert_eq!(host.on_server(1), 1);
+    assert_eq!(host.on_server(0), 15);
+
+    let refused = host.co.counter_merge(id, &bytes[..bytes.len() - 1], host.time());
+    assert_eq!(refused.expect_err("it is cut").code(), ErrorCode::Corrupt);
+    assert_eq!(host.value(0), 15);
 }

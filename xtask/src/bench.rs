@@ -15,14 +15,17 @@ pub(crate) enum Subject {
     Counter,
     /// The lock through Python against redis-py's.
     Lock,
+    /// The counter through Python against redis-py's `incr`.
+    Count,
 }
 
 impl Subject {
-    pub(crate) const ALL: [(&str, Self); 4] = [
+    pub(crate) const ALL: [(&str, Self); 5] = [
         ("ring", Self::Ring),
         ("locks", Self::Locks),
         ("counter", Self::Counter),
         ("lock", Self::Lock),
+        ("count", Self::Count),
     ];
 }
 
@@ -33,6 +36,7 @@ pub(crate) fn run(session: &mut Session, subjects: &[Subject]) -> Result<(), Fai
         Subject::Locks => core(session, "locks"),
         Subject::Counter => core(session, "counter"),
         Subject::Lock => lock(session),
+        Subject::Count => count(session),
     })
 }
 
@@ -50,5 +54,19 @@ fn lock(session: &mut Session) -> Result<(), Failure> {
     session.stage("bench: lock", |session| {
         let script = format!("{}/benches/lock.py", python::PACKAGE);
         venv.step(session, "python").arg(script).run()
+    })
+}
+
+fn count(session: &mut Session) -> Result<(), Failure> {
+    setup::ensure(session, &[Need::RedisServer])?;
+    let venv =
+        Venv::ready(session, System::MayInstall, &[python::BUILD, python::CLIENT, python::PEERS])?;
+    // Beside the environment: its extension has methods that no wheel has.
+    let site = session.stage("python: build for the benchmark", |session| {
+        venv.install_beside(session, "bench")
+    })?;
+    session.stage("bench: count", |session| {
+        let script = format!("{}/benches/counter.py", python::PACKAGE);
+        venv.step(session, "python").arg(script).env("PYTHONPATH", &site.to_string_lossy()).run()
     })
 }

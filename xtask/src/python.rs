@@ -176,27 +176,44 @@ impl Venv {
 
     /// Builds the wheel into `dist/` with this environment's maturin; returns its path.
     pub(crate) fn build_wheel(&self, session: &Session) -> Result<PathBuf, Failure> {
-        self.maturin(session, &["build", "--release"])
+        let dist = session.root().join("dist");
+        self.maturin(session, &["build", "--release"], &dist)
             .arg("--interpreter")
             .arg(self.program("python"))
             .run()?;
-        newest_wheel(&session.root().join("dist"))
+        newest_wheel(&dist)
             .ok_or_else(|| Failure::new("maturin succeeded, but there is no wheel in dist/"))
+    }
+
+    /// Builds the package with a feature of its crate and installs it into a folder of its own, which
+    /// is returned.
+    pub(crate) fn install_beside(
+        &self,
+        session: &Session,
+        feature: &str,
+    ) -> Result<PathBuf, Failure> {
+        let folder = session.root().join("target").join(feature);
+        let _ = fs::remove_dir_all(&folder);
+        self.maturin(session, &["build", "--release", "--features", feature], &folder)
+            .arg("--interpreter")
+            .arg(self.program("python"))
+            .run()?;
+        let wheel = newest_wheel(&folder)
+            .ok_or_else(|| Failure::new("maturin succeeded, but there is no wheel"))?;
+        let site = folder.join("site");
+        self.pip(session).args(["--no-deps", "--target"]).arg(&site).arg(wheel).run()?;
+        Ok(site)
     }
 
     /// Builds the source distribution into `dist/` with this environment's maturin.
     pub(crate) fn build_sdist(&self, session: &Session) -> Result<(), Failure> {
-        self.maturin(session, &["sdist"]).run()
+        self.maturin(session, &["sdist"], &session.root().join("dist")).run()
     }
 
-    fn maturin(&self, session: &Session, words: &[&str]) -> Step {
+    fn maturin(&self, session: &Session, words: &[&str], out: &Path) -> Step {
         let manifest = format!("{PACKAGE}/Cargo.toml");
-        self.step(session, "maturin").args(words).args([
-            "--manifest-path",
-            &manifest,
-            "--out",
-            "dist",
-        ])
+        let step = self.step(session, "maturin").args(words);
+        step.args(["--manifest-path", &manifest, "--out"]).arg(out)
     }
 
     /// Installs the wheel and makes sure that it is what `import comity` finds: the source folder

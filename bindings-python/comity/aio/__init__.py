@@ -11,7 +11,8 @@ store are those of `comity`.
 """
 
 from .coordinator import Coordinator, connect
+from .counter import Counter
 from .events import Events
 from .lock import Lock
 
-__all__ = ["Coordinator", "Events", "Lock", "connect"]
+__all__ = ["Coordinator", "Counter", "Events", "Lock", "connect"]

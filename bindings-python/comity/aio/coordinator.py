@@ -6,16 +6,18 @@ import asyncio
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
 
 from .._core import ErrorReply
 from ..base import MEMORY_ID, Base, checked_fence, clients_by_id, make_session, opened
+from ..counter import Durability
 from ..errors import Closed, InvalidArgument, InvalidState
 from ..events import DEFAULT_BUFFER
 from ..inspection import Inspection
 from ..memory import MemoryStore
 from ..session import Operation, Session
 from ..units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
+from .counter import Counter, TaskDesk, TaskReports
 from .driver import Driver, MemoryDriver, SocketDriver
 from .events import Events
 from .lock import Lock, OnLost
@@ -45,12 +47,14 @@ class Coordinator(Base):
     """
 
     _driver: Driver
+    _reports: TaskReports
 
     def __init__(self, session: Session, driver: Driver, timeout: float, check: bool) -> None:
         """Not for users: see `comity.aio.connect`."""
         super().__init__(session, driver, timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unproven = check
+        self._reports = TaskReports(session)
 
     def lock(
         self,
@@ -89,6 +93,27 @@ class Coordinator(Base):
         )
         return Lock(self, name, **options)
 
+    def counter(
+        self,
+        name: str | bytes,
+        *,
+        durability: Durability | None = None,
+        restore: bytes | None = None,
+    ) -> Counter:
+        """The counter `name`: see `comity.Coordinator.counter`.
+
+        Counting, `value`, `merge`, `restore` and `snapshot` are plain calls; what asks the server
+        is awaited. Opened outside a loop it flushes nothing before the coordinator is first
+        awaited.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            self._here()
+        return cast("Counter", self._counter(TaskDesk(self), name, durability, restore))
+
     async def inspect(self, name: str | bytes) -> Inspection:
         """Who holds the lock `name` and who waits for it, as its server sees it now."""
         operation = await self._call(self._session.core.lock_inspect, octets("name", name))
@@ -123,6 +148,7 @@ class Coordinator(Base):
         self._session.close()
         try:
             await self._driver.wait(self._session.drained, self._timeout + 0.5)
+            await self._reports.finish(self._timeout)
         finally:
             self._end()
         await asyncio.sleep(0)  # the loop's own turn for the connections that were ended
@@ -188,10 +214,10 @@ class Coordinator(Base):
         self._loop = loop
         self._driver.bind(loop)
 
-    async def _call(self, verb: Callable[..., int], *args: Any) -> Operation:
+    async def _call(self, verb: Callable[..., int], *args: Any, **options: Any) -> Operation:
         await self._ready()
         operation = Operation()
-        self._session.begin(operation, verb, *args)
+        self._session.begin(operation, verb, *args, **options)
         if not operation.done:
             await self._driver.wait(operation)
         if (error := self._session.failure(operation)) is not None:

@@ -97,8 +97,11 @@ class Timer:
         self._handle: asyncio.TimerHandle | None = None
         self._gaps = Gaps()
         self._stopped = False
+        self._stirred = False
         session.wake_timer = self._ring
+        session.stir = self._stir
         self._set()
+        self._stir()
 
     def stop(self) -> None:
         """No tick will come any more."""
@@ -114,9 +117,21 @@ class Timer:
             self._session.alarm = 0  # one ring is enough until the loop has heard it
             soon(self._loop, self._set)
 
+    def _stir(self) -> None:
+        """Something was counted, here or in another thread."""
+        if not self._stirred:
+            self._stirred = True
+            soon(self._loop, self._look)
+
+    def _look(self) -> None:
+        self._stirred = False
+        if not self._stopped and not self._session.foreign:
+            self._tick()
+            self._set()
+
     def _set(self) -> None:
         session = self._session
-        if self._stopped or session.foreign:
+        if self._stopped or session.foreign or self._loop.is_closed():
             return
         if self._handle is not None:
             self._handle.cancel()

@@ -8,11 +8,12 @@ use super::refusal::Refusal;
 use super::{Coordinator, CounterEntry, Life, Request, Timer};
 use crate::counter::{
     self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Leaving,
-    Outcome, Tally,
+    Outcome, Slots, Tally,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::redis::{Keys, NodeId, Reply, readable};
+use crate::snapshot::Snapshot;
 use crate::time::{Span, Time};
 
 impl Coordinator {
@@ -46,6 +47,33 @@ impl Coordinator {
         now: Time,
     ) -> Result<CounterId> {
         self.open(name, options, counter::restore(name, bytes)?, now)
+    }
+
+    /// The same for a counter that is open already, before it has counted or asked the server
+    /// anything; a journaled one asks at once.
+    ///
+    /// # Errors
+    /// `Corrupt` as above; `InvalidState` for a counter that is in use or not open; `Closed`.
+    /// Nothing is changed.
+    pub fn counter_take_up(&mut self, counter: CounterId, bytes: &[u8], now: Time) -> Result<()> {
+        self.counter_verb(counter, now, |machine, cx| {
+            let leaving = counter::restore(machine.name(), bytes)?;
+            machine.take_up(leaving, cx)
+        })
+    }
+
+    /// Counts what the replicas of a peer counter have counted, by the bytes of
+    /// [`PNCounter::to_bytes`](crate::counter::PNCounter::to_bytes): each unit once, however often
+    /// and by whomever they are merged. It shows in the value when the server has it, which a
+    /// [`counter_flush`](Self::counter_flush) waits for. One command a replica; each has a slot of
+    /// the counter for good.
+    ///
+    /// # Errors
+    /// `Corrupt` for other bytes; `LimitExceeded` beyond [`counter::MAX_SLOTS`] that wait;
+    /// `InvalidState`, `Closed`. Nothing is changed.
+    pub fn counter_merge(&mut self, counter: CounterId, bytes: &[u8], now: Time) -> Result<()> {
+        let slots = Slots::from_bytes(bytes)?;
+        self.counter_verb(counter, now, |machine, cx| machine.merge(&slots, cx))
     }
 
     fn open(
@@ -128,6 +156,15 @@ impl Coordinator {
     pub fn counter_value(&self, counter: CounterId, now: Time) -> Result<CounterValue> {
         let entry = self.counters.get(&counter).ok_or_else(none_such)?;
         entry.machine.value(now.max(self.now))
+    }
+
+    /// How many units more may be counted before [`counter_add`](Self::counter_add) refuses:
+    /// `u64::MAX` where there is no bound. A host that keeps a [`Tally`] refuses beyond them itself.
+    ///
+    /// # Errors
+    /// `InvalidState` for a counter that is not open.
+    pub fn counter_room(&self, counter: CounterId) -> Result<u64> {
+        self.counters.get(&counter).map(|entry| entry.machine.room()).ok_or_else(none_such)
     }
 
     /// Asks for a value as recent as `freshness`. Leads to `CounterRead` or `CallFailed`.

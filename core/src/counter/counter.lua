@@ -4,7 +4,7 @@
 -- has 'r' and the id that was retired next behind them. Sums are decimal text of any length, added in limbs.
 local op, id, key = ARGV[1], ARGV[2], KEYS[1]
 local LIMIT, FIELDS, RETENTION, BOUND, PAGE = 65536, 13, 604800000000, 16, '256'
-local NONE = string.rep('0', 60)
+local NONE, PEER = string.rep('0', 60), '9999999999999999'
 
 local function limbs(text)
   local list = {}
@@ -108,14 +108,15 @@ if not slot and not raised then return answer('NONE') end
 if not slot and redis.call('HLEN', key) >= LIMIT + FIELDS then return answer('FULL') end
 
 local retired = slot and #slot > 76
-local retiring = op == 'RETIRE' and not retired
+local peer = string.sub(id, 23) == PEER
+local retiring = op == 'RETIRE' and not retired and not peer
 if not raised and not retiring then return answer(retired and 'RETIRED' or 'LIVE', before, before) end
 tick()
 local stamp = retired and string.sub(slot, 61, 76) or string.format('%016.0f', version)
 local value = newp .. newn .. (raised and mark or string.sub(before, 41, 60)) .. stamp
 if retired then value = value .. string.sub(slot, 77) end
 if retiring then value = value .. 'r' end
-if not slot then put('hw', text(math.max(hw, tonumber(string.sub(id, 23))))) end
+if not slot and not peer then put('hw', text(math.max(hw, tonumber(string.sub(id, 23))))) end
 if raised then
   tp, tn = sum(tp, newp, oldp), sum(tn, newn, oldn)
   put('tp', tp)

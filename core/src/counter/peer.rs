@@ -254,6 +254,43 @@ impl PNCounter {
         self.own.add(amount)
     }
 
+    /// Counts up by `up` and down by `down`, or neither.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    #[inline]
+    pub const fn count(&mut self, up: u64, down: u64) -> core::result::Result<(), Overflow> {
+        match (self.own.p.checked_add(up), self.own.n.checked_add(down)) {
+            (Some(p), Some(n)) => {
+                self.own = Tally { p, n };
+                Ok(())
+            }
+            _ => Err(Overflow),
+        }
+    }
+
+    /// Goes on as another replica: after a fork one of the two processes has to, or each would
+    /// raise the other's slot.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where there is no room for one more; nothing is changed.
+    pub fn rename(&mut self, replica: u128) -> Result<()> {
+        let slots = self.slots();
+        if slots.len() >= MAX_SLOTS && slots.get(replica).is_zero() {
+            return Err(full());
+        }
+        self.replica = replica;
+        self.own = self.slots.get(replica);
+        self.entered = self.own;
+        Ok(())
+    }
+
+    /// The id of this replica.
+    #[must_use]
+    pub const fn replica(&self) -> u128 {
+        self.replica
+    }
+
     /// The value, exactly.
     #[must_use]
     pub fn value(&self) -> i128 {

@@ -153,7 +153,7 @@ impl<'a> Call<'a> {
             return self.answer(Verb::Full, None, None);
         }
         let was_retired = slot.as_ref().is_some_and(|slot| slot.retired.is_some());
-        let retiring = retire && !was_retired;
+        let retiring = retire && !was_retired && !id.is_peer();
         if let Some(slot) = slot.as_ref().filter(|_| !raised && !retiring) {
             return self.answer(state(slot), Some(slot), Some(old));
         }
@@ -161,7 +161,7 @@ impl<'a> Call<'a> {
         let before = slot.clone();
         let mut slot =
             slot.unwrap_or(Slot { tally: Tally::ZERO, mark, stamp: version, retired: None });
-        if before.is_none() {
+        if before.is_none() && !id.is_peer() {
             let highest = self.number("hw").max(id.incarnation);
             self.put(b"hw", highest.to_string());
         }

@@ -17,11 +17,21 @@ const WIDTH: usize = 20;
 pub struct SlotId {
     /// 128 random bits.
     pub owner: u128,
-    /// Issued by the server, never twice, below 10^16.
+    /// Issued by the server, never twice, below 10^16; or [`PEER`](Self::PEER).
     pub incarnation: u64,
 }
 
 impl SlotId {
+    /// The incarnation of every slot that a peer counter's state was merged into. None is issued by a
+    /// server, and none is above it: such a slot is neither retired nor folded.
+    pub const PEER: u64 = 9_999_999_999_999_999;
+
+    /// Whether it holds what a replica of a peer counter has counted.
+    #[must_use]
+    pub const fn is_peer(&self) -> bool {
+        self.incarnation == Self::PEER
+    }
+
     /// The length of its text.
     pub const LEN: usize = 22 + TIME_WIDTH;
 

@@ -69,6 +69,15 @@ impl CounterOps {
             self.slots.push((id, tally));
             return Op::Add { id, tally, mark: Mark(now) };
         }
+        if rng.chance(30) {
+            // Of a peer counter: it cannot be retired, and no incarnation comes after it.
+            let id = SlotId { owner: rng.below(3).into(), incarnation: SlotId::PEER };
+            let tally = Tally { p: rng.below(1 << 40), n: rng.below(9) };
+            return match rng.chance(300) {
+                true => Op::Retire { id, tally, mark: Mark::REPLAY },
+                false => Op::Add { id, tally, mark: Mark::REPLAY },
+            };
+        }
         let at = rng.index(self.slots.len());
         let mark = Mark(now + rng.below(3));
         match rng.below(100) {

@@ -32,7 +32,7 @@ impl RedisServer {
             .spawn()
             .expect("redis-server must be installed for this test");
         let mut server = Self { child, port };
-        for _ in 0..500 {
+        for _ in 0..2_000 {
             if server.child.try_wait().is_ok_and(|exit| exit.is_some()) {
                 return None;
             }

@@ -8,7 +8,7 @@ use crate::counter::{MAX_SLOTS, Saved, Verb};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::redis::{Failure, readable};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// What an answer says of the slot in use.
 enum Standing {
@@ -75,22 +75,14 @@ impl Counter {
         // One command at a time: a version from before the last answer is a server that lost some.
         let version = answer.view.version;
         let mut behind = self.seen.is_some_and(|seen| version < seen.view.version);
+        let mut stale = false;
         match (sent.task, &answer.verb) {
             (Task::Join, Verb::Joined(incarnation)) => {
                 let id = SlotId { owner: self.owner, incarnation: *incarnation };
                 self.own = Some(Own { id, acknowledged: Tally::ZERO, flight: None });
                 self.see(answer, sent_at);
             }
-            (Task::Leave(id), verb) => {
-                if let Some(saved) = self.leaving.remove(&id)
-                    && *verb == Verb::Unknown
-                {
-                    self.report_lost(saved.tally.since(saved.acknowledged), self.unknown(), cx);
-                }
-                if self.leaving.is_empty() {
-                    self.see_without_own(answer, sent_at);
-                }
-            }
+            (Task::Leave(id), verb) => stale = self.on_left(id, verb, answer, sent_at, cx),
             (Task::Flush | Task::Retire, Verb::Unknown) => {
                 self.lose(self.unknown(), answer, sent_at, cx);
             }
@@ -107,7 +99,8 @@ impl Counter {
             cx.effects.push(Effect::Event(event));
         }
         if self.own.is_some() && !self.own_now().is_zero() {
-            self.heal = Some(cx.now + HEAL + cx.entropy.jitter(HEAL.part(1, 2)));
+            let later = HEAL + cx.entropy.jitter(HEAL.part(1, 2));
+            self.heal = Some(cx.now + if stale { Span::ZERO } else { later });
         }
         if self.seen.is_some_and(|seen| (seen.sent_at, seen.view.version) == (sent_at, version)) {
             self.tell_epoch(answer.view.epoch);
@@ -119,6 +112,31 @@ impl Counter {
             self.pending_since = self.is_pending().then_some(sent_at);
         }
         self.advance(self.total, cx);
+    }
+
+    /// A slot of an earlier life or of a peer counter was raised. Whether the value has to be asked
+    /// for: it is only known together with the own slot.
+    fn on_left(
+        &mut self,
+        id: SlotId,
+        verb: &Verb,
+        answer: &Answer,
+        sent_at: Time,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let Some(saved) = self.leaving.remove(&id) else { return false };
+        let stored = answer.view.own;
+        if *verb == Verb::Unknown {
+            self.report_lost(saved.tally.since(saved.acknowledged), self.unknown(), cx);
+        } else if !saved.tally.is_within(stored) {
+            // More of it was merged while this was on its way.
+            let acknowledged = saved.acknowledged.max(stored);
+            self.leaving.insert(id, Saved { acknowledged, ..saved });
+        }
+        if self.own.is_none() && self.leaving.keys().all(SlotId::is_peer) {
+            self.see_without_own(answer, sent_at);
+        }
+        self.own.is_some() && self.leaving.is_empty()
     }
 
     fn see(&mut self, answer: &Answer, sent_at: Time) {

@@ -94,7 +94,8 @@ impl Auditing {
             self.slots.insert(slot.id, (slot.tally, slot.retired));
             let silent = Span::from_micros(part.now_us.saturating_sub(slot.stamp));
             let idle = self.prune.is_some_and(|prune| silent >= prune);
-            if idle && !slot.retired && Some(slot.id) != own && !self.idle.contains(&slot.id) {
+            let others = Some(slot.id) != own && !slot.id.is_peer();
+            if idle && !slot.retired && others && !self.idle.contains(&slot.id) {
                 self.idle.push(slot.id);
             }
         }

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 
 use self::wait::{Waiter, Want};
 use super::{
-    Answer, CounterId, CounterOptions, CounterValue, Durability, Freshness, Leaving, Mark, Op,
-    SlotId, Tally, Token, View, journal,
+    Answer, CounterId, CounterOptions, CounterValue, Durability, Freshness, Leaving, MAX_SLOTS,
+    Mark, Op, Saved, SlotId, Slots, Tally, Token, View, journal,
 };
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
@@ -229,6 +229,14 @@ impl Counter {
         )
     }
 
+    /// How many units more may be unacknowledged.
+    pub(crate) fn room(&self) -> u64 {
+        match self.options.max_units() {
+            u64::MAX => u64::MAX,
+            limit => limit.saturating_sub(self.own_now().since(self.acknowledged()).units()),
+        }
+    }
+
     fn is_pending(&self) -> bool {
         self.own_now() != self.acknowledged()
     }
@@ -253,12 +261,11 @@ impl Counter {
     pub(crate) fn add(&mut self, amount: i64, cx: &mut Cx<'_>) -> Result<()> {
         let mut total = self.total;
         total.add(amount)?;
-        let (pending, limit) =
-            (total.since(self.base).since(self.acknowledged()), self.options.max_units());
-        if pending.units() > limit && limit < u64::MAX {
+        let limit = self.options.max_units();
+        if limit < u64::MAX && total.since(self.total).units() > self.room() {
             let message = alloc::format!(
-                "{} units would be unacknowledged, the limit is {limit}: the server does not keep up",
-                pending.units()
+                "more than {limit} units would be unacknowledged, which is the limit: the server \
+                 does not keep up"
             );
             return Err(Error::new(ErrorCode::LimitExceeded, message));
         }
@@ -303,9 +310,9 @@ impl Counter {
         let View { own, totals, zero, epoch, version } = seen.view;
         let server = totals.value().zip(zero.value()).and_then(|(all, zero)| all.checked_sub(zero));
         // What of an earlier life is not acknowledged is not in the totals, as far as is known.
-        let leaving = self
-            .leaving
-            .values()
+        // What a peer counter holds may be in them: it shows once it is acknowledged.
+        let earlier = self.leaving.iter().filter(|(id, _)| !id.is_peer()).map(|(_, saved)| saved);
+        let leaving = earlier
             .map(|saved| saved.tally.value() - if known { saved.acknowledged.value() } else { 0 });
         let here = self.own_now().value() - own.value() + leaving.sum::<i128>();
         let value = server
@@ -321,11 +328,40 @@ impl Counter {
         })
     }
 
+    /// Takes up the slots of earlier lives, as an opening with them does: not once there is an own one.
+    pub(crate) fn take_up(&mut self, leaving: Leaving, cx: &mut Cx<'_>) -> Result<()> {
+        let fresh = self.own.is_none() && self.seen.is_none() && self.sent.is_none();
+        if !fresh || !self.leaving.is_empty() || !self.total.is_zero() {
+            let message = "the counter is in use: only what has just been opened can be restored";
+            return Err(Error::new(ErrorCode::InvalidState, message));
+        }
+        self.leaving = leaving;
+        self.work(cx);
+        Ok(())
+    }
+
+    /// Raises the server's slots to what a peer counter's replicas have counted.
+    pub(crate) fn merge(&mut self, slots: &Slots, cx: &mut Cx<'_>) -> Result<()> {
+        let id = |owner| SlotId { owner, incarnation: SlotId::PEER };
+        let new = slots.iter().filter(|(owner, _)| !self.leaving.contains_key(&id(*owner))).count();
+        if self.leaving.len() + new > MAX_SLOTS {
+            let message = alloc::format!("more than {MAX_SLOTS} slots would wait to be merged");
+            return Err(Error::limit(message));
+        }
+        for (owner, tally) in slots.iter() {
+            let saved = Saved { tally, acknowledged: Tally::ZERO };
+            let known = self.leaving.entry(id(owner)).or_insert(saved);
+            known.tally = known.tally.max(tally);
+        }
+        self.work(cx);
+        Ok(())
+    }
+
     /// What this life and unfinished earlier ones have counted, as far as it has a slot.
     pub(crate) fn snapshot(&self) -> Vec<u8> {
         let mut slots = self.leaving.clone();
         if let Some(own) = &self.own {
-            let saved = super::Saved { tally: self.own_now(), acknowledged: own.acknowledged };
+            let saved = Saved { tally: self.own_now(), acknowledged: own.acknowledged };
             slots.insert(own.id, saved);
         }
         journal::encode(&self.name, &slots)

@@ -28,7 +28,7 @@ impl Counter {
     /// What comes first. Slots of earlier lives are settled before there is a new one, so that there
     /// is never more than one life's worth of them.
     fn next_task(&self, now: Time) -> Option<Task> {
-        if let Some(id) = self.leaving.keys().next() {
+        if let Some(id) = self.leaving.keys().find(|id| !id.is_peer()) {
             return Some(Task::Leave(*id));
         }
         let closing = matches!(self.life, Life::Closing { .. });
@@ -37,6 +37,10 @@ impl Counter {
         let wanted = self.urgent || closing || self.wants_flush();
         if flight || healing || (self.is_pending() && wanted) {
             return Some(if self.own.is_some() { Task::Flush } else { Task::Join });
+        }
+        // Of a peer counter there may be many: they hold up nothing of what is counted here.
+        if let Some(id) = self.leaving.keys().next() {
+            return Some(Task::Leave(*id));
         }
         if closing {
             let in_use = self.own.is_some() && !self.own_now().is_zero();
@@ -66,7 +70,10 @@ impl Counter {
             Task::Join => Op::Join,
             Task::Leave(id) => {
                 let tally = self.leaving.get(&id).map_or(Tally::ZERO, |saved| saved.tally);
-                Op::Retire { id, tally, mark: Mark::REPLAY }
+                match id.is_peer() {
+                    true => Op::Add { id, tally, mark: Mark::REPLAY },
+                    false => Op::Retire { id, tally, mark: Mark::REPLAY },
+                }
             }
             Task::Flush | Task::Retire => {
                 let Some(own) = &mut self.own else { return };

@@ -1,0 +1,231 @@
+//! The counter that a program counts with.
+
+use std::sync::Arc;
+
+use comity::counter::{Audit, CounterOptions, CounterValue, Durability, Overflow};
+use comity::error::{Error, ErrorCode};
+use comity::time::Span;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString};
+
+use crate::amount::{self, Amount};
+use crate::cell::{Cell, Refused, State};
+use crate::coordinator::Coordinator;
+use crate::error::{invalid, raised};
+use crate::host;
+
+/// See `_core.pyi`.
+#[pyclass(frozen, weakref, module = "comity._core")]
+pub(crate) struct Counter {
+    cell: Arc<Cell>,
+    core: Py<Coordinator>,
+    /// Who waits for what is asked of the server: a `comity.counter.Desk`.
+    desk: Py<PyAny>,
+}
+
+#[pymethods]
+impl Counter {
+    #[pyo3(signature = (n=Amount::ONE, /), text_signature = "($self, n=1, /)")]
+    fn add(&self, py: Python<'_>, n: Amount) -> PyResult<()> {
+        self.count(py, n)
+    }
+
+    #[pyo3(signature = (amounts, /))]
+    fn add_many(&self, py: Python<'_>, amounts: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.count(py, amount::sums(amounts)?)
+    }
+
+    fn value(&self, py: Python<'_>) -> PyResult<i128> {
+        self.core.get().host(py, |host| host.number(&self.cell))
+    }
+
+    #[pyo3(signature = (mode="fresh", *, at_least=None))]
+    fn read(&self, py: Python<'_>, mode: &str, at_least: Option<u64>) -> PyResult<Py<PyAny>> {
+        if mode != "fresh" && mode != "local" {
+            return Err(invalid(py, format!("mode must be 'fresh' or 'local', not {mode:?}")));
+        }
+        self.ask(py, intern!(py, "read"), (self.id(), mode, at_least))
+    }
+
+    fn flush(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.ask(py, intern!(py, "flush"), (self.id(),))
+    }
+
+    #[pyo3(signature = (*, epoch=None))]
+    fn reset(&self, py: Python<'_>, epoch: Option<u64>) -> PyResult<Py<PyAny>> {
+        self.ask(py, intern!(py, "reset"), (self.id(), epoch))
+    }
+
+    #[pyo3(signature = (*, prune=None))]
+    fn audit(&self, py: Python<'_>, prune: Option<Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        self.ask(py, intern!(py, "audit"), (self.id(), prune))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.ask(py, intern!(py, "close"), (self.id(),))
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.check(py)?;
+        let bytes = self.desk.call_method1(py, intern!(py, "snapshot"), (self.id(),))?;
+        Ok(bytes.into_bound(py).cast_into::<PyBytes>()?)
+    }
+
+    #[pyo3(signature = (state, /))]
+    fn merge(&self, py: Python<'_>, state: &Bound<'_, PyBytes>) -> PyResult<()> {
+        self.check(py)?;
+        self.desk.call_method1(py, intern!(py, "merge"), (self.id(), state)).map(drop)
+    }
+
+    #[pyo3(signature = (state, /))]
+    fn restore(&self, py: Python<'_>, state: &Bound<'_, PyBytes>) -> PyResult<()> {
+        self.check(py)?;
+        self.desk.call_method1(py, intern!(py, "restore"), (self.id(), state)).map(drop)
+    }
+
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        match std::str::from_utf8(&self.cell.name) {
+            Ok(text) => PyString::new(py, text).into_any(),
+            Err(_) => PyBytes::new(py, &self.cell.name).into_any(),
+        }
+    }
+
+    #[getter]
+    fn id(&self) -> u64 {
+        self.cell.id.0
+    }
+
+    #[cfg(feature = "bench")]
+    #[pyo3(signature = (n=Amount::ONE, /))]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "as `add` has it")]
+    fn empty(&self, _py: Python<'_>, n: Amount) -> PyResult<()> {
+        std::hint::black_box(n);
+        Ok(())
+    }
+
+    #[cfg(feature = "bench")]
+    #[allow(clippy::unused_self, reason = "as every method has it")]
+    const fn nothing(&self) {}
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let name = self.name(py).repr()?;
+        let state = match self.cell.state() {
+            State::Open => "open",
+            State::Closed => "closed",
+            State::Foreign => "of the parent process",
+        };
+        Ok(format!("<comity.Counter {name} {state}>"))
+    }
+}
+
+impl Counter {
+    pub(crate) const fn new(cell: Arc<Cell>, core: Py<Coordinator>, desk: Py<PyAny>) -> Self {
+        Self { cell, core, desk }
+    }
+
+    #[inline]
+    fn count(&self, py: Python<'_>, amount: Amount) -> PyResult<()> {
+        match self.cell.add(amount.up, amount.down) {
+            Ok(false) => Ok(()),
+            Ok(true) => self.tell(py),
+            Err(refused) => self.count_after_all(py, amount, refused),
+        }
+    }
+
+    /// Refused as far as was known here: the core may know of more room by now.
+    #[cold]
+    fn count_after_all(&self, py: Python<'_>, amount: Amount, refused: Refused) -> PyResult<()> {
+        self.check(py)?;
+        if matches!(refused, Refused::Overflow) {
+            return Err(raised(py, &Overflow.into()));
+        }
+        self.tell(py)?;
+        match self.cell.add(amount.up, amount.down) {
+            Ok(false) => Ok(()),
+            Ok(true) => self.tell(py),
+            Err(_) => {
+                self.check(py)?;
+                let message = format!(
+                    "more than {} units would be unacknowledged, which is the limit: the server \
+                     does not keep up",
+                    self.cell.max_units()
+                );
+                Err(raised(py, &Error::new(ErrorCode::LimitExceeded, message)))
+            }
+        }
+    }
+
+    /// Has the core told what was counted.
+    #[cold]
+    fn tell(&self, py: Python<'_>) -> PyResult<()> {
+        let told = self.desk.call_method1(py, intern!(py, "tell"), (self.id(),));
+        if told.is_err() {
+            // As by Ctrl-C: then the next one tells.
+            self.cell.listen();
+        }
+        told.map(drop)
+    }
+
+    fn ask<'py>(
+        &self,
+        py: Python<'py>,
+        verb: &Bound<'py, PyString>,
+        args: impl pyo3::call::PyCallArgs<'py>,
+    ) -> PyResult<Py<PyAny>> {
+        self.check(py)?;
+        self.desk.call_method1(py, verb, args)
+    }
+
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        match self.cell.state() {
+            State::Open => Ok(()),
+            state => Err(raised(py, &host::shut(state))),
+        }
+    }
+}
+
+/// How a counter is kept, in the words of Python.
+pub(crate) fn options(
+    py: Python<'_>,
+    durability: &str,
+    max_delay_us: u64,
+    max_units: Option<u64>,
+    collected: bool,
+) -> PyResult<CounterOptions> {
+    let max_delay = Span::from_micros(max_delay_us);
+    let durability = match durability {
+        "sync" => Durability::Sync,
+        "batched" => Durability::Batched { max_delay, max_units: max_units.unwrap_or(u64::MAX) },
+        "journaled" => Durability::Journaled { max_delay },
+        other => {
+            let message = format!("durability: {other:?} is not 'sync', 'batched' or 'journaled'");
+            return Err(invalid(py, message));
+        }
+    };
+    Ok(CounterOptions { durability, collected })
+}
+
+/// What a counter stands at, as a dict; times in microseconds.
+pub(crate) fn value(py: Python<'_>, value: CounterValue) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("value", value.value)?;
+    dict.set_item("staleness", value.staleness.map(Span::as_micros))?;
+    dict.set_item("token", value.token.0)?;
+    dict.set_item("epoch", value.epoch)?;
+    dict.set_item("pending", value.pending.units())?;
+    dict.set_item("oldest_pending", value.oldest_pending.map(Span::as_micros))?;
+    Ok(dict)
+}
+
+/// What an audit found, as a dict.
+pub(crate) fn audit(py: Python<'_>, audit: Audit) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("live", audit.live)?;
+    dict.set_item("retired", audit.retired)?;
+    dict.set_item("pruned", audit.pruned)?;
+    dict.set_item("compared", audit.compared)?;
+    dict.set_item("corrected", audit.corrected)?;
+    Ok(dict)
+}

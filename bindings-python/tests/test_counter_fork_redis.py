@@ -1,0 +1,89 @@
+"""After a fork the parent's counts stay its own, and a peer in the child is another replica."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+
+redis = pytest.importorskip("redis")
+
+from locks import connect  # noqa: E402
+
+import comity  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+]
+
+
+def in_child(work):
+    """Runs `work` in a child; whether it returned true."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("durability", ["sync", comity.Batched(3600), comity.Batched(0.001)])
+def test_pending_units_stay_the_parents(server, proxy, durability):
+    with connect(server.port) as other, connect(proxy.port) as co:
+        hits = co.counter("hits", durability=durability)
+        hits.add(5)
+        hits.flush()
+        hits.add(10)
+
+        def child():
+            for verb in (hits.add, hits.value, hits.flush, hits.read, hits.snapshot, hits.close):
+                with pytest.raises(comity.InvalidState, match="fork"):
+                    verb()
+            with pytest.raises(comity.InvalidState):
+                co.counter("hits")
+            with connect(server.port) as mine:
+                mine.counter("hits").add(100)
+            return True
+
+        assert in_child(child)
+        hits.add(1)
+        hits.flush()
+        assert hits.read().value == other.counter("hits").read().value == 116
+
+
+def test_an_exit_of_the_child_flushes_nothing_of_the_parents(server, proxy):
+    with connect(proxy.port) as co:
+        hits = co.counter("hits", durability=comity.Batched(3600))
+        hits.add(5)
+        hits.flush()
+        hits.add(10)
+        sent = len(proxy.seen)
+        process = multiprocessing.get_context("fork").Process(target=hits.value)
+        process.start()
+        process.join(10)
+        assert len(proxy.seen) == sent
+        hits.flush()
+        assert hits.read().value == 15
+
+
+def test_a_forked_peer_is_a_replica_of_its_own():
+    peer = comity.PNCounter()
+    peer.add(5)
+    read, write = os.pipe()
+
+    def child():
+        peer.add(2)
+        os.write(write, peer.snapshot())
+        return True
+
+    assert in_child(child)
+    peer.add(1)
+    peer.merge(os.read(read, 65536))
+    os.close(read)
+    os.close(write)
+    assert peer.value() == 8
+    assert len(peer.slots()) == 2
