@@ -76,7 +76,11 @@ class Event:
     counter, epoch. `counter_audited` (terminal): call, counter, audit. `counter_journal`: counter,
     bytes; say `counter_journaled` when they are written down. `counter_lost`: counter, units,
     error. `counter_regressed`: counter. `counter_refused`: counter, error. `counter_closed`
-    (terminal): counter, units (that are not acknowledged). `call_failed` (terminal): call, node,
+    (terminal): counter, units (that are not acknowledged). `transaction_committed` (terminal):
+    transaction, id, replies (None where they are gone), applied. `transaction_failed` (terminal):
+    transaction, id, error. `transaction_unknown` (terminal): transaction, id, error; later
+    `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,
+    `transaction_resolved` (terminal): call, id, outcome. `call_failed` (terminal): call, node,
     error. `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
     `closed`: everything that `close` began is done.
     """
@@ -103,6 +107,13 @@ class Event:
         "counter_regressed",
         "counter_refused",
         "counter_closed",
+        "transaction_committed",
+        "transaction_failed",
+        "transaction_unknown",
+        "transaction_ended",
+        "transaction_damaged",
+        "transaction_status",
+        "transaction_resolved",
         "call_failed",
         "push_unavailable",
         "push_ready",
@@ -121,6 +132,10 @@ class Event:
     @property
     def counter(self) -> int | None:
         """The counter it is about."""
+
+    @property
+    def transaction(self) -> int | None:
+        """The transaction it is about."""
 
     @property
     def node(self) -> int | None:
@@ -181,6 +196,24 @@ class Event:
     @property
     def bytes(self) -> _bytes | None:
         """A journal."""
+
+    @property
+    def id(self) -> _bytes | None:
+        """The id of a transaction, for `transaction_status` and `transaction_resolve`."""
+
+    @property
+    def replies(self) -> list[Any] | None:
+        """One for each command of a transaction."""
+
+    @property
+    def applied(self) -> bool | None:
+        """Whether plain readers see all of a transaction by now."""
+
+    @property
+    def outcome(
+        self,
+    ) -> Literal["committed", "aborted", "pending", "unknown", "forgotten"] | None:
+        """What is known of a transaction."""
 
     @property
     def error(self) -> Exception | None:
@@ -306,6 +339,34 @@ class Coordinator:
 
     def counter_close(self, counter: int, now: int) -> int:
         """Flushes, retires the slot; answered by `counter_closed`. The same number again."""
+
+    def transaction_execute(
+        self,
+        commands: Iterable[Iterable[bytes]],
+        now: int,
+        *,
+        expectations: Iterable[tuple[Any, ...]] | None = None,
+        ack: Literal["applied", "decided"] = "applied",
+        timeout_us: int | None = None,
+        patience_us: int | None = None,
+        copy_elements: int | None = None,
+        copy_bytes: int | None = None,
+    ) -> int:
+        """Executes all of the commands or none, if every expectation is met: `("value", key,
+        value)`, `("exists", key)`, `("absent", key)`, or `("unchanged", words, reply)` for a read.
+        `timeout_us`: until when it is decided. `patience_us`: how long its keys stay locked after a
+        vote before others may end it. `copy_elements`, `copy_bytes`: the largest value that is
+        copied to be changed. Raises `Unsupported`, `InvalidArgument`, `LimitExceeded`.
+        """
+
+    def transaction_cancel(self, transaction: int, now: int) -> None:
+        """Gives a transaction up, unless it is decided. Its end is told all the same."""
+
+    def transaction_status(self, id: bytes, now: int) -> int:
+        """Asks the primary of a transaction, by its id, what has become of it."""
+
+    def transaction_resolve(self, id: bytes, now: int) -> int:
+        """Ends a transaction whose client does not."""
 
     def orphan(self) -> None:
         """In the child of a fork: no `Counter` of this coordinator counts any more."""

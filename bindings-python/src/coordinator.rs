@@ -9,6 +9,7 @@ use comity::lock::{Fence, LockId, LockOptions};
 use comity::redis::{Failure, NodeChange, NodeId, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
+use comity::transaction::Handle;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -19,6 +20,7 @@ use crate::error::{guarded, invalid, raised};
 use crate::event::Event;
 use crate::host::Host;
 use crate::ring::Ring;
+use crate::transaction;
 
 /// See `_core.pyi`.
 #[pyclass(frozen, module = "comity._core")]
@@ -389,6 +391,43 @@ impl Coordinator {
     fn counter_close(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<u64> {
         self.host(py, |host| host.close_counter(CounterId(counter), at(now)))?;
         Ok(counter)
+    }
+
+    #[pyo3(signature = (commands, now, *, expectations=None, ack="applied", timeout_us=None, patience_us=None, copy_elements=None, copy_bytes=None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn transaction_execute(
+        &self,
+        py: Python<'_>,
+        commands: &Bound<'_, PyAny>,
+        now: u64,
+        expectations: Option<&Bound<'_, PyAny>>,
+        ack: &str,
+        timeout_us: Option<u64>,
+        patience_us: Option<u64>,
+        copy_elements: Option<u32>,
+        copy_bytes: Option<u32>,
+    ) -> PyResult<u64> {
+        let commands = transaction::commands(commands)?;
+        let expectations =
+            expectations.map_or_else(|| Ok(Vec::new()), transaction::expectations)?;
+        let options =
+            transaction::options(py, ack, timeout_us, patience_us, copy_elements, copy_bytes)?;
+        let begun = self.verb(py, now, |core| {
+            core.transaction_execute(&commands, &expectations, options, at(now))
+        })?;
+        Ok(begun.0)
+    }
+
+    fn transaction_cancel(&self, py: Python<'_>, transaction: u64, now: u64) -> PyResult<()> {
+        self.input(py, now, |core| core.transaction_cancel(Handle(transaction), at(now)))
+    }
+
+    fn transaction_status(&self, py: Python<'_>, id: &[u8], now: u64) -> PyResult<u64> {
+        Ok(self.verb(py, now, |core| core.transaction_status(id, at(now)))?.0)
+    }
+
+    fn transaction_resolve(&self, py: Python<'_>, id: &[u8], now: u64) -> PyResult<u64> {
+        Ok(self.verb(py, now, |core| core.transaction_resolve(id, at(now)))?.0)
     }
 
     fn orphan(&self, py: Python<'_>) -> PyResult<()> {

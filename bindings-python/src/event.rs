@@ -2,12 +2,14 @@
 
 use comity::counter::CounterId;
 use comity::error::Error;
-use comity::event::{self, CallId};
+use comity::event::{self, CallId, TransactionOutcome};
 use comity::lock::{Fence, Inspection, LockId};
-use comity::redis::NodeId;
+use comity::redis::{NodeId, Reply};
+use comity::transaction::Handle;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use crate::convert;
 use crate::counter;
 use crate::error::exception;
 
@@ -19,6 +21,7 @@ pub(crate) struct Event {
     lock: Option<u64>,
     call: Option<u64>,
     counter: Option<u64>,
+    transaction: Option<u64>,
     node: Option<u32>,
     rank: Option<u64>,
     fence: Option<u64>,
@@ -33,13 +36,22 @@ pub(crate) struct Event {
     epoch: Option<u64>,
     units: Option<u64>,
     bytes: Option<Py<PyBytes>>,
+    id: Option<Py<PyBytes>>,
+    replies: Option<Py<PyAny>>,
+    applied: Option<bool>,
+    outcome: Option<&'static str>,
     error: Option<Py<PyAny>>,
 }
 
 #[pymethods]
 impl Event {
     fn __repr__(&self) -> String {
-        let number = self.lock.or(self.call).or(self.counter).or(self.node.map(u64::from));
+        let number = self
+            .lock
+            .or(self.call)
+            .or(self.counter)
+            .or(self.transaction)
+            .or(self.node.map(u64::from));
         number.map_or_else(
             || format!("Event({})", self.kind),
             |n| format!("Event({} {n})", self.kind),
@@ -62,6 +74,16 @@ impl Event {
 
     fn of_counter(kind: &'static str, CounterId(counter): CounterId) -> Self {
         Self { kind, counter: Some(counter), ..Self::default() }
+    }
+
+    fn of_transaction(
+        py: Python<'_>,
+        kind: &'static str,
+        Handle(transaction): Handle,
+        id: &[u8],
+    ) -> Self {
+        let id = (!id.is_empty()).then(|| PyBytes::new(py, id).unbind());
+        Self { kind, transaction: Some(transaction), id, ..Self::default() }
     }
 
     fn answering(mut self, CallId(call): CallId) -> Self {
@@ -146,6 +168,37 @@ impl Event {
                 units: Some(unacknowledged.units()),
                 ..Self::of_counter("counter_closed", *counter)
             },
+            E::TransactionCommitted { transaction, id, replies, applied } => Self {
+                replies: replies.as_deref().map(|replies| every(py, replies)).transpose()?,
+                applied: Some(*applied),
+                ..Self::of_transaction(py, "transaction_committed", *transaction, id)
+            },
+            E::TransactionFailed { transaction, id, error } => {
+                Self::of_transaction(py, "transaction_failed", *transaction, id)
+                    .with_error(py, error)?
+            }
+            E::TransactionUnknown { transaction, id, error } => {
+                Self::of_transaction(py, "transaction_unknown", *transaction, id)
+                    .with_error(py, error)?
+            }
+            E::TransactionEnded { id, outcome } => Self {
+                id: label(id),
+                outcome: Some(called(*outcome)),
+                ..Self::new("transaction_ended")
+            },
+            E::TransactionDamaged { id, node } => {
+                Self { id: label(id), ..Self::new("transaction_damaged") }.with_node(*node)
+            }
+            E::TransactionStatus { call, id, outcome } => Self {
+                id: label(id),
+                outcome: Some(called(*outcome)),
+                ..Self::of_call("transaction_status", *call)
+            },
+            E::TransactionResolved { call, id, outcome } => Self {
+                id: label(id),
+                outcome: Some(called(*outcome)),
+                ..Self::of_call("transaction_resolved", *call)
+            },
             E::NodeChecked { call, node, version, eviction_policy } => Self {
                 server_version: Some(version.clone()),
                 eviction_policy: Some(eviction_policy.clone()),
@@ -161,6 +214,24 @@ impl Event {
             E::Closed => Self::new("closed"),
             _ => Self::new("unknown"),
         })
+    }
+}
+
+fn every(py: Python<'_>, replies: &[Reply]) -> PyResult<Py<PyAny>> {
+    let list = PyList::empty(py);
+    for reply in replies {
+        list.append(convert::value(py, reply)?)?;
+    }
+    Ok(list.into_any().unbind())
+}
+
+const fn called(outcome: TransactionOutcome) -> &'static str {
+    match outcome {
+        TransactionOutcome::Committed => "committed",
+        TransactionOutcome::Aborted => "aborted",
+        TransactionOutcome::Pending => "pending",
+        TransactionOutcome::Unheard => "unknown",
+        _ => "forgotten",
     }
 }
 

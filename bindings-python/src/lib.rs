@@ -13,6 +13,7 @@ mod host;
 mod memory;
 mod peer;
 mod ring;
+mod transaction;
 
 use pyo3::prelude::*;
 
