@@ -214,6 +214,8 @@ pub struct Audit {
 pub(crate) struct Saved {
     pub(crate) tally: Tally,
     pub(crate) acknowledged: Tally,
+    /// [`Mark::REPLAY`] where bytes were restored: others may restore them, too.
+    pub(crate) mark: Mark,
 }
 
 /// The slots of earlier lives, by id.

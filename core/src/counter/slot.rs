@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::Tally;
 use crate::redis::{base64url, decode_base64url, parse_number, write_padded};
+use crate::time::Time;
 
 /// The digits of an incarnation, and of a moment.
 pub(super) const TIME_WIDTH: usize = 16;
@@ -57,6 +58,11 @@ pub struct Mark(pub u64);
 impl Mark {
     /// The mark of what is only repeated: a saved slot of an earlier life.
     pub const REPLAY: Self = Self(0);
+
+    /// The mark of what is sent first at this moment.
+    pub(super) fn at(now: Time) -> Self {
+        Self(now.as_micros().max(1))
+    }
 }
 
 /// A slot as the server keeps it.

@@ -325,8 +325,8 @@ impl Counter {
     pub(crate) fn snapshot(&self) -> Vec<u8> {
         let mut slots = self.leaving.clone();
         if let Some(own) = &self.own {
-            let saved = super::Saved { tally: self.own_now(), acknowledged: own.acknowledged };
-            slots.insert(own.id, saved);
+            let (tally, acknowledged) = (self.own_now(), own.acknowledged);
+            slots.insert(own.id, super::Saved { tally, acknowledged, mark: Mark::REPLAY });
         }
         journal::encode(&self.name, &slots)
     }

@@ -65,8 +65,8 @@ impl Counter {
         let op = match task {
             Task::Join => Op::Join,
             Task::Leave(id) => {
-                let tally = self.leaving.get(&id).map_or(Tally::ZERO, |saved| saved.tally);
-                Op::Retire { id, tally, mark: Mark::REPLAY }
+                let Some(saved) = self.leaving.get(&id) else { return };
+                Op::Retire { id, tally: saved.tally, mark: saved.mark }
             }
             Task::Flush | Task::Retire => {
                 let Some(own) = &mut self.own else { return };
@@ -74,8 +74,7 @@ impl Counter {
                 if own.flight.is_none() {
                     self.flushed_at = Some(cx.now);
                 }
-                let (tally, mark) =
-                    *own.flight.get_or_insert_with(|| (own_now, Mark(cx.now.as_micros().max(1))));
+                let (tally, mark) = *own.flight.get_or_insert_with(|| (own_now, Mark::at(cx.now)));
                 let id = own.id;
                 (self.urgent, self.heal) = (false, None);
                 self.not_due();
