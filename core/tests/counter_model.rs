@@ -71,7 +71,7 @@ fn tally(p: u64) -> Tally {
 
 impl Small {
     fn raise(&self, server: &mut Keyspace, (id, p, retire): (SlotId, u64, bool)) -> Verb {
-        let (mut p, mark) = (p, Mark(1));
+        let (mut p, mark, known) = (p, Mark(1), tally(p));
         let get = execute(server, KEY, &Op::Get { id: Some(id) }).expect("a hash");
         if self.0 == Mutation::RetiredRefused && get.verb == Verb::Retired {
             return Verb::Retired;
@@ -80,8 +80,8 @@ impl Small {
             p += get.view.own.p;
         }
         let op = match retire {
-            true => Op::Retire { id, tally: tally(p), mark },
-            false => Op::Add { id, tally: tally(p), mark },
+            true => Op::Retire { id, tally: tally(p), mark, known },
+            false => Op::Add { id, tally: tally(p), mark, known },
         };
         execute(server, KEY, &op).expect("a hash").verb
     }
@@ -205,7 +205,8 @@ impl Model for Small {
                 *repeats += 1;
             }
             Action::Prune(id) => {
-                let op = Op::Retire { id, tally: Tally::ZERO, mark: Mark::REPLAY };
+                let (tally, mark) = (Tally::ZERO, Mark::REPLAY);
+                let op = Op::Retire { id, tally, mark, known: Tally::ZERO };
                 execute(server, KEY, &op).expect("a hash");
                 *prunes += 1;
             }

@@ -187,8 +187,8 @@ impl Coordinator {
     ///
     /// # Errors
     /// `InvalidState` for a counter that is not open.
-    pub fn counter_snapshot(&self, counter: CounterId) -> Result<Vec<u8>> {
-        let entry = self.counters.get(&counter).ok_or_else(none_such)?;
+    pub fn counter_snapshot(&mut self, counter: CounterId) -> Result<Vec<u8>> {
+        let entry = self.counters.get_mut(&counter).ok_or_else(none_such)?;
         Ok(entry.machine.snapshot())
     }
 

@@ -59,7 +59,7 @@ impl Snapshot for Journal {
             if slots.len() == MAX_SLOTS {
                 return Err(corrupt(format!("more than {MAX_SLOTS} slots")));
             }
-            slots.insert(id, Saved { tally, acknowledged, mark: Mark::REPLAY });
+            slots.insert(id, Saved { tally, acknowledged, told: tally, mark: Mark::REPLAY });
         }
         Ok(Self { name, slots })
     }

@@ -76,7 +76,8 @@ impl World {
         }
         self.plan(who, again, Happening::Act);
         if self.rng.chance(acts.copy) && self.processes.len() < 8 {
-            let bytes = self.processes[&who].co.counter_snapshot(counter).expect("open");
+            let process = self.processes.get_mut(&who).expect("it acts");
+            let bytes = process.co.counter_snapshot(counter).expect("open");
             self.start(Some(&bytes));
         }
         // The one limit: units that have no slot yet are in both copies, and are counted by both.

@@ -97,11 +97,16 @@ impl Process {
         self.safe.since(self.inherited).since(self.missed)
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.co.counter_value(self.counter, Time::from_micros(0)).is_ok()
+    }
+
     /// What is pending and has no slot on the server. Two copies of it cannot be told apart, by
     /// anybody: nothing says yet whose it is.
     pub(super) fn unnamed(&self, now: u64) -> Tally {
         let value = self.co.counter_value(self.counter, self.at(now)).expect("open");
-        let bytes = self.co.counter_snapshot(self.counter).expect("open");
+        // Only looked at: nobody restores this one.
+        let bytes = self.co.clone().counter_snapshot(self.counter).expect("open");
         value.pending.since(pending_of(&bytes))
     }
 }

@@ -240,7 +240,7 @@ impl World {
                 process.disk = Some((bytes, process.counted));
                 let now = process.at(self.now);
                 // The last one comes with the close, when nobody waits for it any more.
-                let open = process.co.counter_snapshot(counter).is_ok();
+                let open = process.co.counter_value(counter, now).is_ok();
                 assert_eq!(process.co.counter_journaled(counter, now).is_ok(), open);
             }
             Event::CounterLost { lost, .. } => {
@@ -309,9 +309,7 @@ impl World {
         // Whoever acts has its next step among the happenings: those are dropped.
         self.happenings.retain(|_, what| !matches!(what, Happening::Act));
         self.run(60 * SECOND);
-        let closed = self
-            .processes
-            .extract_if(.., |_, process| process.co.counter_snapshot(process.counter).is_err());
+        let closed = self.processes.extract_if(.., |_, process| !process.is_open());
         for process in closed.map(|(_, process)| process).collect::<Vec<_>>() {
             self.bury(&process);
         }

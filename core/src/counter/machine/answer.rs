@@ -22,20 +22,21 @@ enum Standing {
 }
 
 impl Standing {
-    /// Of a slot that holds `counted`, of which `flight` was sent and `acknowledged` answered.
+    /// Of a slot of which `acknowledged` was answered, `flight` was sent and `told` handed out to be
+    /// restored.
     fn of(
         answer: &Answer,
         acknowledged: Tally,
         flight: Option<(Tally, Mark)>,
-        counted: Tally,
+        told: Tally,
     ) -> Self {
         let (before, mark) = (answer.before, answer.mark);
         if before == acknowledged || flight == Some((before, mark)) {
             Self::Ours
         } else if before.is_within(acknowledged) {
             Self::Behind
-        } else if mark == Mark::REPLAY && before.is_within(counted) {
-            // Saved bytes of this very slot were restored elsewhere: they held nothing but ours.
+        } else if mark == Mark::REPLAY && before.is_within(told) {
+            // Bytes that were handed out were restored elsewhere: they held nothing but ours.
             Self::Ours
         } else {
             Self::Shared
@@ -101,7 +102,8 @@ impl Counter {
         match (sent.task, &answer.verb) {
             (Task::Join, Verb::Joined(incarnation)) => {
                 let id = SlotId { owner: self.owner, incarnation: *incarnation };
-                self.own = Some(Own { id, acknowledged: Tally::ZERO, flight: None });
+                let (acknowledged, told) = (Tally::ZERO, Tally::ZERO);
+                self.own = Some(Own { id, acknowledged, told, flight: None });
                 self.see(answer, sent_at);
             }
             (Task::Leave(id), _) => behind |= self.on_left(id, answer, sent_at, cx),
@@ -151,12 +153,13 @@ impl Counter {
             self.see(answer, sent_at);
             return false;
         };
-        let standing = Standing::of(answer, own.acknowledged, own.flight, self.own_now());
+        let standing = Standing::of(answer, own.acknowledged, own.flight, own.told);
         if standing == Standing::Shared {
             self.lose(self.shared(), answer, sent_at, cx);
             return false;
         }
         let flight = own.flight.filter(|_| !matches!(task, Task::Flush | Task::Retire));
+        let told = own.told;
         self.own = Some(Own { acknowledged: answer.view.own, flight, ..own });
         self.see(answer, sent_at);
         let behind = standing == Standing::Behind;
@@ -168,7 +171,7 @@ impl Counter {
             // By its owner's close, or by a pruner: a retired slot is not counted in for long. What is
             // handed over has a mark of its own, because a copy of this process does the same.
             let (tally, acknowledged) = (self.own_now(), answer.view.own);
-            let saved = Saved { tally, acknowledged, mark: Mark::at(cx.now) };
+            let saved = Saved { tally, acknowledged, told, mark: Mark::at(cx.now) };
             if let Some(Own { id, .. }) = self.leave_own()
                 && saved.tally != saved.acknowledged
             {
@@ -183,7 +186,7 @@ impl Counter {
         let Some(saved) = self.leaving.remove(&id) else { return false };
         let lost = saved.tally.since(saved.acknowledged);
         let flight = Some((saved.tally, saved.mark));
-        let standing = Standing::of(answer, saved.acknowledged, flight, saved.tally);
+        let standing = Standing::of(answer, saved.acknowledged, flight, saved.told);
         // Whoever wrote restored bytes may have counted more since: nothing of it is missing here.
         let shared = standing == Standing::Shared && saved.mark != Mark::REPLAY;
         if self.leaving.is_empty() {

@@ -56,7 +56,12 @@ impl Auditing {
             Step::Scan { cursor } => Op::Scan { cursor },
             Step::Fix { totals } => Op::Fix { version: self.version.unwrap_or_default(), totals },
             Step::Prune => match self.idle.last() {
-                Some(id) => Op::Retire { id: *id, tally: Tally::ZERO, mark: Mark::REPLAY },
+                Some(id) => Op::Retire {
+                    id: *id,
+                    tally: Tally::ZERO,
+                    mark: Mark::REPLAY,
+                    known: Tally::ZERO,
+                },
                 None => Op::Get { id: None },
             },
         }

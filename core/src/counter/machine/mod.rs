@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use self::wait::{Waiter, Want};
 use super::{
     Answer, CounterId, CounterOptions, CounterValue, Durability, Freshness, Leaving, Mark, Op,
-    SlotId, Tally, Token, View, journal,
+    Saved, SlotId, Tally, Token, View, journal,
 };
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
@@ -80,6 +80,8 @@ struct Own {
     id: SlotId,
     /// What the server has said that it has.
     acknowledged: Tally,
+    /// What was handed out to be restored, and may come back from anywhere.
+    told: Tally,
     /// What was sent and not answered; sent again as it is until it is.
     flight: Option<(Tally, Mark)>,
 }
@@ -322,11 +324,13 @@ impl Counter {
     }
 
     /// What this life and unfinished earlier ones have counted, as far as it has a slot.
-    pub(crate) fn snapshot(&self) -> Vec<u8> {
-        let mut slots = self.leaving.clone();
-        if let Some(own) = &self.own {
-            let (tally, acknowledged) = (self.own_now(), own.acknowledged);
-            slots.insert(own.id, super::Saved { tally, acknowledged, mark: Mark::REPLAY });
+    pub(crate) fn snapshot(&mut self) -> Vec<u8> {
+        self.leaving.values_mut().for_each(|saved| saved.told = saved.tally);
+        let (mut slots, tally) = (self.leaving.clone(), self.own_now());
+        if let Some(own) = &mut self.own {
+            own.told = tally;
+            let (acknowledged, mark) = (own.acknowledged, Mark::REPLAY);
+            slots.insert(own.id, Saved { tally, acknowledged, told: tally, mark });
         }
         journal::encode(&self.name, &slots)
     }

@@ -1,6 +1,7 @@
 //! What a counter's machine sends, and when.
 
 use super::{Attempt, Counter, Cx, Effect, Life, Mark, Op, Own, Sent, Tally, Task, Want};
+use crate::counter::Saved;
 use crate::event::Event;
 use crate::time::{Span, Time};
 
@@ -66,7 +67,8 @@ impl Counter {
             Task::Join => Op::Join,
             Task::Leave(id) => {
                 let Some(saved) = self.leaving.get(&id) else { return };
-                Op::Retire { id, tally: saved.tally, mark: saved.mark }
+                let Saved { tally, mark, .. } = *saved;
+                Op::Retire { id, tally, mark, known: saved.acknowledged }
             }
             Task::Flush | Task::Retire => {
                 let Some(own) = &mut self.own else { return };
@@ -75,12 +77,12 @@ impl Counter {
                     self.flushed_at = Some(cx.now);
                 }
                 let (tally, mark) = *own.flight.get_or_insert_with(|| (own_now, Mark::at(cx.now)));
-                let id = own.id;
+                let (id, known) = (own.id, own.acknowledged);
                 (self.urgent, self.heal) = (false, None);
                 self.not_due();
                 match task {
-                    Task::Retire => Op::Retire { id, tally, mark },
-                    _ => Op::Add { id, tally, mark },
+                    Task::Retire => Op::Retire { id, tally, mark, known },
+                    _ => Op::Add { id, tally, mark, known },
                 }
             }
             Task::Read => Op::Get { id: self.own.as_ref().map(|own| own.id) },
