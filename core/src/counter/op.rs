@@ -161,6 +161,16 @@ impl Totals {
         i128::try_from(self.p).ok()?.checked_sub(i128::try_from(self.n).ok()?)
     }
 
+    /// The difference of what was counted since `zero`, if it fits.
+    pub(super) fn since(self, zero: Self) -> Option<i128> {
+        let change = |now: u128, then: u128| match now.checked_sub(then) {
+            Some(up) => i128::try_from(up).ok(),
+            // A server that has lost some of it may be behind its own zero point.
+            None => i128::try_from(then - now).ok().map(|down| -down),
+        };
+        change(self.p, zero.p)?.checked_sub(change(self.n, zero.n)?)
+    }
+
     fn push(self, out: &mut Argv) {
         out.push(self.p.to_string().as_bytes());
         out.push(self.n.to_string().as_bytes());

@@ -125,9 +125,7 @@ impl Auditing {
         if sums == totals {
             return self.prune_next();
         }
-        let wrong = sums.value().zip(totals.value());
-        self.found.corrected =
-            wrong.map_or(i128::MAX, |(sums, totals)| sums.saturating_sub(totals));
+        self.found.corrected = sums.since(totals).unwrap_or(i128::MAX);
         self.step = Step::Fix { totals: sums };
         Scan::Goes
     }

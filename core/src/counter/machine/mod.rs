@@ -303,7 +303,7 @@ impl Counter {
         let seen = self.seen.unwrap_or(Seen { view: View::default(), sent_at: now });
         let known = self.seen.is_some();
         let View { own, totals, zero, epoch, version } = seen.view;
-        let server = totals.value().zip(zero.value()).and_then(|(all, zero)| all.checked_sub(zero));
+        let server = totals.since(zero);
         // What of an earlier life is not acknowledged is not in the totals, as far as is known.
         let leaving = self
             .leaving
