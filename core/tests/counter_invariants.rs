@@ -69,7 +69,7 @@ fn c2_to_c7_hold_through_crashes_restores_copies_and_closes() {
 }
 
 #[test]
-fn c6_a_cloned_process_never_counts_a_unit_twice() {
+fn c5_to_c7_a_cloned_process_counts_no_unit_twice_and_hides_none() {
     let acts = Acts { clone: 15, audit: 20, reset: 5, ..Acts::default() };
     let mut conflicts = 0;
     worlds("clones", 150, acts, |world| conflicts += world.lost);
@@ -91,8 +91,9 @@ fn c6_c7_a_failover_is_healed_by_the_living() {
     assert!(regressions > 50, "{regressions} regressions found");
 }
 
+/// C5 and C7 ask for more here than is promised of copies whose bytes are restored.
 #[test]
-fn c6_holds_through_everything_together() {
+fn c5_to_c7_hold_through_everything_together() {
     let acts = Acts { reset: 5, audit: 5, close: 5, crash: 10, copy: 5, clone: 5, failover: 10 };
     worlds("everything", 150, acts, |_| {});
 }

@@ -184,6 +184,7 @@ impl Coordinator {
     /// What a later life has to take up to lose nothing, as bytes for
     /// [`counter_restore`](Self::counter_restore). What was counted before the server has given the
     /// counter a slot is not in it.
+    /// It is remembered how much was handed out: found on the server, it is one's own.
     ///
     /// # Errors
     /// `InvalidState` for a counter that is not open.
