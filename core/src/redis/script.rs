@@ -29,7 +29,7 @@ pub(crate) enum Script {
 
 /// A script of the transaction: the parts it needs, in this order.
 macro_rules! transaction {
-    ($($part:literal),* $(,)?) => {
+    ($($part:literal),*) => {
         concat!($(include_str!(concat!("../transaction/", $part))),*)
     };
 }
@@ -55,19 +55,22 @@ impl Script {
             Self::Guard => include_str!("../lock/guard.lua"),
             Self::Counter => include_str!("../counter/counter.lua"),
             Self::Exec1 => transaction!(
+                "run.lua",
+                "direct.lua",
                 "register.lua",
-                "locks.lua",
                 "work.lua",
                 "shadows.lua",
                 "apply.lua",
-                "exec1.lua",
+                "exec1.lua"
             ),
             Self::Prepare => {
-                transaction!("register.lua", "locks.lua", "work.lua", "shadows.lua", "prepare.lua")
+                transaction!("run.lua", "register.lua", "work.lua", "shadows.lua", "prepare.lua")
             }
-            Self::Finish => transaction!("register.lua", "locks.lua", "apply.lua", "finish.lua"),
-            Self::Status => transaction!("register.lua", "status.lua"),
-            Self::Vote => transaction!("register.lua", "vote.lua"),
+            Self::Finish => {
+                transaction!("register.lua", "answers.lua", "locks.lua", "apply.lua", "finish.lua")
+            }
+            Self::Status => transaction!("register.lua", "answers.lua", "status.lua"),
+            Self::Vote => transaction!("register.lua", "answers.lua", "vote.lua"),
             Self::Sweep => transaction!("register.lua", "locks.lua", "sweep.lua"),
             Self::Check => include_str!("check.lua"),
         }

@@ -13,7 +13,11 @@ local replies, refusal = on_shadows()
 if not replies then return refuse(decides, unpack(refusal)) end
 
 local deadline = string.format('%016.0f', now() + math.min(tonumber(string.sub(ARGV[9], 2)), 60000000))
-local primary = decides and uncounted(role, 2)[1] or string.sub(role, 2)
+local primary = string.sub(role, 2)
+if decides then
+  local length, from = string.match(role, '^p(%d+):()')
+  primary = string.sub(role, from, from + length - 1)
+end
 local holder = id .. string.sub(ARGV[3], 17) .. deadline .. primary
 local kinds, names = outcomes(), counted(KEYS, 2, keys + 1)
 local set = {slot, table.concat({seq, 'P', ARGV[3], deadline, #role, ',', #kinds, ',', #names, ',', role, kinds,
@@ -30,6 +34,7 @@ for i = 1, keys do
     set[#set + 1] = 'X' .. holder
   end
 end
-redis.call('HDEL', T, '')
+-- Making a shadow was a write. Without one a deletion lets the rest run when memory is full.
+if not next(shadows) then redis.call('HDEL', T, '') end
 redis.call('HSET', T, unpack(set))
 return {'PREPARED', now(), replies}

@@ -6,6 +6,9 @@
 -- A register is the sequence in 16 digits, the state (P, D or A), the digest of the work in 16, not_after, the
 -- moment from which others may recover it, three lengths, and what they are of: the role, what became of each
 -- key, the keys. Behind them are the replies, or the refusal where one is recorded.
+-- An exclusive lock is X and its holder; a shared one is S, the moment until which new readers are kept out because
+-- a writer waits, and a counted list of holders. A holder is the transaction's id, its not_after, the moment from
+-- which it may be recovered, and the id of its primary's node.
 local T, id = KEYS[1], ARGV[1]
 local slot, seq = 'r' .. string.sub(id, 1, 19), string.sub(id, 21)
 local ZEROS = '0000000000000000'
@@ -60,19 +63,3 @@ local function pending(register)
 end
 
 local function stale() return {'STALE', now()} end
-
--- ABORTED where nothing was known. A deletion first lets a script write what it needs when memory is full.
-local function bury(not_after, role)
-  redis.call('HDEL', T, '')
-  redis.call('HSET', T, slot, seq .. 'A' .. ZEROS .. not_after .. ZEROS .. '1,0,0,' .. role)
-  return {'ABORTED'}
-end
-
--- What a vote holds, as STATUS and VOTE answer it.
-local function held(verb, register)
-  local role, kinds, keys = parts(register)
-  local modes = string.gsub(string.gsub(kinds, '[%d;]', ''), '[wdx]', 'W')
-  local answer = {verb, now(), string.sub(register, 50, 65), string.sub(register, 34, 49), role, modes}
-  for _, key in ipairs(uncounted(keys, 1)) do answer[#answer + 1] = key end
-  return answer
-end

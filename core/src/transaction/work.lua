@@ -1,7 +1,6 @@
 -- Looking up, refusing, validating: what EXEC1 and PREPARE have in common.
 -- ARGV: id ring digest+not_after modes checks operations elements bytes (two of the script's own) checks...
--- operations...   A check or an operation is a letter and the number of its words, and these: the name, the
--- place of the key, the rest; a check has what it expects in front of them.
+-- operations...   A check is an operation with what it expects in front of its name.
 local ring, digest, modes = ARGV[2], string.sub(ARGV[3], 1, 16), ARGV[4]
 local checks, operations = tonumber(ARGV[5]), tonumber(ARGV[6])
 local at, keys = 11, #modes
@@ -15,30 +14,6 @@ local fields = {'e', slot}
 for i = 1, keys do fields[i + 2] = 'k' .. KEYS[i + 1] end
 local f = redis.call('HMGET', T, unpack(fields))
 local register = f[2]
-
--- A reply as text. Lua's numbers are doubles: a larger integer was read back as text.
-local function encoded(reply)
-  local kind = type(reply)
-  if kind == 'string' then return '$' .. #reply .. '\n' .. reply end
-  if kind == 'number' then return ':' .. string.format('%.0f', reply) .. '\n' end
-  if not reply then return '_' end
-  if reply.ok then return '+' .. reply.ok .. '\n' end
-  local list = {'*' .. #reply .. '\n'}
-  for i = 1, #reply do list[i + 1] = encoded(reply[i]) end
-  return table.concat(list)
-end
-
--- Executes the command whose name is the argument at `from`, on `key`.
-local function run(from, count, key)
-  ARGV[from + 1] = key
-  local reply = redis.pcall(unpack(ARGV, from, from + count - 1))
-  if type(reply) == 'number' and (reply >= 9007199254740992 or reply <= -9007199254740992) then
-    local exact = redis.pcall('GET', key)
-    if type(exact) == 'table' then exact = redis.pcall('HGET', key, ARGV[from + 2]) end
-    return reply, ':' .. exact .. '\n'
-  end
-  return reply
-end
 
 -- Refuses. What is recorded is answered again to a copy of the same call.
 local extra = {}
@@ -70,9 +45,29 @@ end
 
 -- The answer of one who may not lock. A refused writer keeps new readers out for a while.
 local function locked_out(joins, record)
+  local locked
+  for i = 1, keys do locked = locked or f[i + 2] end
+  if not locked then return nil end
+
+  local function first_to_end(holders)
+    local first
+    for _, holder in ipairs(holders) do
+      if not first or string.sub(holder, 53, 68) < string.sub(first, 53, 68) then first = holder end
+    end
+    return first
+  end
+
+  -- Who keeps a key from this transaction; true besides if that is a reader who keeps out a writer.
+  local function obstacle(lock, mode)
+    if string.sub(lock, 1, 1) == 'X' then return string.sub(lock, 2) end
+    local holders = uncounted(lock, 18)
+    if mode ~= 'S' then return first_to_end(holders), true end
+    if joins and (#holders >= 32 or string.sub(lock, 2, 17) > now()) then return first_to_end(holders) end
+  end
+
   for i = 1, keys do
-    local mode = string.sub(modes, i, i)
-    local holder, by_readers = obstacle(f[i + 2], mode, joins)
+    local holder, by_readers
+    if f[i + 2] then holder, by_readers = obstacle(f[i + 2], string.sub(modes, i, i)) end
     if holder then
       if by_readers then
         extra = {fields[i + 2], 'S' .. string.format('%016.0f', now() + 50000) .. string.sub(f[i + 2], 18)}
@@ -83,33 +78,35 @@ local function locked_out(joins, record)
   end
 end
 
-local function before(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = string.byte(a, i), string.byte(b, i)
-    if x ~= y then return x < y end
-  end
-  return #a < #b
-end
-
--- A reply whose elements come in any order, in one.
-local function in_order(reply, letter)
-  if type(reply) ~= 'table' or reply.err then return reply end
-  if letter == 'm' then
-    table.sort(reply, before)
-    return reply
-  end
-  local pairs_of, list = {}, {}
-  for i = 1, #reply, 2 do pairs_of[#pairs_of + 1] = {reply[i], reply[i + 1]} end
-  table.sort(pairs_of, function(a, b) return before(a[1], b[1]) end)
-  for _, pair in ipairs(pairs_of) do
-    list[#list + 1] = pair[1]
-    list[#list + 1] = pair[2]
-  end
-  return list
-end
-
 -- The place of the first check that is answered otherwise than expected.
 local function changed()
+  if checks == 0 then return nil end
+
+  local function before(a, b)
+    for i = 1, math.min(#a, #b) do
+      local x, y = string.byte(a, i), string.byte(b, i)
+      if x ~= y then return x < y end
+    end
+    return #a < #b
+  end
+
+  -- A reply whose elements come in any order, in one.
+  local function in_order(reply, letter)
+    if type(reply) ~= 'table' or reply.err then return reply end
+    if letter == 'm' then
+      table.sort(reply, before)
+      return reply
+    end
+    local pairs_of, list = {}, {}
+    for i = 1, #reply, 2 do pairs_of[#pairs_of + 1] = {reply[i], reply[i + 1]} end
+    table.sort(pairs_of, function(a, b) return before(a[1], b[1]) end)
+    for _, pair in ipairs(pairs_of) do
+      list[#list + 1] = pair[1]
+      list[#list + 1] = pair[2]
+    end
+    return list
+  end
+
   for n = 1, checks do
     local letter, count = string.sub(ARGV[at], 1, 1), tonumber(string.sub(ARGV[at], 2))
     local reply, exact = run(at + 2, count, KEYS[ARGV[at + 3] + 2])

@@ -24,6 +24,7 @@ pub(crate) mod resp;
 pub(crate) mod rng;
 pub(crate) mod transaction_ops;
 pub(crate) mod transaction_pair;
+pub(crate) mod transaction_script;
 pub(crate) mod user;
 pub(crate) mod view;
 pub(crate) mod words;

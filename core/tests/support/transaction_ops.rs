@@ -2,8 +2,8 @@
 
 use comity::keyspace::{Keyspace, ServerTime, command};
 use comity::transaction::{
-    Answer, Check, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Refusal, Role, Sweep,
-    Txid, Verdict, Work,
+    Answer, Check, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Role, Sweep, Txid,
+    Verdict, Work,
 };
 
 use super::Rng;
@@ -121,6 +121,9 @@ impl TransactionOps {
                 _ => 60_000,
             };
             pair.advance(self.rng.between(1, longest))?;
+            if longest > 4_000_000_000 {
+                (0..METAS.len()).try_for_each(|at| self.clean_up(at, pair))?;
+            }
         }
         if self.rng.chance(150) {
             self.outsider(pair);
@@ -145,8 +148,18 @@ impl TransactionOps {
             let gone = self.rng.index(self.sent.len());
             self.sent.swap_remove(gone);
         }
-        if let Answer::Page { found, .. } = answer {
-            let txids = found.into_iter().map(|swept| swept.txid).collect();
+        Ok(())
+    }
+
+    /// Looks for what is left and removes it, and what was used again in the meantime not.
+    fn clean_up(&mut self, at: usize, pair: &mut TransactionPair) -> Result<(), Difference> {
+        let page = Op::Sweep(Sweep::Page { cursor: 0 });
+        let Answer::Page { found, .. } = pair.run(METAS[at], &page)? else { return Ok(()) };
+        let txids: Vec<Txid> = found.into_iter().map(|swept| swept.txid).collect();
+        let earlier =
+            |txid: &Txid| Txid::new(txid.session(), txid.slot(), txid.seq().saturating_sub(1));
+        let earlier: Vec<Txid> = txids.iter().filter_map(earlier).collect();
+        for txids in [earlier, txids] {
             pair.run(METAS[at], &Op::Sweep(Sweep::Registers { txids }))?;
         }
         Ok(())
@@ -155,7 +168,7 @@ impl TransactionOps {
     fn txid(&mut self, at: usize) -> Txid {
         let (mut session, mut slot) = (self.rng.index(3), self.rng.index(SLOTS as usize));
         // Mostly a slot that is free, as clients do.
-        for _ in 0..self.rng.below(8) {
+        for _ in 0..self.rng.below(5) {
             let name = (SESSIONS[session], slot as u8);
             let taken = |(there, open): &(usize, Prepare)| {
                 *there == at && (open.txid.session(), open.txid.slot()) == name
@@ -219,13 +232,32 @@ impl TransactionOps {
         if self.rng.chance(20) { 0xfeed } else { 0x1234_5678_9abc_def0 }
     }
 
-    fn work(&mut self, at: usize, space: &Keyspace) -> Work {
+    /// Many changes of strings, so that there is much to undo when one fails.
+    fn strings(&mut self, at: usize) -> Work {
         let mut work = Work::default();
-        if self.rng.chance(100) {
-            work.copy_elements = 1;
+        for name in ["s1", "s2", "n1", "n2", "h1"] {
+            work.keys.push(Key { name: format!("{at}:{name}").into(), mode: Mode::Write });
+        }
+        for _ in 0..self.rng.between(2, 5) {
+            let line =
+                self.rng.pick(&["APPEND x", "INCR", "INCRBYFLOAT 1.5", "SETRANGE 0 7", "DEL"]);
+            let key =
+                if line.starts_with("IN") { self.rng.between(2, 3) } else { self.rng.below(5) };
+            work.operations.push(operation(line, key as usize));
+        }
+        work
+    }
+
+    fn work(&mut self, at: usize, space: &Keyspace) -> Work {
+        if self.rng.chance(150) {
+            return self.strings(at);
+        }
+        let mut work = Work::default();
+        if self.rng.chance(200) {
+            work.copy_elements = self.rng.below(2) as u32;
         }
         let mut names: Vec<&str> = KEYS.to_vec();
-        for _ in 0..self.rng.between(1, 3) {
+        for _ in 0..self.rng.between(1, 4) {
             let name = names.swap_remove(self.rng.index(names.len()));
             let mode = match self.rng.below(6) {
                 0 | 1 => Mode::Shared,
@@ -234,7 +266,7 @@ impl TransactionOps {
             };
             work.keys.push(Key { name: format!("{at}:{name}").into_bytes(), mode });
         }
-        for _ in 0..self.rng.below(5) {
+        for _ in 0..self.rng.below(7) {
             let key = self.rng.index(work.keys.len());
             let operation = if work.keys[key].mode == Mode::Write {
                 self.operation(&work.keys[key].name, key)
@@ -362,10 +394,12 @@ impl TransactionOps {
                     pair.command(&[b"HDEL", meta, &field]);
                 }
                 2 => {
-                    let name =
-                        format!("{}:{:016x}.00:{}", METAS[at], SESSIONS[0], self.rng.below(3));
-                    pair.command(&[b"DEL", name.as_bytes()]);
-                    pair.command(&[b"RPUSH", name.as_bytes(), b"left"]);
+                    let slot = self.rng.below(SLOTS);
+                    for key in 0..3 {
+                        let name = format!("{}:{:016x}.{slot:02}:{key}", METAS[at], SESSIONS[0]);
+                        pair.command(&[b"DEL", name.as_bytes()]);
+                        pair.command(&[b"RPUSH", name.as_bytes(), b"left"]);
+                    }
                 }
                 _ => {}
             }
@@ -387,13 +421,5 @@ pub(crate) fn operation(line: &str, key: usize) -> Operation {
         name: words.next().unwrap_or_default().into(),
         key: key as u32,
         arguments: words.map(Into::into).collect(),
-    }
-}
-
-/// Whether an answer says that the transaction was refused for this.
-pub(crate) fn refusal(answer: &Answer) -> Option<&Refusal> {
-    match answer {
-        Answer::Refused { why, .. } => Some(why),
-        _ => None,
     }
 }

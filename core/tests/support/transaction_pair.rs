@@ -31,6 +31,8 @@ pub(crate) struct TransactionPair {
     synced: Instant,
     /// What stands in the scripts instead of a piece of them.
     mutation: (String, String),
+    /// Whether a script has run in which that piece occurs.
+    pub(crate) mutated: bool,
     digests: BTreeMap<&'static str, Vec<u8>>,
     /// How often each kind of answer occurred.
     pub(crate) seen: BTreeMap<String, u64>,
@@ -51,6 +53,7 @@ impl TransactionPair {
             now: 1_750_000_000_123_456,
             synced: Instant::now(),
             mutation: (mutation.0.to_string(), mutation.1.to_string()),
+            mutated: false,
             digests: BTreeMap::new(),
             seen: BTreeMap::new(),
         };
@@ -65,8 +68,9 @@ impl TransactionPair {
         let read_clock = format!("redis.call('LRANGE', '{CLOCK}', 0, -1)");
         let mut copy = text.replace("redis.call('TIME')", &read_clock);
         assert_ne!(copy, text, "the script reads its clock in another way than expected");
-        if !self.mutation.0.is_empty() {
-            copy = copy.replace(&self.mutation.0, &self.mutation.1);
+        if !self.mutation.0.is_empty() && copy.contains(&self.mutation.0) {
+            copy = copy.replacen(&self.mutation.0, &self.mutation.1, 1);
+            self.mutated = true;
         }
         let loaded = self.redis.command(["SCRIPT", "LOAD", &copy]);
         assert_eq!(bytes(&loaded).len(), 40, "the script does not compile: {loaded:?}");

@@ -1,0 +1,17 @@
+-- What FINISH, STATUS and VOTE have in common.
+
+-- ABORTED where nothing was known. A deletion first lets a script write what it needs when memory is full.
+local function bury(not_after, role)
+  redis.call('HDEL', T, '')
+  redis.call('HSET', T, slot, seq .. 'A' .. ZEROS .. not_after .. ZEROS .. '1,0,0,' .. role)
+  return {'ABORTED'}
+end
+
+-- What a vote holds, as STATUS and VOTE answer it.
+local function held(verb, register)
+  local role, kinds, keys = parts(register)
+  local modes = string.gsub(string.gsub(kinds, '[%d;]', ''), '[wdx]', 'W')
+  local answer = {verb, now(), string.sub(register, 50, 65), string.sub(register, 34, 49), role, modes}
+  for _, key in ipairs(uncounted(keys, 1)) do answer[#answer + 1] = key end
+  return answer
+end

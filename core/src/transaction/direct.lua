@@ -1,0 +1,52 @@
+-- EXEC1 on the keys themselves. Its arguments behind the id: ring, digest and not_after, modes, how many checks,
+-- how many operations, two limits, plan, order, and the checks and the operations.
+-- `order` says the place of each operation in 3 digits: only those with the letter u have to be undone when a
+-- later one fails, and behind the last that can fail come those that cannot.
+
+-- Executes the operations from the argument `at` on: the replies; or nothing, the place of the one that failed,
+-- and its error, and everything is as it was.
+local function direct(at)
+  local order, undo, old, list = ARGV[10], {}, {}, {}
+  for n = 1, tonumber(ARGV[6]) do
+    local head, index = ARGV[at], ARGV[at + 2]
+    local key = KEYS[index + 2]
+    local undone = string.byte(head) == 117
+    if undone and old[key] == nil then old[key] = redis.pcall('GET', key) end
+    local count = tonumber(string.sub(head, 2))
+    local reply, exact = run(at + 1, count, key)
+    ARGV[at + 2] = index
+    local place = order == '' and n or string.sub(order, n * 3 - 2, n * 3) + 1
+    if type(reply) == 'table' and reply.err then
+      for i = #undo, 1, -1 do
+        key = undo[i]
+        if old[key] then redis.pcall('SET', key, old[key], 'KEEPTTL') else redis.pcall('DEL', key) end
+      end
+      return nil, place, reply.err
+    end
+    if undone then undo[#undo + 1] = key end
+    list[place] = exact or encoded(reply)
+    at = at + 1 + count
+  end
+  return table.concat(list)
+end
+
+-- The common case: the slot was used before, nothing is locked, nothing is to be checked. Whatever is not that is
+-- left to the long way below, and so is a failure: it comes again there.
+if ARGV[9] == 'D' and ARGV[5] == '0' then
+  local register, count = 'r' .. string.sub(ARGV[1], 1, 19), #ARGV[4]
+  local fields = {'e', register}
+  for i = 1, count do fields[i + 2] = 'k' .. KEYS[i + 1] end
+  local f = redis.call('HMGET', KEYS[1], unpack(fields))
+  local last, free = f[2], f[1] == ARGV[2]
+  for i = 3, count + 2 do free = free and not f[i] end
+  if free and last and string.sub(last, 1, 16) < string.sub(ARGV[1], 21) and string.byte(last, 17) ~= 80 then
+    local replies = direct(11)
+    if replies then
+      if string.find(ARGV[4], 'W', 1, true) then
+        redis.pcall('HSET', KEYS[1], register,
+          string.sub(ARGV[1], 21) .. 'D' .. ARGV[3] .. '00000000000000001,0,0,p' .. replies)
+      end
+      return {'DONE', replies}
+    end
+  end
+end

@@ -1,0 +1,29 @@
+-- Executing operations. An operation is a letter and the number of its words, and these: the name, the place of
+-- the key, the rest.
+
+-- A reply as text. Lua's numbers are doubles: a larger integer was read back as text.
+local function encoded(reply)
+  local kind = type(reply)
+  if kind == 'string' then return '$' .. #reply .. '\n' .. reply end
+  if kind == 'number' then
+    if reply < 1e14 and reply > -1e14 then return ':' .. reply .. '\n' end
+    return string.format(':%.0f\n', reply)
+  end
+  if not reply then return '_' end
+  if reply.ok then return '+' .. reply.ok .. '\n' end
+  local list = {'*' .. #reply .. '\n'}
+  for i = 1, #reply do list[i + 1] = encoded(reply[i]) end
+  return table.concat(list)
+end
+
+-- Executes the command whose name is the argument at `from`, on `key`. What the key's place was is gone then.
+local function run(from, count, key)
+  ARGV[from + 1] = key
+  local reply = redis.pcall(unpack(ARGV, from, from + count - 1))
+  if type(reply) == 'number' and (reply >= 9007199254740992 or reply <= -9007199254740992) then
+    local exact = redis.pcall('GET', key)
+    if type(exact) == 'table' then exact = redis.pcall('HGET', key, ARGV[from + 2]) end
+    return reply, ':' .. exact .. '\n'
+  end
+  return reply
+end
