@@ -47,6 +47,7 @@ mod replies;
 pub(crate) mod routing;
 mod server;
 pub(crate) mod session;
+pub(crate) mod sweeper;
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -330,7 +330,7 @@ impl World {
                 Effect::Found(comity::transaction::Found::Failed(_)) => {
                     self.broken = Some(Broken::Failed);
                 }
-                Effect::Found(_) | Effect::Met(_) => {}
+                Effect::Found(_) | Effect::Met(_) | Effect::Recover(_) | Effect::Swept(_) => {}
             }
         }
         self.settle(scenario, who);
