@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::op::{Role, read_counted, write_counted};
-use super::{COLUMN_END, Key, Mode, Txid, WIDTH, parse_hex, replies, write_hex};
+use super::op::Role;
+use super::text::{parse_hex, read_counted, write_counted, write_hex};
+use super::{COLUMN_END, Key, Mode, Txid, WIDTH, replies};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Fields, Reply};
 

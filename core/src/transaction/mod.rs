@@ -39,14 +39,17 @@ mod op;
 mod plan;
 mod replies;
 mod server;
+mod text;
+mod work;
 
 use alloc::vec::Vec;
 use core::fmt;
 
 pub use answer::{Answer, Held, Refusal, State, Swept};
-pub use op::{Check, Exec1, Finish, Op, Operation, Prepare, Query, Role, Sweep, Verdict, Work};
-
+pub use op::{Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
 pub use server::execute;
+use text::{parse_hex, write_hex};
+pub use work::{Check, Operation, Work};
 
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
@@ -215,20 +218,6 @@ fn shadow(meta: &[u8], txid: Txid, index: usize) -> Vec<u8> {
     let mut name = [meta, b":", &txid.to_text()[..19], b":"].concat();
     write_padded(&mut name, index as u64, 1);
     name
-}
-
-fn write_hex(out: &mut Vec<u8>, number: u64) {
-    for byte in number.to_be_bytes() {
-        for digit in [byte >> 4, byte & 15] {
-            out.push(b"0123456789abcdef"[usize::from(digit)]);
-        }
-    }
-}
-
-fn parse_hex(text: &[u8]) -> Option<u64> {
-    let lower = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (lower && text.len() == 16).then_some(())?;
-    u64::from_str_radix(core::str::from_utf8(text).ok()?, 16).ok()
 }
 
 #[cfg(test)]
