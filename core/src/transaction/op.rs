@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::plan::{Plan, read_order};
+use super::plan::{Need, Plan, read_order};
 use super::text::{parse_hex, read_counted, write_counted, write_hex};
 use super::work::Order;
 use super::{COLUMN_END, Check, Key, MAX_PATIENCE, Mode, Operation, Txid, WIDTH, Work, shadow};
@@ -202,7 +202,11 @@ impl Op {
                     Plan::Direct { steps, .. } => {
                         for step in steps {
                             if let Some(operation) = all.get(step.operation) {
-                                let letter = if step.undone { b'u' } else { b'-' };
+                                let letter = match operation.need() {
+                                    Need::Read => b'r',
+                                    _ if step.undone => b'u',
+                                    _ => b'-',
+                                };
                                 operation.encode(argv, letter, None);
                             }
                         }
