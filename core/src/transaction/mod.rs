@@ -31,7 +31,28 @@
 //!
 //! A session takes a free slot and that slot's next sequence for each transaction. Every script
 //! looks the register up first: the same sequence is answered with what is recorded, a lower one
-//! is `STALE`.
+//! is `STALE`. So is one of which nothing is known after its `not_after`, a moment of the servers'
+//! clocks that is the same in every call of a transaction; a register may be removed after it. A
+//! `VOTE` then says no instead: no vote can come any more. `EXEC1` looks at the clock only where the
+//! slot was never used, for what was removed had been used last.
+//!
+//! # Scripts
+//!
+//! Each makes all its checks before its first write, because Redis does not roll a script back.
+//! They stand in parts, of which each script is put together; `server/` is the same in Rust.
+//!
+//! | script | parts of its own | besides |
+//! | --- | --- | --- |
+//! | `EXEC1` | `direct.lua`, `exec1.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua`, `apply.lua` |
+//! | `PREPARE` | `prepare.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua` |
+//! | `FINISH` | `finish.lua` | `register.lua`, `answers.lua`, `locks.lua`, `apply.lua` |
+//! | `STATUS` | `status.lua` | `register.lua`, `answers.lua` |
+//! | `VOTE` | `vote.lua` | `register.lua`, `answers.lua` |
+//! | `SWEEP` | `sweep.lua` | `register.lua`, `locks.lua` |
+//!
+//! A transaction at a single participant works on the keys themselves, in an order in which what
+//! fails can be undone, and on shadows where there is none; `plan.rs` tells which. Shadows keep
+//! ends and allow any command with one key, but what is copied must not be large.
 
 mod allowed;
 mod answer;

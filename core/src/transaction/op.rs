@@ -403,3 +403,72 @@ fn modes(keys: &[Key]) -> Vec<u8> {
 fn push_time(argv: &mut Argv, time: ServerTime) {
     argv.push_padded(time.0.min(COLUMN_END - 1), WIDTH);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::Reply;
+
+    fn work(operations: &[(&str, u32, &[&str])]) -> Work {
+        let key = |number: u8| Key { name: vec![b'k', number], mode: Mode::Write };
+        let operation = |(name, key, arguments): &(&str, u32, &[&str])| Operation {
+            name: name.as_bytes().to_vec(),
+            key: *key,
+            arguments: arguments.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        };
+        let shared = Key { name: b"read".to_vec(), mode: Mode::Shared };
+        let read = Operation { name: b"get".to_vec(), key: 3, arguments: Vec::new() };
+        Work {
+            keys: (0..3).map(key).chain([shared]).collect(),
+            checks: vec![Check::new(read, &Reply::Nil), Check::exists(1, true)],
+            operations: operations.iter().map(operation).collect(),
+            ..Work::default()
+        }
+    }
+
+    #[test]
+    fn operations_come_back_as_they_were() {
+        let txid = Txid::new(7, 3, 9).expect("in range");
+        let (ring, not_after) = (u64::MAX - 1, ServerTime(1_750_000_000_000_000));
+        let reordered = work(&[("SET", 0, &["a"]), ("INCR", 1, &[]), ("APPEND", 2, &["x\0"])]);
+        let on_shadows = work(&[("SET", 0, &["a"]), ("INCR", 0, &[])]);
+        let participants = vec![b"a:1".to_vec(), Vec::new()];
+        let roles = [Role::Primary { participants }, Role::Secondary { primary: b"p".to_vec() }];
+        let mut ops = Vec::new();
+        for work in [reordered, on_shadows, Work::default()] {
+            for (keep, role) in [false, true].into_iter().zip(&roles) {
+                let (role, patience, work) = (role.clone(), Span::from_secs(1), work.clone());
+                ops.push(Op::Prepare(Prepare {
+                    txid,
+                    ring,
+                    not_after,
+                    role,
+                    patience,
+                    keep,
+                    work,
+                }));
+            }
+            for verdict in [Verdict::Commit, Verdict::Abort, Verdict::Release] {
+                let keys = work.keys.clone();
+                ops.push(Op::Finish(Finish { txid, not_after, verdict, keys }));
+            }
+            ops.push(Op::Exec1(Exec1 { txid, ring, not_after, work }));
+        }
+        for force in [false, true] {
+            let query = Query { txid, not_after, force };
+            ops.extend([Op::Status(query), Op::Vote(query)]);
+        }
+        ops.push(Op::Sweep(Sweep::Page { cursor: u64::MAX }));
+        ops.push(Op::Sweep(Sweep::Registers { txids: vec![txid, txid] }));
+        ops.push(Op::Sweep(Sweep::Shadows { names: vec![b"x".to_vec()] }));
+        for op in ops {
+            let mut argv = Argv::new();
+            op.encode(b"meta", &mut argv);
+            let keys = argv.get(0).and_then(parse_number).and_then(|n| usize::try_from(n).ok());
+            let keys = keys.expect("a number of keys");
+            let names: Vec<&[u8]> = argv.iter().skip(2).take(keys - 1).collect();
+            let decoded = Op::decode(op.script(), &names, &mut argv.iter().skip(1 + keys));
+            assert_eq!(decoded.as_ref(), Some(&op));
+        }
+    }
+}
