@@ -381,6 +381,9 @@ class Session:
         """Books every command and event the core has ready. Call with the mutex held."""
         core = self.core
         operations = self.operations
+        # Events first: who hears that it is over leaves what follows to the background.
+        while (event := core.poll_event()) is not None:
+            self._book(event)
         while (command := core.poll_command()) is not None:
             box = self.boxes[command.node]
             if command.route == "subscribe":
@@ -400,8 +403,6 @@ class Session:
                         continue
             box.background.append(command)
             box.wake_background()
-        while (event := core.poll_event()) is not None:
-            self._book(event)
         deadline = core.next_deadline()
         if deadline is None:
             self.deadline = NEVER
@@ -429,7 +430,6 @@ class Session:
             elif kind == "lock_granted":
                 # The thread that asked was interrupted before it could take the id in.
                 self.core.lock_cancel(key, self.now())
-                self._again()
         elif kind == "closed":
             self.drained.done = True
             self.drained.signal()
@@ -463,10 +463,3 @@ class Session:
                 self.run_callback(operation.on_lost)
         if operation.done:
             operation.signal()
-
-    def _again(self) -> None:
-        """Books the commands that a call from within booking an event made ready."""
-        while (command := self.core.poll_command()) is not None:
-            box = self.boxes[command.node]
-            box.background.append(command)
-            box.wake_background()
