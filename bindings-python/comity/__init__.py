@@ -1,21 +1,28 @@
-"""Coordination over the Redis you have: fair, fenced locks, and the ring that places keys.
+"""Coordination over the Redis you have: fair, fenced locks, transactions across servers, exact
+counters, and the ring that places keys.
 
     import comity, redis
 
     co = comity.connect(redis.Redis())
     with co.lock("invoice:42", ttl=10) as held:
         print(held.fence)
+    with co.transaction() as tx:
+        tx.incrby("alice", -30).incrby("bob", 30)
 
 `connect()` without a client runs on a store in this process. `comity.core` is the same without
 any I/O, for programs that bring their own.
 """
 
 from ._core import Counter, ErrorReply, Event, PNCounter, Ring, __version__
+from .builder import Savepoint
 from .clock import clock
 from .coordinator import Coordinator, connect
 from .counter import Batched, CounterAudit, CounterValue, Journaled
 from .errors import (
+    AbortedError,
     Closed,
+    CommandFailed,
+    ConflictError,
     Corrupt,
     CounterOverflow,
     Error,
@@ -27,6 +34,8 @@ from .errors import (
     LockTimeout,
     NoAnswer,
     NotHeld,
+    OutcomeUnknown,
+    RingMismatch,
     ServerRefused,
     Unreachable,
     Unsupported,
@@ -36,10 +45,14 @@ from .events import Events
 from .inspection import Holder, Inspection, Waiter
 from .lock import Lock
 from .memory import MemoryStore
+from .transaction import Transaction
 
 __all__ = [
+    "AbortedError",
     "Batched",
     "Closed",
+    "CommandFailed",
+    "ConflictError",
     "Coordinator",
     "Corrupt",
     "Counter",
@@ -63,9 +76,13 @@ __all__ = [
     "MemoryStore",
     "NoAnswer",
     "NotHeld",
+    "OutcomeUnknown",
     "PNCounter",
     "Ring",
+    "RingMismatch",
+    "Savepoint",
     "ServerRefused",
+    "Transaction",
     "Unreachable",
     "Unsupported",
     "Waiter",

@@ -7,12 +7,20 @@ import socket
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 from . import _core, transport
+from .builder import Committed, Outcome, Request
 from .clock import now_us
 from .counter import Desk, Durability, Reports, counter_options
-from .errors import InvalidArgument, LimitExceeded
+from .errors import (
+    InvalidArgument,
+    InvalidState,
+    LimitExceeded,
+    OutcomeUnknown,
+    Unsupported,
+)
 from .inspection import Inspection
 from .session import Operation, Session
 from .units import MAX_NAME, MAX_TTL, MAX_WAIT, MIN_TTL, flag, octets, seconds
@@ -36,8 +44,13 @@ class Base:
     _driver: _Driver
     _reports: Reports
 
-    def __init__(self, session: Session, driver: _Driver, timeout: float) -> None:
+    def __init__(
+        self, session: Session, driver: _Driver, timeout: float, allow_eviction: bool
+    ) -> None:
         self._session = session
+        session.on_transaction = partial(_report, session)
+        self._allow_eviction = allow_eviction
+        self._evicting: dict[bytes, str] = {}
         self._driver = driver
         self._timeout = timeout
         self._label = f"{socket.gethostname()}:{os.getpid()}".encode("utf-8", "replace")
@@ -105,6 +118,58 @@ class Base:
             session.wake_timer()  # which runs from here on: who counts cannot start it
         return counter
 
+    # Transactions
+
+    def _begin_transaction(self, operation: Operation, request: Request) -> None:
+        """Has `operation` stand for a transaction."""
+        if self._evicting and not self._allow_eviction:
+            self._refuse_eviction(request)
+        session = self._session
+        session.begin(
+            operation,
+            session.core.transaction_execute,
+            request.commands,
+            expectations=request.expectations,
+            **vars(request.options),
+        )
+
+    def _refuse_eviction(self, request: Request) -> None:
+        """Raises `Unsupported` if one of the servers it goes to evicts keys."""
+        ring = self.ring
+        words = [each for each in request.commands if len(each) > 1]
+        keys = [each[1] for each in words]
+        keys += [each[1][1] if each[0] == "unchanged" else each[1] for each in request.expectations]
+        for key in keys:
+            where = ring.node(key)
+            if (policy := self._evicting.get(octets("node", where or b""))) is not None:
+                raise Unsupported(
+                    f"the server {where!s} evicts keys (maxmemory-policy {policy}): what a "
+                    "transaction has prepared there could be gone when it is applied. Set it to "
+                    "noeviction, or say connect(..., allow_eviction=True)"
+                )
+
+    @staticmethod
+    def _committed(operation: Operation) -> Committed:
+        """What came of a transaction. Raises all but a commit."""
+        event = operation.event
+        error = operation.error
+        if isinstance(error, OutcomeUnknown) and event is not None and event.id is not None:
+            error.transaction_id = event.id
+            error.args = (
+                f"{error}: transaction_status({event.id!r}) asks what is known, "
+                f"resolve({event.id!r}) sees to its end",
+            )
+        if error is not None:
+            raise error
+        if event is None or event.id is None:
+            raise InvalidState("this process was forked while the transaction was executed")
+        return Committed(event.id, event.replies)
+
+    @staticmethod
+    def _outcome(operation: Operation) -> Outcome:
+        event = operation.event
+        return (event.outcome if event is not None else None) or "unknown"
+
     @staticmethod
     def _inspection(operation: Operation) -> Inspection:
         event = operation.event
@@ -123,7 +188,9 @@ class Base:
             event = operation.event
             policy = event.eviction_policy if event is not None else None
             if event is not None and policy and policy != "noeviction":
-                where = self._session.core.node_id(event.node or 0).decode("utf-8", "replace")
+                node = self._session.core.node_id(event.node or 0)
+                self._evicting[node] = policy
+                where = node.decode("utf-8", "replace")
                 text = (
                     f"the server {where} evicts keys (maxmemory-policy {policy}): a lock that is "
                     "evicted has two holders; set it to noeviction"
@@ -139,6 +206,29 @@ def checked_fence(fence: object) -> int:
     if not 1 <= fence < 1 << 53:
         raise InvalidArgument(f"fence must be 1..2**53-1, not {fence}")
     return fence
+
+
+def _report(session: Session, event: _core.Event) -> None:
+    """Logs what befalls a transaction for which nobody waits. Called with the mutex held."""
+    name = (event.id or b"").decode("utf-8", "backslashreplace")
+    if event.kind == "transaction_committed":
+        said = partial(log.warning, "transaction %s was given up, and is committed", name)
+    elif event.kind == "transaction_unknown":
+        text = "transaction %s was given up, and its outcome is not known: %s"
+        said = partial(log.warning, text, name, event.error)
+    elif event.kind == "transaction_ended":
+        text = "transaction %s, whose outcome was not known, is %s"
+        said = partial(log.warning, text, name, event.outcome)
+    else:
+        where = session.core.node_id(event.node or 0).decode("utf-8", "backslashreplace")
+        text = "transaction %s is damaged: the server %s does not have what was decided"
+        said = partial(log.error, text, name, where)
+    session.run_callback(said)
+
+
+def transaction_id(value: object) -> bytes:
+    """A transaction's id as it was given. Raises `InvalidArgument`."""
+    return octets("the id of a transaction", value)
 
 
 def make_session(

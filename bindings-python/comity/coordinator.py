@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -10,15 +11,25 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from . import transport
 from ._core import Counter, ErrorReply
-from .base import MEMORY_ID, Base, checked_fence, clients_by_id, make_session, opened
+from .base import (
+    MEMORY_ID,
+    Base,
+    checked_fence,
+    clients_by_id,
+    make_session,
+    opened,
+    transaction_id,
+)
+from .builder import Ack, Committed, Options, Outcome, Request
 from .counter import Durability, ThreadDesk, ThreadReports
 from .driver import Driver, SocketDriver
-from .errors import Closed, Error, InvalidArgument
+from .errors import Closed, ConflictError, Error, InvalidArgument
 from .events import DEFAULT_BUFFER, Events
 from .inspection import Inspection
 from .lock import Lock
 from .memory import MemoryDriver, MemoryStore
 from .session import Operation, Session
+from .transaction import Transaction, checked_attempts, pause, snapshot_of, snapshot_request
 from .units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
 
 if TYPE_CHECKING:
@@ -36,7 +47,7 @@ Client: TypeAlias = Union[
 
 
 class Coordinator(Base):
-    """Locks, the ring and what else comity coordinates, over the servers it was connected to.
+    """Locks, counters, transactions and the ring, over the servers it was connected to.
 
     Thread-safe. Made by `comity.connect()`; ends with `close()`, with the end of its `with`
     block, or with the process. One that is dropped unclosed releases nothing: its leases run out.
@@ -45,9 +56,11 @@ class Coordinator(Base):
     _driver: Driver
     _reports: ThreadReports
 
-    def __init__(self, session: Session, driver: Driver, timeout: float) -> None:
+    def __init__(
+        self, session: Session, driver: Driver, timeout: float, allow_eviction: bool = False
+    ) -> None:
         """Not for users: see `comity.connect`."""
-        super().__init__(session, driver, timeout)
+        super().__init__(session, driver, timeout, allow_eviction)
         self._reports = ThreadReports(session)
 
     def lock(
@@ -105,6 +118,87 @@ class Coordinator(Base):
         `Corrupt`, and `InvalidState` for one that is open with another durability.
         """
         return self._counter(ThreadDesk(self), name, durability, restore)
+
+    def transaction(
+        self,
+        *,
+        ack: Ack = "applied",
+        timeout: float | None = None,
+        patience: float | None = None,
+        copy_elements: int | None = None,
+        copy_bytes: int | None = None,
+    ) -> Transaction:
+        """An empty transaction; nothing is sent before it is executed.
+
+        `ack`: `"applied"` returns when plain readers see all of it, `"decided"` a round trip
+        sooner, when it is certain. `timeout`: seconds until it is given up undecided, 0.01..60; the
+        coordinator's by default. `patience`: seconds after which other clients may take it for
+        abandoned and see to its end. `copy_elements`, `copy_bytes`: how large a collection or a
+        string that is changed may be, where it has to be copied; 10,000 and 1 MiB by default.
+
+        Raises `InvalidArgument`, naming the value and its range.
+        """
+        return Transaction(self, Options.of(ack, timeout, patience, copy_elements, copy_bytes))
+
+    def run_transaction(
+        self,
+        func: Callable[[Transaction], Any],
+        *keys: str | bytes,
+        attempts: int = 16,
+        value_from_callable: bool = False,
+        ack: Ack = "applied",
+        timeout: float | None = None,
+    ) -> Any:
+        """Watches `keys`, calls `func(tx)` and executes; again after a conflict.
+
+        As redis-py's `transaction`: `func` reads, calls `tx.multi()` and then says what is to be
+        done. Without keys it need not call `multi`. Returns the replies or, with
+        `value_from_callable`, what `func` returned. After `attempts`, 1..1000, the last
+        `ConflictError` is raised; any other failure at once.
+        """
+        left = checked_attempts(attempts)
+        tx = self.transaction(ack=ack, timeout=timeout)
+        while True:
+            left -= 1
+            try:
+                if keys:
+                    tx.watch(*keys)
+                value = func(tx)
+                replies = tx.execute()
+            except ConflictError:
+                if not left:
+                    raise
+            else:
+                return value if value_from_callable else replies
+            finally:
+                tx.reset()
+            time.sleep(pause(attempts - left))
+
+    def snapshot(self, *keys: str | bytes, timeout: float | None = None) -> dict[Any, bytes | None]:
+        """The strings at `keys`, on whatever servers, as they were at one instant, in one round
+        trip. None where there is none. Raises as `Transaction.execute` does.
+
+        Other types can be read at one instant by a transaction that only reads.
+        """
+        return snapshot_of(keys, self._transact(snapshot_request(keys, timeout)))
+
+    def transaction_status(self, txid: str | bytes) -> Outcome:
+        """What the server that decides knows of a transaction. Changes nothing.
+
+        `txid`: `OutcomeUnknown.transaction_id`, `Transaction.id`, or what the log says.
+        """
+        operation = self._call(self._session.core.transaction_status, transaction_id(txid))
+        return self._outcome(operation)
+
+    def resolve(self, txid: str | bytes) -> Outcome:
+        """Sees a transaction to its end on all its servers: `"committed"`, `"aborted"` or, where
+        no record is left, `"forgotten"`.
+
+        One that is under way and undecided is aborted. Raises `Unreachable`, `NoAnswer`,
+        `ServerRefused` where a server that is needed does not answer.
+        """
+        verb = self._session.core.transaction_resolve
+        return self._outcome(self._call(verb, transaction_id(txid)))
 
     def inspect(self, name: str | bytes) -> Inspection:
         """Who holds the lock `name` and who waits for it, as its server sees it now."""
@@ -166,6 +260,18 @@ class Coordinator(Base):
             self._driver.stop(join=False)
             self._reports.stop()
 
+    def _transact(self, request: Request) -> Committed:
+        operation = Operation()
+        try:
+            self._begin_transaction(operation, request)
+            if not operation.done:
+                self._driver.wait(operation)
+        except BaseException:
+            self._session.give_up(operation)
+            raise
+        self._session.leave(operation)
+        return self._committed(operation)
+
     def _call(self, verb: Callable[..., int], *args: Any, **options: Any) -> Operation:
         operation = Operation()
         session = self._session
@@ -195,6 +301,7 @@ def connect(
     timeout: float = 5.0,
     check: bool = True,
     push: bool = True,
+    allow_eviction: bool = False,
 ) -> Coordinator:
     """A coordinator over one Redis server, several, or none.
 
@@ -203,7 +310,8 @@ def connect(
     own in this process. `prefix` stands in front of every key and channel. `timeout`: seconds a
     verb tries to reach a server before it fails, 0.01..60. `check`: prove at once, within
     `timeout`, that every server can serve. `push`: learn of a grant by pub/sub rather than by
-    polling; where an ACL forbids channels, say False.
+    polling; where an ACL forbids channels, say False. `allow_eviction`: take transactions to
+    servers that evict keys as well, which can lose a part of one.
 
     The client's address, credentials, TLS and database are used; connections (three per server)
     are comity's own. Raises `Unsupported` for clients comity cannot serve and `LimitExceeded`
@@ -214,6 +322,7 @@ def connect(
     head = octets("prefix", prefix)
     check = flag("check", check)
     push = flag("push", push)
+    allow_eviction = flag("allow_eviction", allow_eviction)
     if client is None:
         client = MemoryStore()
     if isinstance(client, MemoryStore):
@@ -226,7 +335,8 @@ def connect(
         transport.RedisConnector(clients[session.core.node_id(node)], ErrorReply)
         for node in range(len(clients))
     ]
-    coordinator = Coordinator(session, SocketDriver(session, connectors), span / 1e6)
+    driver = SocketDriver(session, connectors)
+    coordinator = Coordinator(session, driver, span / 1e6, allow_eviction)
     if check:
         try:
             coordinator._check()

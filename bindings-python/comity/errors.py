@@ -1,8 +1,8 @@
 """Everything comity raises, one class per code of the core's table.
 
 Every class derives from `Error` and, where Python or redis-py has a word for the same thing, from
-that class too: code that catches `ValueError`, `TimeoutError` or redis-py's `LockError` keeps
-working.
+that class too: code that catches `ValueError`, `TimeoutError`, or redis-py's `LockError` and
+`WatchError`, keeps working.
 """
 
 from __future__ import annotations
@@ -15,13 +15,28 @@ if TYPE_CHECKING:
         """Stands for redis-py's `LockError`, which is a base only where redis-py is installed."""
 
         def __init__(self, message: str | None = None, lock_name: str | None = None) -> None: ...
+
+    class _RedisWatchError(Exception):
+        """Stands for redis-py's `WatchError`, likewise."""
+
+    class _RedisResponseError(Exception):
+        """Stands for redis-py's `ResponseError`, likewise."""
+
 else:
     try:
         from redis.exceptions import LockError as _RedisLockError
+        from redis.exceptions import ResponseError as _RedisResponseError
+        from redis.exceptions import WatchError as _RedisWatchError
     except ImportError:
 
         class _RedisLockError(Exception):
             """The place redis-py's `LockError` takes where redis-py is installed."""
+
+        class _RedisWatchError(Exception):
+            """The place redis-py's `WatchError` takes."""
+
+        class _RedisResponseError(Exception):
+            """The place redis-py's `ResponseError` takes."""
 
 
 class Error(Exception):
@@ -97,10 +112,50 @@ class NotHeld(Error, _RedisLockError):
     code = 22
 
 
+class ConflictError(Error, _RedisWatchError):
+    """The transaction was not applied: a key was locked, or not as it was read or expected."""
+
+    code = 30
+
+
+class CommandFailed(Error, _RedisResponseError):
+    """A command of the transaction failed; the message names it. Nothing was applied."""
+
+    code = 31
+
+
+class AbortedError(Error):
+    """The transaction was not applied: cancelled, too late, or aborted by who recovered it."""
+
+    code = 32
+
+
+class OutcomeUnknown(Error):
+    """The server that decides did not say whether the transaction is applied.
+
+    It is all or nothing in any case. `transaction_status` and `resolve` of the coordinator take
+    `transaction_id`, in any process and at any later time.
+    """
+
+    code = 33
+
+    transaction_id: bytes | None = None
+    """Which transaction."""
+
+
 class CounterOverflow(Error, OverflowError):
     """A count beyond the range; nothing was counted."""
 
     code = 40
+
+
+class RingMismatch(Error):
+    """The server serves transactions of another ring; nothing was done.
+
+    Two clients that place keys differently would lock one key on two servers.
+    """
+
+    code = 50
 
 
 class Unreachable(Error, ConnectionError):

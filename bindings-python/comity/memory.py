@@ -12,7 +12,7 @@ from .clock import now_us
 from .driver import park, spawn
 from .errors import InvalidArgument, ServerRefused, WrongType
 from .session import Operation, Session
-from .units import octets
+from .units import word
 from .workers import Timer
 
 Word: TypeAlias = str | bytes | memoryview | int | float
@@ -62,7 +62,9 @@ class MemoryStore:
         """
         if not argv:
             raise InvalidArgument("execute: the name of a command is missing")
-        reply, due = self._execute([_word(place, word) for place, word in enumerate(argv)])
+        reply, due = self._execute(
+            [word(f"execute: word {place}", each) for place, each in enumerate(argv)]
+        )
         _deliver(due)
         if isinstance(reply, _core.ErrorReply):
             words = reply.text.decode("utf-8", "replace")
@@ -181,22 +183,6 @@ class MemoryDriver(MemoryPump):
             self._store._unsubscribe(self)
             if self._timer is not None:
                 self._timer.join(1.0)
-
-
-def _word(place: int, word: object) -> bytes:
-    """A word of a command as bytes, as redis-py makes it."""
-    if isinstance(word, (bytes, memoryview)):
-        return bytes(word)
-    if isinstance(word, str):
-        return octets(f"execute: word {place}", word)
-    if isinstance(word, int) and not isinstance(word, bool):
-        return int.__repr__(word).encode()
-    if isinstance(word, float):
-        return float.__repr__(word).encode()
-    raise InvalidArgument(
-        f"execute: word {place} must be str, bytes, int or float, not {type(word).__name__} "
-        f"({word!r:.80})"
-    )
 
 
 _Message = tuple[MemoryPump, bytes, bytes]

@@ -42,17 +42,33 @@ _ENDS: Final = frozenset(
         "counter_reset",
         "counter_audited",
         "counter_closed",
+        "transaction_committed",
+        "transaction_failed",
+        "transaction_unknown",
+        "transaction_status",
+        "transaction_resolved",
         "call_failed",
     )
 )
-"""Events after which the core says nothing more about their lock, call or counter."""
+"""Events after which whoever waits for their lock, call, counter or transaction hears no more."""
+
+_TOLD: Final = frozenset(
+    (
+        "transaction_committed",
+        "transaction_unknown",
+        "transaction_ended",
+        "transaction_damaged",
+    )
+)
+"""What befalls a transaction that somebody must hear of."""
 
 
 class Operation:
-    """One thing somebody waits for: a lock or a call, and what became of it.
+    """One thing somebody waits for: a lock, a call or a transaction, and what became of it.
 
     `done` is false while an answer is awaited. `attended` says that a thread waits, and so will
-    send this operation's commands itself; what nobody attends to goes to the background.
+    send this operation's commands itself: those for the first node that it has any for. The others,
+    and what nobody attends to, go to the background.
     """
 
     __slots__ = (
@@ -127,7 +143,7 @@ def _nobody() -> None:
 
 
 def _unheard(event: Event) -> None:
-    """The hook of a session without counters."""
+    """The hook of a session without counters or transactions."""
 
 
 def _ignored(callback: Callable[[], None]) -> None:
@@ -166,6 +182,8 @@ class Session:
         """Has somebody call `tick` soon. Takes no mutex and never blocks."""
         self.on_counter: Callable[[Event], None] = _unheard
         """Hears what befalls a counter. Called with the mutex held."""
+        self.on_transaction: Callable[[Event], None] = _unheard
+        """Hears what nobody who waits is told of a transaction. Called with the mutex held."""
         self.closed = False
         self.drained = Operation()
         """Done once everything that `close` began is done."""
@@ -246,6 +264,19 @@ class Session:
                     self.core.lock_cancel(operation.id, self.now())
                 except Error:
                     pass  # unknown by now, or the core is closed: nothing is left to cancel
+                self.drain()
+
+    def give_up(self, operation: Operation) -> None:
+        """Nobody waits for the transaction any more; what is decided of it stays."""
+        self.leave(operation)
+        with self.mutex:
+            waited = self.operations.pop(operation.id, None)
+            operation.ended = operation.done = True
+            if waited is not None and not self.foreign:
+                try:
+                    self.core.transaction_cancel(operation.id, self.now())
+                except Error:
+                    pass  # the core is closed: it sees to the end by itself
                 self.drain()
 
     def close(self) -> bool:
@@ -350,6 +381,9 @@ class Session:
         """Books every command and event the core has ready. Call with the mutex held."""
         core = self.core
         operations = self.operations
+        # Events first: who hears that it is over leaves what follows to the background.
+        while (event := core.poll_event()) is not None:
+            self._book(event)
         while (command := core.poll_command()) is not None:
             box = self.boxes[command.node]
             if command.route == "subscribe":
@@ -360,16 +394,15 @@ class Session:
             if origin is not None:
                 operation = operations.get(origin)
                 if operation is not None:
-                    operation.node = command.node
-                    if operation.attended:
+                    if operation.node < 0:
+                        operation.node = command.node
+                    if operation.attended and operation.node == command.node:
                         box.foreground.append(command)
                         if operation.gate is not None:
                             operation.signal()
                         continue
             box.background.append(command)
             box.wake_background()
-        while (event := core.poll_event()) is not None:
-            self._book(event)
         deadline = core.next_deadline()
         if deadline is None:
             self.deadline = NEVER
@@ -386,6 +419,10 @@ class Session:
         if key is None and event.counter is not None:
             key = event.counter
             self.on_counter(event)
+        if key is None:
+            key = event.transaction
+            if kind in _TOLD and (key not in self.operations or kind == "transaction_damaged"):
+                self.on_transaction(event)
         if key is not None:
             operation = self.operations.get(key)
             if operation is not None:
@@ -393,7 +430,6 @@ class Session:
             elif kind == "lock_granted":
                 # The thread that asked was interrupted before it could take the id in.
                 self.core.lock_cancel(key, self.now())
-                self._again()
         elif kind == "closed":
             self.drained.done = True
             self.drained.signal()
@@ -402,6 +438,8 @@ class Session:
                 listener.put(event)
 
     def _settle(self, operation: Operation, key: int, kind: str, event: Event) -> None:
+        if kind == "transaction_damaged":
+            return  # its outcome comes besides
         operation.event = event
         if kind == "lock_granted":
             operation.fence = event.fence or 0
@@ -425,10 +463,3 @@ class Session:
                 self.run_callback(operation.on_lost)
         if operation.done:
             operation.signal()
-
-    def _again(self) -> None:
-        """Books the commands that a call from within booking an event made ready."""
-        while (command := self.core.poll_command()) is not None:
-            box = self.boxes[command.node]
-            box.background.append(command)
-            box.wake_background()

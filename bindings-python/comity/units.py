@@ -49,3 +49,23 @@ def flag(name: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise InvalidArgument(f"{name} must be True or False, not {value!r}")
+
+
+def word(name: str, value: object) -> bytes:
+    """A word of a command as redis-py makes it of str, bytes, memoryview, int or float.
+
+    Raises `InvalidArgument` for anything else.
+    """
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return octets(name, value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__repr__(value).encode()
+    if isinstance(value, float):
+        return float.__repr__(value).encode()
+    if isinstance(value, memoryview):
+        return bytes(value)
+    raise InvalidArgument(
+        f"{name} must be str, bytes, int or float, not {type(value).__name__} ({value!r:.80})"
+    )

@@ -79,6 +79,26 @@ class Counter(_Waits):
         self._do(self._one.close())
 
 
+class Transaction(_Waits):
+    """Chaining returns this; what is awaited there returns its value here."""
+
+    def __getattr__(self, name: str) -> Any:
+        thing = getattr(self._one, name)
+        if not callable(thing):
+            return thing
+
+        def call(*args: Any, **options: Any) -> Any:
+            result = thing(*args, **options)
+            if result is self._one:
+                return self
+            return self._do(result) if asyncio.iscoroutine(result) else result
+
+        return call
+
+    def __len__(self) -> int:
+        return len(self._one)
+
+
 class Events(_Waits):
     def get(self, timeout: float | None = None) -> Any:
         return self._do(self._one.get(timeout))
@@ -105,6 +125,24 @@ class Coordinator(_Waits):
             return self._one.counter(name, **options)
 
         return Counter(self._do(opened()), self._loop)
+
+    def transaction(self, **options: Any) -> Transaction:
+        return Transaction(self._one.transaction(**options), self._loop)
+
+    def run_transaction(self, func: Any, *keys: Any, **options: Any) -> Any:
+        async def in_a_thread(tx: Any) -> Any:
+            return await asyncio.to_thread(func, Transaction(tx, self._loop))
+
+        return self._do(self._one.run_transaction(in_a_thread, *keys, **options))
+
+    def snapshot(self, *keys: Any, **options: Any) -> Any:
+        return self._do(self._one.snapshot(*keys, **options))
+
+    def transaction_status(self, txid: Any) -> Any:
+        return self._do(self._one.transaction_status(txid))
+
+    def resolve(self, txid: Any) -> Any:
+        return self._do(self._one.resolve(txid))
 
     def inspect(self, name: Any) -> Any:
         return self._do(self._one.inspect(name))

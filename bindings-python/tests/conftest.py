@@ -16,6 +16,7 @@ import locks
 import pytest
 from faults import Proxy
 from listener import Listener
+from transactions import Ring
 
 PREFIX = "comity:"
 
@@ -90,6 +91,27 @@ def server(shared: Server) -> Server:
     with shared.client() as client:
         client.flushall()
     return shared
+
+
+@pytest.fixture(scope="session")
+def shared_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    """Three more."""
+    _need_redis()
+    servers = [Server(tmp_path_factory.mktemp("redis")) for _ in range(3)]
+    yield servers
+    for one in servers:
+        one.kill()
+
+
+@pytest.fixture
+def three(shared_three: list[Server]) -> Iterator[Ring]:
+    """The three servers, empty, as a ring behind proxies."""
+    for one in shared_three:
+        with one.client() as client:
+            client.flushall()
+    ring = Ring(shared_three)
+    yield ring
+    ring.close()
 
 
 @pytest.fixture

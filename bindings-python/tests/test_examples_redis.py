@@ -66,6 +66,59 @@ def test_the_ring_example():
     assert "gives the same ring: True" in run("examples/ring.py")
 
 
+ARTICLE = {
+    "lock": [
+        "Taking the lock 'report'.",
+        "  held: True, for another 10 seconds unless it is renewed",
+        "  somebody else tries: has to wait",
+        "  the resource accepts the fence: True",
+        "Released.",
+        "Releasing it once more.",
+        "  refused: lock 'report' is not held by this handle",
+        "The same as a block, which releases also when the work fails.",
+        "  the work failed; the lock is free again: True",
+    ],
+    "transaction": [
+        "Begin; set key1 and key2; commit.",
+        "  now: one, two",
+        "Begin; set both again; roll back.",
+        "  now: one, two",
+        "Begin; set key1; the program fails before the end of the block.",
+        "  rolled back: out of ideas",
+        "  now: one, two",
+        "Begin; set key1; add 1 to key2, which is no number.",
+        "  rolled back: ERR value is not an integer or out of range",
+        "  now: one, two",
+    ],
+    "counter": [
+        "The counter stands at 0",
+        "Adding 5.",
+        "It stands at 5",
+        "Four threads add 1000 each, in steps of one.",
+        "It stands at 4005",
+        "Taking 5 back.",
+        "It stands at 4000 on the server, whatever was lost on the way",
+    ],
+}
+
+
+@pytest.mark.parametrize("program", ARTICLE)
+def test_the_programs_of_the_article(server, program):
+    script = f"examples/article/{program}.py"
+    assert run(script).splitlines() == ARTICLE[program]
+    url = f"redis://127.0.0.1:{server.port}"
+    assert run(script, "--redis", url).splitlines() == ARTICLE[program]
+    with server.client() as client:
+        # A lock's keys end by themselves.
+        assert [key for key in client.scan_iter() if client.ttl(key) < 0] == []
+
+
+def test_the_transaction_of_the_article_on_three_servers(three):
+    urls = [f"redis://127.0.0.1:{server.port}" for server in three.servers]
+    script = "examples/article/transaction.py"
+    assert run(script, "--redis", *urls).splitlines() == ARTICLE["transaction"]
+
+
 def test_one_lost_reply(server):
     output = run("examples/lost_reply.py", "--redis", f"redis://127.0.0.1:{server.port}")
     assert output == "redis-py incr: 2 for 1\ncomity:        1 for 1\n"

@@ -18,7 +18,12 @@ HERE = Path(__file__).parent
 
 def test_the_error_table_is_the_cores():
     ours = {cls.__name__: code for code, cls in errors.CODES.items()}
-    renamed = {"Internal": "InternalError", "Overflow": "CounterOverflow"}
+    renamed = {
+        "Aborted": "AbortedError",
+        "Conflict": "ConflictError",
+        "Internal": "InternalError",
+        "Overflow": "CounterOverflow",
+    }
     theirs = {renamed.get(name, name): code for name, code in core.ERROR_CODES.items()}
     assert ours == theirs
     for code, cls in errors.CODES.items():
@@ -53,6 +58,12 @@ def test_lock_errors_are_redis_pys_too():
     redis = pytest.importorskip("redis")
     for cls in (comity.LockTimeout, comity.LockLost, comity.NotHeld):
         assert issubclass(cls, redis.exceptions.LockError)
+
+
+def test_transaction_errors_are_redis_pys_too():
+    redis = pytest.importorskip("redis")
+    assert issubclass(comity.ConflictError, redis.WatchError)
+    assert issubclass(comity.CommandFailed, redis.ResponseError)
 
 
 def test_it_works_without_redis_py(tmp_path):

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
 
 from .._core import ErrorReply
-from ..base import MEMORY_ID, Base, checked_fence, clients_by_id, make_session, opened
+from ..base import (
+    MEMORY_ID,
+    Base,
+    checked_fence,
+    clients_by_id,
+    make_session,
+    opened,
+    transaction_id,
+)
+from ..builder import Ack, Committed, Options, Outcome, Request
 from ..counter import Durability
-from ..errors import Closed, InvalidArgument, InvalidState
+from ..errors import Closed, ConflictError, InvalidArgument, InvalidState
 from ..events import DEFAULT_BUFFER
 from ..inspection import Inspection
 from ..memory import MemoryStore
 from ..session import Operation, Session
+from ..transaction import checked_attempts, pause, snapshot_of, snapshot_request
 from ..units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
 from .counter import Counter, TaskDesk, TaskReports
 from .driver import Driver, MemoryDriver, SocketDriver
 from .events import Events
 from .lock import Lock, OnLost
+from .transaction import Transaction
 from .transport import RedisConnector
 from .wakeup import soon
 
@@ -39,7 +51,7 @@ Client: TypeAlias = Union[
 
 
 class Coordinator(Base):
-    """Locks, the ring and what else comity coordinates, over the servers it was connected to.
+    """Locks, counters, transactions and the ring, over the servers it was connected to.
 
     Made by `comity.aio.connect()`. It belongs to the event loop in which it is first awaited;
     another loop gets `InvalidState`. It ends with `close()` or the end of its `async with` block.
@@ -49,9 +61,16 @@ class Coordinator(Base):
     _driver: Driver
     _reports: TaskReports
 
-    def __init__(self, session: Session, driver: Driver, timeout: float, check: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        driver: Driver,
+        timeout: float,
+        check: bool,
+        allow_eviction: bool = False,
+    ) -> None:
         """Not for users: see `comity.aio.connect`."""
-        super().__init__(session, driver, timeout)
+        super().__init__(session, driver, timeout, allow_eviction)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unproven = check
         self._reports = TaskReports(session)
@@ -113,6 +132,67 @@ class Coordinator(Base):
         else:
             self._here()
         return cast("Counter", self._counter(TaskDesk(self), name, durability, restore))
+
+    def transaction(
+        self,
+        *,
+        ack: Ack = "applied",
+        timeout: float | None = None,
+        patience: float | None = None,
+        copy_elements: int | None = None,
+        copy_bytes: int | None = None,
+    ) -> Transaction:
+        """An empty transaction: see `comity.Coordinator.transaction`."""
+        return Transaction(self, Options.of(ack, timeout, patience, copy_elements, copy_bytes))
+
+    async def run_transaction(
+        self,
+        func: Callable[[Transaction], Any],
+        *keys: str | bytes,
+        attempts: int = 16,
+        value_from_callable: bool = False,
+        ack: Ack = "applied",
+        timeout: float | None = None,
+    ) -> Any:
+        """Watches `keys`, calls `func(tx)` and executes; again after a conflict.
+
+        `func` may be a coroutine function. See `comity.Coordinator.run_transaction`.
+        """
+        left = checked_attempts(attempts)
+        tx = self.transaction(ack=ack, timeout=timeout)
+        while True:
+            left -= 1
+            try:
+                if keys:
+                    await tx.watch(*keys)
+                value = func(tx)
+                if inspect.isawaitable(value):
+                    value = await value
+                replies = await tx.execute()
+            except ConflictError:
+                if not left:
+                    raise
+            else:
+                return value if value_from_callable else replies
+            finally:
+                tx.reset()
+            await asyncio.sleep(pause(attempts - left))
+
+    async def snapshot(
+        self, *keys: str | bytes, timeout: float | None = None
+    ) -> dict[Any, bytes | None]:
+        """The strings at `keys` at one instant: see `comity.Coordinator.snapshot`."""
+        return snapshot_of(keys, await self._transact(snapshot_request(keys, timeout)))
+
+    async def transaction_status(self, txid: str | bytes) -> Outcome:
+        """What is known of a transaction: see `comity.Coordinator.transaction_status`."""
+        verb = self._session.core.transaction_status
+        return self._outcome(await self._call(verb, transaction_id(txid)))
+
+    async def resolve(self, txid: str | bytes) -> Outcome:
+        """Sees a transaction to its end: see `comity.Coordinator.resolve`."""
+        verb = self._session.core.transaction_resolve
+        return self._outcome(await self._call(verb, transaction_id(txid)))
 
     async def inspect(self, name: str | bytes) -> Inspection:
         """Who holds the lock `name` and who waits for it, as its server sees it now."""
@@ -214,6 +294,18 @@ class Coordinator(Base):
         self._loop = loop
         self._driver.bind(loop)
 
+    async def _transact(self, request: Request) -> Committed:
+        await self._ready()
+        operation = Operation()
+        try:
+            self._begin_transaction(operation, request)
+            if not operation.done:
+                await self._driver.wait(operation)
+        except BaseException:
+            self._session.give_up(operation)
+            raise
+        return self._committed(operation)
+
     async def _call(self, verb: Callable[..., int], *args: Any, **options: Any) -> Operation:
         await self._ready()
         operation = Operation()
@@ -232,6 +324,7 @@ def connect(
     timeout: float = 5.0,
     check: bool = True,
     push: bool = True,
+    allow_eviction: bool = False,
 ) -> Coordinator:
     """A coordinator over one Redis server, several, or none. It does no I/O by itself.
 
@@ -241,7 +334,8 @@ def connect(
     verb tries to reach a server before it fails, 0.01..60. `check`: prove before the first verb,
     within `timeout`, that every server can serve; `async with connect(...)` and `await
     connect(...)` do so at once. `push`: learn of a grant by pub/sub rather than by polling; where
-    an ACL forbids channels, say False.
+    an ACL forbids channels, say False. `allow_eviction`: take transactions to servers that evict
+    keys as well, which can lose a part of one.
 
     The client's address, credentials, TLS and database are used; connections (two per server) are
     comity's own. Raises `Unsupported` for clients comity cannot serve and `LimitExceeded` for a
@@ -252,6 +346,7 @@ def connect(
     head = octets("prefix", prefix)
     check = flag("check", check)
     push = flag("push", push)
+    allow_eviction = flag("allow_eviction", allow_eviction)
     if client is None:
         client = MemoryStore()
     if isinstance(client, MemoryStore):
@@ -264,4 +359,5 @@ def connect(
         RedisConnector(clients[session.core.node_id(node)], ErrorReply)
         for node in range(len(clients))
     ]
-    return Coordinator(session, SocketDriver(session, connectors), span / 1e6, check)
+    driver = SocketDriver(session, connectors)
+    return Coordinator(session, driver, span / 1e6, check, allow_eviction)

@@ -1,0 +1,239 @@
+"""Transactions through a network that loses, repeats and cuts: all or nothing, and told truly."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import faults
+import pytest
+from locks import connect, until
+from transactions import Ring, asks, at_rest, step
+
+import comity
+
+pytest.importorskip("redis")
+
+pytestmark = pytest.mark.usefixtures("flavour")
+
+ACTIONS = ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL", "DELAY_BEFORE", "DELAY_AFTER"]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_one_fault_at_the_only_server(server, proxy, action):
+    with server.client() as client, connect(proxy.port) as co:
+        client.set("alice", 100)
+        rule = proxy.rule(getattr(faults, action), asks("EXEC1"), seconds=0.45)
+        tx = co.transaction()
+        tx.decrby("alice", 30).incrby("bob", 30)
+        assert tx.execute() == [70, 30]
+        assert rule.met
+        # A straggler of the network changes nothing.
+        time.sleep(0.5 if "DELAY" in action else 0)
+        for words in [words for words in proxy.seen if step(words) == "EXEC1"]:
+            proxy.again(words)
+        assert client.mget("alice", "bob") == [b"70", b"30"]
+        with co.transaction() as tx:
+            tx.incr("alice")
+        assert client.get("alice") == b"71"
+    at_rest(server)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("node", [0, 1], ids=["primary", "secondary"])
+@pytest.mark.parametrize("at", ["PREPARE", "FINISH"])
+def test_one_fault_at_one_of_three(three: Ring, at, node, action):
+    three.fill(100)
+    proxy = three.proxies[node]
+    rule = proxy.rule(getattr(faults, action), asks(at), seconds=0.45)
+    with three.connect() as co:
+        tx = co.transaction()
+        for key, amount in zip(three.keys, (-30, 10, 20), strict=True):
+            tx.incrby(key, amount)
+        assert tx.execute() == [70, 110, 120]
+        assert rule.met
+        # What is applied is seen once the server that was cut off has heard of it.
+        until(lambda: three.values() == [70, 110, 120])
+        time.sleep(0.5 if "DELAY" in action else 0)
+        at_rest(*three.servers)
+        for one in three.proxies:
+            for words in [words for words in one.seen if step(words)]:
+                one.again(words)
+        assert three.values() == [70, 110, 120]
+        assert sum(map(int, co.snapshot(*three.keys).values())) == 300
+    at_rest(*three.servers)
+
+
+@pytest.mark.parametrize("at", ["PREPARE", "FINISH"])
+def test_every_step_lost_at_one_until_it_is_given_up(three: Ring, at):
+    three.fill(100)
+    with three.connect() as co, three.connect(direct=True, timeout=5) as other:
+        three.proxies[1].rule(faults.STALL, asks(at), faults.ALWAYS)
+        tx = co.transaction().incrby(three.keys[0], -1).incrby(three.keys[1], 1)
+        if at == "FINISH":
+            assert tx.execute() == [99, 101]
+        else:
+            with pytest.raises((comity.NoAnswer, comity.AbortedError)):
+                tx.execute()
+        three.proxies[1].calm()
+        values = [99, 101, 100] if at == "FINISH" else [100, 100, 100]
+        until(lambda: three.values() == values)
+        assert list(other.snapshot(*three.keys).values()) == [b"%d" % each for each in values]
+    at_rest(*three.servers)
+
+
+def test_an_outcome_that_is_unknown_is_resolved(three: Ring):
+    three.fill(100)
+    with three.connect() as co, three.connect(direct=True, timeout=5) as other:
+        primary = three.proxies[0]
+        primary.rule(faults.SWALLOW, lambda words: step(words) is not None, faults.ALWAYS)
+        tx = co.transaction().incrby(three.keys[0], -1).incrby(three.keys[1], 1)
+        with pytest.raises(comity.OutcomeUnknown, match=r"resolve\(b'.*@a'\)") as caught:
+            tx.execute()
+        txid = caught.value.transaction_id
+        assert txid is not None
+        outcome = other.resolve(txid)
+        assert outcome in ("committed", "aborted")
+        assert other.transaction_status(txid.decode()) == outcome
+        values = [99, 101, 100] if outcome == "committed" else [100, 100, 100]
+        assert list(other.snapshot(*three.keys).values()) == [b"%d" % each for each in values]
+        assert three.values() == values
+        primary.calm()
+        with co.transaction() as tx:
+            tx.incr(three.keys[0])
+    at_rest(*three.servers)
+
+
+class Transfers:
+    """One client that moves amounts to and fro until it is stopped, and what it was told."""
+
+    def __init__(self, three: Ring, seed: int) -> None:
+        self.three = three
+        self.dice = random.Random(seed)
+        self.stop = threading.Event()
+        self.told: list[tuple[int, int]] = []
+        self.doubtful: list[bytes] = []
+        self.failure: BaseException | None = None
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        try:
+            with self.three.connect(timeout=2) as co:
+                while not self.stop.is_set():
+                    self.transfer(co)
+                    if self.dice.random() < 0.2:
+                        self.look(co)
+        except BaseException as error:
+            self.failure = error
+
+    def transfer(self, co) -> None:
+        source, target = self.dice.sample(range(3), 2)
+        tx = co.transaction()
+        tx.decrby(self.three.keys[source], 1).incrby(self.three.keys[target], 1)
+        try:
+            tx.execute()
+            self.told.append((source, target))
+        except comity.OutcomeUnknown as error:
+            self.doubtful.append(error.transaction_id or b"")
+        except (comity.AbortedError, comity.ConflictError, comity.NoAnswer, comity.Unreachable):
+            pass
+
+    def look(self, co) -> None:
+        try:
+            balances = co.snapshot(*self.three.keys)
+        except comity.Error:
+            return
+        if sum(map(int, balances.values())) != 3000:
+            raise AssertionError(balances)
+
+
+def test_transfers_through_a_bad_network_keep_the_sum(three: Ring):
+    three.fill(1000)
+    dice = random.Random(7)
+    clients = [Transfers(three, seed) for seed in range(4)]
+    actions = [faults.CUT_BEFORE, faults.CUT_AFTER, faults.REPEAT, faults.DELAY_AFTER]
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        proxy = dice.choice(three.proxies)
+        proxy.rule(dice.choice(actions), lambda words: step(words) is not None, seconds=0.05)
+        time.sleep(0.02)
+    for proxy in three.proxies:
+        proxy.calm()
+    for client in clients:
+        client.stop.set()
+    for client in clients:
+        client.thread.join(20)
+        assert client.failure is None
+    told = [transfer for client in clients for transfer in client.told]
+    doubtful = [txid for client in clients for txid in client.doubtful]
+    assert len(told) > 50
+    with three.connect(direct=True, timeout=5) as co:
+        for txid in doubtful:
+            co.resolve(txid)
+        balances = list(map(int, co.snapshot(*three.keys).values()))
+    assert sum(balances) == 3000
+    if not doubtful:
+        expected = [1000, 1000, 1000]
+        for source, target in told:
+            expected[source] -= 1
+            expected[target] += 1
+        assert balances == expected
+    at_rest(*three.servers)
+
+
+def test_who_dies_between_the_phases_is_recovered(three: Ring, script):
+    three.fill(100)
+    source = """
+import sys, comity, redis
+clients = {n: redis.Redis(host="127.0.0.1", port=int(p)) for n, p in zip("abc", sys.argv[1:4])}
+co = comity.connect(clients, timeout=10)
+tx = co.transaction(patience=0.3, ack="decided")
+tx.incrby(sys.argv[4], -30).incrby(sys.argv[5], 30)
+print(tx.execute(), flush=True)
+import time; time.sleep(60)
+"""
+    for proxy in three.proxies:
+        proxy.rule(faults.STALL, asks("FINISH"), faults.ALWAYS)
+    ports = [proxy.port for proxy in three.proxies]
+    process = script(source, *ports, *three.keys[:2])
+    assert process.stdout.readline() == "[70, 130]\n"
+    process.kill()
+    process.wait()
+    assert three.values() == [100, 100, 100]  # decided, and not applied by anybody yet
+    with three.connect(direct=True, timeout=5) as co:
+        with co.transaction() as tx:
+            tx.incrby(three.keys[1], 1)
+        assert tx.results == [131]
+        until(lambda: three.values() == [70, 131, 100])
+    at_rest(*three.servers)
+
+
+def test_a_server_that_is_gone(start):
+    servers = [start() for _ in range(3)]
+    three = Ring(servers)
+    try:
+        three.fill(100)
+        with three.connect(direct=True) as co:
+            assert co.snapshot(three.keys[0]) == {three.keys[0]: b"100"}
+            servers[1].kill()
+            tx = co.transaction().incrby(three.keys[0], -1).incrby(three.keys[1], 1)
+            with pytest.raises((comity.Unreachable, comity.NoAnswer)):
+                tx.execute()
+            # The others go on.
+            tx.incrby(three.keys[0], -1).incrby(three.keys[2], 1)
+            assert tx.execute() == [99, 101]
+            servers[1].start()
+            tx.set(three.keys[1], 100).incrby(three.keys[0], 0)
+            until(lambda: _done(tx, three))
+    finally:
+        three.close()
+
+
+def _done(tx, three: Ring) -> bool:
+    try:
+        tx.set(three.keys[1], 100).incrby(three.keys[0], 0).execute()
+    except (comity.Unreachable, comity.NoAnswer):
+        return False
+    return True

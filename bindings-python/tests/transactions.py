@@ -1,0 +1,108 @@
+"""What the tests of transactions have in common."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import locks
+from faults import Proxy
+
+import comity
+
+_ID = re.compile(rb"[0-9a-f]{16}\.\d\d\.\d{16}$")
+
+
+def step(words: list[bytes]) -> str | None:
+    """Which of the transaction's scripts a command calls, if it is one."""
+    if words[0].upper() not in (b"EVAL", b"EVALSHA") or not words[2].isdigit():
+        return None
+    arguments = words[3 + int(words[2]) :]
+    if not arguments or not _ID.match(arguments[0]):
+        return None
+    if len(arguments) == 3:
+        return "QUERY"
+    if len(arguments) == 4 and arguments[2] in (b"C", b"A", b"Q"):
+        return "FINISH"
+    if len(arguments) > 8 and re.match(rb"[k-]\d+$", arguments[8]):
+        return "PREPARE"
+    return "EXEC1"
+
+
+def asks(wanted: str) -> Callable[[list[bytes]], bool]:
+    """For rules: whether a command is this step."""
+    return lambda words: step(words) == wanted
+
+
+class Ring:
+    """Three servers, the first to be asked behind a proxy each, and a key on each."""
+
+    def __init__(self, servers: list[Any]) -> None:
+        self.servers = servers
+        self.proxies = [Proxy(server.port) for server in servers]
+        ring = comity.Ring(["a", "b", "c"])
+        names = [f"account:{number}" for number in range(100)]
+        self.keys = [
+            next(name for name in names if ring.node(name) == node) for node in ("a", "b", "c")
+        ]
+
+    def connect(self, *, direct: bool = False, **options: Any) -> Any:
+        """A coordinator over the three, through the proxies unless `direct`."""
+        import redis
+
+        ports = [one.port for one in (self.servers if direct else self.proxies)]
+        clients = {
+            node: redis.Redis(host="127.0.0.1", port=port)
+            for node, port in zip("abc", ports, strict=True)
+        }
+        return locks.connect_to(clients, timeout=options.pop("timeout", 0.6), **options)
+
+    def values(self) -> list[int]:
+        """What plain readers see, without comity."""
+        found = []
+        for server, key in zip(self.servers, self.keys, strict=True):
+            with server.client() as client:
+                found.append(int(client.get(key) or 0))
+        return found
+
+    def fill(self, value: int) -> None:
+        for server, key in zip(self.servers, self.keys, strict=True):
+            with server.client() as client:
+                client.set(key, value)
+
+    def close(self) -> None:
+        for proxy in self.proxies:
+            proxy.close()
+
+
+def left_over(server: Any) -> list[str]:
+    """Locks and shadows on a server. At rest there are none."""
+    found = []
+    with server.client() as client:
+        for key in client.scan_iter(match="comity:1:t:*", count=1000):
+            if client.type(key) != b"hash" or key.count(b":") > 3:
+                found.append(f"shadow {key!r}")
+                continue
+            found += [f"lock {field!r}" for field in client.hkeys(key) if field.startswith(b"k")]
+    return found
+
+
+def at_rest(*servers: Any, seconds: float = 5.0) -> None:
+    """What the background still has to do is done in the end."""
+    deadline = time.monotonic() + seconds
+    for server in servers:
+        while left := left_over(server):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.02)
+
+
+@contextmanager
+def logged(caplog: Any) -> Iterator[list[str]]:
+    """What comity logs meanwhile."""
+    import logging
+
+    with caplog.at_level(logging.INFO, logger="comity"):
+        yield caplog.messages
