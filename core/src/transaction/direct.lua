@@ -9,13 +9,11 @@
 local function direct(at)
   local order, undo, old, list, kept = ARGV[10], {}, {}, {}, false
   for n = 1, tonumber(ARGV[6]) do
-    local head, index = ARGV[at], ARGV[at + 2]
-    local key = KEYS[index + 2]
+    local head, key = ARGV[at], KEYS[ARGV[at + 2] + 2]
     local undone = string.byte(head) == 117
     if undone and old[key] == nil then old[key] = redis.pcall('GET', key) end
     local count = tonumber(string.sub(head, 2))
     local reply, exact = run(at + 1, count, key)
-    ARGV[at + 2] = index
     local place = order == '' and n or string.sub(order, n * 3 - 2, n * 3) + 1
     if type(reply) == 'table' and reply.err then
       for i = #undo, 1, -1 do

@@ -118,7 +118,14 @@ impl Check {
     /// never expected: a read that fails is a change.
     #[must_use]
     pub fn new(read: Operation, reply: &Reply) -> Self {
-        let expected = comparable(reply, Order::of(&read.name));
+        let with_scores =
+            read.arguments.iter().any(|word| word.eq_ignore_ascii_case(b"WITHSCORES"));
+        let order = Order::of(&read.name);
+        let expected = match reply {
+            // What RESP3 has as pairs, a script has in a row.
+            Reply::Array(pairs) if with_scores => comparable(&in_a_row(pairs), order),
+            reply => comparable(reply, order),
+        };
         Self { read, expected }
     }
 
@@ -128,6 +135,14 @@ impl Check {
         let read = Operation { name: b"EXISTS".to_vec(), key, arguments: Vec::new() };
         Self::new(read, &Reply::Integer(exists.into()))
     }
+}
+
+fn in_a_row(pairs: &[Reply]) -> Reply {
+    let row = pairs.iter().flat_map(|pair| match pair {
+        Reply::Array(pair) => pair.clone(),
+        single => vec![single.clone()],
+    });
+    Reply::Array(row.collect())
 }
 
 /// A reply in the form in which the script compares it.
@@ -261,5 +276,37 @@ impl Operation {
         write_counted(text, &self.name);
         write_padded(text, self.key.into(), 1);
         self.arguments.iter().for_each(|word| write_counted(text, word));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_the_same_in_both_protocols() {
+        let read = |name: &str, argument: &str| {
+            let arguments = vec![argument.as_bytes().to_vec()];
+            Operation { name: name.as_bytes().to_vec(), key: 0, arguments }
+        };
+        let (a, b, one) = (Reply::bulk("a"), Reply::bulk("b"), Reply::bulk("1"));
+        let double = Reply::Double(b"1".to_vec());
+        let flat = Reply::Array(vec![a.clone(), one.clone()]);
+        let same = [
+            (
+                "ZRANGE",
+                "withscores",
+                &flat,
+                &Reply::Array(vec![Reply::Array(vec![a.clone(), double.clone()])]),
+            ),
+            ("ZRANGE", "WITHSCORES", &flat, &flat),
+            ("HGETALL", "", &flat, &Reply::Map(vec![(a.clone(), one.clone())])),
+            ("ZSCORE", "a", &one, &double),
+            ("SMEMBERS", "", &Reply::Array(vec![a.clone(), b.clone()]), &Reply::Set(vec![b, a])),
+        ];
+        for (name, argument, resp2, resp3) in same {
+            let check = |reply| Check::new(read(name, argument), reply).expected;
+            assert_eq!(check(resp2), check(resp3), "{name}");
+        }
     }
 }
