@@ -88,6 +88,53 @@ async def count_on_a_loop(co: comity.aio.Coordinator) -> None:
     assert_type(await hits.reset(), int)
 
 
+def transact(co: comity.Coordinator) -> None:
+    """The transaction."""
+    tx = co.transaction(ack="decided", timeout=1, patience=2.5, copy_elements=10, copy_bytes=10)
+    assert_type(tx, comity.Transaction)
+    chained = tx.incrby("alice", -30).set(b"bob", 1.5, ex=10).zadd("z", {"a": 1})
+    assert_type(chained, comity.Transaction)
+    assert_type(tx.check("a", value=b"1").check("b", absent=True), comity.Transaction)
+    assert_type(tx.execute(), list[Any])
+    assert_type(tx.results, list[Any] | None)
+    assert_type(tx.id, bytes | None)
+    assert_type(len(tx), int)
+    mark = tx.savepoint()
+    assert_type(mark, comity.Savepoint)
+    tx.rollback(mark)
+    tx.rollback()
+    tx.watch("a", b"b", 3)
+    assert_type(tx.get("a"), Any)
+    tx.multi()
+    with co.transaction() as block:
+        assert_type(block, comity.Transaction)
+        block.command("XADD", "stream", "*", "field", 1)
+    tx.set("a", None)  # type: ignore[arg-type]
+    co.transaction(ack="soon")  # type: ignore[arg-type]
+    assert_type(co.snapshot("a", b"b"), dict[Any, bytes | None])
+    co.run_transaction(lambda tx: tx.incr("a"), "a", attempts=3, value_from_callable=True)
+    try:
+        tx.execute()
+    except comity.OutcomeUnknown as error:
+        assert_type(error.transaction_id, bytes | None)
+        if co.resolve(error.transaction_id or "") == "committed":
+            return
+    if co.transaction_status(b"id") == "done":  # type: ignore[comparison-overlap]
+        return
+
+
+async def transact_on_a_loop(co: comity.aio.Coordinator) -> None:
+    """The same, awaited."""
+    tx = co.transaction()
+    assert_type(tx.incr("a").decr("b"), comity.aio.Transaction)
+    assert_type(await tx.execute(), list[Any])
+    await tx.watch("a")
+    assert_type(await tx.get("a"), Any)
+    async with co.transaction() as block:
+        assert_type(block, comity.aio.Transaction)
+    assert_type(await co.snapshot("a"), dict[Any, bytes | None])
+
+
 def told(lock: comity.Lock) -> None:
     """What `on_lost` is given."""
     assert_type(lock, comity.Lock)
