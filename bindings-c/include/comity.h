@@ -55,9 +55,35 @@
 #define COMITY_ERROR_NOT_HELD 22
 
 /*
+ A transaction met a changed value or a lock. Nothing of it is applied.
+ */
+#define COMITY_ERROR_CONFLICT 30
+
+/*
+ A command in a transaction failed. Nothing of it is applied.
+ */
+#define COMITY_ERROR_COMMAND_FAILED 31
+
+/*
+ A transaction was cancelled, took too long, or was aborted by another client. Nothing of it is
+ applied.
+ */
+#define COMITY_ERROR_ABORTED 32
+
+/*
+ Whether a transaction is applied is not known; it can be resolved by its id.
+ */
+#define COMITY_ERROR_OUTCOME_UNKNOWN 33
+
+/*
  A count beyond the range. State unchanged.
  */
 #define COMITY_ERROR_OVERFLOW 40
+
+/*
+ Two members disagree about the ring.
+ */
+#define COMITY_ERROR_RING_MISMATCH 50
 
 /*
  The command never left, or no connection could be made in time.

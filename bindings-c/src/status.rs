@@ -26,8 +26,19 @@ pub const COMITY_ERROR_LOCK_TIMEOUT: u32 = 20;
 pub const COMITY_ERROR_LOCK_LOST: u32 = 21;
 /// Release or renewal of a lock that is not held. State unchanged.
 pub const COMITY_ERROR_NOT_HELD: u32 = 22;
+/// A transaction met a changed value or a lock. Nothing of it is applied.
+pub const COMITY_ERROR_CONFLICT: u32 = 30;
+/// A command in a transaction failed. Nothing of it is applied.
+pub const COMITY_ERROR_COMMAND_FAILED: u32 = 31;
+/// A transaction was cancelled, took too long, or was aborted by another client. Nothing of it is
+/// applied.
+pub const COMITY_ERROR_ABORTED: u32 = 32;
+/// Whether a transaction is applied is not known; it can be resolved by its id.
+pub const COMITY_ERROR_OUTCOME_UNKNOWN: u32 = 33;
 /// A count beyond the range. State unchanged.
 pub const COMITY_ERROR_OVERFLOW: u32 = 40;
+/// Two members disagree about the ring.
+pub const COMITY_ERROR_RING_MISMATCH: u32 = 50;
 /// The command never left, or no connection could be made in time.
 pub const COMITY_ERROR_UNREACHABLE: u32 = 60;
 /// The command was sent and no answer came in time: it may have been executed.

@@ -80,7 +80,8 @@ class Event:
     transaction, id, replies (None where they are gone), applied. `transaction_failed` (terminal):
     transaction, id, error. `transaction_unknown` (terminal): transaction, id, error; later
     `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,
-    `transaction_resolved` (terminal): call, id, outcome. `call_failed` (terminal): call, node,
+    `transaction_resolved` (terminal): call, id, outcome. `transaction_swept` (terminal): call,
+    units. `call_failed` (terminal): call, node,
     error. `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
     `closed`: everything that `close` began is done.
     """
@@ -114,6 +115,7 @@ class Event:
         "transaction_damaged",
         "transaction_status",
         "transaction_resolved",
+        "transaction_swept",
         "call_failed",
         "push_unavailable",
         "push_ready",
@@ -367,6 +369,9 @@ class Coordinator:
 
     def transaction_resolve(self, id: bytes, now: int) -> int:
         """Ends a transaction whose client does not."""
+
+    def transaction_sweep(self, now: int) -> int:
+        """Removes what transactions have left over on every node."""
 
     def orphan(self) -> None:
         """In the child of a fork: no `Counter` of this coordinator counts any more."""

@@ -430,6 +430,10 @@ impl Coordinator {
         Ok(self.verb(py, now, |core| core.transaction_resolve(id, at(now)))?.0)
     }
 
+    fn transaction_sweep(&self, py: Python<'_>, now: u64) -> PyResult<u64> {
+        Ok(self.verb(py, now, |core| core.transaction_sweep(at(now)))?.0)
+    }
+
     fn orphan(&self, py: Python<'_>) -> PyResult<()> {
         guarded(py, &self.0, Host::orphan)
     }

@@ -199,6 +199,9 @@ impl Event {
                 outcome: Some(called(*outcome)),
                 ..Self::of_call("transaction_resolved", *call)
             },
+            E::TransactionSwept { call, count } => {
+                Self { units: Some(*count), ..Self::of_call("transaction_swept", *call) }
+            }
             E::NodeChecked { call, node, version, eviction_policy } => Self {
                 server_version: Some(version.clone()),
                 eviction_policy: Some(eviction_policy.clone()),

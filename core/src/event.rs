@@ -233,6 +233,13 @@ pub enum Event {
         /// How.
         outcome: TransactionOutcome,
     },
+    /// Every node was searched for what transactions have left over. *Last.*
+    TransactionSwept {
+        /// The call.
+        call: CallId,
+        /// How many registers were removed, and how many transactions are being ended.
+        count: u64,
+    },
     /// A node can serve. *Last.*
     NodeChecked {
         /// The call.

@@ -46,7 +46,7 @@ fn the_embedded_store_counts_as_redis_does() {
 }
 
 /// A mistake: its name, a piece of the script, and what stands there instead.
-const MUTANTS: [(&str, &str, &str); 20] = [
+const MUTANTS: [(&str, &str, &str); 24] = [
     (
         "sum for maximum",
         "highest(oldp, p), highest(oldn, n)",
@@ -79,6 +79,14 @@ const MUTANTS: [(&str, &str, &str); 20] = [
         "tp, tn = sum(tp, newp, oldp), sum(tn, newn, oldn)",
         "tp, tn = text(tp + newp - oldp), text(tn + newn - oldn)",
     ),
+    (
+        "a shared slot is not marked so",
+        "== REPLAY and REPLAY or SHARED",
+        "== REPLAY and REPLAY or mark",
+    ),
+    ("a slot of restored bytes is marked shared", "== REPLAY and REPLAY or SHARED", "and SHARED"),
+    ("restored bytes mark a slot as shared", "if mark ~= REPLAY and", "if"),
+    ("who knows the slot marks it as shared", "not within(before, ARGV[6], ARGV[7])", "slot"),
     ("the mark is not kept", "(raised and mark or string.sub(before, 41, 60))", "mark"),
     (
         "the version may stand still",
@@ -134,17 +142,18 @@ fn sums_are_exact_far_beyond_64_bits() {
     for (owner, edge) in edges.into_iter().enumerate() {
         let id = SlotId { owner: owner as u128, incarnation: 1_750_000_000_000_000 };
         let tally = Tally { p: edge, n: edge / 3 };
-        let add = Op::Add { id, tally, mark: Mark(7) };
+        let (known, mark) = (Tally::ZERO, Mark(7));
+        let add = Op::Add { id, tally, mark, known };
         totals.p += u128::from(tally.p);
         totals.n += u128::from(tally.n);
-        for op in [&add, &Op::Retire { id, tally, mark: Mark(8) }, &add] {
+        for op in [&add, &Op::Retire { id, tally, mark: Mark(8), known }, &add] {
             assert_eq!(decoded(&pair.counter(KEY, op).unwrap()).view.totals, totals);
         }
     }
     assert!(totals.p > u128::from(u64::MAX) * 2);
     pair.set_field(KEY, "tp", "99999999999999999999999999999999999999");
     let id = SlotId { owner: 99, incarnation: 1_750_000_000_000_000 };
-    let add = Op::Add { id, tally: Tally { p: 1, n: 0 }, mark: Mark(7) };
+    let add = Op::Add { id, tally: Tally { p: 1, n: 0 }, mark: Mark(7), known: Tally::ZERO };
     let sum = decoded(&pair.counter(KEY, &add).unwrap()).view.totals.p;
     assert_eq!(sum, 10_u128.pow(38));
 }
@@ -155,9 +164,11 @@ fn a_key_of_another_type_is_the_same_error() {
     let mut pair = Pair::of_counter(&server, COUNTER);
     pair.overwrite(KEY.as_bytes(), b"12");
     let id = SlotId { owner: 1, incarnation: 1 };
-    for op in
-        [Op::Join, Op::Get { id: None }, Op::Add { id, tally: Tally { p: 1, n: 0 }, mark: Mark(1) }]
-    {
+    for op in [
+        Op::Join,
+        Op::Get { id: None },
+        Op::Add { id, tally: Tally { p: 1, n: 0 }, mark: Mark(1), known: Tally::ZERO },
+    ] {
         let reply = pair.counter(KEY, &op).unwrap();
         assert!(matches!(&reply, Reply::Error(text) if text.starts_with(b"WRONGTYPE")));
     }
@@ -182,11 +193,15 @@ fn a_counter_takes_so_many_slots_and_no_more() {
     for field in ["head", "tail", "ops"] {
         pair.set_field(KEY, field, "");
     }
-    let full = pair.counter(KEY, &Op::Add { id: id(70_000), tally, mark: Mark(9) }).unwrap();
+    let full = pair
+        .counter(KEY, &Op::Add { id: id(70_000), tally, mark: Mark(9), known: Tally::ZERO })
+        .unwrap();
     assert_eq!(decoded(&full).verb, Verb::Full);
     // The slots there are still count.
     let tally = Tally { p: 3, n: 0 };
-    let live = pair.counter(KEY, &Op::Add { id: id(9), tally, mark: Mark(9) }).unwrap();
+    let live = pair
+        .counter(KEY, &Op::Add { id: id(9), tally, mark: Mark(9), known: Tally::ZERO })
+        .unwrap();
     assert_eq!(decoded(&live).verb, Verb::Live);
     assert_eq!(decoded(&live).view.totals.p, 65_538);
 }

@@ -2,6 +2,9 @@
 //! refused, whatever it is.
 #![allow(clippy::cast_possible_truncation, reason = "the numbers are small")]
 
+#[path = "support/snapshots.rs"]
+mod snapshots;
+
 use comity::coordinator::{Config, Coordinator};
 use comity::counter::{CounterOptions, PNCounter, Slots};
 use comity::error::ErrorCode;
@@ -11,6 +14,7 @@ use comity::snapshot::{Decoded, Snapshot};
 use comity::time::Time;
 use proptest::prelude::*;
 use serde_json::Value;
+use snapshots::{check, resealed, sealed};
 
 const VECTORS: &str = include_str!("../../tests/vectors/snapshots.json");
 
@@ -21,29 +25,6 @@ fn hex(bytes: &[u8]) -> String {
 fn unhex(text: &str) -> Vec<u8> {
     let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
     (0..text.len()).step_by(2).map(digit).collect()
-}
-
-fn crc(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg())
-        })
-    })
-}
-
-/// A whole snapshot around a body, with a checksum that is right.
-fn sealed(kind: u8, body: &[u8]) -> Vec<u8> {
-    let mut out = [b"CMTY", &[kind, 1, 0, 0][..]].concat();
-    let mut length = body.len();
-    while length > 127 {
-        out.push((length & 127) as u8 | 128);
-        length >>= 7;
-    }
-    out.push(length as u8);
-    out.extend_from_slice(body);
-    let sum = crc(&out);
-    out.extend_from_slice(&sum.to_le_bytes());
-    out
 }
 
 fn counter(slots: &[(u128, u64, u64)]) -> PNCounter {
@@ -123,6 +104,49 @@ fn a_length_that_is_not_there_is_refused_before_it_is_allocated() {
         let bytes = sealed(kind, &section);
         assert!(Slots::from_bytes(&bytes).is_err() && Ring::from_bytes(&bytes).is_err());
     }
+}
+
+/// A journal of one slot, with something pending.
+fn journal() -> Vec<u8> {
+    let (mut co, mut store) = (snapshots::coordinator(1), MemoryStore::new());
+    let now = Time::from_micros(1_750_000_000_000_000);
+    let counter = co.counter_open(snapshots::NAME, CounterOptions::default(), now).expect("sound");
+    for amount in [5, -300] {
+        co.counter_add(counter, amount, now).expect("few");
+        co.counter_flush(counter, now).expect("it is open");
+        while let Some(command) = co.poll_command() {
+            co.handle_reply(command.request, &store.execute(&command.argv, now), now);
+        }
+    }
+    co.counter_add(counter, i64::MAX, now).expect("few");
+    co.counter_snapshot(counter).expect("it is open")
+}
+
+#[test]
+fn whatever_is_near_a_vector_is_refused_or_sound() {
+    let vectors: Value = serde_json::from_str(VECTORS).expect("the vectors are JSON");
+    let lists = ["counters", "rings", "refused"].into_iter();
+    let listed = lists.flat_map(|list| vectors[list].as_array().expect("a list"));
+    let mut seeds: Vec<Vec<u8>> =
+        listed.map(|vector| unhex(vector["bytes"].as_str().expect("bytes"))).collect();
+    seeds.push(journal());
+    let (mut accepted, mut near) = (0, 0);
+    for seed in &seeds {
+        accepted += check(seed);
+        for at in 0..seed.len() {
+            check(&seed[..at]);
+            for change in [1, 2, 0x40, 0x80, 0xff] {
+                let mut changed = seed.clone();
+                changed[at] ^= change;
+                near += check(&changed) + check(&resealed(&changed));
+            }
+            let longer = [&seed[..at], &[0x80], &seed[at..]].concat();
+            near += check(&resealed(&longer)) + check(&resealed(&seed[..at]));
+        }
+    }
+    let sound = vectors["counters"].as_array().into_iter().chain(vectors["rings"].as_array());
+    assert_eq!(accepted, sound.flatten().count() + 1);
+    assert!(near > 100, "{near} that differ were accepted");
 }
 
 #[test]

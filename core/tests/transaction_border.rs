@@ -376,6 +376,59 @@ fn a_transaction_is_resolved_by_its_id() {
 }
 
 #[test]
+fn a_sweep_leaves_nothing_behind() {
+    let mut world = World::new(2, 8);
+    world.away = 2 * MS;
+    let options = TransactionOptions {
+        patience: Some(Span::from_millis(200)),
+        ..TransactionOptions::default()
+    };
+    let all = ["INCRBY ada -30", "INCRBY ben 10", "INCRBY cleo 20"];
+    for _ in 0..5 {
+        let handle = world.execute_with(0, &all, &[], options).expect("sound");
+        world.committed(0, handle);
+    }
+    // Gone when the first vote is in, or all are, but nothing is finished.
+    world.execute_with(0, &all, &[], options).expect("sound");
+    let mut ms = 0;
+    while world.left_over().is_empty() {
+        world.run(world.now + 100);
+        ms += 1;
+        assert!(ms < 1_000);
+    }
+    world.clients[0] = None;
+    let swept = |world: &mut World| {
+        world.events.clear();
+        let now = world.time();
+        world.client(1).transaction_sweep(now).expect("it is open");
+        world.pass(3_000);
+        let count = world.events.iter().find_map(|(_, event)| match event {
+            Event::TransactionSwept { count, .. } => Some(*count),
+            _ => None,
+        });
+        count.expect("an end")
+    };
+    world.pass(500);
+    assert!(swept(&mut world) > 0);
+    assert_eq!(world.left_over(), Vec::<String>::new());
+    // Registers stay until no late command can come any more, and an hour longer.
+    let registers = |world: &mut World| -> usize {
+        let fields = world.stores.iter_mut().map(|store| {
+            match command::execute(store.keyspace_mut(), &[b"HLEN", b"comity:1:t:{t}"]) {
+                Reply::Integer(count) => usize::try_from(count).expect("few").saturating_sub(1),
+                other => panic!("{other:?}"),
+            }
+        });
+        fields.sum()
+    };
+    assert!(registers(&mut world) > 0);
+    world.pass(2 * 3_600 * 1_000);
+    assert!(swept(&mut world) > 0);
+    assert_eq!(swept(&mut world), 0);
+    assert_eq!(registers(&mut world), 0);
+}
+
+#[test]
 fn money_moves_and_never_changes_its_sum() {
     for seed in 0..40 {
         let mut world = World::new(4, 1_000 + seed);

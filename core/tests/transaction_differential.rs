@@ -100,7 +100,7 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ("the short way takes a lower sequence", "< string.sub(ARGV[1], 21) and", "~= '' and"),
     ("the short way replaces a vote", "and string.byte(last, 17) ~= 80 then", "then"),
     ("an undo forgets the end", "old[key], 'KEEPTTL')", "old[key])"),
-    ("an undo leaves what was not there", "else redis.pcall('DEL', key) end", "end"),
+    ("an undo leaves what was not there", "or redis.pcall('DEL', key)", "or {}"),
     ("only one thing is undone", "for i = #undo, 1, -1 do", "for i = 1, 1 do"),
     ("replies in the order of execution", "list[place] =", "list[n] ="),
     ("integers are doubles", "reply >= 9007199254740992", "reply >= 1e300"),

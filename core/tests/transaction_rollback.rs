@@ -4,7 +4,7 @@
 
 mod support;
 
-use comity::redis::Reply;
+use comity::redis::{Argv, Reply};
 use comity::transaction::{Answer, Refusal, Verdict, Work};
 use support::redis_server::RedisServer;
 use support::resp::bytes;
@@ -268,4 +268,31 @@ fn a_refused_copy_is_answered_with_its_refusal() {
     assert!(matches!(pair.both(&op), Answer::Refused { recorded: false, .. }));
     pair.line("DEL l");
     assert!(matches!(pair.both(&op), Answer::Prepared { .. }));
+}
+
+#[test]
+fn a_missing_permission_is_told_where_it_leaves_a_half() {
+    let server = RedisServer::start();
+    let mut redis = server.connect();
+    let user = ["ACL", "SETUSER", "default", "-set", "-del"];
+    redis.command(["SET", "a", "1"]);
+    assert_eq!(redis.command(user), Reply::ok());
+    let mut run = |op: &comity::transaction::Op| {
+        let mut argv: Argv = ["EVAL", op.script_text()].into_iter().collect();
+        op.encode(META.as_bytes(), &mut argv);
+        Answer::decode(&redis.call(&argv)).expect("an answer")
+    };
+    let now = 9_000_000_000_000_000;
+    // The first of all fails before anything is executed; behind others it is too late.
+    let clean = failed(&run(&exec1(txid(0, 1), work(&["SET b 1"]), now)));
+    let half = exec1(txid(0, 2), work(&["INCR a", "SET b 1"]), now);
+    let first = run(&half);
+    assert_eq!(run(&half), first);
+    let undo = failed(&run(&exec1(txid(0, 3), work(&["INCR a", "INCR c", "SET b 1"]), now)));
+    let told = |failed: Option<(u32, String)>| failed.expect("refused").1.starts_with("ERR others");
+    assert!(!told(clean) && told(failed(&first)) && told(undo));
+    let shadows = failed(&run(&exec1(txid(0, 4), work(&["HSET h f 1", "GET h", "SET b 1"]), now)));
+    assert!(!told(shadows));
+    assert_eq!(redis.command(["EXISTS", "h", "b"]), Reply::Integer(0));
+    assert_eq!(bytes(&redis.command(["GET", "a"])), b"3");
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use comity::keyspace::ServerTime;
-use comity::redis::Reply;
+use comity::redis::{Argv, Reply};
 use comity::time::Span;
 use comity::transaction::{
     Answer, Check, MAX_SHARED, Op, Operation, Prepare, Refusal, Role, State, Sweep, Verdict,
@@ -346,4 +346,43 @@ fn sweeping_finds_what_is_left_and_nothing_else() {
     let after: Vec<usize> = length(fields(&mut pair));
     assert_eq!(before[0], 0);
     assert!(after[1] > 0 && after[1] < before[1], "{before:?} {after:?}");
+}
+
+#[test]
+fn sweeping_comes_to_an_end_and_misses_nothing() {
+    let server = RedisServer::start();
+    let mut pair = TransactionPair::new(&server);
+    let registers = 600;
+    for number in 0..registers {
+        // Straight to both: comparing everything after each would take long.
+        let field = format!("r{number:016x}.00");
+        let register = format!("{:016}A{:016}{:016}{:016}1,0,0,s", 1, 0, 7, 0);
+        pair.command(&[b"HSET", META.as_bytes(), field.as_bytes(), register.as_bytes()]);
+    }
+    let mut found = [const { std::collections::BTreeSet::new() }; 2];
+    for (real, found) in [true, false].into_iter().zip(&mut found) {
+        let mut cursor = 0;
+        for _ in 0..registers {
+            let page = Op::Sweep(Sweep::Page { cursor });
+            let mut argv: Argv = ["EVAL", page.script_text()].into_iter().collect();
+            page.encode(META.as_bytes(), &mut argv);
+            let now = comity::time::Time::from_micros(pair.now);
+            let reply = if real { pair.redis.call(&argv) } else { pair.store.execute(&argv, now) };
+            let Some(Answer::Page { cursor: next, found: some, .. }) = Answer::decode(&reply)
+            else {
+                panic!("{reply:?}")
+            };
+            found.extend(some.into_iter().map(|swept| swept.txid));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert_eq!(cursor, 0);
+        assert_eq!(found.len(), registers);
+    }
+    assert_eq!(found[0], found[1]);
+    let [txids, _] = found;
+    let all = Op::Sweep(Sweep::Registers { txids: txids.into_iter().collect() });
+    assert_eq!(pair.both(&all), Answer::Removed { count: registers as u64 });
 }

@@ -221,11 +221,12 @@ impl Coordinator {
     /// What a later life has to take up to lose nothing, as bytes for
     /// [`counter_restore`](Self::counter_restore). What was counted before the server has given the
     /// counter a slot is not in it.
+    /// It is remembered how much was handed out: found on the server, it is one's own.
     ///
     /// # Errors
     /// `InvalidState` for a counter that is not open.
-    pub fn counter_snapshot(&self, counter: CounterId) -> Result<Vec<u8>> {
-        let entry = self.counters.get(&counter).ok_or_else(none_such)?;
+    pub fn counter_snapshot(&mut self, counter: CounterId) -> Result<Vec<u8>> {
+        let entry = self.counters.get_mut(&counter).ok_or_else(none_such)?;
         Ok(entry.machine.snapshot())
     }
 

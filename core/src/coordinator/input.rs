@@ -48,7 +48,7 @@ impl Coordinator {
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.on_call_reply(call, reply),
-            Owner::Transaction(..) | Owner::Recovery(..) => {
+            Owner::Transaction(..) | Owner::Recovery(..) | Owner::Sweep(..) => {
                 let outcome = self.transaction_outcome(&pending, reply);
                 self.on_transaction_outcome(pending.owner, outcome, pending.background);
             }
@@ -216,7 +216,7 @@ impl Coordinator {
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.retry_call(call, Call::failure(failure)),
-            Owner::Transaction(..) | Owner::Recovery(..) => {
+            Owner::Transaction(..) | Owner::Recovery(..) | Owner::Sweep(..) => {
                 let outcome = transaction::machine::Outcome::Failed(failure);
                 self.on_transaction_outcome(pending.owner, outcome, pending.background);
             }
@@ -318,6 +318,7 @@ impl Coordinator {
             Owner::Recovery(txid, attempt) => {
                 self.on_recovery_script_missing(txid, attempt, background);
             }
+            Owner::Sweep(call, attempt) => self.on_sweep_script_missing(call, attempt, background),
             Owner::Time(_) | Owner::Subscription => {}
         }
     }

@@ -44,6 +44,7 @@ use crate::ring::{NodeSpec, Ring};
 use crate::time::{Span, Time};
 use crate::transaction::line::Line;
 use crate::transaction::session::Sessions;
+use crate::transaction::sweeper::Sweeper;
 use crate::transaction::{self, Handle, Txid};
 
 /// The shortest and longest [`Config::timeout`].
@@ -85,6 +86,7 @@ enum Owner {
     Call(CallId),
     Transaction(Txid, transaction::Attempt),
     Recovery(Txid, transaction::Attempt),
+    Sweep(CallId, transaction::Attempt),
     /// What its clock shows, for this transaction.
     Time(Handle),
     Subscription,
@@ -171,6 +173,7 @@ pub struct Coordinator {
     transactions: BTreeMap<Txid, TransactionEntry>,
     /// Other clients' transactions that are ended from here.
     recoveries: BTreeMap<Txid, RecoveryEntry>,
+    sweeps: BTreeMap<CallId, Sweeper>,
     /// When a transaction of another client was first in the way.
     first_met: BTreeMap<Txid, Time>,
     sessions: Sessions,
@@ -225,6 +228,7 @@ impl Coordinator {
             undertakings: BTreeMap::new(),
             transactions: BTreeMap::new(),
             recoveries: BTreeMap::new(),
+            sweeps: BTreeMap::new(),
             first_met: BTreeMap::new(),
             sessions: Sessions::default(),
             line: Line::default(),

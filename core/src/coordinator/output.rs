@@ -192,6 +192,7 @@ impl Coordinator {
             Owner::Lock(LockId(number), _)
             | Owner::Counter(CounterId(number), _)
             | Owner::Call(CallId(number))
+            | Owner::Sweep(CallId(number), _)
             | Owner::Time(Handle(number))
                 if !background =>
             {

@@ -13,6 +13,7 @@ use crate::redis::{Failure, NodeId, Origin, Reply};
 use crate::time::{Span, Time};
 use crate::transaction::machine::{Cx, Outcome, Transaction};
 use crate::transaction::recovery::{Recovery, WATCH};
+use crate::transaction::sweeper::Sweeper;
 use crate::transaction::{
     Answer, Attempt, Begin, Effect, Found, Handle, Met, Refusal as Why, Slot, Task, TransactionId,
     Txid,
@@ -97,7 +98,7 @@ impl Coordinator {
                 Effect::Ended(ending) => self.on_ending(txid, ending, background),
                 Effect::Met(met) => self.on_met(txid, &met),
                 Effect::Damaged { at } => self.on_damaged(txid, &at),
-                Effect::Found(_) => {}
+                Effect::Found(_) | Effect::Recover(_) | Effect::Swept(_) => {}
             }
         }
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
@@ -201,7 +202,11 @@ impl Coordinator {
                     }
                 }
                 Effect::Found(found) => self.on_found(txid, found),
-                Effect::Damaged { .. } | Effect::Ended(_) | Effect::Met(_) => {}
+                Effect::Damaged { .. }
+                | Effect::Ended(_)
+                | Effect::Met(_)
+                | Effect::Recover(_)
+                | Effect::Swept(_) => {}
             }
         }
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };
@@ -269,8 +274,72 @@ impl Coordinator {
             Owner::Recovery(txid, attempt) => {
                 self.with_recovery(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
             }
+            Owner::Sweep(call, attempt) => {
+                self.with_sweep(call, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+            }
             _ => {}
         }
+    }
+
+    // Sweeps.
+
+    pub(super) fn begin_sweep(&mut self) -> CallId {
+        let call = CallId(self.next_operation());
+        let participants = self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
+        let mut effects = Vec::new();
+        let machine = Sweeper::new(participants, &mut self.transaction_cx(&mut effects, false));
+        self.sweeps.insert(call, machine);
+        self.settle_sweep(call, effects);
+        call
+    }
+
+    fn with_sweep(
+        &mut self,
+        call: CallId,
+        background: bool,
+        step: impl FnOnce(&mut Sweeper, &mut Cx<'_>),
+    ) {
+        let mut effects = Vec::new();
+        let Some(mut machine) = self.sweeps.remove(&call) else { return };
+        step(&mut machine, &mut self.transaction_cx(&mut effects, background));
+        self.sweeps.insert(call, machine);
+        self.settle_sweep(call, effects);
+    }
+
+    fn settle_sweep(&mut self, call: CallId, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send { attempt, to, op, deadline, background } => {
+                    let owner = Owner::Sweep(call, attempt);
+                    match self.node_named(&to) {
+                        Some(node) => {
+                            self.send_transaction(owner, node, &op, deadline, background);
+                        }
+                        None => self.with_sweep(call, background, |machine, cx| {
+                            machine.on_unknown_node(attempt, cx);
+                        }),
+                    }
+                }
+                // Our own are on their way.
+                Effect::Recover(task) if self.transactions.contains_key(&task.id.txid) => {}
+                Effect::Recover(task) => self.recover(task, None, true),
+                Effect::Swept(Ok(count)) => {
+                    self.events.push_back(Event::TransactionSwept { call, count });
+                }
+                Effect::Swept(Err(error)) => {
+                    let node = NodeId(0);
+                    self.events.push_back(Event::CallFailed { call, node, error });
+                }
+                _ => {}
+            }
+        }
+        if self.sweeps.get(&call).is_some_and(Sweeper::is_done) {
+            self.sweeps.remove(&call);
+        }
+    }
+
+    pub(super) fn on_sweep_script_missing(&mut self, call: CallId, at: Attempt, background: bool) {
+        self.with_sweep(call, background, |m, cx| m.on_script_missing(at, cx));
     }
 
     pub(super) fn on_transaction_script_missing(
@@ -426,5 +495,6 @@ impl Coordinator {
         }
         self.transactions.clear();
         self.recoveries.clear();
+        self.sweeps.clear();
     }
 }

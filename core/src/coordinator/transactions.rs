@@ -168,6 +168,18 @@ impl Coordinator {
         Ok(call)
     }
 
+    /// Removes what transactions have left over on every node: locks of clients that vanished, by
+    /// ending their transactions, and what was kept for late commands. Leads to `TransactionSwept`
+    /// or `CallFailed`.
+    ///
+    /// # Errors
+    /// `LimitExceeded`, `Closed`; nothing is sent.
+    pub fn transaction_sweep(&mut self, now: Time) -> Result<CallId> {
+        self.admit()?;
+        self.advance(now);
+        Ok(self.begin_sweep())
+    }
+
     // Workings.
 
     fn named(&self, text: &[u8]) -> Result<(TransactionId, NodeId)> {

@@ -1,8 +1,10 @@
 -- The counter, server side. server.rs is the same in Rust; mod.rs tells the layout and the promises.
 -- KEYS: counter.   ARGV: op, then a slot's id or what the op takes.
+-- ADD and RETIRE take P, N, a mark, and P and N as they were acknowledged to the owner.
 -- A slot is P, N, the mark of its last raise and that raise's moment: 20, 20, 20 and 16 digits. A retired one
 -- has 'r' and the id that was retired next behind them. Sums are decimal text of any length, added in limbs.
 local op, id, key = ARGV[1], ARGV[2], KEYS[1]
+local REPLAY, SHARED = string.rep('0', 20), '18446744073709551615'
 local LIMIT, FIELDS, RETENTION, BOUND, PAGE = 65536, 13, 604800000000, 16, '256'
 local NONE, PEER = string.rep('0', 60), '9999999999999999'
 
@@ -26,6 +28,7 @@ local function sum(a, b, c)
 end
 
 local function highest(a, b) return a > b and a or b end
+local function within(slot, p, n) return string.sub(slot, 1, 20) <= p and string.sub(slot, 21, 40) <= n end
 
 local f = redis.call('HMGET', key, 'tp', 'tn', 'zp', 'zn', 'fp', 'fn', 'ep', 'v', 'hw', 'gc', 'head', 'tail', 'ops',
   id)
@@ -112,6 +115,10 @@ local peer = string.sub(id, 23) == PEER
 local retiring = op == 'RETIRE' and not retired and not peer
 if not raised and not retiring then return answer(retired and 'RETIRED' or 'LIVE', before, before) end
 tick()
+-- What was not acknowledged to the owner, somebody else has told: a copy of it, or who restored its bytes.
+if mark ~= REPLAY and not within(before, ARGV[6], ARGV[7]) then
+  mark = string.sub(before, 41, 60) == REPLAY and REPLAY or SHARED
+end
 local stamp = retired and string.sub(slot, 61, 76) or string.format('%016.0f', version)
 local value = newp .. newn .. (raised and mark or string.sub(before, 41, 60)) .. stamp
 if retired then value = value .. string.sub(slot, 77) end

@@ -9,7 +9,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Leaving, MAX_SLOTS, Saved, SlotId, Tally};
+use super::{Leaving, MAX_SLOTS, Mark, Saved, SlotId, Tally};
 use crate::error::Result;
 use crate::redis::readable;
 use crate::snapshot::{Reader, Sections, Snapshot, corrupt, write_uvarint};
@@ -30,7 +30,7 @@ impl Snapshot for Journal {
     fn write(&self, sections: &mut Sections) {
         sections.put(NAME, self.name.clone());
         let mut out = Vec::new();
-        for (id, Saved { tally, acknowledged }) in &self.slots {
+        for (id, Saved { tally, acknowledged, .. }) in &self.slots {
             out.extend_from_slice(&id.owner.to_be_bytes());
             for number in [id.incarnation, tally.p, tally.n, acknowledged.p, acknowledged.n] {
                 write_uvarint(&mut out, number);
@@ -59,7 +59,7 @@ impl Snapshot for Journal {
             if slots.len() == MAX_SLOTS {
                 return Err(corrupt(format!("more than {MAX_SLOTS} slots")));
             }
-            slots.insert(id, Saved { tally, acknowledged });
+            slots.insert(id, Saved { tally, acknowledged, told: tally, mark: Mark::REPLAY });
         }
         Ok(Self { name, slots })
     }

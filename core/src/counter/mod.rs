@@ -23,13 +23,17 @@
 //!
 //! | field | holds |
 //! | --- | --- |
-//! | a slot's id, 38 characters | 20 digits each of P, N and mark, 16 digits of the last raise; of a retired slot the moment of its retirement, and behind it `r` and the id that was retired next |
+//! | a slot's id, 38 characters | 20 digits each of P, N and the mark of the last raise, 16 digits of its moment; of a retired slot the moment of its retirement, and behind it `r` and the id that was retired next |
 //! | `tp`, `tn` | totals: the sums of all slots and of what was folded; decimal text of any length |
 //! | `zp`, `zn`, `ep` | the totals at the last reset, and how many resets there were |
 //! | `fp`, `fn`, `gc` | what was folded, and the highest incarnation of it |
 //! | `v`, `hw` | the version, which rises with each change; the highest incarnation issued |
 //! | `head`, `tail` | the retired slots' list in the order of their retirement |
 //! | `ops` | the last eight resets |
+//!
+//! The mark tells two copies of a process apart that share a slot: of each raise the answer says which
+//! was the last one before, and it has to be the owner's. A raise over what was never acknowledged to
+//! its owner gets a mark that is nobody's, so that this shows when its answer is lost, too.
 //!
 //! A slot that is retired is still raised. After seven days it may be folded into one sum; who
 //! comes back after that is told that the server does not know, and never counted again.
@@ -214,6 +218,10 @@ pub struct Audit {
 pub(crate) struct Saved {
     pub(crate) tally: Tally,
     pub(crate) acknowledged: Tally,
+    /// What of it was handed out to be restored.
+    pub(crate) told: Tally,
+    /// [`Mark::REPLAY`] where bytes were restored: others may restore them, too.
+    pub(crate) mark: Mark,
 }
 
 /// The slots of earlier lives, by id.

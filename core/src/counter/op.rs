@@ -20,6 +20,8 @@ pub enum Op {
         tally: Tally,
         /// Tells this flush from others of the same slot.
         mark: Mark,
+        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
+        known: Tally,
     },
     /// The same, and the owner is done with the slot.
     Retire {
@@ -29,6 +31,8 @@ pub enum Op {
         tally: Tally,
         /// Tells this flush from others of the same slot.
         mark: Mark,
+        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
+        known: Tally,
     },
     /// What the counter and the slot stand at.
     Get {
@@ -157,6 +161,16 @@ impl Totals {
         i128::try_from(self.p).ok()?.checked_sub(i128::try_from(self.n).ok()?)
     }
 
+    /// The difference of what was counted since `zero`, if it fits.
+    pub(super) fn since(self, zero: Self) -> Option<i128> {
+        let change = |now: u128, then: u128| match now.checked_sub(then) {
+            Some(up) => i128::try_from(up).ok(),
+            // A server that has lost some of it may be behind its own zero point.
+            None => i128::try_from(then - now).ok().map(|down| -down),
+        };
+        change(self.p, zero.p)?.checked_sub(change(self.n, zero.n)?)
+    }
+
     fn push(self, out: &mut Argv) {
         out.push(self.p.to_string().as_bytes());
         out.push(self.n.to_string().as_bytes());
@@ -178,8 +192,12 @@ impl Op {
     pub fn encode(&self, argv: &mut Argv) {
         match self {
             Self::Join => words(argv, b"JOIN", b""),
-            Self::Add { id, tally, mark } => raise(argv, b"ADD", id, *tally, *mark),
-            Self::Retire { id, tally, mark } => raise(argv, b"RETIRE", id, *tally, *mark),
+            Self::Add { id, tally, mark, known } => {
+                raise(argv, b"ADD", id, (*tally, *mark), *known);
+            }
+            Self::Retire { id, tally, mark, known } => {
+                raise(argv, b"RETIRE", id, (*tally, *mark), *known);
+            }
             Self::Get { id: Some(id) } => words(argv, b"GET", &id.to_text()),
             Self::Get { id: None } => words(argv, b"GET", b""),
             Self::Reset { op, epoch, id } => {
@@ -205,12 +223,12 @@ impl Op {
         Some(match op {
             b"JOIN" => Self::Join,
             b"ADD" => {
-                let (tally, mark) = raised(&mut words)?;
-                Self::Add { id: SlotId::parse(id)?, tally, mark }
+                let (tally, mark, known) = raised(&mut words)?;
+                Self::Add { id: SlotId::parse(id)?, tally, mark, known }
             }
             b"RETIRE" => {
-                let (tally, mark) = raised(&mut words)?;
-                Self::Retire { id: SlotId::parse(id)?, tally, mark }
+                let (tally, mark, known) = raised(&mut words)?;
+                Self::Retire { id: SlotId::parse(id)?, tally, mark, known }
             }
             b"GET" if id.is_empty() => Self::Get { id: None },
             b"GET" => Self::Get { id: Some(SlotId::parse(id)?) },
@@ -237,15 +255,16 @@ fn words(argv: &mut Argv, op: &[u8], id: &[u8]) {
     argv.push(id);
 }
 
-fn raise(argv: &mut Argv, op: &[u8], id: &SlotId, tally: Tally, mark: Mark) {
+fn raise(argv: &mut Argv, op: &[u8], id: &SlotId, told: (Tally, Mark), known: Tally) {
     words(argv, op, &id.to_text());
-    let digits = encode_marked(tally, mark);
+    let digits = [encode_marked(told.0, told.1), encode_tally(known)].concat();
     digits.chunks(20).for_each(|column| argv.push(column));
 }
 
-fn raised<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<(Tally, Mark)> {
+fn raised<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<(Tally, Mark, Tally)> {
     let (p, n, mark) = (words.next()?, words.next()?, words.next()?);
-    decode_marked(&[p, n, mark].concat())
+    let (tally, mark) = decode_marked(&[p, n, mark].concat())?;
+    Some((tally, mark, decode_tally(&[words.next()?, words.next()?].concat())?))
 }
 
 impl Answer {

@@ -115,8 +115,8 @@ impl<'a> Call<'a> {
                 self.put(b"hw", incarnation.to_string());
                 self.answer(Verb::Joined(incarnation), None, None)
             }
-            Op::Add { id, tally, mark } => self.raise(id, *tally, *mark, false),
-            Op::Retire { id, tally, mark } => self.raise(id, *tally, *mark, true),
+            Op::Add { id, tally, mark, known } => self.raise(id, (*tally, *mark), *known, false),
+            Op::Retire { id, tally, mark, known } => self.raise(id, (*tally, *mark), *known, true),
             Op::Get { id } => {
                 let slot = id.and_then(|id| self.slot(&id.to_text()));
                 let verb = slot.as_ref().map_or(Verb::None, state);
@@ -137,7 +137,13 @@ impl<'a> Call<'a> {
     }
 
     /// `ADD` and `RETIRE`: the slot becomes the maximum of what it was and of what is told.
-    fn raise(&mut self, id: &SlotId, tally: Tally, mark: Mark, retire: bool) -> Answer {
+    fn raise(
+        &mut self,
+        id: &SlotId,
+        (tally, mark): (Tally, Mark),
+        known: Tally,
+        retire: bool,
+    ) -> Answer {
         let text = id.to_text();
         let slot = self.slot(&text);
         if slot.is_none() && id.incarnation <= self.number("gc") {
@@ -170,7 +176,15 @@ impl<'a> Call<'a> {
             self.view.totals.n += u128::from(new.n - old.n);
             let totals = self.view.totals;
             self.put_totals("tp", "tn", totals);
-            (slot.tally, slot.mark) = (new, mark);
+            // What was not acknowledged to the owner, somebody else has told: a copy of it, or who
+            // restored its bytes.
+            let foreign = mark != Mark::REPLAY && !old.is_within(known);
+            slot.tally = new;
+            slot.mark = match slot.mark {
+                Mark::REPLAY if foreign => Mark::REPLAY,
+                _ if foreign => Mark::SHARED,
+                _ => mark,
+            };
         }
         if !was_retired {
             slot.stamp = version;

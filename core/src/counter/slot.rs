@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::Tally;
 use crate::redis::{base64url, decode_base64url, parse_number, write_padded};
+use crate::time::Time;
 
 /// The digits of an incarnation, and of a moment.
 pub(super) const TIME_WIDTH: usize = 16;
@@ -67,6 +68,14 @@ pub struct Mark(pub u64);
 impl Mark {
     /// The mark of what is only repeated: a saved slot of an earlier life.
     pub const REPLAY: Self = Self(0);
+    /// The server's mark of a slot whose owner did not know of the raise before: the owner finds it
+    /// out though the answer to its own be lost.
+    pub const SHARED: Self = Self(u64::MAX);
+
+    /// The mark of what is sent first at this moment.
+    pub(super) fn at(now: Time) -> Self {
+        Self(now.as_micros().clamp(1, u64::MAX - 1))
+    }
 }
 
 /// A slot as the server keeps it.

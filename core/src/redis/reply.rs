@@ -5,6 +5,7 @@ use core::fmt;
 
 /// A reply in RESP2 or RESP3. Doubles and big numbers stay text, so that a reply can be compared.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum Reply {
     /// Nil, a null bulk string or a null array.

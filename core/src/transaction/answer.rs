@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::op::{Role, read_counted, write_counted};
-use super::{COLUMN_END, Key, Mode, Txid, WIDTH, parse_hex, replies, write_hex};
+use super::op::Role;
+use super::text::{parse_hex, read_counted, write_counted, write_hex};
+use super::{COLUMN_END, Key, Mode, Txid, WIDTH, replies};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Fields, Reply};
 
@@ -337,7 +338,9 @@ impl Refusal {
                 primary: fields.bytes()?.to_vec(),
             },
             b"CHANGED" => Self::Changed { check: index()? },
-            b"FAILED" => Self::Failed { operation: index()?, error: fields.bytes()?.to_vec() },
+            b"FAILED" => {
+                Self::Failed { operation: index()?, error: reason(fields.bytes()?).to_vec() }
+            }
             b"LARGE" => {
                 Self::Large { key: index()?, size: fields.number()?, limit: fields.number()? }
             }
@@ -365,6 +368,18 @@ impl Held {
             |mode: &u8| Some(Key { mode: Mode::parse(*mode)?, name: fields.bytes()?.to_vec() });
         let keys = modes.iter().map(key).collect::<Option<_>>()?;
         Some(Self { now, deadline, not_after, role, keys })
+    }
+}
+
+/// An error as the command alone would give it: before Redis 7, one that is raised before the
+/// command is called has the place in the script in front, `@user_script: 22: -OOM ...`, and the end
+/// of a line behind.
+fn reason(error: &[u8]) -> &[u8] {
+    let error = error.trim_ascii_end();
+    let mut parts = error.splitn(3, |&byte| byte == b' ');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some([b'@', ..]), Some([.., b':']), Some(rest)) => rest.strip_prefix(b"-").unwrap_or(rest),
+        _ => error,
     }
 }
 
@@ -432,6 +447,19 @@ mod tests {
     fn answers_come_back_as_they_were() {
         for answer in all() {
             assert_eq!(Answer::decode(&answer.encode()).as_ref(), Some(&answer));
+        }
+    }
+
+    #[test]
+    fn errors_of_older_servers_are_those_of_newer_ones() {
+        for (error, expected) in [
+            ("@user_script: 22: -OOM command not allowed.\r\n", "OOM command not allowed."),
+            ("@user_script: 7: Wrong number of args", "Wrong number of args"),
+            ("WRONGTYPE Operation: against", "WRONGTYPE Operation: against"),
+            ("@user_script:", "@user_script:"),
+            ("", ""),
+        ] {
+            assert_eq!(reason(error.as_bytes()), expected.as_bytes());
         }
     }
 

@@ -11,7 +11,7 @@ if answer then return answer end
 local wrong = changed()
 if wrong then return refuse(writes, 'CHANGED', wrong) end
 
-local replies, place, failure
+local replies
 if ARGV[9] == 'S' then
   local refusal
   replies, refusal = on_shadows()
@@ -30,8 +30,8 @@ else
         'WRONGTYPE Operation against a key holding the wrong kind of value')
     end
   end
-  replies, place, failure = direct(at)
-  if not replies then return refuse(writes, 'FAILED', tostring(place - 1), failure) end
+  if not failure then replies, failed_at, failure = direct(at) end
+  if failure then return refuse(writes, 'FAILED', tostring(failed_at - 1), failure) end
 end
 if writes then
   local done = seq .. 'D' .. ARGV[3] .. ZEROS .. '1,0,0,p' .. replies

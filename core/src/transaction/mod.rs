@@ -31,7 +31,28 @@
 //!
 //! A session takes a free slot and that slot's next sequence for each transaction. Every script
 //! looks the register up first: the same sequence is answered with what is recorded, a lower one
-//! is `STALE`.
+//! is `STALE`. So is one of which nothing is known after its `not_after`, a moment of the servers'
+//! clocks that is the same in every call of a transaction; a register may be removed after it. A
+//! `VOTE` then says no instead: no vote can come any more. `EXEC1` looks at the clock only where the
+//! slot was never used, for what was removed had been used last.
+//!
+//! # Scripts
+//!
+//! Each makes all its checks before its first write, because Redis does not roll a script back.
+//! They stand in parts, of which each script is put together; `server/` is the same in Rust.
+//!
+//! | script | parts of its own | besides |
+//! | --- | --- | --- |
+//! | `EXEC1` | `direct.lua`, `exec1.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua`, `apply.lua` |
+//! | `PREPARE` | `prepare.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua` |
+//! | `FINISH` | `finish.lua` | `register.lua`, `answers.lua`, `locks.lua`, `apply.lua` |
+//! | `STATUS` | `status.lua` | `register.lua`, `answers.lua` |
+//! | `VOTE` | `vote.lua` | `register.lua`, `answers.lua` |
+//! | `SWEEP` | `sweep.lua` | `register.lua`, `locks.lua` |
+//!
+//! A transaction at a single participant works on the keys themselves, in an order in which what
+//! fails can be undone, and on shadows where there is none; `plan.rs` tells which. Shadows keep
+//! ends and allow any command with one key, but what is copied must not be large.
 
 mod allowed;
 mod answer;
@@ -47,16 +68,21 @@ mod replies;
 pub(crate) mod routing;
 mod server;
 pub(crate) mod session;
+pub(crate) mod sweeper;
+mod text;
+mod work;
 
 use alloc::vec::Vec;
 use core::fmt;
 
 pub use answer::{Answer, Held, Refusal, State, Swept};
 pub use machine::{Ack, Attempt, Begin, Effect, Ending, Met, Order, Reason, Slot};
-pub use op::{Check, Exec1, Finish, Op, Operation, Prepare, Query, Role, Sweep, Verdict, Work};
+pub use op::{Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
 pub use recovery::{Found, Task};
 pub use routing::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};
 pub use server::execute;
+use text::{parse_hex, write_hex};
+pub use work::{Check, Operation, Work};
 
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
@@ -263,20 +289,6 @@ fn shadow(meta: &[u8], txid: Txid, index: usize) -> Vec<u8> {
     let mut name = [meta, b":", &txid.to_text()[..19], b":"].concat();
     write_padded(&mut name, index as u64, 1);
     name
-}
-
-fn write_hex(out: &mut Vec<u8>, number: u64) {
-    for byte in number.to_be_bytes() {
-        for digit in [byte >> 4, byte & 15] {
-            out.push(b"0123456789abcdef"[usize::from(digit)]);
-        }
-    }
-}
-
-fn parse_hex(text: &[u8]) -> Option<u64> {
-    let lower = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (lower && text.len() == 16).then_some(())?;
-    u64::from_str_radix(core::str::from_utf8(text).ok()?, 16).ok()
 }
 
 #[cfg(test)]

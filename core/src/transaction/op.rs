@@ -3,25 +3,17 @@
 //! Every script takes the keys in one order: the participant's hash, the keys of the transaction,
 //! and a shadow for each one that is written. Its arguments begin with the transaction's id.
 
-use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::plan::{Need, Plan, read_order};
-use super::{
-    COLUMN_END, COPY_BYTES, COPY_ELEMENTS, Key, MAX_BYTES, MAX_OPERATIONS, MAX_PATIENCE, MAX_WORDS,
-    Mode, Txid, WIDTH, parse_hex, replies, shadow, write_hex,
-};
-use crate::error::{Error, Result};
+use super::text::{parse_hex, read_counted, write_counted, write_hex};
+use super::work::Order;
+use super::{COLUMN_END, Check, Key, MAX_PATIENCE, Mode, Operation, Txid, WIDTH, Work, shadow};
 use crate::keyspace::ServerTime;
-use crate::redis::script::{Script, hex_sha1};
-use crate::redis::{Argv, Reply, parse_number, readable, write_padded};
+use crate::redis::script::Script;
+use crate::redis::{Argv, parse_number, write_padded};
 use crate::time::Span;
-
-/// Replies up to this size are compared as they are, longer ones by their SHA-1.
-const DIRECT: usize = 64;
 
 /// What a client asks of a participant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,41 +30,6 @@ pub enum Op {
     Vote(Query),
     /// Find and remove what is left over. See `sweep.lua`.
     Sweep(Sweep),
-}
-
-/// What a transaction does at one participant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Work {
-    /// The keys, each once. Operations and checks name them by their place in this list.
-    pub keys: Vec<Key>,
-    /// Reads whose replies must be what they were.
-    pub checks: Vec<Check>,
-    /// What is executed, in this order, unless a check fails.
-    pub operations: Vec<Operation>,
-    /// The most elements of a collection that is copied to a shadow.
-    pub copy_elements: u32,
-    /// The most bytes of a value that is copied to a shadow.
-    pub copy_bytes: u32,
-}
-
-/// A command on one key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Operation {
-    /// The command's name, in any case.
-    pub name: Vec<u8>,
-    /// The place of its key in [`Work::keys`].
-    pub key: u32,
-    /// What follows the key.
-    pub arguments: Vec<Vec<u8>>,
-}
-
-/// A read that is repeated under the lock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Check {
-    /// The read.
-    pub read: Operation,
-    /// What its reply was, in the form in which it is compared; see [`Check::new`].
-    pub expected: Vec<u8>,
 }
 
 /// A whole transaction in one script. A refusal of one that writes is recorded as `ABORTED`.
@@ -209,239 +166,6 @@ impl Role {
     }
 }
 
-/// A length, a colon, and as many bytes.
-pub(super) fn write_counted(out: &mut Vec<u8>, bytes: &[u8]) {
-    write_padded(out, bytes.len() as u64, 1);
-    out.push(b':');
-    out.extend_from_slice(bytes);
-}
-
-pub(super) fn read_counted(mut text: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut list = Vec::new();
-    while !text.is_empty() {
-        let colon = text.iter().position(|&byte| byte == b':')?;
-        let (length, rest) = (text.get(..colon)?, text.get(colon + 1..)?);
-        let (bytes, rest) = rest.split_at_checked(usize::try_from(parse_number(length)?).ok()?)?;
-        list.push(bytes.to_vec());
-        text = rest;
-    }
-    Some(list)
-}
-
-impl Operation {
-    fn words(&self) -> usize {
-        2 + self.arguments.len()
-    }
-
-    fn size(&self) -> usize {
-        self.name.len() + self.arguments.iter().map(Vec::len).sum::<usize>()
-    }
-
-    /// A letter and the number of words, what is expected, the name, the key's place, the
-    /// arguments.
-    fn encode(&self, argv: &mut Argv, letter: u8, expected: Option<&[u8]>) {
-        let mut head = vec![letter];
-        write_padded(&mut head, self.words() as u64, 1);
-        argv.push(&head);
-        expected.iter().for_each(|expected| argv.push(expected));
-        argv.push(&self.name);
-        argv.push_number(self.key.into());
-        self.arguments.iter().for_each(|word| argv.push(word));
-    }
-
-    fn decode<'a>(count: &[u8], words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let count = usize::try_from(parse_number(count)?).ok()?.checked_sub(2)?;
-        let name = words.next()?.to_vec();
-        let key = u32::try_from(parse_number(words.next()?)?).ok()?;
-        let arguments: Vec<_> = words.take(count).map(<[u8]>::to_vec).collect();
-        (arguments.len() == count).then_some(Self { name, key, arguments })
-    }
-}
-
-/// How the elements of a reply are brought into one order before it is compared.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// They have one.
-    Given,
-    /// By their bytes.
-    Members,
-    /// Two by two, by the bytes of the first.
-    Pairs,
-}
-
-impl Order {
-    pub(super) fn of(name: &[u8]) -> Self {
-        match name.to_ascii_uppercase().as_slice() {
-            b"SMEMBERS" | b"HKEYS" | b"HVALS" => Self::Members,
-            b"HGETALL" => Self::Pairs,
-            _ => Self::Given,
-        }
-    }
-
-    const fn letter(self) -> u8 {
-        match self {
-            Self::Given => b'o',
-            Self::Members => b'm',
-            Self::Pairs => b'p',
-        }
-    }
-}
-
-impl Check {
-    /// Expects that `read` is answered as it was when it was answered with `reply`. An error is
-    /// never expected: a read that fails is a change.
-    #[must_use]
-    pub fn new(read: Operation, reply: &Reply) -> Self {
-        let expected = comparable(reply, Order::of(&read.name));
-        Self { read, expected }
-    }
-
-    /// Expects that the key exists, or that it does not.
-    #[must_use]
-    pub fn exists(key: u32, exists: bool) -> Self {
-        let read = Operation { name: b"EXISTS".to_vec(), key, arguments: Vec::new() };
-        Self::new(read, &Reply::Integer(exists.into()))
-    }
-}
-
-/// A reply in the form in which the script compares it.
-pub(super) fn comparable(reply: &Reply, order: Order) -> Vec<u8> {
-    let mut text = Vec::new();
-    replies::write(&mut text, &reply.clone());
-    if order != Order::Given
-        && let Some([Reply::Array(mut items)]) =
-            replies::read(&text).and_then(|list| <[Reply; 1]>::try_from(list).ok())
-    {
-        let bytes = |item: &Reply| match item {
-            Reply::Bulk(bytes) => bytes.clone(),
-            _ => Vec::new(),
-        };
-        match order {
-            Order::Pairs => {
-                let mut pairs: Vec<Vec<Reply>> = items.chunks(2).map(<[Reply]>::to_vec).collect();
-                pairs.sort_by_key(|pair| pair.first().map(bytes));
-                items = pairs.concat();
-            }
-            Order::Members | Order::Given => items.sort_by_key(bytes),
-        }
-        text.clear();
-        replies::write(&mut text, &Reply::Array(items));
-    }
-    if text.len() > DIRECT { hex_sha1(&text).to_vec() } else { text }
-}
-
-impl Default for Work {
-    fn default() -> Self {
-        Self {
-            keys: Vec::new(),
-            checks: Vec::new(),
-            operations: Vec::new(),
-            copy_elements: COPY_ELEMENTS,
-            copy_bytes: COPY_BYTES,
-        }
-    }
-}
-
-impl Work {
-    /// Checks every limit, and that each operation has its key.
-    ///
-    /// # Errors
-    /// `LimitExceeded`, naming the limit; `InvalidArgument` for an operation whose key is not in
-    /// the list, or is written and not locked for that, for a check that is not a read, and for a
-    /// wrong number of words or several keys; `Unsupported` for a command that no transaction takes.
-    pub fn check(&self) -> Result<()> {
-        if self.operations.len() + self.checks.len() > MAX_OPERATIONS {
-            let count = self.operations.len() + self.checks.len();
-            return Err(Error::limit(format!(
-                "transaction: {count} operations and checks at one participant, the limit is {MAX_OPERATIONS}"
-            )));
-        }
-        if self.keys.len() > MAX_OPERATIONS {
-            let count = self.keys.len();
-            return Err(Error::limit(format!(
-                "transaction: {count} keys at one participant, the limit is {MAX_OPERATIONS}"
-            )));
-        }
-        let all = || self.operations.iter().chain(self.checks.iter().map(|check| &check.read));
-        if let Some(long) = all().find(|operation| operation.words() > MAX_WORDS) {
-            return Err(Error::limit(format!(
-                "transaction: an operation of {} words, the limit is {MAX_WORDS}",
-                long.words()
-            )));
-        }
-        let keys: usize = self.keys.iter().map(|key| key.name.len()).sum();
-        let size = keys + all().map(Operation::size).sum::<usize>();
-        if size > MAX_BYTES {
-            return Err(Error::limit(format!(
-                "transaction: {size} bytes at one participant, the limit is {MAX_BYTES}"
-            )));
-        }
-        if let Some(lost) = all().find(|operation| self.key(operation).is_none()) {
-            return Err(Error::invalid(format!(
-                "transaction: key number {} of {}",
-                lost.key,
-                self.keys.len()
-            )));
-        }
-        all().try_for_each(Operation::check)?;
-        let written = |operation: &&Operation| {
-            let mode = self.key(operation).map(|key| key.mode);
-            operation.need() != Need::Read && mode != Some(Mode::Write)
-        };
-        if let Some(unlocked) = self.operations.iter().find(written) {
-            return Err(Error::invalid(format!(
-                "transaction: '{}' writes a key that is not locked for that",
-                readable(&unlocked.name)
-            )));
-        }
-        if let Some(check) = self.checks.iter().find(|check| check.read.need() != Need::Read) {
-            return Err(Error::invalid(format!(
-                "transaction: a check by '{}', which is not one of the reads",
-                readable(&check.read.name)
-            )));
-        }
-        Ok(())
-    }
-
-    /// The key of an operation.
-    #[must_use]
-    pub fn key(&self, operation: &Operation) -> Option<&Key> {
-        self.keys.get(usize::try_from(operation.key).ok()?)
-    }
-
-    /// Whether anything is written.
-    #[must_use]
-    pub fn writes(&self) -> bool {
-        self.keys.iter().any(|key| key.mode == Mode::Write)
-    }
-
-    /// A fingerprint: the same id must come with the same work.
-    pub(super) fn digest(&self) -> u64 {
-        let mut text = modes(&self.keys);
-        self.keys.iter().for_each(|key| write_counted(&mut text, &key.name));
-        for Check { read, expected } in &self.checks {
-            read.digest(&mut text);
-            write_counted(&mut text, expected);
-        }
-        text.push(b'!');
-        self.operations.iter().for_each(|operation| operation.digest(&mut text));
-        xxh3_64(&text)
-    }
-}
-
-impl Operation {
-    fn digest(&self, text: &mut Vec<u8>) {
-        write_padded(text, self.words() as u64, 1);
-        write_counted(text, &self.name);
-        write_padded(text, self.key.into(), 1);
-        self.arguments.iter().for_each(|word| write_counted(text, word));
-    }
-}
-
-fn modes(keys: &[Key]) -> Vec<u8> {
-    keys.iter().map(|key| key.mode.letter()).collect()
-}
-
 impl Op {
     /// The script that executes it.
     pub(crate) const fn script(&self) -> Script {
@@ -478,7 +202,11 @@ impl Op {
                     Plan::Direct { steps, .. } => {
                         for step in steps {
                             if let Some(operation) = all.get(step.operation) {
-                                let letter = if step.undone { b'u' } else { b'-' };
+                                let letter = match operation.need() {
+                                    Need::Read => b'r',
+                                    _ if step.undone => b'u',
+                                    _ => b'-',
+                                };
                                 operation.encode(argv, letter, None);
                             }
                         }
@@ -668,6 +396,79 @@ fn push_for_shadows(argv: &mut Argv, operations: &[Operation]) {
     }
 }
 
+fn modes(keys: &[Key]) -> Vec<u8> {
+    keys.iter().map(|key| key.mode.letter()).collect()
+}
+
 fn push_time(argv: &mut Argv, time: ServerTime) {
     argv.push_padded(time.0.min(COLUMN_END - 1), WIDTH);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::Reply;
+
+    fn work(operations: &[(&str, u32, &[&str])]) -> Work {
+        let key = |number: u8| Key { name: vec![b'k', number], mode: Mode::Write };
+        let operation = |(name, key, arguments): &(&str, u32, &[&str])| Operation {
+            name: name.as_bytes().to_vec(),
+            key: *key,
+            arguments: arguments.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        };
+        let shared = Key { name: b"read".to_vec(), mode: Mode::Shared };
+        let read = Operation { name: b"get".to_vec(), key: 3, arguments: Vec::new() };
+        Work {
+            keys: (0..3).map(key).chain([shared]).collect(),
+            checks: vec![Check::new(read, &Reply::Nil), Check::exists(1, true)],
+            operations: operations.iter().map(operation).collect(),
+            ..Work::default()
+        }
+    }
+
+    #[test]
+    fn operations_come_back_as_they_were() {
+        let txid = Txid::new(7, 3, 9).expect("in range");
+        let (ring, not_after) = (u64::MAX - 1, ServerTime(1_750_000_000_000_000));
+        let reordered = work(&[("SET", 0, &["a"]), ("INCR", 1, &[]), ("APPEND", 2, &["x\0"])]);
+        let on_shadows = work(&[("SET", 0, &["a"]), ("INCR", 0, &[])]);
+        let participants = vec![b"a:1".to_vec(), Vec::new()];
+        let roles = [Role::Primary { participants }, Role::Secondary { primary: b"p".to_vec() }];
+        let mut ops = Vec::new();
+        for work in [reordered, on_shadows, Work::default()] {
+            for (keep, role) in [false, true].into_iter().zip(&roles) {
+                let (role, patience, work) = (role.clone(), Span::from_secs(1), work.clone());
+                ops.push(Op::Prepare(Prepare {
+                    txid,
+                    ring,
+                    not_after,
+                    role,
+                    patience,
+                    keep,
+                    work,
+                }));
+            }
+            for verdict in [Verdict::Commit, Verdict::Abort, Verdict::Release] {
+                let keys = work.keys.clone();
+                ops.push(Op::Finish(Finish { txid, not_after, verdict, keys }));
+            }
+            ops.push(Op::Exec1(Exec1 { txid, ring, not_after, work }));
+        }
+        for force in [false, true] {
+            let query = Query { txid, not_after, force };
+            ops.extend([Op::Status(query), Op::Vote(query)]);
+        }
+        ops.push(Op::Sweep(Sweep::Page { cursor: u64::MAX }));
+        ops.push(Op::Sweep(Sweep::Registers { txids: vec![txid, txid] }));
+        ops.push(Op::Sweep(Sweep::Shadows { names: vec![b"x".to_vec()] }));
+        for op in ops {
+            let mut argv = Argv::new();
+            op.encode(b"meta", &mut argv);
+            let keys = argv.get(0).and_then(parse_number).and_then(|n| usize::try_from(n).ok());
+            let keys = keys.expect("a number of keys");
+            let names: Vec<&[u8]> = argv.iter().skip(2).take(keys - 1).collect();
+            let decoded = Op::decode(op.script(), &names, &mut argv.iter().skip(1 + keys));
+            assert_eq!(decoded.as_ref(), Some(&op));
+        }
+    }
 }

@@ -2,7 +2,6 @@
 -- the key itself.
 local prefix = T .. ':' .. string.sub(id, 1, 19) .. ':'
 local elements, bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
-local LENGTH = {hash = 'HLEN', set = 'SCARD', list = 'LLEN', zset = 'ZCARD', stream = 'XLEN'}
 local shadows, collections = {}, {}
 
 -- The shadow of key number `i`; nothing and the size and the limit, or an error, if it cannot be made.
@@ -10,8 +9,9 @@ local function copy(i)
   local key, shadow = KEYS[i + 2], prefix .. i
   local size, limit = redis.pcall('STRLEN', key), bytes
   if type(size) == 'table' then
+    local length = {hash = 'HLEN', set = 'SCARD', list = 'LLEN', zset = 'ZCARD', stream = 'XLEN'}
     collections[i] = true
-    size, limit = redis.pcall(LENGTH[redis.call('TYPE', key).ok] or 'EXISTS', key), elements
+    size, limit = redis.pcall(length[redis.call('TYPE', key).ok] or 'EXISTS', key), elements
     if type(size) == 'table' then return nil, size.err end
     local memory = size <= limit and redis.pcall('MEMORY', 'USAGE', key)
     if type(memory) == 'number' and memory > bytes then size, limit = memory, bytes end

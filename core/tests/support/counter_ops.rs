@@ -50,7 +50,9 @@ impl CounterOps {
                 let gone = self.slots.swap_remove(gone);
                 self.old.push(gone);
                 // Retired in any case, so that the hash stays small.
-                let op = Op::Retire { id: gone.0, tally: gone.1, mark: Mark::REPLAY };
+                let (id, tally) = gone;
+                let (mark, known) = (Mark::REPLAY, Tally::ZERO);
+                let op = Op::Retire { id, tally, mark, known };
                 pair.counter(KEY, &op)?;
             }
         }
@@ -67,19 +69,23 @@ impl CounterOps {
             let incarnation = now + rng.below(9_000_000);
             let (id, tally) = (SlotId { owner: rng.bits128(), incarnation }, Tally { p: 1, n: 0 });
             self.slots.push((id, tally));
-            return Op::Add { id, tally, mark: Mark(now) };
+            return Op::Add { id, tally, mark: Mark(now), known: Tally::ZERO };
         }
         if rng.chance(30) {
             // Of a peer counter: it cannot be retired, and no incarnation comes after it.
             let id = SlotId { owner: rng.below(3).into(), incarnation: SlotId::PEER };
             let tally = Tally { p: rng.below(1 << 40), n: rng.below(9) };
             return match rng.chance(300) {
-                true => Op::Retire { id, tally, mark: Mark::REPLAY },
-                false => Op::Add { id, tally, mark: Mark::REPLAY },
+                true => Op::Retire { id, tally, mark: Mark::REPLAY, known: Tally::ZERO },
+                false => Op::Add { id, tally, mark: Mark::REPLAY, known: Tally::ZERO },
             };
         }
         let at = rng.index(self.slots.len());
-        let mark = Mark(now + rng.below(3));
+        let own = Mark(now + rng.below(3));
+        let mark = rng.pick(&[own, own, own, Mark::REPLAY]);
+        // What the owner knows is what is there, or less where a copy of it has counted.
+        let last = self.slots[at].1;
+        let known = rng.pick(&[last, last, Tally { n: last.n / 2, ..last }, Tally::ZERO]);
         match rng.below(100) {
             0..40 => {
                 let edges = [1, 2, 10_000_000, 1 << 53, 1 << 60];
@@ -88,7 +94,7 @@ impl CounterOps {
                 let told = *tally;
                 *tally = Tally { p: tally.p.saturating_add(up), n: tally.n.saturating_add(down) };
                 let tally = rng.pick(&[*tally, *tally, *tally, told, Tally { p: up, n: 0 }]);
-                Op::Add { id: *id, tally, mark }
+                Op::Add { id: *id, tally, mark, known }
             }
             40..52 => {
                 let (id, tally) = self.slots[at];
@@ -96,16 +102,16 @@ impl CounterOps {
                     let gone = self.slots.swap_remove(at);
                     self.old.push(gone);
                 }
-                Op::Retire { id, tally: rng.pick(&[tally, tally, Tally::ZERO]), mark }
+                Op::Retire { id, tally: rng.pick(&[tally, tally, Tally::ZERO]), mark, known }
             }
             52..66 if !self.old.is_empty() => {
                 let (id, tally) = rng.pick(&self.old);
-                let more = Tally { p: tally.p.saturating_add(rng.below(2)), n: tally.n };
-                let tally = more;
+                let known = tally;
+                let tally = Tally { p: tally.p.saturating_add(rng.below(2)), ..tally };
                 if rng.chance(300) {
-                    Op::Retire { id, tally, mark }
+                    Op::Retire { id, tally, mark, known }
                 } else {
-                    Op::Add { id, tally, mark }
+                    Op::Add { id, tally, mark, known }
                 }
             }
             52..74 => {

@@ -5,68 +5,29 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use comity::coordinator::{Config, Coordinator};
-use comity::counter::{
-    Answer, CounterId, CounterOptions, Durability, Freshness, Op, Tally, Token, View,
-};
-use comity::event::{CallId, Event};
+use comity::counter::{Answer, CounterOptions, Durability, Op, Tally, Token, Totals, View};
+use comity::event::Event;
 use comity::memory::MemoryStore;
-use comity::redis::{Argv, Failure, NodeChange, NodeId, Reply, RequestId};
+use comity::redis::{Argv, Failure, Reply, RequestId};
 use comity::ring::NodeSpec;
-use comity::time::{Span, Time};
+use comity::time::Time;
 
 use super::Rng;
+use super::counter_acts::Acts;
+use super::counter_process::{Process, plus};
 use super::network::{Fate, Faults};
 
 const SERVER_EPOCH: u64 = 1_750_000_000_000_000;
-const SECOND: u64 = 1_000_000;
+pub(super) const SECOND: u64 = 1_000_000;
 const NAME: &[u8] = b"hits";
-/// A snapshot without a slot is not longer.
-const UNNAMED: usize = 24;
 const KEY: &[u8] = b"comity:1:counter:{hits}";
 
-/// What users and operators do besides counting, in a thousand steps.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Acts {
-    pub(crate) reset: u64,
-    pub(crate) audit: u64,
-    /// A clean close, and a new opening.
-    pub(crate) close: u64,
-    /// A crash, and a new start from what was written down, on one machine or on two.
-    pub(crate) crash: u64,
-    /// A second process starts from a copy of what a living one has written down.
-    pub(crate) copy: u64,
-    /// A running process is cloned with all its memory.
-    pub(crate) clone: u64,
-    /// The server is replaced by what it was some seconds before.
-    pub(crate) failover: u64,
-}
-
-enum Happening {
+pub(super) enum Happening {
     Execute { argv: Argv, answer: Option<RequestId>, again: bool },
     Reply { request: RequestId, reply: Reply },
     Failure { request: RequestId, failure: Failure },
     Wake,
     Act,
-}
-
-struct Process {
-    co: Coordinator,
-    counter: CounterId,
-    journaled: bool,
-    /// How far its clock is ahead of the world's.
-    ahead: u64,
-    /// What was counted in this life.
-    counted: Tally,
-    /// What of it the counter has said to be safe.
-    safe: Tally,
-    /// What of it was counted before it was cloned.
-    inherited: Tally,
-    flushes: BTreeMap<CallId, Tally>,
-    /// What is written down, and what of `counted` is in it.
-    disk: Option<(Vec<u8>, Tally)>,
-    wake: Option<u64>,
-    token: Token,
-    regressed: bool,
 }
 
 pub(crate) struct World {
@@ -75,13 +36,13 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) acts: Acts,
     durability: Durability,
-    store: MemoryStore,
+    pub(super) store: MemoryStore,
     /// What the server was at some moments before.
-    older: Vec<MemoryStore>,
-    processes: BTreeMap<u64, Process>,
-    heap: BinaryHeap<Reverse<(u64, u64, u64)>>,
-    happenings: BTreeMap<u64, Happening>,
-    count: u64,
+    pub(super) older: Vec<MemoryStore>,
+    pub(super) processes: BTreeMap<u64, Process>,
+    pub(super) heap: BinaryHeap<Reverse<(u64, u64, u64)>>,
+    pub(super) happenings: BTreeMap<u64, Happening>,
+    pub(super) count: u64,
     /// All units that anybody has counted.
     pub(crate) issued: Tally,
     /// Units reported lost, or not acknowledged by a process that crashed or closed: at most so many.
@@ -92,12 +53,12 @@ pub(crate) struct World {
     pub(crate) resets: u64,
     pub(crate) audits: u64,
     pub(crate) restores: u64,
-    /// Acknowledged units may be gone for good: their owner was gone when the server lost them.
-    pub(crate) forgetful: bool,
-}
-
-fn plus(a: Tally, b: Tally) -> Tally {
-    Tally { p: a.p + b.p, n: a.n + b.n }
+    /// What failovers took from the totals, whether somebody has given it back since or not.
+    pub(crate) forgotten: Totals,
+    /// What processes that are gone were told to be safe on the server; and those with a journal, there
+    /// or in it.
+    pub(super) gone: Tally,
+    pub(super) gone_journaled: Tally,
 }
 
 impl World {
@@ -122,7 +83,9 @@ impl World {
             resets: 0,
             audits: 0,
             restores: 0,
-            forgetful: false,
+            forgotten: Totals::default(),
+            gone: Tally::ZERO,
+            gone_journaled: Tally::ZERO,
         };
         for _ in 0..3 {
             world.start(None);
@@ -130,7 +93,7 @@ impl World {
         world
     }
 
-    fn start(&mut self, bytes: Option<&[u8]>) {
+    pub(super) fn start(&mut self, bytes: Option<&[u8]>) {
         let (entropy, now) = (self.rng.bytes32(), Time::from_micros(self.now));
         let config = Config::new(vec![NodeSpec::new("n", 1)]);
         let mut co = Coordinator::new(config, entropy, now).expect("a sound configuration");
@@ -142,27 +105,16 @@ impl World {
         self.restores += u64::from(bytes.is_some());
         self.count += 1;
         let who = self.count;
-        let process = Process {
-            co,
-            counter,
-            journaled: matches!(self.durability, Durability::Journaled { .. }),
-            ahead: 0,
-            counted: Tally::ZERO,
-            safe: Tally::ZERO,
-            inherited: Tally::ZERO,
-            flushes: BTreeMap::new(),
-            // What it was started from is still on the disk.
-            disk: bytes.map(|bytes| (bytes.to_vec(), Tally::ZERO)),
-            wake: None,
-            token: Token(0),
-            regressed: false,
-        };
+        let journaled = matches!(self.durability, Durability::Journaled { .. });
+        let mut process = Process::new(co, counter, journaled);
+        // What it was started from is still on the disk.
+        process.disk = bytes.map(|bytes| (bytes.to_vec(), Tally::ZERO));
         self.processes.insert(who, process);
         self.plan(who, 1, Happening::Act);
         self.pump(who);
     }
 
-    fn plan(&mut self, who: u64, after: u64, what: Happening) {
+    pub(super) fn plan(&mut self, who: u64, after: u64, what: Happening) {
         self.count += 1;
         self.happenings.insert(self.count, what);
         self.heap.push(Reverse((self.now + after, self.count, who)));
@@ -191,7 +143,7 @@ impl World {
             return self.act(who);
         }
         let Some(process) = self.processes.get_mut(&who) else { return };
-        let now = Time::from_micros(self.now + process.ahead);
+        let now = process.at(self.now);
         match what {
             Happening::Reply { request, reply } => process.co.handle_reply(request, &reply, now),
             Happening::Failure { request, failure } => {
@@ -226,7 +178,7 @@ impl World {
         self.plan(who, delay, Happening::Reply { request, reply });
     }
 
-    fn pump(&mut self, who: u64) {
+    pub(super) fn pump(&mut self, who: u64) {
         let Some(mut process) = self.processes.remove(&who) else { return };
         while let Some(event) = process.co.poll_event() {
             self.on_event(&mut process, event);
@@ -282,17 +234,19 @@ impl World {
         match event {
             Event::CounterFlushed { call, .. } => {
                 self.flushed += 1;
-                let upto = process.flushes.remove(&call).unwrap_or(process.safe);
-                process.safe = process.safe.max(upto);
+                process.on_flushed(call);
             }
             Event::CounterJournal { counter, bytes } => {
                 process.disk = Some((bytes, process.counted));
-                let now = Time::from_micros(self.now + process.ahead);
-                process.co.counter_journaled(counter, now).expect("it was told");
+                let now = process.at(self.now);
+                // The last one comes with the close, when nobody waits for it any more.
+                let open = process.co.counter_value(counter, now).is_ok();
+                assert_eq!(process.co.counter_journaled(counter, now).is_ok(), open);
             }
             Event::CounterLost { lost, .. } => {
                 self.lost += 1;
                 self.open = plus(self.open, lost);
+                process.on_lost(lost);
             }
             Event::CounterRegressed { .. } => {
                 self.regressions += 1;
@@ -316,119 +270,6 @@ impl World {
         }
     }
 
-    fn act(&mut self, who: u64) {
-        let again = 1 + self.rng.below(60_000);
-        let Some(process) = self.processes.get_mut(&who) else { return };
-        let now = Time::from_micros(self.now + process.ahead);
-        let counter = process.counter;
-        let (up, acts) = (self.rng.chance(700), self.acts);
-        let amount = self.rng.pick(&[1, 1, 1, 2, 1_000, 1 << 40]);
-        let signed = if up { amount } else { -amount };
-        let before = process.co.counter_value(counter, now).expect("open").value;
-        if process.co.counter_add(counter, signed, now).is_ok() {
-            let more = Tally {
-                p: if up { amount.cast_unsigned() } else { 0 },
-                n: if up { 0 } else { amount.cast_unsigned() },
-            };
-            process.counted = plus(process.counted, more);
-            self.issued = plus(self.issued, more);
-            // C9: own counts are in the value at once.
-            let after = process.co.counter_value(counter, now).expect("open").value;
-            assert_eq!(after - before, i128::from(signed), "C9: own counts show");
-        }
-        if self.rng.chance(200)
-            && let Ok(call) = process.co.counter_flush(counter, now)
-        {
-            process.flushes.insert(call, process.counted);
-        }
-        if self.rng.chance(100) {
-            let how = self.rng.pick(&[Freshness::Fresh, Freshness::AtLeast(process.token)]);
-            drop(process.co.counter_read(counter, how, now));
-        }
-        if self.rng.chance(acts.reset) {
-            drop(process.co.counter_reset(counter, None, now));
-        }
-        if self.rng.chance(acts.audit) {
-            let prune = self.rng.pick(&[None, Some(SECOND), Some(8 * SECOND)]);
-            drop(process.co.counter_audit(counter, prune.map(Span::from_micros), now));
-        }
-        if self.rng.chance(acts.close) {
-            process.co.close(now);
-            self.pump(who);
-            return self.start(None);
-        }
-        self.pump(who);
-        if self.rng.chance(acts.crash) {
-            self.crash(who);
-            return;
-        }
-        self.plan(who, again, Happening::Act);
-        if self.rng.chance(acts.copy) && self.processes.len() < 8 {
-            let bytes = self.processes[&who].co.counter_snapshot(counter).expect("open");
-            self.start(Some(&bytes));
-        }
-        // What has no slot yet has nothing by which two copies of it could be told apart.
-        let named = |process: &Process| {
-            process.co.counter_snapshot(counter).is_ok_and(|bytes| bytes.len() > UNNAMED)
-        };
-        if self.rng.chance(acts.clone) && self.processes.len() < 8 && named(&self.processes[&who]) {
-            self.clone_process(who);
-        }
-        if self.rng.chance(acts.failover) && !self.older.is_empty() {
-            self.fail_over();
-        }
-    }
-
-    /// The process is gone without a word; what was written down is taken up, perhaps twice.
-    pub(crate) fn crash(&mut self, who: u64) {
-        let Some(process) = self.processes.remove(&who) else { return };
-        let now = Time::from_micros(self.now + process.ahead);
-        let pending =
-            process.co.counter_value(process.counter, now).map_or(Tally::ZERO, |v| v.pending);
-        let Some((bytes, written)) = process.disk.filter(|_| process.journaled) else {
-            self.open = plus(self.open, pending);
-            return self.start(None);
-        };
-        // Whatever was counted since may be lost, if it is not acknowledged.
-        let since = process.counted.since(written);
-        self.open = plus(self.open, Tally { p: since.p.min(pending.p), n: since.n.min(pending.n) });
-        self.start(Some(&bytes));
-        if self.rng.chance(300) && self.processes.len() < 8 {
-            self.start(Some(&bytes));
-        }
-    }
-
-    fn clone_process(&mut self, who: u64) {
-        let ahead = 1 + self.rng.below(3 * SECOND);
-        let original = &self.processes[&who];
-        let copy = Process {
-            co: original.co.clone(),
-            ahead: original.ahead + ahead,
-            inherited: original.counted,
-            flushes: BTreeMap::new(),
-            disk: None,
-            wake: None,
-            ..*original
-        };
-        self.count += 1;
-        let who = self.count;
-        self.processes.insert(who, copy);
-        self.plan(who, 1, Happening::Act);
-        self.pump(who);
-    }
-
-    fn fail_over(&mut self) {
-        self.store = self.rng.pick(&self.older);
-        self.older.clear();
-        for process in self.processes.values_mut() {
-            let now = Time::from_micros(self.now + process.ahead);
-            process.co.handle_node(NodeId(0), NodeChange::Connected, now);
-        }
-        for who in self.processes.keys().copied().collect::<Vec<_>>() {
-            self.pump(who);
-        }
-    }
-
     /// What the server stands at.
     pub(crate) fn view(&mut self) -> View {
         let mut store = self.store.clone();
@@ -443,22 +284,23 @@ impl World {
         if !self.count.is_multiple_of(7) {
             return;
         }
-        let totals = self.view().totals;
-        // C6: never more than was counted.
-        let within = totals.p <= u128::from(self.issued.p) && totals.n <= u128::from(self.issued.n);
-        assert!(within, "C6: {totals:?} of {:?}", self.issued);
-        if self.forgetful {
-            return;
+        let living = self.processes.values().filter(|process| !process.journaled);
+        let acknowledged = living.map(Process::acknowledged).fold(self.gone, plus);
+        self.assert_between(acknowledged);
+    }
+
+    /// C6 and C5: never more than was counted; and all that was ever acknowledged, whatever became of
+    /// who was told so. Only a server that loses units makes them fewer, and by no more than it lost.
+    fn assert_between(&mut self, acknowledged: Tally) {
+        let (totals, forgotten, issued) = (self.view().totals, self.forgotten, self.issued);
+        for (total, forgotten, issued, acknowledged) in [
+            (totals.p, forgotten.p, issued.p, acknowledged.p),
+            (totals.n, forgotten.n, issued.n, acknowledged.n),
+        ] {
+            assert!(total <= u128::from(issued), "C6: {total} of {issued}");
+            let kept = total + forgotten >= u128::from(acknowledged);
+            assert!(kept, "C5: {total} of {acknowledged}, {forgotten} of them forgotten");
         }
-        // C5: what somebody was told to be safe is there, or on a disk from which it will be.
-        let safe = self.processes.values().filter(|process| !process.journaled);
-        let safe =
-            safe.map(|process| process.safe.since(process.inherited)).fold(Tally::ZERO, plus);
-        // What was reported lost counts as told, too.
-        let told = self.open;
-        let kept = totals.p + u128::from(told.p) >= u128::from(safe.p)
-            && totals.n + u128::from(told.n) >= u128::from(safe.n);
-        assert!(kept, "C5: {totals:?} of {safe:?}");
     }
 
     /// No more faults, nothing more is counted, and every live replica flushes.
@@ -467,29 +309,33 @@ impl World {
         // Whoever acts has its next step among the happenings: those are dropped.
         self.happenings.retain(|_, what| !matches!(what, Happening::Act));
         self.run(60 * SECOND);
-        self.processes.retain(|_, process| process.co.counter_snapshot(process.counter).is_ok());
+        let closed = self.processes.extract_if(.., |_, process| !process.is_open());
+        for process in closed.map(|(_, process)| process).collect::<Vec<_>>() {
+            self.bury(&process);
+        }
         // Every slot is told again within a minute and a half.
         self.run(200 * SECOND);
         let now = self.now;
         for process in self.processes.values() {
-            let at = Time::from_micros(now + process.ahead);
+            let at = process.at(now);
             let value = process.co.counter_value(process.counter, at).expect("open");
             assert!(value.pending.is_zero(), "flushed in the end: {value:?}");
         }
-        self.check();
     }
 
-    /// C7: between all that was counted, and that without what was reported.
+    /// At rest, what was acknowledged by a journal is on the server, too (C5). And C7: between all that
+    /// was counted, and that without what was reported.
     pub(crate) fn assert_settled(&mut self) {
-        let totals = self.view().totals;
-        let parts =
-            [(totals.p, self.issued.p, self.open.p), (totals.n, self.issued.n, self.open.n)];
-        for (total, issued, open) in parts {
-            assert!(total <= u128::from(issued), "C6: {total} of {issued}");
-            assert!(
-                self.forgetful || total + u128::from(open) >= u128::from(issued),
-                "C7: {total} of {issued}, of which {open} may be lost"
-            );
+        let gone = plus(self.gone, self.gone_journaled);
+        let acknowledged = self.processes.values().map(Process::acknowledged).fold(gone, plus);
+        self.assert_between(acknowledged);
+        let (totals, forgotten) = (self.view().totals, self.forgotten);
+        for (kept, open, issued) in [
+            (totals.p + forgotten.p, self.open.p, self.issued.p),
+            (totals.n + forgotten.n, self.open.n, self.issued.n),
+        ] {
+            let told = kept + u128::from(open) >= u128::from(issued);
+            assert!(told, "C7: {kept} of {issued}, of which {open} may be lost");
         }
     }
 }

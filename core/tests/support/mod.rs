@@ -11,7 +11,10 @@
 pub(crate) mod calls;
 pub(crate) mod checked;
 pub(crate) mod client;
+pub(crate) mod counter_acts;
+pub(crate) mod counter_desk;
 pub(crate) mod counter_ops;
+pub(crate) mod counter_process;
 pub(crate) mod counter_world;
 pub(crate) mod desk;
 pub(crate) mod generator;

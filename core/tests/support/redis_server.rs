@@ -16,17 +16,23 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     pub(crate) fn start() -> Self {
-        // A free port may be taken by another test before our server has it.
-        (0..20).find_map(|_| Self::try_start()).expect("a port for a redis-server")
+        Self::start_with(&[])
     }
 
-    fn try_start() -> Option<Self> {
+    /// With more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        // A free port may be taken by another test before our server has it.
+        (0..20).find_map(|_| Self::try_start(arguments)).expect("a port for a redis-server")
+    }
+
+    fn try_start(arguments: &[&str]) -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let port = free.expect("a free port of the loopback").port();
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(std::env::temp_dir())
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -12,12 +12,15 @@ mod mutation;
 mod rest;
 mod scenario;
 mod server;
+mod step;
 mod world;
+mod wrong;
 
+use comity::transaction::Order;
 use scenario::{Budget, Scenario};
 
 /// Any one fault of each kind, but only so many together.
-const fn faults(faults: u8) -> Budget {
+pub(crate) const fn faults(faults: u8) -> Budget {
     Budget {
         faults,
         losses: 1,
@@ -40,4 +43,55 @@ fn two_participants_and_two_recoveries() {
 fn three_participants_and_a_recovery() {
     let budget = Budget { recoveries: 1, ..faults(1) };
     Scenario::new("3 x 1", 3, budget).with(0, "a b c", "", "").assert_holds();
+}
+
+#[test]
+fn two_that_overlap_and_one_of_them_in_one_script() {
+    let budget = Budget { recoveries: 1, ..faults(1) };
+    Scenario::new("overlapping", 2, budget)
+        .with(0, "a b", "", "")
+        .with(1, "b", "", "")
+        .assert_holds();
+}
+
+#[test]
+fn a_snapshot_and_a_crash_and_a_recovery() {
+    let budget = Budget { losses: 0, strays: 0, limits: 0, recoveries: 1, ..faults(1) };
+    Scenario::new("snapshot", 2, budget)
+        .with(0, "a b", "", "")
+        .with(1, "", "a b", "")
+        .assert_holds();
+}
+
+#[test]
+fn a_slot_that_is_used_again() {
+    let budget = Budget { recoveries: 1, ..faults(1) };
+    Scenario::new("a slot used twice", 2, budget)
+        .with(0, "a b", "", "")
+        .with(0, "b", "", "")
+        .assert_holds();
+}
+
+#[test]
+fn what_is_swept_when_the_time_is_over() {
+    let budget = Budget { recoveries: 1, late: 1, sweeps: 1, limits: 0, ..faults(1) };
+    Scenario::new("swept", 2, budget).with(0, "a b", "", "").assert_holds();
+}
+
+#[test]
+fn two_that_wait_for_each_others_keys() {
+    let budget = Budget { recoveries: 0, crashes: 0, ..faults(1) };
+    Scenario::new("waiting", 2, budget)
+        .ordered(0, "a b", "", "", Order::Waiting)
+        .ordered(1, "b a", "", "", Order::Waiting)
+        .assert_holds();
+}
+
+#[test]
+fn two_that_read_what_the_other_writes() {
+    let budget = Budget { faults: 0, recoveries: 1, ..faults(0) };
+    Scenario::new("write skew", 2, budget)
+        .with(0, "a", "", "b")
+        .with(1, "b", "", "a")
+        .assert_holds();
 }

@@ -1,5 +1,6 @@
 //! What is explored, which properties hold in every state, and how it is told what was explored.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -9,12 +10,31 @@ use stateright::{Checker as _, HasDiscoveries, Model as _, Path, Property};
 use crate::mutation::Mutation;
 use crate::rest::{Unrest, come_to_rest};
 use crate::scenario::Scenario;
-use crate::world::{Broken, Step, Told, World};
+use crate::step::Step;
+use crate::world::{Broken, Told, World};
 
 /// What [`Unrest`] lists, in one pass.
 const REST: &str = "(a) to (f) whoever dies now, what others recover agrees with what users know";
 const G: &str = "(g) one outcome for one transaction";
 const WHOLE: &str = "nothing is damaged";
+
+/// What a mutation leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    AtRest(Unrest),
+    InAStep(Broken),
+}
+
+impl Wrong {
+    /// The property that then does not hold.
+    const fn property(&self) -> &'static str {
+        match self {
+            Self::AtRest(_) => REST,
+            Self::InAStep(Broken::TwoOutcomes) => G,
+            Self::InAStep(_) => WHOLE,
+        }
+    }
+}
 
 pub(crate) struct Model {
     scenario: Scenario,
@@ -69,7 +89,7 @@ impl stateright::Model for Model {
             }),
             Property::always(G, |_, state: &World| state.broken != Some(Broken::TwoOutcomes)),
             Property::always(WHOLE, |_, state: &World| {
-                !matches!(state.broken, Some(Broken::Damaged | Broken::Failed))
+                !matches!(state.broken, Some(Broken::Damaged | Broken::Failed | Broken::Slot))
             }),
         ]
     }
@@ -78,7 +98,7 @@ impl stateright::Model for Model {
 impl Scenario {
     /// Explores every state; all properties must hold.
     pub(crate) fn assert_holds(self) {
-        let (found, ends) = self.explore();
+        let (found, ends) = self.explore(HasDiscoveries::Any);
         if let Some((name, path)) = found.into_iter().next() {
             panic!("{name}\n{}", told(&path));
         }
@@ -87,27 +107,30 @@ impl Scenario {
 
     /// Explores until something is found broken, which must be one of `wanted`; and shows that all
     /// holds as it is.
-    pub(crate) fn assert_broken_by(self, mutation: Mutation, wanted: &[Unrest]) {
+    pub(crate) fn assert_broken_by(self, mutation: Mutation, wanted: &[Wrong]) {
         let mutant = Self { mutation: Some(mutation), ..self.clone() };
-        let (found, _) = mutant.clone().explore();
-        let Some((name, path)) = found.into_iter().next() else {
+        let names: BTreeSet<_> = wanted.iter().map(Wrong::property).collect();
+        let (found, _) = mutant.clone().explore(HasDiscoveries::AnyOf(names.clone()));
+        let Some((name, path)) = found.into_iter().find(|(name, _)| names.contains(name)) else {
             panic!("with {mutation:?}, yet nothing is broken");
         };
         let last = path.last_state();
-        let unrest = come_to_rest(&mutant, last).err();
-        let broken = unrest.is_some_and(|unrest| wanted.contains(&unrest));
-        let what = format!("{name}: {unrest:?}, {:?}\n{}", last.broken, told(&path));
-        assert!(broken, "with {mutation:?} not {wanted:?}, but {what}");
+        let wrong = match name {
+            REST => come_to_rest(&mutant, last).err().map(Wrong::AtRest),
+            _ => last.broken.map(Wrong::InAStep),
+        };
+        let what = format!("{name}: {wrong:?}\n{}", told(&path));
+        let expected = wrong.is_some_and(|wrong| wanted.contains(&wrong));
+        assert!(expected, "with {mutation:?} not {wanted:?}, but {what}");
         say(&what);
         self.assert_holds();
     }
 
-    fn explore(self) -> (Vec<Discovery>, u64) {
+    fn explore(self, enough: HasDiscoveries) -> (Vec<Discovery>, u64) {
         let started = Instant::now();
         let (name, mutation) = (self.name, self.mutation);
         let model = Model { scenario: self, tally: Tally::default() };
-        let checker =
-            model.checker().threads(2).finish_when(HasDiscoveries::Any).spawn_bfs().join();
+        let checker = model.checker().threads(2).finish_when(enough).spawn_bfs().join();
         let found: Vec<Discovery> = checker.discoveries().into_iter().collect();
         let tally = &checker.model().tally;
         let [commits, aborts, doubts, ends] =

@@ -1,12 +1,12 @@
 //! How each simplification changes what a server does, what is heard, or what is sent.
 
 use comity::keyspace::ServerTime;
-use comity::transaction::{Answer, Finish, Mode, Op, Query, Txid, Verdict};
+use comity::transaction::{Answer, Finish, Mode, Op, Txid, Verdict};
 
 use crate::mutation::{Mutation, Taken};
 use crate::scenario::{Scenario, place_of};
 use crate::server::Server;
-use crate::world::{Who, World};
+use crate::world::{Broken, Who, World};
 
 const NOW: ServerTime = ServerTime(0);
 
@@ -34,11 +34,15 @@ const fn is(op: &Op, script: Taken) -> bool {
 impl World {
     /// Executes a command, but for what is taken out.
     pub(crate) fn execute(&mut self, scenario: &Scenario, to: usize, op: &Op) -> Answer {
-        let Some(mutation) = scenario.mutation else {
-            return self.servers[to].change(|server| server.execute(op));
-        };
         let primary = txid_of(op).is_some_and(|txid| self.is_primary(to, txid));
-        self.servers[to].change(|server| execute_with(mutation, primary, server, op))
+        let answer = self.servers[to].change(|server| match scenario.mutation {
+            None => server.execute(op),
+            Some(mutation) => execute_with(mutation, primary, server, op),
+        });
+        if matches!(answer, Answer::Pending { .. }) {
+            self.broken = Some(Broken::Slot);
+        }
+        answer
     }
 
     fn is_primary(&self, at: usize, txid: Txid) -> bool {
@@ -134,11 +138,22 @@ impl Scenario {
         others.collect()
     }
 
-    /// Where a recovery's question goes.
-    pub(crate) fn asked_at(&self, met: Option<usize>, to: usize, op: &Op) -> usize {
-        match (self.mutation, op, met) {
-            (Some(Mutation::AskedByKey), Op::Status(Query { .. }), Some(met)) => met,
+    /// Where a question goes.
+    pub(crate) fn asked_at(&self, to: usize, op: &Op) -> usize {
+        match (self.mutation, op) {
+            (Some(Mutation::AskedByKey), Op::Status(_)) => self.participants - 1,
             _ => to,
         }
+    }
+
+    /// What is taken for the answer of a command that is not sent.
+    pub(crate) fn not_asked(&self, server: &Server, op: &Op) -> Option<Answer> {
+        let Op::Finish(finish) = op else { return None };
+        let refused = server.register(finish.txid).is_none();
+        let skipped = self.mutation == Some(Mutation::RefusersNotReleased)
+            && finish.verdict == Verdict::Abort
+            && refused
+            && finish.keys.iter().any(|key| key.name == b"b");
+        skipped.then_some(Answer::Aborted)
     }
 }

@@ -27,7 +27,7 @@ pub(crate) enum Mutation {
     SlotUsedEarly,
     /// A slot is used again though the outcome is in doubt.
     SlotUsedInDoubt,
-    /// Of those who did not say yes, nobody but the primary is told of an abort.
+    /// A secondary that has refused is not told of the abort.
     RefusersNotReleased,
     /// An abort leaves nothing at a secondary that knows nothing of it.
     NoTombstonesAtSecondaries,
@@ -43,7 +43,7 @@ pub(crate) enum Mutation {
     LowerSequenceTaken(Taken),
     /// A register is swept by its age, whatever the others have.
     SweptByAge,
-    /// The primary is asked where the ring says that the key is that was met.
+    /// The primary is asked at the node that some ring says has a key, not the one named.
     AskedByKey,
 }
 

@@ -71,7 +71,7 @@ fn recover(
         let mut next = Vec::new();
         for effect in waiting {
             let Effect::Send { attempt, to, op, .. } = effect else { continue };
-            let to = scenario.asked_at(Some(at), place_of(&to), &op);
+            let to = scenario.asked_at(place_of(&to), &op);
             let answer = world.execute(scenario, to, &op);
             let answer = scenario.heard(Who::Helper(0), &op, answer);
             next.extend(machine.answered(attempt, answer, now));
@@ -169,6 +169,7 @@ fn seen(scenario: &Scenario, script: usize, replies: Option<&Vec<Vec<Reply>>>) -
                 Reply::Bulk(text) => {
                     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
                 }
+                Reply::Nil => 0,
                 _ => continue,
             };
             seen.insert(key.clone(), value);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use comity::redis::Reply;
 use comity::transaction::bare::plan;
 use comity::transaction::{Ack, Expectation, Order, Plan, Words};
 
@@ -40,7 +41,7 @@ pub(crate) struct Script {
     pub(crate) ack: Ack,
     /// The keys that it counts up, each by its own digit.
     pub(crate) writes: Vec<Vec<u8>>,
-    /// The keys that it expects to be as they were in the beginning.
+    /// The keys that it expects not to be there, as in the beginning.
     pub(crate) expects: Vec<Vec<u8>>,
     /// For each participant and operation the key.
     pub(crate) reads: Vec<Vec<Vec<u8>>>,
@@ -88,7 +89,7 @@ impl Scenario {
         Self { helpers, ..self }
     }
 
-    /// Adds a transaction that counts up `writes` and reads `reads`, if `expects` are zero.
+    /// Adds a transaction that counts up `writes` and reads `reads`, if `expects` are not there.
     pub(crate) fn with(self, user: usize, writes: &str, reads: &str, expects: &str) -> Self {
         self.ordered(user, writes, reads, expects, Order::Parallel)
     }
@@ -111,7 +112,7 @@ impl Scenario {
             .into_iter()
             .map(|key| Expectation::Unchanged {
                 read: words(&format!("GET {key}")),
-                reply: comity::redis::Reply::bulk("0"),
+                reply: Reply::Nil,
             })
             .collect();
         let plan = plan(&commands, &expectations, RING, home).expect("sound commands");

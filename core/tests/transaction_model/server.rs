@@ -8,9 +8,10 @@ pub(crate) use comity::transaction::State as Register;
 
 /// The hash of the participant.
 const META: &[u8] = b"comity:1:t:{x}";
-/// The moment of all that happens before every `not_after` is over, and of what happens after.
+/// The moment of all that happens before every `not_after` is over, and of what happens when it
+/// has been over for more than an hour.
 const NOW: ServerTime = ServerTime(10);
-const LATE: ServerTime = ServerTime(30);
+const LATE: ServerTime = ServerTime(3_600_000_100);
 /// The `not_after` of every transaction.
 pub(crate) const NOT_AFTER: ServerTime = ServerTime(20);
 

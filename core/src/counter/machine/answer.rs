@@ -10,7 +10,8 @@ use crate::event::Event;
 use crate::redis::{Failure, readable};
 use crate::time::{Span, Time};
 
-/// What an answer says of the slot in use.
+/// What an answer says of a slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// As it was left.
     Ours,
@@ -18,6 +19,29 @@ enum Standing {
     Behind,
     /// Somebody else has raised it.
     Shared,
+}
+
+impl Standing {
+    /// Of a slot of which `acknowledged` was answered, `flight` was sent and `told` handed out to be
+    /// restored.
+    fn of(
+        answer: &Answer,
+        acknowledged: Tally,
+        flight: Option<(Tally, Mark)>,
+        told: Tally,
+    ) -> Self {
+        let (before, mark) = (answer.before, answer.mark);
+        if before == acknowledged || flight == Some((before, mark)) {
+            Self::Ours
+        } else if before.is_within(acknowledged) {
+            Self::Behind
+        } else if mark == Mark::REPLAY && before.is_within(told) {
+            // Bytes that were handed out were restored elsewhere: they held nothing but ours.
+            Self::Ours
+        } else {
+            Self::Shared
+        }
+    }
 }
 
 impl Counter {
@@ -79,10 +103,12 @@ impl Counter {
         match (sent.task, &answer.verb) {
             (Task::Join, Verb::Joined(incarnation)) => {
                 let id = SlotId { owner: self.owner, incarnation: *incarnation };
-                self.own = Some(Own { id, acknowledged: Tally::ZERO, flight: None });
+                let (acknowledged, told) = (Tally::ZERO, Tally::ZERO);
+                self.own = Some(Own { id, acknowledged, told, flight: None });
                 self.see(answer, sent_at);
             }
-            (Task::Leave(id), verb) => stale = self.on_left(id, verb, answer, sent_at, cx),
+            (Task::Leave(id), _) if id.is_peer() => stale = self.on_merged(id, answer, sent_at),
+            (Task::Leave(id), _) => behind |= self.on_left(id, answer, sent_at, cx),
             (Task::Flush | Task::Retire, Verb::Unknown) => {
                 self.lose(self.unknown(), answer, sent_at, cx);
             }
@@ -114,31 +140,6 @@ impl Counter {
         self.advance(self.total, cx);
     }
 
-    /// A slot of an earlier life or of a peer counter was raised. Whether the value has to be asked
-    /// for: it is only known together with the own slot.
-    fn on_left(
-        &mut self,
-        id: SlotId,
-        verb: &Verb,
-        answer: &Answer,
-        sent_at: Time,
-        cx: &mut Cx<'_>,
-    ) -> bool {
-        let Some(saved) = self.leaving.remove(&id) else { return false };
-        let stored = answer.view.own;
-        if *verb == Verb::Unknown {
-            self.report_lost(saved.tally.since(saved.acknowledged), self.unknown(), cx);
-        } else if !saved.tally.is_within(stored) {
-            // More of it was merged while this was on its way.
-            let acknowledged = saved.acknowledged.max(stored);
-            self.leaving.insert(id, Saved { acknowledged, ..saved });
-        }
-        if self.own.is_none() && self.leaving.keys().all(SlotId::is_peer) {
-            self.see_without_own(answer, sent_at);
-        }
-        self.own.is_some() && self.leaving.is_empty()
-    }
-
     fn see(&mut self, answer: &Answer, sent_at: Time) {
         self.seen = Some(Seen { view: answer.view, sent_at });
     }
@@ -149,46 +150,31 @@ impl Counter {
         self.seen = Some(Seen { view, sent_at });
     }
 
-    fn standing(&self, own: &Own, answer: &Answer) -> Standing {
-        let (before, mark) = (answer.before, answer.mark);
-        if before == own.acknowledged || own.flight == Some((before, mark)) {
-            Standing::Ours
-        } else if before.is_within(own.acknowledged) {
-            Standing::Behind
-        } else if mark == Mark::REPLAY && before.is_within(self.own_now()) {
-            // A saved copy of this very slot was taken up elsewhere: it held nothing but ours.
-            Standing::Ours
-        } else {
-            Standing::Shared
-        }
-    }
-
     /// An answer about the own slot. Whether the server had lost some of it.
     fn settle(&mut self, task: Task, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) -> bool {
         let Some(own) = self.own.clone() else {
             self.see(answer, sent_at);
             return false;
         };
-        let standing = self.standing(&own, answer);
-        if matches!(standing, Standing::Shared) {
-            let message = alloc::format!(
-                "the slot of counter '{}' is in use by another process, a copy of this one",
-                readable(&self.name)
-            );
-            self.lose(Error::new(ErrorCode::InvalidState, message), answer, sent_at, cx);
+        let standing = Standing::of(answer, own.acknowledged, own.flight, own.told);
+        if standing == Standing::Shared {
+            self.lose(self.shared(), answer, sent_at, cx);
             return false;
         }
         let flight = own.flight.filter(|_| !matches!(task, Task::Flush | Task::Retire));
+        let told = own.told;
         self.own = Some(Own { acknowledged: answer.view.own, flight, ..own });
         self.see(answer, sent_at);
-        let behind = matches!(standing, Standing::Behind);
+        let behind = standing == Standing::Behind;
         if behind {
             // A flush has given it back by now; after a read it is to be.
             self.urgent = self.is_pending();
         }
         if answer.verb == Verb::Retired {
-            // By its owner's close, or by a pruner: a retired slot is not counted in for long.
-            let saved = Saved { tally: self.own_now(), acknowledged: answer.view.own };
+            // By its owner's close, or by a pruner: a retired slot is not counted in for long. What is
+            // handed over has a mark of its own, because a copy of this process does the same.
+            let (tally, acknowledged) = (self.own_now(), answer.view.own);
+            let saved = Saved { tally, acknowledged, told, mark: Mark::at(cx.now) };
             if let Some(Own { id, .. }) = self.leave_own()
                 && saved.tally != saved.acknowledged
             {
@@ -196,6 +182,50 @@ impl Counter {
             }
         }
         behind
+    }
+
+    /// An answer about a slot of an earlier life. Whether the server had lost some of it.
+    fn on_left(&mut self, id: SlotId, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) -> bool {
+        let Some(saved) = self.leaving.remove(&id) else { return false };
+        let lost = saved.tally.since(saved.acknowledged);
+        let flight = Some((saved.tally, saved.mark));
+        let standing = Standing::of(answer, saved.acknowledged, flight, saved.told);
+        // Whoever wrote restored bytes may have counted more since: nothing of it is missing here.
+        let shared = standing == Standing::Shared && saved.mark != Mark::REPLAY;
+        if self.leaving.keys().all(SlotId::is_peer) {
+            self.see_without_own(answer, sent_at);
+        }
+        match answer.verb {
+            Verb::Unknown if lost.is_zero() => {}
+            Verb::Unknown => self.report_lost(lost, self.unknown(), cx),
+            _ if shared => self.report_lost(lost, self.shared(), cx),
+            _ => return standing == Standing::Behind,
+        }
+        false
+    }
+
+    /// A peer counter's slot was raised. Whether the value has to be asked for: it is only known
+    /// together with the own slot.
+    fn on_merged(&mut self, id: SlotId, answer: &Answer, sent_at: Time) -> bool {
+        let Some(saved) = self.leaving.remove(&id) else { return false };
+        let stored = answer.view.own;
+        if !saved.tally.is_within(stored) {
+            // More of it was merged while this was on its way.
+            let acknowledged = saved.acknowledged.max(stored);
+            self.leaving.insert(id, Saved { acknowledged, ..saved });
+        }
+        if self.own.is_none() {
+            self.see_without_own(answer, sent_at);
+        }
+        self.own.is_some() && self.leaving.is_empty()
+    }
+
+    fn shared(&self) -> Error {
+        let message = alloc::format!(
+            "the slot of counter '{}' is in use by another process, a copy of this one",
+            readable(&self.name)
+        );
+        Error::new(ErrorCode::InvalidState, message)
     }
 
     fn unknown(&self) -> Error {
@@ -212,11 +242,15 @@ impl Counter {
         let lost = self.own_now().since(self.acknowledged());
         self.leave_own();
         self.see_without_own(answer, sent_at);
-        self.fail_waiters(|want| matches!(want, Want::Flush { .. }), &error, cx);
-        self.report_lost(lost, error, cx);
+        // A forgotten slot with nothing pending has lost nothing; a copy of this process is news.
+        if answer.verb != Verb::Unknown || !lost.is_zero() {
+            self.report_lost(lost, error, cx);
+        }
     }
 
-    fn report_lost(&self, lost: Tally, error: Error, cx: &mut Cx<'_>) {
+    /// Who waits for these units is told first that they are not safe.
+    fn report_lost(&mut self, lost: Tally, error: Error, cx: &mut Cx<'_>) {
+        self.fail_waiters(|want| matches!(want, Want::Flush { .. }), &error, cx);
         let event = Event::CounterLost { counter: self.counter, lost, error };
         cx.effects.push(Effect::Event(event));
     }

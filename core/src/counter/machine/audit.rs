@@ -56,7 +56,12 @@ impl Auditing {
             Step::Scan { cursor } => Op::Scan { cursor },
             Step::Fix { totals } => Op::Fix { version: self.version.unwrap_or_default(), totals },
             Step::Prune => match self.idle.last() {
-                Some(id) => Op::Retire { id: *id, tally: Tally::ZERO, mark: Mark::REPLAY },
+                Some(id) => Op::Retire {
+                    id: *id,
+                    tally: Tally::ZERO,
+                    mark: Mark::REPLAY,
+                    known: Tally::ZERO,
+                },
                 None => Op::Get { id: None },
             },
         }
@@ -121,9 +126,7 @@ impl Auditing {
         if sums == totals {
             return self.prune_next();
         }
-        let wrong = sums.value().zip(totals.value());
-        self.found.corrected =
-            wrong.map_or(i128::MAX, |(sums, totals)| sums.saturating_sub(totals));
+        self.found.corrected = sums.since(totals).unwrap_or(i128::MAX);
         self.step = Step::Fix { totals: sums };
         Scan::Goes
     }

@@ -80,6 +80,8 @@ struct Own {
     id: SlotId,
     /// What the server has said that it has.
     acknowledged: Tally,
+    /// What was handed out to be restored, and may come back from anywhere.
+    told: Tally,
     /// What was sent and not answered; sent again as it is until it is.
     flight: Option<(Tally, Mark)>,
 }
@@ -308,7 +310,7 @@ impl Counter {
         let seen = self.seen.unwrap_or(Seen { view: View::default(), sent_at: now });
         let known = self.seen.is_some();
         let View { own, totals, zero, epoch, version } = seen.view;
-        let server = totals.value().zip(zero.value()).and_then(|(all, zero)| all.checked_sub(zero));
+        let server = totals.since(zero);
         // What of an earlier life is not acknowledged is not in the totals, as far as is known.
         // What a peer counter holds may be in them: it shows once it is acknowledged.
         let earlier = self.leaving.iter().filter(|(id, _)| !id.is_peer()).map(|(_, saved)| saved);
@@ -349,7 +351,8 @@ impl Counter {
             return Err(Error::limit(message));
         }
         for (owner, tally) in slots.iter() {
-            let saved = Saved { tally, acknowledged: Tally::ZERO };
+            let (acknowledged, mark) = (Tally::ZERO, Mark::REPLAY);
+            let saved = Saved { tally, acknowledged, told: tally, mark };
             let known = self.leaving.entry(id(owner)).or_insert(saved);
             known.tally = known.tally.max(tally);
         }
@@ -358,11 +361,13 @@ impl Counter {
     }
 
     /// What this life and unfinished earlier ones have counted, as far as it has a slot.
-    pub(crate) fn snapshot(&self) -> Vec<u8> {
-        let mut slots = self.leaving.clone();
-        if let Some(own) = &self.own {
-            let saved = Saved { tally: self.own_now(), acknowledged: own.acknowledged };
-            slots.insert(own.id, saved);
+    pub(crate) fn snapshot(&mut self) -> Vec<u8> {
+        self.leaving.values_mut().for_each(|saved| saved.told = saved.tally);
+        let (mut slots, tally) = (self.leaving.clone(), self.own_now());
+        if let Some(own) = &mut self.own {
+            own.told = tally;
+            let (acknowledged, mark) = (own.acknowledged, Mark::REPLAY);
+            slots.insert(own.id, Saved { tally, acknowledged, told: tally, mark });
         }
         journal::encode(&self.name, &slots)
     }

@@ -1,6 +1,7 @@
 //! What a counter's machine sends, and when.
 
 use super::{Attempt, Counter, Cx, Effect, Life, Mark, Op, Own, Sent, Tally, Task, Want};
+use crate::counter::Saved;
 use crate::event::Event;
 use crate::time::{Span, Time};
 
@@ -69,10 +70,11 @@ impl Counter {
         let op = match task {
             Task::Join => Op::Join,
             Task::Leave(id) => {
-                let tally = self.leaving.get(&id).map_or(Tally::ZERO, |saved| saved.tally);
+                let Some(saved) = self.leaving.get(&id) else { return };
+                let Saved { tally, mark, acknowledged: known, .. } = *saved;
                 match id.is_peer() {
-                    true => Op::Add { id, tally, mark: Mark::REPLAY },
-                    false => Op::Retire { id, tally, mark: Mark::REPLAY },
+                    true => Op::Add { id, tally, mark, known },
+                    false => Op::Retire { id, tally, mark, known },
                 }
             }
             Task::Flush | Task::Retire => {
@@ -81,14 +83,13 @@ impl Counter {
                 if own.flight.is_none() {
                     self.flushed_at = Some(cx.now);
                 }
-                let (tally, mark) =
-                    *own.flight.get_or_insert_with(|| (own_now, Mark(cx.now.as_micros().max(1))));
-                let id = own.id;
+                let (tally, mark) = *own.flight.get_or_insert_with(|| (own_now, Mark::at(cx.now)));
+                let (id, known) = (own.id, own.acknowledged);
                 (self.urgent, self.heal) = (false, None);
                 self.not_due();
                 match task {
-                    Task::Retire => Op::Retire { id, tally, mark },
-                    _ => Op::Add { id, tally, mark },
+                    Task::Retire => Op::Retire { id, tally, mark, known },
+                    _ => Op::Add { id, tally, mark, known },
                 }
             }
             Task::Read => Op::Get { id: self.own.as_ref().map(|own| own.id) },

@@ -90,7 +90,8 @@ impl Counter {
         epoch: Option<u64>,
         cx: &mut Cx<'_>,
     ) -> Result<()> {
-        let op = cx.entropy.bits128();
+        // Copies of a process draw alike: two resets are told apart by their moments then.
+        let op = cx.entropy.bits128() ^ u128::from(cx.now.as_micros());
         let known = self.seen.map(|seen| seen.view.epoch);
         self.wait(call, Want::Reset { op, epoch: epoch.or(known), exact: epoch.is_some() }, cx)
     }

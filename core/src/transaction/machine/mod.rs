@@ -29,10 +29,10 @@ use core::hash::{Hash, Hasher};
 pub(super) use answer::failure;
 pub(super) use send::back_off;
 
-use super::recovery::Found;
+use super::recovery::{Found, Task};
 use super::{Answer, Op, Plan, Refusal, TransactionId, Txid};
 use crate::entropy::Entropy;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::keyspace::ServerTime;
 use crate::redis::{Failure, Reply};
 use crate::time::{Span, Time};
@@ -73,6 +73,10 @@ pub enum Effect {
     Ended(Ending),
     /// A recovery has come to this.
     Found(Found),
+    /// A transaction was found that somebody should end.
+    Recover(Task),
+    /// A sweep is over: how much was removed or given to a recovery.
+    Swept(Result<u64>),
     /// A key was locked by another transaction.
     Met(Met),
     /// A participant does not have what was decided.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::keyspace::ServerTime;
 use crate::redis::{parse_number, write_padded};
-use crate::transaction::op::{read_counted, write_counted};
+use crate::transaction::text::{read_counted, write_counted};
 use crate::transaction::{COLUMN_END, MAX_SHARED, Mode, Txid, WIDTH};
 
 /// Who holds a lock.

@@ -11,8 +11,10 @@ use super::shadows::{Shadows, apply};
 use crate::keyspace::{Keyspace, ServerTime, command};
 use crate::redis::{Fields, Reply};
 use crate::time::Span;
-use crate::transaction::op::{Order, Role, comparable, read_counted, write_counted};
+use crate::transaction::op::Role;
 use crate::transaction::plan::{Guard, Plan, Step};
+use crate::transaction::text::{read_counted, write_counted};
+use crate::transaction::work::{Order, comparable};
 use crate::transaction::{
     Answer, Exec1, MAX_PATIENCE, Operation, Prepare, Refusal, State, Txid, Work, replies, shadow,
 };

@@ -1,0 +1,190 @@
+//! Finding what transactions have left over on every participant, and removing it.
+//!
+//! | state | means | leaves it |
+//! | --- | --- | --- |
+//! | Paging | a part of one participant's registers is read; locks without a vote go at once | its answer |
+//! | Asking | finished registers that were idle for long: the other participants are asked, one register after the other | all answers |
+//! | Removing | those that nobody needs any more are removed | its answer; the next part, the next participant |
+//! | Done | nothing is left to do | |
+//!
+//! A vote whose patience is over is left to a recovery. A finished register of a secondary is
+//! removed when the primary says that it is over there as well; one of a primary when no secondary
+//! waits for it. What cannot be asked stays: it takes little room, and the next sweep asks again.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::machine::{Attempt, Cx, Effect, Outcome, failure};
+use super::{Answer, Op, Query, Role, State as Register, Sweep, Swept, Task, TransactionId, Txid};
+use crate::error::Error;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Paging,
+    Asking,
+    Removing,
+    Done,
+}
+
+/// A sweep over all participants.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sweeper {
+    state: State,
+    /// The participants to be swept, the one it is at first.
+    left: VecDeque<Vec<u8>>,
+    cursor: u64,
+    /// Idle registers of this part, each with those who have to be asked about it.
+    idle: VecDeque<(Swept, VecDeque<Vec<u8>>)>,
+    over: Vec<Txid>,
+    attempts: Attempt,
+    sent: Option<Attempt>,
+    /// How much was removed, or given to a recovery.
+    count: u64,
+}
+
+impl Sweeper {
+    pub(crate) fn new(participants: Vec<Vec<u8>>, cx: &mut Cx<'_>) -> Self {
+        let mut machine = Self {
+            state: State::Paging,
+            left: participants.into(),
+            cursor: 0,
+            idle: VecDeque::new(),
+            over: Vec::new(),
+            attempts: 0,
+            sent: None,
+            count: 0,
+        };
+        machine.go_on(cx);
+        machine
+    }
+
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        if self.sent != Some(attempt) {
+            return;
+        }
+        self.sent = None;
+        match (self.state, outcome) {
+            (State::Paging, Outcome::Answered(Answer::Page { cursor, found, .. })) => {
+                self.cursor = cursor;
+                found.into_iter().for_each(|swept| self.sort(swept, cx));
+                self.state = State::Asking;
+            }
+            (State::Asking, Outcome::Answered(answer)) => self.on_told(&answer),
+            // It is asked again by the next sweep.
+            (State::Asking, _) => drop(self.idle.pop_front()),
+            (State::Removing, Outcome::Answered(Answer::Removed { count })) => {
+                self.count += count;
+                self.turn_page();
+            }
+            (_, Outcome::Failed(how)) => return self.fail(failure(how), cx),
+            (_, Outcome::Refused { error, .. }) => return self.fail(error, cx),
+            (_, Outcome::Answered(_)) => self.turn_page(),
+        }
+        self.go_on(cx);
+    }
+
+    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if self.sent == Some(attempt) {
+            self.go_on(cx);
+        }
+    }
+
+    /// There is no such node here.
+    pub(crate) fn on_unknown_node(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if self.sent == Some(attempt) {
+            self.sent = None;
+            self.idle.pop_front();
+            self.go_on(cx);
+        }
+    }
+
+    fn sort(&mut self, swept: Swept, cx: &mut Cx<'_>) {
+        let Some(here) = self.left.front() else { return };
+        let primary = swept.role.primary().to_vec();
+        if swept.state == Register::Prepared {
+            let id = TransactionId { txid: swept.txid, primary };
+            let (not_after, met) = (swept.not_after, Some(here.clone()));
+            self.count += 1;
+            return cx.effects.push(Effect::Recover(Task { id, not_after, met, expired: true }));
+        }
+        let others: VecDeque<_> = match &swept.role {
+            Role::Primary { participants } => {
+                participants.iter().filter(|id| *id != here).cloned().collect()
+            }
+            // It was aborted before anybody told whose it was.
+            Role::Secondary { primary } if primary.is_empty() => return,
+            Role::Secondary { primary } => [primary.clone()].into(),
+        };
+        self.idle.push_back((swept, others));
+    }
+
+    /// What one of the others says of the first idle register.
+    fn on_told(&mut self, answer: &Answer) {
+        let Some((swept, others)) = self.idle.front_mut() else { return };
+        let over = match &swept.role {
+            Role::Primary { .. } => !matches!(answer, Answer::Yes(_) | Answer::Pending { .. }),
+            Role::Secondary { .. } => {
+                matches!(answer, Answer::Committed { .. } | Answer::Aborted | Answer::Stale { .. })
+            }
+        };
+        if over {
+            others.pop_front();
+        } else {
+            self.idle.pop_front();
+        }
+    }
+
+    fn turn_page(&mut self) {
+        self.over.clear();
+        self.state = State::Paging;
+        if self.cursor == 0 {
+            self.left.pop_front();
+        }
+    }
+
+    fn go_on(&mut self, cx: &mut Cx<'_>) {
+        while self.state == State::Asking
+            && self.idle.front().is_none_or(|(_, others)| others.is_empty())
+        {
+            match self.idle.pop_front() {
+                Some((swept, _)) => self.over.push(swept.txid),
+                None if self.over.is_empty() => self.turn_page(),
+                None => self.state = State::Removing,
+            }
+        }
+        let Some(here) = self.left.front().cloned() else {
+            self.state = State::Done;
+            return cx.effects.push(Effect::Swept(Ok(self.count)));
+        };
+        let (to, op) = match (self.state, self.idle.front()) {
+            (State::Paging, _) => (here, Op::Sweep(Sweep::Page { cursor: self.cursor })),
+            (State::Removing, _) => {
+                (here, Op::Sweep(Sweep::Registers { txids: self.over.clone() }))
+            }
+            (State::Asking, Some((swept, others))) => {
+                let (txid, not_after) = (swept.txid, swept.not_after);
+                let query = Query { txid, not_after, force: false };
+                let Some(to) = others.front() else { return };
+                match swept.role {
+                    Role::Primary { .. } => (to.clone(), Op::Vote(query)),
+                    Role::Secondary { .. } => (to.clone(), Op::Status(query)),
+                }
+            }
+            _ => return,
+        };
+        self.attempts += 1;
+        self.sent = Some(self.attempts);
+        let (attempt, deadline) = (self.attempts, cx.now + cx.request_timeout);
+        let background = cx.background;
+        cx.effects.push(Effect::Send { attempt, to, op, deadline, background });
+    }
+
+    fn fail(&mut self, error: Error, cx: &mut Cx<'_>) {
+        self.state = State::Done;
+        cx.effects.push(Effect::Swept(Err(error)));
+    }
+}

@@ -1,0 +1,39 @@
+//! How numbers and lists are written in arguments, registers, locks and answers.
+
+use alloc::vec::Vec;
+
+use crate::redis::{parse_number, write_padded};
+
+/// A number as 16 hexadecimal digits.
+pub(super) fn write_hex(out: &mut Vec<u8>, number: u64) {
+    for byte in number.to_be_bytes() {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(b"0123456789abcdef"[usize::from(digit)]);
+        }
+    }
+}
+
+pub(super) fn parse_hex(text: &[u8]) -> Option<u64> {
+    let lower = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (lower && text.len() == 16).then_some(())?;
+    u64::from_str_radix(core::str::from_utf8(text).ok()?, 16).ok()
+}
+
+/// A length, a colon, and as many bytes.
+pub(super) fn write_counted(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_padded(out, bytes.len() as u64, 1);
+    out.push(b':');
+    out.extend_from_slice(bytes);
+}
+
+pub(super) fn read_counted(mut text: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut list = Vec::new();
+    while !text.is_empty() {
+        let colon = text.iter().position(|&byte| byte == b':')?;
+        let (length, rest) = (text.get(..colon)?, text.get(colon + 1..)?);
+        let (bytes, rest) = rest.split_at_checked(usize::try_from(parse_number(length)?).ok()?)?;
+        list.push(bytes.to_vec());
+        text = rest;
+    }
+    Some(list)
+}
