@@ -74,6 +74,8 @@ class Options:
         copy_bytes: int | None = None,
     ) -> Options:
         """From what a user gives. Raises `InvalidArgument`, naming the option and its range."""
+        if ack == "applied" and timeout is patience is copy_elements is copy_bytes is None:
+            return _USUAL
         if ack not in ("applied", "decided"):
             raise InvalidArgument(f'ack must be "applied" or "decided", not {ack!r}')
         return cls(
@@ -83,6 +85,9 @@ class Options:
             _copies("copy_elements", copy_elements),
             _copies("copy_bytes", copy_bytes),
         )
+
+
+_USUAL: Final = Options()
 
 
 def _copies(name: str, value: int | None) -> int | None:
@@ -286,13 +291,22 @@ class Builder(AllCommands):
         self._converts.append(convert)
         return self
 
-    def _packed(self, words: tuple[object, ...]) -> Words:
+    def _packed(self, words: tuple[Any, ...]) -> Words:
         self._usable()
+        packed: Words = []
         try:
-            return [word("", each) for each in words]
-        except InvalidArgument:  # once more, for words that say which
+            for each in words:  # the usual kinds here: a call for each would cost as much again
+                kind = type(each)
+                if kind is str:
+                    packed.append(each.encode())
+                elif kind is int:
+                    packed.append(b"%d" % each)
+                else:
+                    packed.append(word("", each))
+        except ValueError:  # once more, for words that say which
             who = f"Command # {len(self._commands) + 1} ({words[0]!s:.64})"
             return [word(f"{who}: argument {at}", each) for at, each in enumerate(words)]
+        return packed
 
     def _usable(self) -> None:
         if self._scope == "committed":

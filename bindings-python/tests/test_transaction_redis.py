@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import faults
 import pytest
@@ -248,6 +250,39 @@ def test_a_server_that_evicts_is_refused(start):
         assert co.transaction().set("a", 1).execute() == [True]
 
 
+def test_the_access_control_of_the_docs(start):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "transaction.md").read_text("utf-8")
+    lines = re.findall(r"^ACL SETUSER .*$", page, re.MULTILINE)
+    assert len(lines) == 2
+    servers = {node: start() for node in "ab"}
+    for server in servers.values():
+        for line in lines:
+            server.client().execute_command(*line.replace("PASSWORD", "secret").split())
+    user = {"username": "comity", "password": "secret"}
+    with comity.connect({node: one.client(**user) for node, one in servers.items()}) as co:
+        left, right = (
+            next(key for key in map(str, range(99)) if co.ring.node(key) == node) for node in "ab"
+        )
+        tx = co.transaction().set(left, 1, ex=100).incr(left).append(right, "x").expire(right, 100)
+        tx.hset("h" + left, "f", 1).lpush("l" + right, 1).sadd("s" + left, 1)
+        tx.zadd("z" + left, {"a": 1}).xadd("x" + left, {"f": 1}, id="1-1").setbit("b" + right, 1, 1)
+        tx.command("PFADD", "p" + left, "x").command("GEOADD", "g" + left, 1, 1, "x")
+        assert len(tx.execute()) == 12
+        assert tx.incr(left).delete(right).execute() == [3, 1]
+        with pytest.raises(comity.ConflictError):
+            tx.check(left, value="2").incr(left).set(right, 1).execute()
+        assert co.snapshot(left, right) == {left: b"3", right: None}
+        tx.incr(left).incr(right).execute()
+        assert co.transaction_status(tx.id or b"") == "committed"
+        assert co.resolve(tx.id or b"") == "committed"
+        with co.lock("a"):
+            pass
+    with servers["a"].client(username="everybody", password="secret") as reader:
+        assert reader.get(left) == b"4"
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            reader.set(left, 4)
+
+
 # Many at once
 
 
@@ -313,13 +348,14 @@ def test_coordinators_on_two_hot_keys(three: Ring):
 
 def test_ctrl_c_gives_a_transaction_up(three: Ring, script):
     source = """
-import logging, sys, threading, time, _thread, comity, redis
+import logging, signal, sys, threading, comity, redis
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 clients = {n: redis.Redis(host="127.0.0.1", port=int(p)) for n, p in zip("abc", sys.argv[1:4])}
 co = comity.connect(clients, timeout=10)
 co.snapshot(sys.argv[4])
 tx = co.transaction().incr(sys.argv[4]).incr(sys.argv[5])
-threading.Timer(0.3, _thread.interrupt_main).start()
+main = threading.main_thread().ident
+threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
 try:
     tx.execute()
     print("executed")
@@ -330,7 +366,7 @@ co.close()
 """
     three.fill(0)
     # The second server's vote takes longer than the patience of who sits before the terminal.
-    three.proxies[1].rule(faults.DELAY_BEFORE, asks("PREPARE"), seconds=0.8)
+    three.proxies[1].rule(faults.DELAY_BEFORE, asks("PREPARE"), seconds=1.5)
     ports = [proxy.port for proxy in three.proxies]
     process = script(source, *ports, *three.keys)
     assert process.wait(20) == 0
@@ -341,13 +377,14 @@ co.close()
 
 def test_what_was_decided_before_ctrl_c_is_logged(three: Ring, script):
     source = """
-import logging, sys, threading, _thread, comity, redis
+import logging, signal, sys, threading, comity, redis
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 clients = {n: redis.Redis(host="127.0.0.1", port=int(p)) for n, p in zip("abc", sys.argv[1:4])}
 co = comity.connect(clients, timeout=10)
 co.snapshot(sys.argv[4])
 tx = co.transaction().incr(sys.argv[4]).incr(sys.argv[5])
-threading.Timer(0.3, _thread.interrupt_main).start()
+main = threading.main_thread().ident
+threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
 try:
     tx.execute()
 except KeyboardInterrupt:
@@ -356,7 +393,7 @@ co.close()
 """
     three.fill(0)
     for proxy in three.proxies:
-        proxy.rule(faults.DELAY_AFTER, asks("FINISH"), seconds=0.8)
+        proxy.rule(faults.DELAY_AFTER, asks("FINISH"), seconds=1.5)
     process = script(source, *[proxy.port for proxy in three.proxies], *three.keys)
     assert process.wait(20) == 0
     output = process.stdout.read()
@@ -380,6 +417,7 @@ def test_a_cancelled_task_gives_its_transaction_up(three: Ring, caplog):
         ) as co:
             await co.snapshot(*three.keys)
             for at, wanted in (("PREPARE", [0, 0, 0]), ("FINISH", [1, 1, 0])):
+                await asyncio.to_thread(at_rest, *three.servers)
                 three.proxies[1].rule(faults.DELAY_BEFORE, asks(at), seconds=0.5)
                 tx = co.transaction().incr(three.keys[0]).incr(three.keys[1])
                 task = asyncio.ensure_future(tx.execute())
