@@ -13,11 +13,13 @@
 //! so does an early, late or repeated `handle_timeout`. Limits refuse verbs only, never an input.
 
 mod call;
+mod clocks;
 mod counters;
 mod input;
 mod machines;
 mod node;
 mod output;
+mod recoveries;
 mod refusal;
 mod stats;
 mod transacting;
@@ -29,8 +31,9 @@ use alloc::vec::Vec;
 
 use call::{Call, Question};
 use node::Node;
+use recoveries::RecoveryEntry;
 pub use stats::Stats;
-use transacting::{RecoveryEntry, TransactionEntry};
+use transacting::TransactionEntry;
 use transactions::Undertaking;
 
 use crate::counter::{self, CounterId};

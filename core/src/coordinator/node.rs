@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Owner;
-use super::transacting::Clock;
+use super::clocks::Clock;
 use crate::lock::{Anchor, Fence};
 use crate::redis::script::Script;
 use crate::redis::{Command, RequestId};
