@@ -15,6 +15,7 @@ use comity::memory::MemoryStore;
 use comity::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
+use comity::transaction::{Ack, CopyLimits, Expectation, Handle, TransactionOptions, Words};
 use support::{Rng, for_seeds};
 
 const RUNS: u64 = 1_500;
@@ -29,6 +30,9 @@ struct Chaos {
     requests: Vec<(RequestId, Reply)>,
     locks: Vec<LockId>,
     counters: Vec<CounterId>,
+    transactions: Vec<Handle>,
+    /// Ids of transactions as text.
+    ids: Vec<Vec<u8>>,
     /// Bytes for a restore.
     saved: Vec<Vec<u8>>,
     calls: Vec<CallId>,
@@ -46,7 +50,22 @@ impl Chaos {
         let co = Coordinator::new(config, rng.bytes32(), Time::from_micros(now)).expect("sound");
         let (requests, locks, counters) = (Vec::new(), Vec::new(), Vec::new());
         let (store, saved, calls) = (MemoryStore::new(), vec![Vec::new()], Vec::new());
-        Self { co, rng, store, now, requests, locks, counters, saved, calls, ended: 0 }
+        let (transactions, ids) = (Vec::new(), vec![b"nonsense".to_vec()]);
+        let ended = 0;
+        Self {
+            co,
+            rng,
+            store,
+            now,
+            requests,
+            locks,
+            counters,
+            transactions,
+            ids,
+            saved,
+            calls,
+            ended,
+        }
     }
 
     fn reply(&mut self, real: Reply) -> Reply {
@@ -54,6 +73,7 @@ impl Chaos {
         let verbs = ["GRANTED", "OK", "QUEUED", "BUSY", "GONE", "LOST", "CAPACITY", "RELEASED"];
         let more = ["UNKNOWN", "CANCELLED", "WAS_GRANTED", "INFO", "LAYOUT", "CHECKED", "STALE"];
         let counters = ["NONE", "LIVE", "RETIRED", "FULL", "JOINED", "RESET", "CONFLICT", "PART"];
+        let votes = ["PREPARED", "DONE", "COMMITTED", "ABORTED", "STAGING", "YES", "STALE", "PAGE"];
         let errors = ["NOSCRIPT x", "LOADING x", "OOM x", "WRONGTYPE x", "ERR x", "", "MOVED 1 a"];
         let numbers = ["0", "1", "1750000000000001", "18446744073709551615", "-1", "", "expired"];
         match rng.below(20) {
@@ -67,7 +87,7 @@ impl Chaos {
             14 => Reply::Array(vec![real]),
             15 => Reply::Bulk(b"\xff\0".to_vec()),
             _ => {
-                let verb = rng.pick(&[&verbs[..], &more[..], &counters[..]].concat());
+                let verb = rng.pick(&[&verbs[..], &more[..], &counters[..], &votes[..]].concat());
                 let fields = (0..rng.below(12)).map(|_| Reply::bulk(rng.pick(&numbers)));
                 Reply::Array([Reply::bulk(verb)].into_iter().chain(fields).collect())
             }
@@ -142,6 +162,46 @@ impl Chaos {
         }
     }
 
+    fn transact(&mut self, now: Time) {
+        let rng = &mut self.rng;
+        let id = rng.pick(&self.ids);
+        let handle = rng.pick(&[&self.transactions[..], &[Handle(u64::MAX)]].concat());
+        match rng.below(8) {
+            0..4 => {
+                let commands =
+                    ["SET a 1", "INCRBY b 2", "APPEND c x", "GET d", "DEL a b", "HSET e f"];
+                let odd = ["BLPOP a 0", "", "SET", "GET comity:1:t:{t}", "TTL a", "LPUSH l 1"];
+                let all = [&commands[..], &commands[..], &odd[..]].concat();
+                let words = |text: &str| text.split(' ').map(|w| w.as_bytes().to_vec()).collect();
+                let commands: Vec<Words> =
+                    (0..rng.below(4)).map(|_| words(rng.pick(&all))).collect();
+                let key = rng.pick(&[&b"a"[..], b"b", b"", b"\xff"]).to_vec();
+                let expectations = match rng.below(6) {
+                    0 => vec![Expectation::Absent { key }],
+                    1 => vec![Expectation::Exists { key }],
+                    2 => vec![Expectation::Value { key, value: b"1".to_vec() }],
+                    3 => {
+                        let read = vec![b"GET".to_vec(), key];
+                        vec![Expectation::Unchanged { read, reply: Reply::Nil }]
+                    }
+                    _ => Vec::new(),
+                };
+                let spans = [None, Some(0), Some(20_000), Some(2_000_000), Some(u64::MAX)];
+                let span = |rng: &mut Rng| rng.pick(&spans).map(Span::from_micros);
+                let (timeout, patience) = (span(rng), span(rng));
+                let ack = rng.pick(&[Ack::Applied, Ack::Decided]);
+                let copy = CopyLimits { elements: 2, bytes: rng.pick(&[0, 1_000]) };
+                let options = TransactionOptions { ack, timeout, patience, copy };
+                let begun = self.co.transaction_execute(&commands, &expectations, options, now);
+                self.transactions.extend(begun);
+            }
+            4 => self.co.transaction_cancel(handle, now),
+            5 => self.calls.extend(self.co.transaction_status(&id, now)),
+            6 => self.calls.extend(self.co.transaction_resolve(&id, now)),
+            _ => self.calls.extend(self.co.transaction_sweep(now)),
+        }
+    }
+
     fn call(&mut self) {
         self.now += self.rng.pick(&[0, 0, 1, 1_000, 100_000, 3_000_000]);
         let backwards = self.rng.pick(&[0, 0, 0, 5_000_000, self.now]);
@@ -149,8 +209,9 @@ impl Chaos {
         let node = NodeId(self.rng.pick(&[0, 0, 1, 2, 77, u32::MAX]));
         let lock = self.rng.clone().pick(&[&self.locks[..], &[LockId(u64::MAX)]].concat());
         let rng = &mut self.rng;
-        match rng.below(26) {
-            18.. => self.count(now),
+        match rng.below(30) {
+            26.. => self.transact(now),
+            18..26 => self.count(now),
             0 | 1 => {
                 let name = rng.pick(&[&b"a"[..], b"b", b"", b"}{\0", &[b'x'; 513]]);
                 let ttl = Span::from_micros(rng.pick(&[0, 50_000, 5_000_000, u64::MAX]));
@@ -222,6 +283,9 @@ impl Chaos {
                 | Event::CounterRead { call, .. }
                 | Event::CounterReset { call, .. }
                 | Event::CounterAudited { call, .. }
+                | Event::TransactionStatus { call, .. }
+                | Event::TransactionResolved { call, .. }
+                | Event::TransactionSwept { call, .. }
                 | Event::CallFailed { call, .. } => {
                     let at = self.calls.iter().position(|other| *other == call);
                     self.calls.remove(at.expect("one last event of each call"));
@@ -229,6 +293,13 @@ impl Chaos {
                 Event::CounterClosed { counter, .. } => {
                     let at = self.counters.iter().position(|other| *other == counter);
                     self.counters.remove(at.expect("one last event of each counter"));
+                }
+                Event::TransactionCommitted { transaction, id, .. }
+                | Event::TransactionFailed { transaction, id, .. }
+                | Event::TransactionUnknown { transaction, id, .. } => {
+                    self.ids.push(id);
+                    let at = self.transactions.iter().position(|other| *other == transaction);
+                    self.transactions.remove(at.expect("one last event of each transaction"));
                 }
                 Event::CounterJournal { bytes, .. } => {
                     self.saved.push(bytes);
@@ -262,8 +333,9 @@ fn no_sequence_of_calls_panics_and_close_ends_it() {
             chaos.co.lock_inspect(b"a", now).map_err(|e| e.code()).err(),
             chaos.co.check_nodes(now).map_err(|e| e.code()).err(),
             chaos.co.counter_open(b"c", CounterOptions::default(), now).map_err(|e| e.code()).err(),
+            chaos.co.transaction_sweep(now).map_err(|e| e.code()).err(),
         ];
-        assert_eq!(codes, [Some(ErrorCode::Closed); 5]);
+        assert_eq!(codes, [Some(ErrorCode::Closed); 6]);
         // With no more input than time it ends.
         while let Some(at) = chaos.co.next_deadline() {
             assert!(at.as_micros() <= chaos.now.max(begun + 60_000_000), "too late: {at:?}");
@@ -274,6 +346,7 @@ fn no_sequence_of_calls_panics_and_close_ends_it() {
         }
         assert!(chaos.calls.is_empty(), "calls without an end: {:?}", chaos.calls);
         assert!(chaos.counters.is_empty(), "counters without an end: {:?}", chaos.counters);
+        assert!(chaos.transactions.is_empty(), "without an end: {:?}", chaos.transactions);
         assert!(chaos.co.poll_command().is_none());
         ended += chaos.ended;
     });

@@ -384,6 +384,7 @@ impl Coordinator {
         for counter in self.counters.keys().copied().collect::<Vec<_>>() {
             self.with_counter(counter, true, counter::Counter::close);
         }
+        self.close_recoveries(&error);
         self.close_transactions();
         self.finish_closing();
     }

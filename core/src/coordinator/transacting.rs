@@ -181,6 +181,5 @@ impl Coordinator {
         }
         self.transactions.clear();
         self.recoveries.clear();
-        self.sweeps.clear();
     }
 }

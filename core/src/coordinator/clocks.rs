@@ -1,0 +1,119 @@
+//! What the servers' clocks show: a transaction says until when, by them, it may still be executed.
+
+use alloc::vec::Vec;
+
+use super::call::Call;
+use super::refusal::Refusal;
+use super::transactions::Stage;
+use super::{Coordinator, Request, Timer};
+use crate::error::{Error, ErrorCode};
+use crate::keyspace::ServerTime;
+use crate::redis::{Failure, NodeId, Reply, parse_number};
+use crate::time::{Span, Time};
+use crate::transaction::Handle;
+
+/// What is known of a server's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Clock {
+    Unknown,
+    Asked,
+    /// What it showed when a command was sent that was answered with it.
+    Known {
+        sent_at: Time,
+        showed: ServerTime,
+    },
+}
+
+impl Coordinator {
+    pub(super) fn node_named(&self, id: &[u8]) -> Option<NodeId> {
+        let at = self.ring.nodes().binary_search_by(|spec| spec.id.as_slice().cmp(id)).ok()?;
+        u32::try_from(at).ok().map(NodeId)
+    }
+
+    /// What the clock of a server shows now, as far as is known.
+    pub(super) fn clock_of(&self, node: NodeId) -> Option<ServerTime> {
+        match self.nodes.get(node.0 as usize)?.clock {
+            Clock::Known { sent_at, showed } => Some(showed.after(self.now.since(sent_at))),
+            Clock::Unknown | Clock::Asked => None,
+        }
+    }
+
+    pub(super) fn forget_clock(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(node.0 as usize)
+            && matches!(node.clock, Clock::Known { .. })
+        {
+            node.clock = Clock::Unknown;
+        }
+    }
+
+    pub(super) fn on_clock(&mut self, node: NodeId, sent_at: Time, showed: ServerTime) {
+        if let Some(node) = self.nodes.get_mut(node.0 as usize) {
+            node.clock = Clock::Known { sent_at, showed };
+        }
+    }
+
+    pub(super) fn ask_clock(&mut self, node: NodeId, for_whom: Handle) {
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        if state.clock == Clock::Unknown {
+            state.clock = Clock::Asked;
+            self.send_time(node, for_whom);
+        }
+    }
+
+    pub(super) fn on_time_reply(&mut self, pending: &Request, reply: &Reply) {
+        let number = |reply: &Reply| match reply {
+            Reply::Bulk(text) => parse_number(text),
+            _ => None,
+        };
+        let showed = match reply {
+            Reply::Array(parts) => match parts.as_slice() {
+                [seconds, micros] => number(seconds).zip(number(micros)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some((seconds, micros)) = showed else {
+            let error = match reply {
+                Reply::Error(text) => Refusal::of(text).error,
+                _ => Error::new(ErrorCode::Unsupported, "the server does not tell its time"),
+            };
+            return self.on_no_clock(pending.node, error);
+        };
+        let showed = ServerTime(seconds.saturating_mul(1_000_000).saturating_add(micros));
+        self.on_clock(pending.node, pending.sent_at, showed);
+        self.begin_those_at_clocks(pending.background);
+    }
+
+    pub(super) fn on_time_failure(&mut self, node: NodeId, failure: Failure) {
+        self.on_no_clock(node, Call::failure(failure));
+    }
+
+    /// It is asked for again soon if somebody still wants to know.
+    fn on_no_clock(&mut self, node: NodeId, error: Error) {
+        for undertaking in self.undertakings.values_mut() {
+            if undertaking.stage == Stage::Clocks {
+                undertaking.trouble = Some(error.clone());
+            }
+        }
+        let pause = Span::from_millis(20);
+        let at = self.now + pause + self.entropy.jitter(pause);
+        self.timers.insert((at, Timer::Clock(node)));
+    }
+
+    pub(super) fn on_clock_timeout(&mut self, node: NodeId) {
+        if let Some(state) = self.nodes.get_mut(node.0 as usize)
+            && state.clock == Clock::Asked
+        {
+            state.clock = Clock::Unknown;
+        }
+        self.begin_those_at_clocks(true);
+    }
+
+    fn begin_those_at_clocks(&mut self, background: bool) {
+        let waiting = self.undertakings.iter().filter(|(_, u)| u.stage == Stage::Clocks);
+        for handle in waiting.map(|(handle, _)| *handle).collect::<Vec<_>>() {
+            self.begin(handle, background);
+            self.index_undertaking(handle);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Ending what other clients have left: recoveries of single transactions, and sweeps over all nodes.
+
+use alloc::vec::Vec;
+
+use super::{Coordinator, Owner, Timer};
+use crate::error::Error;
+use crate::event::{CallId, Event, TransactionOutcome};
+use crate::redis::{NodeId, Origin};
+use crate::time::{Span, Time};
+use crate::transaction::machine::Cx;
+use crate::transaction::recovery::{Recovery, WATCH};
+use crate::transaction::sweeper::Sweeper;
+use crate::transaction::{Attempt, Effect, Found, Met, Task, TransactionId, Txid};
+
+/// Others may have met the same lock: each begins within this time.
+const STAGGER: Span = Span::from_millis(10);
+/// Of so many transactions it is remembered when they were first met.
+const REMEMBERED: usize = 1_024;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RecoveryEntry {
+    machine: Recovery,
+    id: TransactionId,
+    /// Who wants to know.
+    calls: Vec<CallId>,
+    indexed: Option<Time>,
+}
+
+impl Coordinator {
+    /// A lock of somebody else's transaction is in the way.
+    pub(super) fn on_met(&mut self, txid: Txid, met: &Met) {
+        let holder = met.holder.txid;
+        if self.transactions.contains_key(&holder) {
+            return; // our own, which is on its way
+        }
+        let participant =
+            self.transactions.get(&txid).and_then(|e| e.machine.participant(met.place));
+        if self.first_met.len() >= REMEMBERED {
+            self.first_met.clear();
+        }
+        let first = *self.first_met.entry(holder).or_insert(self.now);
+        if met.expired || self.now.since(first) >= WATCH {
+            let (id, not_after) = (met.holder.clone(), met.not_after);
+            self.recover(Task { id, not_after, met: participant, expired: true }, None, true);
+        }
+    }
+
+    /// Ends a transaction of somebody else; nobody begins twice.
+    pub(super) fn recover(&mut self, task: Task, call: Option<CallId>, background: bool) {
+        let txid = task.id.txid;
+        if let Some(entry) = self.recoveries.get_mut(&txid) {
+            entry.calls.extend(call);
+            return self.with_recovery(txid, background, |machine, cx| machine.hurry(cx));
+        }
+        let (id, delay) = (task.id.clone(), if call.is_some() { Span::ZERO } else { STAGGER });
+        let mut effects = Vec::new();
+        let machine =
+            Recovery::new(task, delay, &mut self.transaction_cx(&mut effects, background));
+        let calls = call.into_iter().collect();
+        self.recoveries.insert(txid, RecoveryEntry { machine, id, calls, indexed: None });
+        self.stats.transaction_recoveries += 1;
+        self.settle_recovery(txid, effects);
+    }
+
+    pub(super) fn with_recovery(
+        &mut self,
+        txid: Txid,
+        background: bool,
+        step: impl FnOnce(&mut Recovery, &mut Cx<'_>),
+    ) {
+        let mut effects = Vec::new();
+        let Some(mut entry) = self.recoveries.remove(&txid) else { return };
+        step(&mut entry.machine, &mut self.transaction_cx(&mut effects, background));
+        self.recoveries.insert(txid, entry);
+        self.settle_recovery(txid, effects);
+    }
+
+    fn settle_recovery(&mut self, txid: Txid, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send { attempt, to, op, deadline, background } => {
+                    let owner = Owner::Recovery(txid, attempt);
+                    match self.node_named(&to) {
+                        Some(node) => {
+                            self.send_transaction(owner, node, &op, deadline, background);
+                        }
+                        None => self.with_recovery(txid, background, |machine, cx| {
+                            machine.on_unknown_node(attempt, cx);
+                        }),
+                    }
+                }
+                Effect::Found(found) => self.on_found(txid, found),
+                Effect::Damaged { .. }
+                | Effect::Ended(_)
+                | Effect::Met(_)
+                | Effect::Recover(_)
+                | Effect::Swept(_) => {}
+            }
+        }
+        let Some(entry) = self.recoveries.get_mut(&txid) else { return };
+        let (done, wanted) = (entry.machine.is_done(), entry.machine.deadline());
+        if entry.indexed != wanted {
+            if let Some(old) = core::mem::replace(&mut entry.indexed, wanted) {
+                self.timers.remove(&(old, Timer::Recovery(txid)));
+            }
+            if let Some(new) = wanted {
+                self.timers.insert((new, Timer::Recovery(txid)));
+            }
+        }
+        if done {
+            self.recoveries.remove(&txid);
+        }
+    }
+
+    fn on_found(&mut self, txid: Txid, found: Found) {
+        self.first_met.remove(&txid);
+        let Some(entry) = self.recoveries.get_mut(&txid) else { return };
+        let (calls, id) = (core::mem::take(&mut entry.calls), entry.id.clone());
+        let node = self.node_named(&id.primary).unwrap_or(NodeId(0));
+        let outcome = match found {
+            Found::Committed => Ok(TransactionOutcome::Committed),
+            Found::Aborted => Ok(TransactionOutcome::Aborted),
+            Found::Forgotten => Ok(TransactionOutcome::Forgotten),
+            Found::Failed(error) => Err(error),
+        };
+        for call in calls {
+            let event = match &outcome {
+                Ok(outcome) => {
+                    Event::TransactionResolved { call, id: id.to_text(), outcome: *outcome }
+                }
+                Err(error) => Event::CallFailed { call, node, error: error.clone() },
+            };
+            self.events.push_back(event);
+        }
+    }
+
+    /// Whom a command of a recovery serves.
+    pub(super) fn resolving(&self, txid: Txid) -> Origin {
+        let call = self.recoveries.get(&txid).and_then(|entry| entry.calls.first());
+        call.map_or(Origin::Background, |CallId(number)| Origin::Operation(*number))
+    }
+
+    /// Who waits for the end of a recovery or a sweep is told that the coordinator closes.
+    pub(super) fn close_recoveries(&mut self, error: &Error) {
+        let waiting = self.recoveries.values_mut().map(|entry| core::mem::take(&mut entry.calls));
+        let mut calls: Vec<CallId> = waiting.flatten().collect();
+        calls.extend(core::mem::take(&mut self.sweeps).into_keys());
+        for call in calls {
+            let (node, error) = (NodeId(0), error.clone());
+            self.events.push_back(Event::CallFailed { call, node, error });
+        }
+    }
+
+    pub(super) fn on_recovery_timeout(&mut self, txid: Txid) {
+        if let Some(entry) = self.recoveries.get_mut(&txid) {
+            entry.indexed = None;
+        }
+        self.with_recovery(txid, true, Recovery::on_timeout);
+    }
+
+    pub(super) fn on_recovery_script_missing(
+        &mut self,
+        txid: Txid,
+        attempt: Attempt,
+        background: bool,
+    ) {
+        self.with_recovery(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+    }
+
+    // Sweeps.
+
+    pub(super) fn begin_sweep(&mut self) -> CallId {
+        let call = CallId(self.next_operation());
+        let participants = self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
+        let mut effects = Vec::new();
+        let machine = Sweeper::new(participants, &mut self.transaction_cx(&mut effects, false));
+        self.sweeps.insert(call, machine);
+        self.settle_sweep(call, effects);
+        call
+    }
+
+    pub(super) fn with_sweep(
+        &mut self,
+        call: CallId,
+        background: bool,
+        step: impl FnOnce(&mut Sweeper, &mut Cx<'_>),
+    ) {
+        let mut effects = Vec::new();
+        let Some(mut machine) = self.sweeps.remove(&call) else { return };
+        step(&mut machine, &mut self.transaction_cx(&mut effects, background));
+        self.sweeps.insert(call, machine);
+        self.settle_sweep(call, effects);
+    }
+
+    fn settle_sweep(&mut self, call: CallId, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send { attempt, to, op, deadline, background } => {
+                    let owner = Owner::Sweep(call, attempt);
+                    match self.node_named(&to) {
+                        Some(node) => {
+                            self.send_transaction(owner, node, &op, deadline, background);
+                        }
+                        None => self.with_sweep(call, background, |machine, cx| {
+                            machine.on_unknown_node(attempt, cx);
+                        }),
+                    }
+                }
+                // Our own are on their way.
+                Effect::Recover(task) if self.transactions.contains_key(&task.id.txid) => {}
+                Effect::Recover(task) => self.recover(task, None, true),
+                Effect::Swept(Ok(count)) => {
+                    self.events.push_back(Event::TransactionSwept { call, count });
+                }
+                Effect::Swept(Err(error)) => {
+                    let node = NodeId(0);
+                    self.events.push_back(Event::CallFailed { call, node, error });
+                }
+                _ => {}
+            }
+        }
+        if self.sweeps.get(&call).is_some_and(Sweeper::is_done) {
+            self.sweeps.remove(&call);
+        }
+    }
+
+    pub(super) fn on_sweep_script_missing(&mut self, call: CallId, at: Attempt, background: bool) {
+        self.with_sweep(call, background, |m, cx| m.on_script_missing(at, cx));
+    }
+}
