@@ -332,7 +332,7 @@ class Builder(AllCommands):
         unread = [part for part in dict.fromkeys(parts) if part not in self._reads]
         if unread or not parts:
             asked = [list(part) for part in unread] or [words]
-            done = yield Request(asked, [], _decided(self._options))
+            done = yield Request(asked, [], self._options)
             self._reads.update(zip(unread, replies_of(done, len(unread)), strict=True))
         replies = [self._reads[part] for part in parts]
         if name == b"MGET":
@@ -349,12 +349,13 @@ class Builder(AllCommands):
             raise InvalidArgument("watch: no key is given")
         names = [word(f"watch: key {at}", key) for at, key in enumerate(keys, 1)]
         names = list(dict.fromkeys(names))
-        options = _decided(self._options)
         reads: list[tuple[bytes, ...]] = [(b"GET", name) for name in names]
+        # With the ack of the whole: where that is "applied", the locks of the reads are gone before
+        # the commands meet them.
         try:
-            done = yield Request([list(read) for read in reads], [], options)
+            done = yield Request([list(read) for read in reads], [], self._options)
         except CommandFailed:  # some are no strings
-            kinds = yield Request([[b"TYPE", name] for name in names], [], options)
+            kinds = yield Request([[b"TYPE", name] for name in names], [], self._options)
             reads = []
             for name, kind in zip(names, replies_of(kinds, len(names)), strict=True):
                 if (how := _ALL_OF.get(_plain(kind))) is None:
@@ -363,7 +364,7 @@ class Builder(AllCommands):
                     ) from None
                 reads.append(how(name))
             try:
-                done = yield Request([list(read) for read in reads], [], options)
+                done = yield Request([list(read) for read in reads], [], self._options)
             except CommandFailed as error:
                 raise ConflictError(f"a key was changed while it was read: {error}") from None
         for read, reply in zip(reads, replies_of(done, len(reads)), strict=True):
@@ -391,17 +392,6 @@ class Builder(AllCommands):
                 self._scope = "committed"
         self._results = results
         return results
-
-
-def _decided(options: Options) -> Options:
-    """The same for reads, which have nothing to apply."""
-    return Options(
-        "decided",
-        options.timeout_us,
-        options.patience_us,
-        options.copy_elements,
-        options.copy_bytes,
-    )
 
 
 def replies_of(done: Committed, count: int) -> list[Any]:

@@ -200,6 +200,13 @@ class Coordinator(Base):
         verb = self._session.core.transaction_resolve
         return self._outcome(self._call(verb, transaction_id(txid)))
 
+    def sweep(self) -> int:
+        """Recovers transactions that were abandoned, and removes what is left of old ones, on all
+        servers; how much that was. To be run now and then, by anybody.
+        """
+        event = self._call(self._session.core.transaction_sweep).event
+        return (event.units if event is not None else None) or 0
+
     def inspect(self, name: str | bytes) -> Inspection:
         """Who holds the lock `name` and who waits for it, as its server sees it now."""
         operation = self._call(self._session.core.lock_inspect, octets("name", name))

@@ -47,6 +47,7 @@ _ENDS: Final = frozenset(
         "transaction_unknown",
         "transaction_status",
         "transaction_resolved",
+        "transaction_swept",
         "call_failed",
     )
 )

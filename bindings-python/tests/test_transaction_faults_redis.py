@@ -210,6 +210,30 @@ import time; time.sleep(60)
     at_rest(*three.servers)
 
 
+def test_a_sweep_finds_what_nobody_asks_for(three: Ring, script):
+    three.fill(100)
+    source = """
+import sys, comity, redis
+clients = {n: redis.Redis(host="127.0.0.1", port=int(p)) for n, p in zip("abc", sys.argv[1:4])}
+co = comity.connect(clients, timeout=10)
+tx = co.transaction(patience=0.1, ack="decided")
+print(tx.incr(sys.argv[4]).incr(sys.argv[5]).execute(), flush=True)
+import time; time.sleep(60)
+"""
+    for proxy in three.proxies:
+        proxy.rule(faults.STALL, asks("FINISH"), faults.ALWAYS)
+    process = script(source, *[proxy.port for proxy in three.proxies], *three.keys[:2])
+    assert process.stdout.readline() == "[101, 101]\n"
+    process.kill()
+    process.wait()
+    time.sleep(0.2)
+    with three.connect(direct=True, timeout=5) as co:
+        assert co.sweep() > 0
+        until(lambda: three.values() == [101, 101, 100])
+        at_rest(*three.servers)
+        assert co.sweep() == 0
+
+
 def test_a_server_that_is_gone(start):
     servers = [start() for _ in range(3)]
     three = Ring(servers)

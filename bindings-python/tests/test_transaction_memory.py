@@ -362,12 +362,13 @@ def test_status_and_resolve(co):
         tx.check("a", value="2").set("a", 2).execute()
     assert tx.id == first
     assert co.snapshot("a") == {"a": b"1"}
+    assert co.sweep() == 0
 
 
 def test_every_verb_is_refused_after_close(co):
     tx = co.transaction().set("a", 1)
     co.close()
-    verbs = (tx.execute, lambda: co.snapshot("a"), lambda: co.resolve(b"x"))
+    verbs = (tx.execute, lambda: co.snapshot("a"), lambda: co.resolve(b"x"), co.sweep)
     for verb in verbs:
         with pytest.raises(comity.Closed):
             verb()

@@ -194,6 +194,11 @@ class Coordinator(Base):
         verb = self._session.core.transaction_resolve
         return self._outcome(await self._call(verb, transaction_id(txid)))
 
+    async def sweep(self) -> int:
+        """Sees to what was abandoned: see `comity.Coordinator.sweep`."""
+        event = (await self._call(self._session.core.transaction_sweep)).event
+        return (event.units if event is not None else None) or 0
+
     async def inspect(self, name: str | bytes) -> Inspection:
         """Who holds the lock `name` and who waits for it, as its server sees it now."""
         operation = await self._call(self._session.core.lock_inspect, octets("name", name))
