@@ -367,8 +367,12 @@ class Coordinator:
     def transaction_status(self, id: bytes, now: int) -> int:
         """Asks the primary of a transaction, by its id, what has become of it."""
 
-    def transaction_resolve(self, id: bytes, now: int) -> int:
-        """Ends a transaction whose client does not."""
+    def transaction_resolve(
+        self, id: bytes, now: int, *, heuristic: Literal["commit", "abort"] | None = None
+    ) -> int:
+        """Ends a transaction whose client does not. `heuristic`: what every node that has voted yes
+        is told where the primary does not answer; each is reported as damaged.
+        """
 
     def transaction_sweep(self, now: int) -> int:
         """Removes what transactions have left over on every node."""

@@ -426,8 +426,16 @@ impl Coordinator {
         Ok(self.verb(py, now, |core| core.transaction_status(id, at(now)))?.0)
     }
 
-    fn transaction_resolve(&self, py: Python<'_>, id: &[u8], now: u64) -> PyResult<u64> {
-        Ok(self.verb(py, now, |core| core.transaction_resolve(id, at(now)))?.0)
+    #[pyo3(signature = (id, now, *, heuristic=None))]
+    fn transaction_resolve(
+        &self,
+        py: Python<'_>,
+        id: &[u8],
+        now: u64,
+        heuristic: Option<&str>,
+    ) -> PyResult<u64> {
+        let heuristic = transaction::heuristic(py, heuristic)?;
+        Ok(self.verb(py, now, |core| core.transaction_resolve(id, heuristic, at(now)))?.0)
     }
 
     fn transaction_sweep(&self, py: Python<'_>, now: u64) -> PyResult<u64> {

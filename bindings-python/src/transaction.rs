@@ -2,7 +2,7 @@
 
 use comity::redis::Reply;
 use comity::time::Span;
-use comity::transaction::{Ack, CopyLimits, Expectation, TransactionOptions, Words};
+use comity::transaction::{Ack, CopyLimits, Expectation, Heuristic, TransactionOptions, Words};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -73,4 +73,14 @@ pub(crate) fn options(
     };
     let [timeout, patience] = [timeout_us, patience_us].map(|us| us.map(Span::from_micros));
     Ok(TransactionOptions { ack, timeout, patience, copy })
+}
+
+/// What an operator decides.
+pub(crate) fn heuristic(py: Python<'_>, heuristic: Option<&str>) -> PyResult<Option<Heuristic>> {
+    match heuristic {
+        None => Ok(None),
+        Some("commit") => Ok(Some(Heuristic::Commit)),
+        Some("abort") => Ok(Some(Heuristic::Abort)),
+        Some(other) => Err(invalid(py, format!("heuristic: {other:?} is not 'commit' or 'abort'"))),
+    }
 }

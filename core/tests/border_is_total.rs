@@ -15,7 +15,9 @@ use comity::memory::MemoryStore;
 use comity::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
-use comity::transaction::{Ack, CopyLimits, Expectation, Handle, TransactionOptions, Words};
+use comity::transaction::{
+    Ack, CopyLimits, Expectation, Handle, Heuristic, TransactionOptions, Words,
+};
 use support::{Rng, for_seeds};
 
 const RUNS: u64 = 1_500;
@@ -197,7 +199,10 @@ impl Chaos {
             }
             4 => self.co.transaction_cancel(handle, now),
             5 => self.calls.extend(self.co.transaction_status(&id, now)),
-            6 => self.calls.extend(self.co.transaction_resolve(&id, now)),
+            6 => {
+                let heuristic = rng.pick(&[None, Some(Heuristic::Commit), Some(Heuristic::Abort)]);
+                self.calls.extend(self.co.transaction_resolve(&id, heuristic, now));
+            }
             _ => self.calls.extend(self.co.transaction_sweep(now)),
         }
     }

@@ -13,7 +13,7 @@ use comity::memory::MemoryStore;
 use comity::redis::{Command, Failure, Reply};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
-use comity::transaction::{Ack, Expectation, Handle, TransactionOptions, Words};
+use comity::transaction::{Ack, Expectation, Handle, Heuristic, TransactionOptions, Words};
 use support::rng::Rng;
 
 const MS: u64 = 1_000;
@@ -41,6 +41,8 @@ struct World {
     lost: u64,
     /// The longest that a packet is on its way, in microseconds.
     away: u64,
+    /// A node that does not answer.
+    dead: Option<u32>,
     events: Vec<(usize, Event)>,
 }
 
@@ -63,6 +65,7 @@ impl World {
             rng: Rng::new(seed),
             lost: 0,
             away: 0,
+            dead: None,
             events: Vec::new(),
         }
     }
@@ -106,7 +109,7 @@ impl World {
                 self.clients[client].as_mut().and_then(Coordinator::poll_command)
             {
                 let deadline = command.deadline.as_micros();
-                if self.rng.chance(self.lost) {
+                if self.dead == Some(command.node.0) || self.rng.chance(self.lost) {
                     self.count += 1;
                     self.packets
                         .insert((deadline, self.count), Packet::Failure { client, command });
@@ -356,7 +359,7 @@ fn a_transaction_is_resolved_by_its_id() {
     world.pass(100);
     let now = world.time();
     world.client(1).transaction_status(&id, now).expect("an id");
-    world.client(1).transaction_resolve(&id, now).expect("an id");
+    world.client(1).transaction_resolve(&id, None, now).expect("an id");
     world.pass(100);
     let told: Vec<_> = world
         .events
@@ -371,8 +374,64 @@ fn a_transaction_is_resolved_by_its_id() {
     let now = world.time();
     assert!(world.client(1).transaction_status(b"nonsense", now).is_err());
     let elsewhere = [&id[..id.len() - 1], b"z"].concat();
-    let refused = world.client(1).transaction_resolve(&elsewhere, now);
+    let refused = world.client(1).transaction_resolve(&elsewhere, None, now);
     assert_eq!(refused.expect_err("no such node").code(), ErrorCode::InvalidState);
+}
+
+#[test]
+fn an_operator_ends_what_a_dead_primary_would_have_to() {
+    for decision in [Heuristic::Abort, Heuristic::Commit] {
+        let mut world = World::new(2, 9);
+        world.away = 2 * MS;
+        let ring = world.client(0).ring().clone();
+        let on = |node: u32| {
+            let at = |key: &&&'static str| ring.node(key.as_bytes()).map(|n| n.number()) == Some(node);
+            *ACCOUNTS.iter().find(at).expect("a key on each node")
+        };
+        let keys = [on(0), on(1), on(2)].map(str::to_string);
+        let options = TransactionOptions {
+            patience: Some(Span::from_millis(200)),
+            timeout: Some(Span::from_millis(500)),
+            ..TransactionOptions::default()
+        };
+        let all = keys.clone().map(|key| format!("INCRBY {key} 5"));
+        // Clocks are known, then all have voted; then its client and the primary are gone.
+        let handle = world.execute_with(0, &["GET ada", "GET ben", "GET cleo"], &[], options);
+        world.end_of(0, handle.expect("sound"));
+        world.execute_with(0, &all.each_ref().map(String::as_str), &[], options).expect("sound");
+        while world.left_over().len() < 6 {
+            world.run(world.now + 50);
+        }
+        (world.clients[0], world.dead) = (None, Some(0));
+
+        let read = format!("GET {}", keys[1]);
+        let handle = world.execute_with(1, &[&read], &[], options).expect("sound");
+        let (code, message) = world.error(1, handle);
+        assert_eq!(code, ErrorCode::Conflict);
+        let id = message.rsplit(' ').next().expect("it is named").as_bytes().to_vec();
+        let resolve = |world: &mut World, heuristic| {
+            world.events.clear();
+            let now = world.time();
+            world.client(1).transaction_resolve(&id, heuristic, now).expect("an id");
+            world.pass(20_000);
+            std::mem::take(&mut world.events)
+        };
+        let without = resolve(&mut world, None);
+        assert!(matches!(without[..], [(1, Event::CallFailed { .. })]), "{without:?}");
+        let with = resolve(&mut world, Some(decision));
+        let (outcome, value) = match decision {
+            Heuristic::Abort => (TransactionOutcome::Aborted, Reply::Nil),
+            Heuristic::Commit => (TransactionOutcome::Committed, Reply::bulk("5")),
+        };
+        let ended = |(_, event): &&(usize, Event)| matches!(event, Event::TransactionResolved { outcome: o, .. } if *o == outcome);
+        let damaged =
+            |(_, event): &&(usize, Event)| matches!(event, Event::TransactionDamaged { .. });
+        assert_eq!(with.iter().filter(ended).count(), 1, "{with:?}");
+        assert_eq!(with.iter().filter(damaged).count(), 2, "{with:?}");
+        for key in &keys[1..] {
+            assert_eq!(world.plain(&format!("GET {key}")), value);
+        }
+    }
 }
 
 #[test]

@@ -41,7 +41,9 @@ impl Coordinator {
         let first = *self.first_met.entry(holder).or_insert(self.now);
         if met.expired || self.now.since(first) >= WATCH {
             let (id, not_after) = (met.holder.clone(), met.not_after);
-            self.recover(Task { id, not_after, met: participant, expired: true }, None, true);
+            let met = participant;
+            let task = Task { id, not_after, met, expired: true, heuristic: None };
+            self.recover(task, None, true);
         }
     }
 
@@ -50,7 +52,10 @@ impl Coordinator {
         let txid = task.id.txid;
         if let Some(entry) = self.recoveries.get_mut(&txid) {
             entry.calls.extend(call);
-            return self.with_recovery(txid, background, |machine, cx| machine.hurry(cx));
+            return self.with_recovery(txid, background, |machine, cx| {
+                machine.allow(task.heuristic);
+                machine.hurry(cx);
+            });
         }
         let (id, delay) = (task.id.clone(), if call.is_some() { Span::ZERO } else { STAGGER });
         let mut effects = Vec::new();
@@ -90,11 +95,8 @@ impl Coordinator {
                     }
                 }
                 Effect::Found(found) => self.on_found(txid, found),
-                Effect::Damaged { .. }
-                | Effect::Ended(_)
-                | Effect::Met(_)
-                | Effect::Recover(_)
-                | Effect::Swept(_) => {}
+                Effect::Damaged { at } => self.on_damaged_by_recovery(txid, &at),
+                Effect::Ended(_) | Effect::Met(_) | Effect::Recover(_) | Effect::Swept(_) => {}
             }
         }
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };
@@ -110,6 +112,16 @@ impl Coordinator {
         if done {
             self.recoveries.remove(&txid);
         }
+    }
+
+    /// It goes without what was decided, or against what may have been.
+    fn on_damaged_by_recovery(&mut self, txid: Txid, at: &[u8]) {
+        let (Some(entry), Some(node)) = (self.recoveries.get(&txid), self.node_named(at)) else {
+            return;
+        };
+        let event = Event::TransactionDamaged { id: entry.id.to_text(), node };
+        self.stats.count(&event);
+        self.events.push_back(event);
     }
 
     fn on_found(&mut self, txid: Txid, found: Found) {

@@ -9,6 +9,7 @@ use super::call::Question;
 use super::{Coordinator, Life, Timer};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event, TransactionOutcome};
+use crate::keyspace::ServerTime;
 use crate::redis::{Keys, NodeId, readable};
 use crate::ring::Ring;
 use crate::time::{Span, Time};
@@ -16,8 +17,8 @@ use crate::transaction::machine::Transaction;
 use crate::transaction::outcome::{self, is_locked};
 use crate::transaction::routing::Places;
 use crate::transaction::{
-    Begin, Ending, Expectation, Handle, MAX_LIFE, Order, Plan, Reason, Task, TransactionId,
-    TransactionOptions, Txid, Words,
+    Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, Order, Plan, Reason, Task,
+    TransactionId, TransactionOptions, Txid, Words,
 };
 
 /// For so long after a lock was met, transactions ask one participant after the other.
@@ -156,14 +157,25 @@ impl Coordinator {
     /// Ends a transaction whose client does not: commits it if all have voted for it, and aborts it
     /// otherwise, even if its client lives. Leads to `TransactionResolved` or `CallFailed`.
     ///
+    /// `heuristic` is an operator's decision for a transaction whose primary is gone for good: where
+    /// the primary does not answer in time, every node that has voted yes is told it. It may be the
+    /// contrary of what the primary had decided, so a `TransactionDamaged` names each such node.
+    ///
     /// # Errors
     /// As [`transaction_status`](Self::transaction_status).
-    pub fn transaction_resolve(&mut self, id: &[u8], now: Time) -> Result<CallId> {
+    pub fn transaction_resolve(
+        &mut self,
+        id: &[u8],
+        heuristic: Option<Heuristic>,
+        now: Time,
+    ) -> Result<CallId> {
         self.admit()?;
         let (id, _) = self.named(id)?;
         self.advance(now);
         let call = CallId(self.next_operation());
-        let task = Task { id, not_after: crate::keyspace::ServerTime(0), met: None, expired: true };
+        let everybody = || self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
+        let heuristic = heuristic.map(|heuristic| (heuristic, everybody()));
+        let task = Task { id, not_after: ServerTime(0), met: None, expired: true, heuristic };
         self.recover(task, Some(call), false);
         Ok(call)
     }

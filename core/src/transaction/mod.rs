@@ -78,7 +78,7 @@ use core::fmt;
 pub use answer::{Answer, Held, Refusal, State, Swept};
 pub use machine::{Ack, Attempt, Begin, Effect, Ending, Met, Order, Reason, Slot};
 pub use op::{Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
-pub use recovery::{Found, Task};
+pub use recovery::{Found, Heuristic, Task};
 pub use routing::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};
 pub use server::execute;
 use text::{parse_hex, write_hex};

@@ -109,7 +109,13 @@ impl Sweeper {
             let id = TransactionId { txid: swept.txid, primary };
             let (not_after, met) = (swept.not_after, Some(here.clone()));
             self.count += 1;
-            return cx.effects.push(Effect::Recover(Task { id, not_after, met, expired: true }));
+            return cx.effects.push(Effect::Recover(Task {
+                id,
+                not_after,
+                met,
+                expired: true,
+                heuristic: None,
+            }));
         }
         let others: VecDeque<_> = match &swept.role {
             Role::Primary { participants } => {

@@ -64,7 +64,7 @@ fn recover(
 ) -> Result<(), Unrest> {
     let now = Time::from_micros(1);
     let (id, not_after, met) = (id.clone(), NOT_AFTER, Some(node(at)));
-    let task = Task { id, not_after, met, expired: true };
+    let task = Task { id, not_after, met, expired: true, heuristic: None };
     let (mut machine, effects) = BareRecovery::new(task, now);
     let mut waiting = effects;
     for _ in 0..MANY {

@@ -260,7 +260,8 @@ impl World {
     fn recover(&mut self, scenario: &Scenario, at: usize, run: usize) {
         self.left.recoveries -= 1;
         let id = self.runs[run].as_ref().expect("it has begun").id.clone();
-        let task = Task { id, not_after: NOT_AFTER, met: Some(node(at)), expired: true };
+        let task =
+            Task { id, not_after: NOT_AFTER, met: Some(node(at)), expired: true, heuristic: None };
         let (machine, effects) = BareRecovery::new(task, START);
         let place = self.helpers.iter().position(Option::is_none).expect("a free one");
         self.helpers[place] = Some(Kept::new(machine));

@@ -45,8 +45,17 @@ impl Recovery {
         let limit = *since + cx.timeout;
         self.retry(place, cx);
         if self.peers.get(place).and_then(|peer| peer.wake) >= Some(limit) {
-            let found = if self.verdict_is_known() { self.found() } else { Found::Failed(error) };
-            self.end(found, cx);
+            match self.state {
+                // Whoever does not answer an operator's decision goes without it.
+                State::Surveying | State::Imposing => {
+                    self.ended(place);
+                    self.vote(place, Vote::No);
+                    self.go_on(cx);
+                }
+                _ if self.verdict_is_known() => self.end(self.found(), cx),
+                _ if place == 0 && self.task.heuristic.is_some() => self.decide_alone(cx),
+                _ => self.end(Found::Failed(error), cx),
+            }
         }
     }
 
@@ -62,7 +71,7 @@ impl Recovery {
         }
         match self.state {
             State::Asking if place == 0 => return self.on_status(answer, cx),
-            State::Asking | State::Collecting => {
+            State::Asking | State::Collecting | State::Surveying => {
                 // Only a vote of yes has a lock to be told of.
                 self.vote(
                     place,
@@ -88,6 +97,10 @@ impl Recovery {
             },
             State::Deciding => return self.on_decision(answer, cx),
             State::Finishing | State::Releasing => self.on_end(place, &answer, cx),
+            State::Imposing => {
+                self.damaged(place, cx);
+                self.ended(place);
+            }
             State::Watching { .. } | State::Done => {}
         }
         self.go_on(cx);

@@ -9,6 +9,8 @@
 //! | Collecting | decided long since: the votes tell which keys the others hold | all votes |
 //! | Finishing | R4: the others are told what the primary answered | all acknowledged |
 //! | Releasing | the primary does not know any more: the lock that was met is released | its answer |
+//! | Surveying | the operator decides in the place of a primary that does not answer: all nodes are asked for their votes | all votes, the time limit |
+//! | Imposing | those that voted yes are told what the operator has decided | all acknowledged, the time limit |
 //! | Done | nothing is left to do | |
 //!
 //! What the primary answers in Deciding is the outcome, whatever was asked of it: its own client or
@@ -48,6 +50,17 @@ pub enum Found {
     Failed(Error),
 }
 
+/// What an operator decides for a transaction whose primary is gone for good. It may be the
+/// contrary of what the primary has decided: every participant that is told is reported as damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Heuristic {
+    /// What is prepared is applied.
+    Commit,
+    /// What is prepared is dropped.
+    Abort,
+}
+
 /// What a recovery begins with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Task {
@@ -59,6 +72,8 @@ pub struct Task {
     pub met: Option<Vec<u8>>,
     /// Whether its patience is over.
     pub expired: bool,
+    /// What is done where the primary does not answer, and who is asked then.
+    pub heuristic: Option<(Heuristic, Vec<Vec<u8>>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +85,8 @@ enum State {
     Collecting,
     Finishing,
     Releasing,
+    Surveying,
+    Imposing,
     Done,
 }
 
@@ -180,6 +197,13 @@ impl Recovery {
         }
     }
 
+    /// An operator has said what to do if the primary does not answer.
+    pub(crate) fn allow(&mut self, heuristic: Option<(Heuristic, Vec<Vec<u8>>)>) {
+        if heuristic.is_some() {
+            self.task.heuristic = heuristic;
+        }
+    }
+
     // What is sent, and how it gets from state to state.
 
     fn op(&self, place: usize) -> Option<Op> {
@@ -191,12 +215,14 @@ impl Recovery {
         };
         Some(match (self.state, &peer.vote) {
             (State::Asking, _) if place == 0 => Op::Status(query(force)),
-            (State::Asking | State::Collecting, Vote::Unknown) if place > 0 => {
+            (State::Asking | State::Collecting | State::Surveying, Vote::Unknown) if place > 0 => {
                 Op::Vote(query(false))
             }
             (State::Voting, Vote::Unknown) => Op::Vote(query(true)),
             (State::Deciding, Vote::Yes(keys)) if place == 0 => finish(keys, self.verdict),
-            (State::Finishing, Vote::Yes(keys)) if place > 0 => finish(keys, self.verdict),
+            (State::Finishing | State::Imposing, Vote::Yes(keys)) if place > 0 => {
+                finish(keys, self.verdict)
+            }
             (State::Releasing, Vote::Yes(keys)) if place > 0 => finish(keys, Verdict::Release),
             _ => return None,
         })
@@ -238,7 +264,8 @@ impl Recovery {
                 self.turn(State::Deciding, cx);
             }
             State::Collecting => self.turn(State::Finishing, cx),
-            State::Finishing | State::Releasing => self.end(self.found(), cx),
+            State::Surveying => self.turn(State::Imposing, cx),
+            State::Finishing | State::Releasing | State::Imposing => self.end(self.found(), cx),
             State::Asking | State::Watching { .. } | State::Deciding | State::Done => {}
         }
     }
@@ -272,6 +299,19 @@ impl Recovery {
                 self.peers.push(Peer::new(id));
             }
         }
+    }
+
+    /// The primary does not answer, and an operator has said what to do then.
+    fn decide_alone(&mut self, cx: &mut Cx<'_>) {
+        let Some((heuristic, everybody)) = self.task.heuristic.take() else { return };
+        self.verdict = match heuristic {
+            Heuristic::Commit => Verdict::Commit,
+            Heuristic::Abort => Verdict::Abort,
+        };
+        self.trouble = None;
+        self.learn(everybody);
+        self.peers.iter_mut().for_each(|peer| peer.vote = Vote::Unknown);
+        self.turn(State::Surveying, cx);
     }
 
     /// There is no such node here.
