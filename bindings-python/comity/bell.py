@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class Bell:
@@ -79,3 +79,14 @@ def poller(
         return bool(read or written)
 
     return selected
+
+
+def any_of(fds: Sequence[int], us: int) -> set[int]:
+    """Which of these can be read, or are closed, once one is or so many microseconds are over."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        for fd in fds:
+            poll.register(fd, select.POLLIN)
+        return {fd for fd, _ in poll.poll(min((us + 999) // 1000, 86_400_000))}
+    read, _, _ = select.select(fds, [], [], min(us / 1e6, 86_400.0))
+    return set(read)

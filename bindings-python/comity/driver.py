@@ -9,6 +9,7 @@ from typing import Protocol
 from .lane import Connector, Lane
 from .push import PushReader
 from .session import Operation, Session
+from .several import Several
 from .workers import Background, Timer
 
 
@@ -65,12 +66,15 @@ class SocketDriver:
             box.wake_subscribe = push.ring
             self._background.append(background)
             self._pushes.append(push)
+        self._several = Several(session, self._lanes)
         self._timer = Timer(session)
 
     def wait(self, operation: Operation) -> None:
-        """See `Driver`. An operation is driven by the lane its commands go to, once it has any."""
+        """See `Driver`. An operation is driven by the lanes its commands go to, once it has any."""
         while not operation.done:
-            if operation.attended and operation.node >= 0:
+            if operation.attended and operation.several:
+                self._several.drive(operation)
+            elif operation.attended and operation.node >= 0:
                 self._lanes[operation.node].drive(operation)
             else:
                 park(self._session, operation)
@@ -89,6 +93,7 @@ class SocketDriver:
             worker.stop()
         for lane in self._lanes:
             lane.stop()
+        self._several.stop()
         if join:
             for worker in workers:
                 worker.join(1.0)
@@ -101,3 +106,4 @@ class SocketDriver:
             background.forget()
         for push in self._pushes:
             push.forget()
+        self._several.stop()

@@ -104,17 +104,17 @@ class Lane:
         self.wire: Wire | None = None
 
     def drive(self, operation: Operation) -> None:
-        """Moves bytes until `operation` is done. Anything raised in between (Ctrl-C) leaves the
-        lane in order, and at worst without its connection.
+        """Moves bytes until `operation` is done, or has commands for other nodes as well. Anything
+        raised in between (Ctrl-C) leaves the lane in order, and at worst without its connection.
         """
         mutex = self._mutex
         leading = False
         try:
-            while not operation.done:
+            while not (operation.done or operation.several):
                 if self._outbox:
                     self.flush()
                 with mutex:
-                    if operation.done:
+                    if operation.done or operation.several:
                         break
                     wire = self.wire
                     if not self._reading and wire is not None and wire.outstanding:
@@ -151,6 +151,68 @@ class Lane:
         if operation.rank is not None:
             self._watch.enter(operation)
         return gate
+
+    # For one who waits for several nodes at once: see `several.py`
+
+    def lead(self, led: list[Lane]) -> None:
+        """The caller reads here from now on, if there is something to read and nobody else does;
+        this lane is then among `led`.
+        """
+        with self._mutex:
+            wire = self.wire
+            if not self._reading and wire is not None and wire.outstanding:
+                led.append(self)
+                self._reading = True
+
+    def hear(self) -> None:
+        """Takes what has arrived. Called by who leads here."""
+        wire = self.wire
+        if wire is None:
+            return
+        try:
+            replies = wire.receive(0)
+            if replies:
+                self._take(wire, replies)
+            elif now_us() >= _earliest(wire.outstanding):
+                self._drop(wire)
+        except WireBroken:
+            self._drop(wire)
+        except BaseException:
+            self._drop(wire)
+            raise
+
+    def silent(self) -> bool:
+        """Whether there is nothing to read here any more; the caller then reads here no more."""
+        wire = self.wire
+        if wire is not None and wire.outstanding:
+            return False
+        self._reading = False
+        return True
+
+    def due(self) -> int:
+        """When the first of what is outstanding is late."""
+        wire = self.wire
+        return NEVER if wire is None else _earliest(wire.outstanding)
+
+    def follow(self) -> None:
+        """The caller goes, and reads here no more."""
+        self._reading = False
+        if self._loose():
+            self._pass_on()
+
+    def ready(self) -> bool:
+        """Whether something is to be sent or read, and nobody does. Called with the mutex held."""
+        wire = self.wire
+        unread = not self._reading and wire is not None and bool(wire.outstanding)
+        return unread or (bool(self._outbox) and not self._writing)
+
+    def park(self, operation: Operation) -> None:
+        """`operation` waits here for who leads, and may be asked to. Called with the mutex held."""
+        self._parked.append(operation)
+
+    def unpark(self, operation: Operation) -> None:
+        """It does so no more. Called with the mutex held."""
+        self._parked = [parked for parked in self._parked if parked is not operation]
 
     def run_dry(self) -> None:
         """Moves bytes until nothing is outstanding and nothing is left to send."""
@@ -308,7 +370,7 @@ class Lane:
         session = self._session
         outstanding = wire.outstanding
         try:
-            while outstanding and not operation.done:
+            while outstanding and not (operation.done or operation.several):
                 deadline = _earliest(outstanding)
                 timer = session.deadline
                 replies = wire.receive(deadline if deadline < timer else timer)
@@ -320,7 +382,7 @@ class Lane:
                     self._drop(wire)
                 elif now_us() >= timer:
                     session.tick()
-                if self._outbox and not operation.done:
+                if self._outbox and not (operation.done or operation.several):
                     self.flush()
         except WireBroken:
             self._drop(wire)

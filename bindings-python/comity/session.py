@@ -68,8 +68,8 @@ class Operation:
     """One thing somebody waits for: a lock, a call or a transaction, and what became of it.
 
     `done` is false while an answer is awaited. `attended` says that a thread waits, and so will
-    send this operation's commands itself: those for the first node that it has any for. The others,
-    and what nobody attends to, go to the background.
+    send this operation's commands itself; what nobody attends to goes to the background. `nodes`
+    are those that it has commands for: a transaction may have several, and `node` is the first.
     """
 
     __slots__ = (
@@ -83,15 +83,19 @@ class Operation:
         "holder",
         "id",
         "node",
+        "nodes",
         "on_lost",
         "rank",
         "renewing",
+        "several",
         "valid_until",
     )
 
     def __init__(self) -> None:
         self.id = -1
         self.node = -1
+        self.nodes: list[int] = []
+        self.several = False
         self.attended = False
         self.done = False
         self.ended = False
@@ -104,6 +108,13 @@ class Operation:
         self.renewing = False
         self.on_lost: Callable[[], None] | None = None
         self.gate: Callable[[], object] | None = None
+
+    def comes_to(self, node: int) -> None:
+        """It has a command for a node. Called with the session's mutex held."""
+        if node not in self.nodes:
+            self.nodes.append(node)
+            self.several = len(self.nodes) > 1
+            self.node = self.nodes[0]
 
     def signal(self) -> None:
         """Wakes whoever is parked on this. Called with the session's mutex held."""
@@ -232,9 +243,10 @@ class Session:
     def leave(self, operation: Operation) -> None:
         """The thread that waited for `operation` goes; its unsent commands go to the background."""
         operation.attended = False
-        if operation.node >= 0 and (box := self.boxes[operation.node]).foreground:
-            with self.mutex:
-                if box.foreground:
+        for node in operation.nodes:
+            box = self.boxes[node]
+            if box.foreground:
+                with self.mutex:
                     mine = [c for c in box.foreground if c.origin == operation.id]
                     if mine:
                         box.foreground[:] = [c for c in box.foreground if c.origin != operation.id]
@@ -382,7 +394,7 @@ class Session:
         """Books every command and event the core has ready. Call with the mutex held."""
         core = self.core
         operations = self.operations
-        # Events first: who hears that it is over leaves what follows to the background.
+        # Events first: what follows the end of an operation is for the background.
         while (event := core.poll_event()) is not None:
             self._book(event)
         while (command := core.poll_command()) is not None:
@@ -395,9 +407,9 @@ class Session:
             if origin is not None:
                 operation = operations.get(origin)
                 if operation is not None:
-                    if operation.node < 0:
-                        operation.node = command.node
-                    if operation.attended and operation.node == command.node:
+                    if operation.node != command.node:
+                        operation.comes_to(command.node)
+                    if operation.attended:
                         box.foreground.append(command)
                         if operation.gate is not None:
                             operation.signal()

@@ -87,6 +87,19 @@ class Wire:
         """Has `receive` return early, with nothing, when the descriptor `bell` can be read."""
         self._readable = poller(self._socket.fileno(), also=bell)
 
+    def fileno(self) -> int:
+        """What to poll for reading; negative once it is closed."""
+        return self._socket.fileno()
+
+    @property
+    def hidden(self) -> bool:
+        """Whether something has arrived that polling does not show."""
+        return self._tls and self._pending() > 0
+
+    def _pending(self) -> int:
+        with self._guard:
+            return self._socket.pending()  # type: ignore[attr-defined, no-any-return]
+
     def usable(self, now: int) -> bool:
         """Whether to send more here. An idle connection is looked at again: it is of no use if
         the server has hung up, or said something that nobody asked for.

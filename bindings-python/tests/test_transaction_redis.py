@@ -343,6 +343,32 @@ def test_coordinators_on_two_hot_keys(three: Ring):
     at_rest(*three.servers)
 
 
+def test_over_tls(tls):
+    port, certificate = tls
+    options = {"ssl": True, "ssl_ca_certs": certificate, "host": "127.0.0.1", "port": port}
+    clients = {node: redis.Redis(**options, db=db) for db, node in enumerate("abc")}
+    with comity.connect(clients) as co:
+        keys = [next(k for k in map(str, range(99)) if co.ring.node(k) == node) for node in "abc"]
+
+        def work():
+            for _ in range(20):
+                with co.transaction() as tx:
+                    for key in keys:
+                        tx.incr(key)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(co.snapshot(*keys).values()) == {b"80"}
+        # Who waits for a server that is busy sleeps.
+        clients["a"].execute_command("CLIENT", "PAUSE", 400)
+        spent = time.process_time()
+        work()
+        assert time.process_time() - spent < 0.35
+
+
 # Given up
 
 

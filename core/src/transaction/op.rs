@@ -108,7 +108,8 @@ pub struct Finish {
 pub struct Query {
     /// Which transaction.
     pub txid: Txid,
-    /// Of the transaction, as in its [`Prepare`]; zero if unknown.
+    /// Of the transaction, as in its [`Prepare`]. Zero if unknown, for `STATUS` alone: it then says
+    /// `STALE` where nothing is known. A `VOTE` would say no though a vote could still come.
     pub not_after: ServerTime,
     /// Whether `ABORTED` is recorded where nothing is known of it.
     pub force: bool,
