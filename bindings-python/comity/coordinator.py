@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 from . import transport
 from ._core import Counter, ErrorReply
@@ -190,15 +190,19 @@ class Coordinator(Base):
         operation = self._call(self._session.core.transaction_status, transaction_id(txid))
         return self._outcome(operation)
 
-    def resolve(self, txid: str | bytes) -> Outcome:
+    def resolve(
+        self, txid: str | bytes, *, heuristic: Literal["commit", "abort"] | None = None
+    ) -> Outcome:
         """Sees a transaction to its end on all its servers: `"committed"`, `"aborted"` or, where
         no record is left, `"forgotten"`.
 
-        One that is under way and undecided is aborted. Raises `Unreachable`, `NoAnswer`,
+        One that is under way and undecided is aborted. `heuristic` is an operator's decision where
+        the server that decides is gone for good: if it does not answer, all that wait for it are
+        told this, and each is reported as damaged. Raises `Unreachable`, `NoAnswer`,
         `ServerRefused` where a server that is needed does not answer.
         """
         verb = self._session.core.transaction_resolve
-        return self._outcome(self._call(verb, transaction_id(txid)))
+        return self._outcome(self._call(verb, transaction_id(txid), heuristic=heuristic))
 
     def sweep(self) -> int:
         """Recovers transactions that were abandoned, and removes what is left of old ones, on all

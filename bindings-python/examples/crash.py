@@ -30,9 +30,7 @@ def two_names(ring: comity.Ring) -> tuple[str, str]:
 class Host:
     """A program around the core: two stores, and whoever it is may vanish at any command."""
 
-    def __init__(
-        self, stores: list[comity.core.MemoryStore], prefix: str, patience: float
-    ) -> None:
+    def __init__(self, stores: list[comity.core.MemoryStore], prefix: str, patience: float) -> None:
         self.stores = stores
         nodes = [(f"store-{n}".encode(), 1) for n in range(len(stores))]
         self.core = comity.core.Coordinator(

@@ -578,3 +578,12 @@ def test_transfers_of_many_threads_keep_the_sum(co, store):
         thread.join()
     assert not failures
     assert sum(map(int, co.snapshot(*accounts).values())) == 400
+
+
+def test_a_heuristic_is_one_of_two():
+    with comity.connect() as co:
+        tx = co.transaction().incr("n")
+        tx.execute()
+        assert co.resolve(tx.id, heuristic="abort") == "committed"
+        with pytest.raises(comity.InvalidArgument, match="heuristic"):
+            co.resolve(tx.id, heuristic="perhaps")

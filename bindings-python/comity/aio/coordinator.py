@@ -7,7 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, cast
 
 from .._core import ErrorReply
 from ..base import (
@@ -189,10 +189,12 @@ class Coordinator(Base):
         verb = self._session.core.transaction_status
         return self._outcome(await self._call(verb, transaction_id(txid)))
 
-    async def resolve(self, txid: str | bytes) -> Outcome:
+    async def resolve(
+        self, txid: str | bytes, *, heuristic: Literal["commit", "abort"] | None = None
+    ) -> Outcome:
         """Sees a transaction to its end: see `comity.Coordinator.resolve`."""
         verb = self._session.core.transaction_resolve
-        return self._outcome(await self._call(verb, transaction_id(txid)))
+        return self._outcome(await self._call(verb, transaction_id(txid), heuristic=heuristic))
 
     async def sweep(self) -> int:
         """Sees to what was abandoned: see `comity.Coordinator.sweep`."""
