@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import crash
+
 import comity
 import comity.core
 
@@ -42,7 +44,7 @@ class Stage:
         self.where = f"Redis at {', '.join(urls)}" if urls else "the embedded store, no server"
         self.actors = "processes" if urls else "threads"
 
-    def connect(self) -> comity.Coordinator:
+    def connect(self, **options: Any) -> comity.Coordinator:
         """A coordinator of its own for whoever asks."""
         if self.store is not None:
             return comity.connect(self.store, prefix=self.prefix)
@@ -50,7 +52,7 @@ class Stage:
 
         clients = {f"redis-{n}": redis.Redis.from_url(url) for n, url in enumerate(self.urls, 1)}
         one = next(iter(clients.values()))
-        return comity.connect(clients if len(clients) > 1 else one, prefix=self.prefix)
+        return comity.connect(clients if len(clients) > 1 else one, prefix=self.prefix, **options)
 
     def play(self, role: str, name: str) -> Callable[[], list[str]]:
         """Starts a worker; what is returned waits for its lines."""
@@ -72,7 +74,7 @@ class Stage:
         return finish
 
     def clear(self) -> None:
-        """Counters stay until somebody deletes them."""
+        """Counters and balances stay until somebody deletes them."""
         if self.store is None:
             import redis
 
@@ -81,9 +83,10 @@ class Stage:
                     for key in client.scan_iter(match=f"{self.prefix}*"):
                         client.delete(key)
 
-    def spawn(self, role: str, name: str) -> subprocess.Popen[str]:
+    def spawn(self, role: str, name: str, urls: list[str] | None = None) -> subprocess.Popen[str]:
         """This very file, in a process of its own."""
-        command = [sys.executable, "-u", __file__, "--prefix", self.prefix, "--redis", *self.urls]
+        urls = urls or self.urls
+        command = [sys.executable, "-u", __file__, "--prefix", self.prefix, "--redis", *urls]
         return subprocess.Popen([*command, "--role", role, name], stdout=subprocess.PIPE, text=True)
 
 
@@ -165,11 +168,20 @@ def count_without_server(store: comity.MemoryStore, prefix: str) -> str:
     return str(lost)
 
 
+def transfer(stage: Stage, name: str) -> Iterator[str]:
+    """Who moves money between two servers, and will be killed before it knows what came of it."""
+    alice, bob = name.split(",")
+    with stage.connect(timeout=crash.PATIENCE) as co, co.transaction() as tx:
+        tx.decrby(alice, 30).incrby(bob, 30)
+    yield ""
+
+
 ROLES: dict[str, Callable[[Stage, str], Iterator[str]]] = {
     "take_turns": take_turns,
     "hold": hold,
     "wait_behind": wait_behind,
     "count": count,
+    "transfer": transfer,
 }
 
 
@@ -271,7 +283,31 @@ def counting(stage: Stage, co: comity.Coordinator) -> None:
     counted = co.counter("hits").read().value
     print(f"  comity counts {counted:,}; INCR, repeated where no reply came, {incr:,}")
     promise(counted == total, "every unit is counted once")
-    stage.clear()
+
+
+def transaction(stage: Stage, co: comity.Coordinator) -> None:
+    """All or nothing across two servers, though the client dies in the middle."""
+    if len(stage.urls) < 2:
+        print("A transfer between two stores; its client vanishes when both have staged it:")
+        alice, bob, waited = crash.without_server(stage.prefix)
+    else:
+        print("A transfer between two servers; its client is killed when both have staged it:")
+        names = [f"{stage.prefix}{name}" for name in ("alice", "bob")]
+        names[1] = next(
+            name
+            for name in (f"{names[1]}:{n}" for n in range(1000))
+            if co.ring.node(name) != co.ring.node(names[0])
+        )
+        with co.transaction() as tx:
+            tx.set(names[0], 100).set(names[1], 100)
+        ways = [crash.Silent(url, names) for url in stage.urls]
+        process = stage.spawn("transfer", ",".join(names), [way.url for way in ways])
+        wanted = [ways[int(str(co.ring.node(name))[6:]) - 1] for name in names]
+        alice, bob, waited = crash.on_servers(co, wanted, names[0], names[1], process.kill)
+        process.communicate()
+    print(f"  Alice has {alice}, Bob has {bob}: somebody else has ended it, {waited:.2f} s later")
+    promise(alice + bob == 200, "no money is made or lost")
+    promise((alice, bob) == (70, 130), "what all servers have staged is committed")
 
 
 def ring() -> None:
@@ -322,6 +358,8 @@ def main() -> None:
         vanish(stage, co)
         guard(co)
         counting(stage, co)
+        transaction(stage, co)
+    stage.clear()
     ring()
     print(f"All as promised, in {time.monotonic() - began:.1f} s.")
 

@@ -10,8 +10,8 @@ use crate::setup::{self, Need};
 pub(crate) enum Store {
     /// In the process; no server.
     Embedded,
-    /// On a server that is started for the demo.
-    OwnServer,
+    /// On two servers that are started for the demo.
+    OwnServers,
     /// On running servers.
     Servers(Vec<String>),
 }
@@ -23,7 +23,7 @@ impl Store {
     pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
         match words {
             [] => Ok(Self::Embedded),
-            ["--redis"] => Ok(Self::OwnServer),
+            ["--redis"] => Ok(Self::OwnServers),
             ["--redis", urls @ ..] => {
                 let is_url = |word: &&&str| SCHEMES.iter().any(|scheme| word.starts_with(scheme));
                 match urls.iter().find(|word| !is_url(word)) {
@@ -41,12 +41,12 @@ impl Store {
 /// Builds and installs the wheel, and runs the demo with it.
 pub(crate) fn run(session: &mut Session, store: &Store) -> Result<(), Failure> {
     // Asked for first: who lacks a server shall hear so before a build, not after it.
-    if *store == Store::OwnServer {
+    if *store == Store::OwnServers {
         setup::ensure(session, &[Need::RedisServer])?;
     }
     let (system, requirements) = match store {
         Store::Embedded => (System::HandsOff, vec![python::BUILD]),
-        Store::OwnServer => (System::MayInstall, vec![python::BUILD, python::CLIENT]),
+        Store::OwnServers => (System::MayInstall, vec![python::BUILD, python::CLIENT]),
         Store::Servers(_) => (System::HandsOff, vec![python::BUILD, python::CLIENT]),
     };
     let venv = Venv::ready(session, system, &requirements)?;
@@ -59,10 +59,10 @@ pub(crate) fn run(session: &mut Session, store: &Store) -> Result<(), Failure> {
         match store {
             Store::Embedded => step.run(),
             Store::Servers(urls) => step.arg("--redis").args(urls).run(),
-            Store::OwnServer => {
+            Store::OwnServers => {
                 // Dropped at the end of this arm, whatever became of the demo.
-                let server = Server::start(session)?;
-                step.args(["--redis", &server.url()]).run()
+                let servers = [Server::start(session)?, Server::start(session)?];
+                step.arg("--redis").args(servers.each_ref().map(Server::url)).run()
             }
         }
     })
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn stores_are_read() {
         assert_eq!(Store::parse(&[]), Ok(Store::Embedded));
-        assert_eq!(Store::parse(&["--redis"]), Ok(Store::OwnServer));
+        assert_eq!(Store::parse(&["--redis"]), Ok(Store::OwnServers));
         let urls = ["redis://127.0.0.1:7001", "unix:///run/redis.sock"];
         let words = ["--redis", urls[0], urls[1]];
         assert_eq!(Store::parse(&words), Ok(Store::Servers(urls.map(String::from).to_vec())));

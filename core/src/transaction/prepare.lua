@@ -9,16 +9,16 @@ answer = locked_out(true, decides and string.sub(ARGV[9], 1, 1) ~= 'k')
 if answer then return answer end
 local wrong = changed()
 if wrong then return refuse(decides, 'CHANGED', wrong) end
-local replies, refusal = on_shadows()
-if not replies then return refuse(decides, unpack(refusal)) end
-
 local deadline = string.format('%016.0f', now() + math.min(tonumber(string.sub(ARGV[9], 2)), 60000000))
 local primary = string.sub(role, 2)
 if decides then
   local length, from = string.match(role, '^p(%d+):()')
-  primary = string.sub(role, from, from + length - 1)
+  primary = length and string.sub(role, from, from + length - 1) or ''
 end
 local holder = id .. string.sub(ARGV[3], 17) .. deadline .. primary
+local replies, refusal = on_shadows()
+if not replies then return refuse(decides, unpack(refusal)) end
+
 local kinds, names = outcomes(), counted(KEYS, 2, keys + 1)
 local set = {slot, table.concat({seq, 'P', ARGV[3], deadline, #role, ',', #kinds, ',', #names, ',', role, kinds,
   names, replies})}

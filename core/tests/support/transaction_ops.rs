@@ -199,7 +199,8 @@ impl TransactionOps {
         let primary = self.rng.chance(500);
         let nodes: [&[u8]; 2] = [b"node-a", b"b\0:9"];
         let role = if primary {
-            Role::Primary { participants: nodes.map(<[u8]>::to_vec).to_vec() }
+            let count = self.rng.below(3) as usize;
+            Role::Primary { participants: nodes[..count].iter().map(|id| id.to_vec()).collect() }
         } else {
             Role::Secondary { primary: nodes[0].to_vec() }
         };
@@ -220,6 +221,16 @@ impl TransactionOps {
     }
 
     fn exec1(&mut self, at: usize, pair: &TransactionPair) -> Exec1 {
+        let voted = self.open.iter().find(|(there, _)| *there == at).map(|(_, open)| open.txid);
+        if let Some(txid) = voted.filter(|_| self.rng.chance(60)) {
+            // One that meets nothing but the vote of its slot.
+            let mut work = Work::default();
+            work.keys.push(Key { name: format!("{at}:apart").into(), mode: Mode::Write });
+            work.operations.push(operation("INCR", 0));
+            let txid = Txid::new(txid.session(), txid.slot(), txid.seq() + 1).expect("in range");
+            let not_after = self.not_after(pair.now);
+            return Exec1 { txid, ring: self.ring(), not_after, work };
+        }
         Exec1 {
             txid: self.txid(at),
             ring: self.ring(),
