@@ -385,7 +385,8 @@ fn an_operator_ends_what_a_dead_primary_would_have_to() {
         world.away = 2 * MS;
         let ring = world.client(0).ring().clone();
         let on = |node: u32| {
-            let at = |key: &&&'static str| ring.node(key.as_bytes()).map(|n| n.number()) == Some(node);
+            let at =
+                |key: &&&'static str| ring.node(key.as_bytes()).map(|n| n.number()) == Some(node);
             *ACCOUNTS.iter().find(at).expect("a key on each node")
         };
         let keys = [on(0), on(1), on(2)].map(str::to_string);

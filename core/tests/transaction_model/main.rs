@@ -27,7 +27,7 @@ pub(crate) const fn faults(faults: u8) -> Budget {
         strays: 1,
         crashes: 1,
         limits: 1,
-        timers: 2,
+        timers: 1,
         recoveries: 2,
         late: 0,
         sweeps: 0,
@@ -80,7 +80,7 @@ fn what_is_swept_when_the_time_is_over() {
 
 #[test]
 fn two_that_wait_for_each_others_keys() {
-    let budget = Budget { recoveries: 0, crashes: 0, ..faults(1) };
+    let budget = Budget { recoveries: 0, crashes: 0, timers: 3, ..faults(1) };
     Scenario::new("waiting", 2, budget)
         .ordered(0, "a b", "", "", Order::Waiting)
         .ordered(1, "b a", "", "", Order::Waiting)
@@ -94,4 +94,23 @@ fn two_that_read_what_the_other_writes() {
         .with(0, "a", "", "b")
         .with(1, "b", "", "a")
         .assert_holds();
+}
+
+/// Any two.
+const fn two_faults(recoveries: u8) -> Budget {
+    Budget { losses: 2, strays: 2, limits: 2, timers: 2, recoveries, ..faults(2) }
+}
+
+#[test]
+fn two_participants_a_recovery_and_any_two_faults() {
+    Scenario::new("2 x 1, two faults", 2, two_faults(1)).with(0, "a b", "", "").assert_holds();
+}
+
+// The same further out: `cargo test --release -p comity --test transaction_model -- --ignored`.
+
+#[test]
+#[ignore = "millions of states"]
+fn two_participants_two_recoveries_and_any_two_faults() {
+    let scenario = Scenario::new("2 x 2, two faults", 2, two_faults(2)).helpers(2);
+    scenario.with(0, "a b", "", "").assert_holds();
 }

@@ -92,6 +92,13 @@ fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op)
         {
             answer = Answer::Stale { now: NOW };
         }
+        (Mutation::LateVoteRecorded, Op::Vote(query))
+            if old.is_late() && old.register(query.txid).is_none() && query.force =>
+        {
+            let (txid, not_after, verdict) = (query.txid, ServerTime(u64::MAX), Verdict::Abort);
+            let tombstone = Finish { txid, not_after, verdict, keys: vec![] };
+            server.execute(&Op::Finish(tombstone));
+        }
         _ => {}
     }
     answer
@@ -110,6 +117,7 @@ impl Scenario {
             (Mutation::StaleIsAbort, Who::Run(_)) if abort && stale => Answer::Aborted,
             (Mutation::StaleIsCommit, Who::Run(_)) if abort && stale => committed,
             (Mutation::StaleIsCommitToOthers, Who::Helper(_)) if status && stale => committed,
+            (Mutation::StaleIsAbortToOthers, Who::Helper(_)) if status && stale => Answer::Aborted,
             _ => answer,
         }
     }

@@ -33,12 +33,16 @@ pub(crate) enum Mutation {
     NoTombstonesAtSecondaries,
     /// When the time is over, a forced vote is `STALE`.
     LateVoteStale,
+    /// When the time is over, a forced vote is recorded as no.
+    LateVoteRecorded,
     /// The client takes `STALE` from the primary for a commit.
     StaleIsCommit,
     /// The client takes `STALE` from the primary for an abort.
     StaleIsAbort,
     /// A recovery takes `STALE` from the primary for a commit.
     StaleIsCommitToOthers,
+    /// A recovery takes `STALE` from the primary for an abort.
+    StaleIsAbortToOthers,
     /// A script does not look whether the slot was used since.
     LowerSequenceTaken(Taken),
     /// A register is swept by its age, whatever the others have.

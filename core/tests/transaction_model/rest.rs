@@ -19,7 +19,7 @@ pub(crate) enum Unrest {
     Half,
     /// (b) Applied twice.
     Twice,
-    /// (c) The user was told something else.
+    /// (c) The user, or who has recovered it, was told something else.
     Told,
     /// (e) A lock or a shadow is left.
     Left,
@@ -113,6 +113,10 @@ fn check(scenario: &Scenario, world: &World) -> Result<(), Unrest> {
             Told::Aborted => applied.contains(&1),
             _ => false,
         };
+        let [committed_to_others, aborted_to_others] = run.found;
+        let wrong = wrong
+            || committed_to_others && applied.contains(&0)
+            || aborted_to_others && applied.contains(&1);
         if wrong {
             return Err(Unrest::Told);
         }

@@ -3,7 +3,7 @@
 use comity::time::{Span, Time};
 use comity::transaction::bare::{BareRecovery, BareSessions, BareTransaction};
 use comity::transaction::{
-    Answer, Begin, Effect, Ending, Op, Slot, Sweep, Task, TransactionId, Txid,
+    Answer, Begin, Effect, Ending, Found, Op, Slot, Sweep, Task, TransactionId, Txid,
 };
 
 use crate::kept::Kept;
@@ -53,6 +53,8 @@ pub(crate) struct Run {
     pub(crate) machine: Option<Kept<BareTransaction>>,
     pub(crate) id: TransactionId,
     pub(crate) told: Told,
+    /// What others who have recovered it were told: committed, aborted.
+    pub(crate) found: [bool; 2],
     /// Those that were known to be committed before it began.
     pub(crate) after: Vec<usize>,
 }
@@ -253,7 +255,8 @@ impl World {
         let (machine, effects) = BareTransaction::new(begin, START);
         let id = machine.id();
         let machine = Some(Kept::new(machine));
-        self.runs[script] = Some(Kept::new(Run { machine, id, told: Told::Nothing, after }));
+        self.runs[script] =
+            Some(Kept::new(Run { machine, id, told: Told::Nothing, found: [false; 2], after }));
         self.effects(scenario, Who::Run(script), effects);
     }
 
@@ -328,10 +331,12 @@ impl World {
                 }
                 Effect::Ended(ending) => self.told(scenario, who, ending),
                 Effect::Damaged { .. } => self.broken = Some(Broken::Damaged),
-                Effect::Found(comity::transaction::Found::Failed(_)) => {
+                Effect::Found(Found::Failed(_)) => {
                     self.broken = Some(Broken::Failed);
                 }
-                Effect::Found(_) | Effect::Met(_) | Effect::Recover(_) | Effect::Swept(_) => {}
+                Effect::Found(found) => self.found(who, &found),
+                Effect::Met(_) => {}
+                Effect::Recover(_) | Effect::Swept(_) => panic!("nobody sweeps"),
             }
         }
         self.settle(scenario, who);
@@ -348,6 +353,19 @@ impl World {
             }
         }
         self.sort();
+    }
+
+    /// A recovery has come to its end.
+    fn found(&mut self, who: Who, found: &Found) {
+        let Who::Helper(place) = who else { return };
+        let id = self.helpers[place].as_ref().map(|machine| machine.id().clone());
+        let mut runs = self.runs.iter_mut().flatten();
+        let Some(run) = runs.find(|run| Some(&run.id) == id.as_ref()) else { return };
+        match found {
+            Found::Committed => run.change(|run| run.found[0] = true),
+            Found::Aborted => run.change(|run| run.found[1] = true),
+            Found::Forgotten | Found::Failed(_) => {}
+        }
     }
 
     fn told(&mut self, scenario: &Scenario, who: Who, ending: Ending) {

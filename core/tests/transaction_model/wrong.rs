@@ -138,6 +138,19 @@ fn if_a_late_vote_were_stale_recovery_would_not_end() {
 }
 
 #[test]
+fn if_a_late_vote_were_recorded_what_is_applied_would_be_taken_for_damaged() {
+    let budget =
+        Budget { faults: 1, losses: 1, timers: 1, strays: 0, crashes: 0, limits: 0, ..LATE };
+    one("swept and asked again", budget)
+        .assert_broken_by(Mutation::LateVoteRecorded, &[InAStep(Broken::Damaged)]);
+}
+
+#[test]
+fn stale_is_not_an_abort_to_others() {
+    one("when the time is over", LATE).assert_broken_by(Mutation::StaleIsAbortToOthers, &[TOLD]);
+}
+
+#[test]
 fn stale_is_not_a_commit_to_the_client() {
     one("late and given up", Budget { late: 1, ..LIMITED })
         .assert_broken_by(Mutation::StaleIsCommit, &[HALF, TOLD]);
