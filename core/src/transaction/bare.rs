@@ -147,6 +147,12 @@ impl BareRecovery {
         self.step(now, |machine, cx| machine.on_unknown_node(attempt, cx))
     }
 
+    /// The transaction that is recovered.
+    #[must_use]
+    pub const fn id(&self) -> &TransactionId {
+        self.0.id()
+    }
+
     /// The lock was met again, and its holder's patience is over.
     pub fn hurry(&mut self, now: Time) -> Vec<Effect> {
         self.step(now, |machine, cx| machine.hurry(cx))

@@ -157,6 +157,10 @@ impl Recovery {
         machine
     }
 
+    pub(crate) const fn id(&self) -> &TransactionId {
+        &self.task.id
+    }
+
     pub(crate) const fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
     }
