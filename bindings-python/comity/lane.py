@@ -183,11 +183,13 @@ class Lane:
 
     def silent(self) -> bool:
         """Whether there is nothing to read here any more; the caller then reads here no more."""
-        wire = self.wire
-        if wire is not None and wire.outstanding:
-            return False
-        self._reading = False
-        return True
+        # As one step: who sends something in between has to find either a reader or none.
+        with self._mutex:
+            wire = self.wire
+            if wire is not None and wire.outstanding:
+                return False
+            self._reading = False
+            return True
 
     def due(self) -> int:
         """When the first of what is outstanding is late."""
