@@ -1,11 +1,10 @@
 //! A redis-server of the test's own, on a free port of the loopback, gone when it is dropped.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
-
-use comity::redis::Reply;
 
 use super::resp::Client;
 
@@ -42,19 +41,32 @@ impl RedisServer {
             if server.child.try_wait().is_ok_and(|exit| exit.is_some()) {
                 return None;
             }
-            if let Ok(client) = Client::connect(port) {
-                return server.is_it(client).then_some(server);
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return server.is_it().then_some(server);
             }
             sleep(Duration::from_millis(10));
         }
         panic!("redis-server does not listen on port {port}");
     }
 
-    /// Whether the server that answers is the one that was started.
-    fn is_it(&self, mut client: Client) -> bool {
-        let Reply::Bulk(info) = client.command(["INFO", "server"]) else { return false };
+    /// Whether the server that answers is the one that was started. Another test's may be about to
+    /// end, and then says nothing.
+    fn is_it(&self) -> bool {
         let line = format!("process_id:{}\r\n", self.child.id());
-        String::from_utf8_lossy(&info).contains(&line)
+        let ask = || -> std::io::Result<bool> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+            stream.write_all(b"INFO server\r\n")?;
+            let (mut text, mut part) = (Vec::new(), [0; 4_096]);
+            while !text.windows(12).any(|window| window == b"uptime_in_se") {
+                match stream.read(&mut part)? {
+                    0 => break,
+                    count => text.extend_from_slice(&part[..count]),
+                }
+            }
+            Ok(String::from_utf8_lossy(&text).contains(&line))
+        };
+        ask().unwrap_or(false)
     }
 
     pub(crate) fn connect(&self) -> Client {
