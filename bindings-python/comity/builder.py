@@ -16,9 +16,16 @@ from .units import MAX_TIMEOUT, MIN_TIMEOUT, seconds, word
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Ack: TypeAlias = Literal["applied", "decided"]
+# Unions of one word each: mypy sees a literal of several as one, and looks for that at run time.
+Ack: TypeAlias = Literal["applied"] | Literal["decided"]
 """When a transaction is done: when plain readers see all of it, or when it is certain."""
-Outcome: TypeAlias = Literal["committed", "aborted", "pending", "forgotten", "unknown"]
+Outcome: TypeAlias = (
+    Literal["committed"]
+    | Literal["aborted"]
+    | Literal["pending"]
+    | Literal["forgotten"]
+    | Literal["unknown"]
+)
 """What a server knows of a transaction. `"forgotten"`: it is over, and how is no longer recorded;
 `"unknown"`: nothing is known of it there.
 """
