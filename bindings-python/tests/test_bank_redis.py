@@ -98,7 +98,7 @@ class Bank:
         """One fault of the network, and now and then a dead teller."""
         action = getattr(faults, self.rng.choice(ACTIONS))
         self.rng.choice(self.proxies).rule(action, lambda w: w[0] == b"EVALSHA", seconds=0.3)
-        if self.rng.random() < 0.1:
+        if self.rng.random() < 0.1 or not self.gone:
             self.kill()
             self.hire()
 
