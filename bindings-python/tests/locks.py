@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -54,6 +55,18 @@ def idle(server: Any, traces: Callable[..., list[str]], seconds: float = 5.0) ->
         while left := traces(admin):
             assert time.monotonic() < deadline, left
             time.sleep(0.02)
+
+
+def in_child(work: Callable[[], object]) -> bool:
+    """Runs `work` in a child; whether it returned true."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def line(process: subprocess.Popen[str]) -> str:

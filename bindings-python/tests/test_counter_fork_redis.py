@@ -9,7 +9,7 @@ import pytest
 
 redis = pytest.importorskip("redis")
 
-from locks import connect  # noqa: E402
+from locks import connect, in_child  # noqa: E402
 
 import comity  # noqa: E402
 
@@ -17,18 +17,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
 ]
-
-
-def in_child(work):
-    """Runs `work` in a child; whether it returned true."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = 0 if work() else 2
-        finally:
-            os._exit(code)
-    return os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("durability", ["sync", comity.Batched(3600), comity.Batched(0.001)])

@@ -9,7 +9,7 @@ import pytest
 
 redis = pytest.importorskip("redis")
 
-from locks import connect, line  # noqa: E402
+from locks import connect, in_child, line  # noqa: E402
 
 import comity  # noqa: E402
 
@@ -28,18 +28,6 @@ def refused(*verbs, error=comity.InvalidState):
         except error:
             count += 1
     return count
-
-
-def in_child(work):
-    """Runs `work` in a child; whether it returned true."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = 0 if work() else 2
-        finally:
-            os._exit(code)
-    return os.waitpid(child, 0)[1] == 0
 
 
 def test_a_forked_child_has_none_of_its_parents_locks(server):
