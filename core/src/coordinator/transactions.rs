@@ -13,7 +13,7 @@ use crate::keyspace::ServerTime;
 use crate::redis::{Keys, NodeId, readable};
 use crate::ring::Ring;
 use crate::time::{Span, Time};
-use crate::transaction::machine::Transaction;
+use crate::transaction::machine::{Transaction, pause};
 use crate::transaction::outcome::{self, is_locked};
 use crate::transaction::routing::Places;
 use crate::transaction::{
@@ -23,8 +23,6 @@ use crate::transaction::{
 
 /// For so long after a lock was met, transactions ask one participant after the other.
 const CONTENDED: Span = Span::from_millis(100);
-/// The first pause before a transaction of one participant tries again, doubled up to the second.
-const PAUSE: (Span, Span) = (Span::from_micros(500), Span::from_millis(8));
 
 /// How far a transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -328,9 +326,7 @@ impl Coordinator {
         if undertaking.plan.parts.len() > 1 {
             self.begin(handle, background);
         } else {
-            let doubled = PAUSE.0.as_micros() << (undertaking.met - 1).min(10);
-            let half = Span::from_micros(doubled).min(PAUSE.1).part(1, 2);
-            let until = self.now + half + self.entropy.jitter(half);
+            let until = self.now + pause(undertaking.met, &mut self.entropy);
             undertaking.stage = Stage::Pausing { until };
         }
         self.index_undertaking(handle);

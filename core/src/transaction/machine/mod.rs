@@ -28,6 +28,7 @@ use core::hash::{Hash, Hasher};
 
 pub(super) use answer::failure;
 pub(super) use send::back_off;
+pub(crate) use send::pause;
 
 use super::recovery::{Found, Task};
 use super::{Answer, Op, Plan, Refusal, TransactionId, Txid};

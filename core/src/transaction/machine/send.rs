@@ -3,6 +3,7 @@
 use super::{
     Ack, Asked, Cx, Effect, End, Ending, Order, Reason, Slot, State, Told, Transaction, Vote,
 };
+use crate::entropy::Entropy;
 use crate::time::{Span, Time};
 use crate::transaction::{Exec1, Finish, Op, Prepare, Role, Verdict};
 
@@ -13,15 +14,20 @@ const WAIT: (Span, Span) = (Span::from_micros(500), Span::from_millis(8));
 
 /// A pause that is doubled with each of `times` up to its limit: half of it, and a random part of
 /// the other half.
-fn pause((first, limit): (Span, Span), times: u32, cx: &mut Cx<'_>) -> Span {
+fn doubled((first, limit): (Span, Span), times: u32, entropy: &mut Entropy) -> Span {
     let doubled = first.as_micros() << times.saturating_sub(1).min(10);
     let half = Span::from_micros(doubled).min(limit).part(1, 2);
-    half + cx.entropy.jitter(half)
+    half + entropy.jitter(half)
+}
+
+/// How long to wait for a lock that was met so many times.
+pub(crate) fn pause(times: u32, entropy: &mut Entropy) -> Span {
+    doubled(WAIT, times, entropy)
 }
 
 /// When to try again after so many failures.
 pub(in crate::transaction) fn back_off(failures: u32, cx: &mut Cx<'_>) -> Time {
-    cx.now + pause(BACKOFF, failures, cx)
+    cx.now + doubled(BACKOFF, failures, cx.entropy)
 }
 
 impl Transaction {
@@ -208,7 +214,7 @@ impl Transaction {
     pub(super) fn wait(&mut self, place: usize, cx: &mut Cx<'_>) {
         let Some(part) = self.parts.get_mut(place) else { return };
         part.waits = part.waits.saturating_add(1);
-        part.wake = Some(cx.now + pause(WAIT, part.waits, cx));
+        part.wake = Some(cx.now + pause(part.waits, cx.entropy));
     }
 
     // What the user is told.
