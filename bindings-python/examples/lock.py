@@ -1,7 +1,9 @@
-"""A fair, fenced lock: two who want it, the guard, and what a timeout says.
+"""A fair, fenced lock: three who want it, the guard, and what a timeout says.
 
 python lock.py                       on the embedded store, no server
 python lock.py --redis HOST:PORT     on a real Redis
+
+tests/examples/lock.txt has what it prints; so do the programs of the other languages.
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ def connect() -> comity.Coordinator:
     return comity.connect(redis.Redis(host=host or "localhost", port=int(port)), prefix=prefix)
 
 
+def tell(fact: str, holds: bool) -> None:
+    """Prints whether something is as it should be."""
+    print(f"{fact}:", "yes" if holds else "no")
+
+
 def main() -> None:
     """Plays it through."""
     with connect() as co:
@@ -41,7 +48,7 @@ def main() -> None:
 
         with co.lock("invoice:42", ttl=5, label="first") as held:
             fences.append(held.fence)
-            print("first holds the lock:", held.held)
+            tell("first holds the lock", held.held)
 
             before = time.monotonic()
             try:
@@ -49,7 +56,8 @@ def main() -> None:
                     pass
             except comity.LockTimeout as error:
                 waited = time.monotonic() - before
-                print(f"who waits 0.2 s gives up in time: {0.19 < waited < 1.0}, and reads:", error)
+                tell("who waits 0.2 s gives up in time", 0.19 < waited < 1.0)
+                print("and reads who holds it:", (error.holder or b"nobody").decode())
 
             threads = []
             for ahead, name in enumerate(["second", "third"]):
@@ -63,9 +71,9 @@ def main() -> None:
             thread.join()
 
         print("served in the order they came:", ", ".join(order))
-        print("fences rise from grant to grant:", fences == sorted(set(fences)))
-        print("the guard accepts the last fence:", co.fence_check("ledger", fences[-1]))
-        print("and then refuses the first:", not co.fence_check("ledger", fences[0]))
+        tell("fences rise from grant to grant", fences == sorted(set(fences)))
+        tell("the guard accepts the last fence", co.fence_check("ledger", fences[-1]))
+        tell("and then refuses the first", not co.fence_check("ledger", fences[0]))
 
 
 if __name__ == "__main__":

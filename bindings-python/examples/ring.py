@@ -1,4 +1,7 @@
-"""Which server each key belongs to, the same in every process and every language. No server."""
+"""Which server each key belongs to, the same in every process and every language. No server.
+
+tests/examples/ring.txt has what it prints; so do the programs of the other languages.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,13 @@ def main() -> None:
 
     ring = comity.Ring(["a", "b", "c"])
     for key in ("user:1", "user:2", "user:3", "invoice:42", "größe"):
-        print(key, "lies on", ring.node(key), "then on", ring.replicas(key, 3)[1:])
+        owner, *others = map(str, ring.replicas(key, 3))
+        print(f"{key} lies on {owner}, then on {', '.join(others)}")
 
     bigger = ring.with_node("d")
     print(f"a fourth node takes {100 * ring.moved_share(bigger):.1f} % of the keys")
-    print("taking it away again gives the same ring:", bigger.without_node("d") == ring)
+    same = bigger.without_node("d") == ring
+    print("taking it away again gives the same ring:", "yes" if same else "no")
 
     keys = [f"key:{n}" for n in range(30_000)]
     heavy = comity.Ring([("a", 2), ("b", 1), ("c", 1)])

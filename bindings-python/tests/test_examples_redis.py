@@ -58,12 +58,19 @@ def test_the_demo_fails_where_there_is_no_server():
         run("examples/demo.py", "--redis", "1")
 
 
-def test_the_lock_example_says_the_same_with_and_without_a_server(server):
-    assert run("examples/lock.py") == run("examples/lock.py", "--redis", f"localhost:{server.port}")
+EXPECTED = Path(__file__).parents[2] / "tests" / "examples"
+"""What the examples of every language print."""
 
 
-def test_the_ring_example():
-    assert "gives the same ring: True" in run("examples/ring.py")
+@pytest.mark.parametrize("example", ["ring", "lock", "transaction", "counter"])
+def test_an_example_prints_what_it_prints_in_every_language(server, example):
+    expected = (EXPECTED / f"{example}.txt").read_text(encoding="utf-8")
+    script = f"examples/{example}.py"
+    assert run(script) == expected
+    assert run(script, "--redis", f"localhost:{server.port}") == expected
+    with server.client() as client:
+        # A lock's keys, end by themselves.
+        assert [key for key in client.scan_iter() if client.ttl(key) < 0] == []
 
 
 ARTICLE = {
