@@ -14,11 +14,12 @@ pub(crate) const BUILD: &[&str] = &["maturin>=1.9,<2"];
 pub(crate) const CLIENT: &[&str] = &["redis>=6.4"];
 /// Locks of others, to be measured against.
 pub(crate) const PEERS: &[&str] = &["hiredis>=3.1", "python-redis-lock>=4"];
-/// What checks and tests the Python package.
-pub(crate) const CHECKS: &[&str] =
-    &["hiredis>=3.1", "mypy>=1.15", "pytest>=8.3", "pytest-timeout>=2.3", "ruff>=0.11"];
-/// The oldest supported client library, without its optional parser, and what tests with it.
-pub(crate) const OLDEST: &[&str] = &["redis==6.4.0", "pytest>=8.3", "pytest-timeout>=2.3"];
+/// What checks the Python package.
+pub(crate) const CHECKS: &[&str] = &["hiredis>=3.1", "mypy>=1.15", "ruff>=0.11"];
+/// What runs the tests.
+pub(crate) const RUNNER: &[&str] = &["pytest>=8.3", "pytest-timeout>=2.3", "pytest-xdist>=3.8"];
+/// The oldest supported client library, without its optional parser.
+pub(crate) const OLDEST: &[&str] = &["redis==6.4.0"];
 
 /// The package's folder.
 pub(crate) const PACKAGE: &str = "bindings-python";
@@ -103,7 +104,7 @@ impl Venv {
     /// An environment with the oldest supported client library. It lies inside `.venv`, so that
     /// one folder is all there is to ignore or to delete.
     pub(crate) fn oldest(session: &mut Session) -> Result<Self, Failure> {
-        Self::in_folder(session, ".venv/oldest", &[OLDEST])
+        Self::in_folder(session, ".venv/oldest", &[OLDEST, RUNNER])
     }
 
     fn in_folder(

@@ -99,7 +99,7 @@ fn js(session: &mut Session) -> Result<(), Failure> {
 
 fn python(session: &mut Session) -> Result<(), Failure> {
     setup::ensure(session, &[Need::RedisServer])?;
-    let requirements = [python::BUILD, python::CLIENT, python::CHECKS];
+    let requirements = [python::BUILD, python::CLIENT, python::CHECKS, python::RUNNER];
     let venv = Venv::ready(session, System::MayInstall, &requirements)?;
 
     session.stage("python: style", |session| {
@@ -127,9 +127,11 @@ fn python(session: &mut Session) -> Result<(), Failure> {
 
 /// Tests the installed wheel: with this way of importing, and started in the root, pytest puts no
 /// folder of the repository on Python's search path.
+///
+/// Four at a time: the tests wait for leases and deadlines more than they compute.
 fn pytest(session: &Session, venv: &Venv, more: &[&str]) -> Result<(), Failure> {
     venv.step(session, "pytest")
-        .args(["-q", "--import-mode=importlib"])
+        .args(["-q", "--import-mode=importlib", "-n", "4", "--dist", "worksteal"])
         .args(more)
         .arg(format!("{}/tests", python::PACKAGE))
         .run()
