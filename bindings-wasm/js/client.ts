@@ -1,0 +1,40 @@
+import type { Transport } from "./driver/transport.js";
+
+/** A client of node-redis or ioredis; comity makes connections of its own by its settings. */
+export interface RedisClient {
+  duplicate(...overrides: never[]): unknown;
+}
+
+/** One server. */
+export type OneClient = RedisClient | Transport;
+
+/**
+ * What `connect` takes: one server; several by stable ids, which form a ring; or several whose
+ * addresses are the ids.
+ */
+export type Client =
+  | OneClient
+  | ReadonlyMap<string | Uint8Array, OneClient>
+  | { readonly [id: string]: OneClient }
+  | readonly OneClient[];
+
+/** How a coordinator is set up. */
+export interface ConnectOptions {
+  /** Stands in front of every key and channel: printable ASCII, at most 128 bytes; `"comity:"`. */
+  prefix?: string | Uint8Array;
+  /** Milliseconds a verb tries to reach a server before it fails, 10 to 60,000; 5,000. */
+  timeout?: number;
+  /** Prove at once, within `timeout`, that every server can serve; true. */
+  check?: boolean;
+  /**
+   * Learn of a grant by pub/sub rather than by polling; true. Where an ACL forbids channels, say
+   * false.
+   */
+  push?: boolean;
+  /**
+   * Take transactions to servers that evict keys as well, which can lose a part of one; false.
+   */
+  allowEviction?: boolean;
+  /** Gives up connecting. */
+  signal?: AbortSignal;
+}
