@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod c;
 mod demo;
 mod dist;
 mod python;

@@ -17,6 +17,10 @@ pub(crate) enum Need {
     RedisServer,
     /// Python's `venv` with `ensurepip`, which Debian packages apart from Python.
     PythonVenv,
+    /// The program `clang`.
+    Clang,
+    /// The program `valgrind`.
+    Valgrind,
 }
 
 impl Need {
@@ -30,6 +34,8 @@ impl Need {
         match self {
             Self::RedisServer => "redis-tools",
             Self::PythonVenv => "python3-venv",
+            Self::Clang => "clang",
+            Self::Valgrind => "valgrind",
         }
     }
 
@@ -37,6 +43,8 @@ impl Need {
         match self {
             Self::RedisServer => "the program redis-server",
             Self::PythonVenv => "a Python from 3.10 to 3.14 with venv and ensurepip",
+            Self::Clang => "the compiler clang",
+            Self::Valgrind => "the program valgrind",
         }
     }
 }
@@ -145,6 +153,8 @@ fn is_there(session: &mut Session, need: Need) -> bool {
     match need {
         Need::RedisServer => session.find("redis-server").is_some() || link_redis_server(session),
         Need::PythonVenv => crate::python::newest(session).is_some(),
+        Need::Clang => session.find("clang").is_some(),
+        Need::Valgrind => session.find("valgrind").is_some(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 
+use crate::c;
 use crate::python::{self, System, Venv};
 use crate::run::{Failure, Session};
 use crate::setup::{self, Need};
@@ -27,7 +28,7 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 pub(crate) fn run(session: &mut Session, parts: &[Part]) -> Result<(), Failure> {
     parts.iter().try_for_each(|part| match part {
         Part::Core => core(session),
-        Part::C => c(session),
+        Part::C => c::test(session),
         Part::Js => js(session),
         Part::Python => python(session),
     })
@@ -76,10 +77,6 @@ fn no_std(session: &mut Session) -> Result<(), Failure> {
     }
     session.skip(name, &reasons.join("; "));
     Ok(())
-}
-
-fn c(session: &mut Session) -> Result<(), Failure> {
-    cargo_stage(session, "c: tests", &["test", "-p", "comity-c"])
 }
 
 fn js(session: &mut Session) -> Result<(), Failure> {
@@ -137,6 +134,10 @@ fn pytest(session: &Session, venv: &Venv, more: &[&str]) -> Result<(), Failure> 
         .run()
 }
 
-fn cargo_stage(session: &mut Session, name: &str, words: &[&str]) -> Result<(), Failure> {
+pub(crate) fn cargo_stage(
+    session: &mut Session,
+    name: &str,
+    words: &[&str],
+) -> Result<(), Failure> {
     session.stage(name, |session| session.step("cargo").args(words).run())
 }

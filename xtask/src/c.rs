@@ -1,0 +1,31 @@
+//! The stages of `cargo xtask test c`.
+
+use crate::run::{Failure, Session};
+use crate::setup::{self, Need};
+use crate::test::cargo_stage;
+
+/// What a sanitizer checks in the programs in C; what it finds ends them.
+const SANITIZERS: &str =
+    "-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all";
+
+/// Any error and any lost memory fails; what is still reachable at the end is not lost.
+const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --leak-check=full \
+     --errors-for-leak-kinds=definite,indirect,possible";
+
+/// Tests the library from Rust and from C: plainly, with the other compiler, with sanitizers, and
+/// under valgrind.
+pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
+    setup::ensure(session, &[Need::Clang, Need::Valgrind])?;
+    cargo_stage(session, "c: tests", &["test", "-p", "comity-c"])?;
+    programs(session, "c: programs with clang", &[("CC", "clang")])?;
+    programs(session, "c: programs with sanitizers", &[("CFLAGS", SANITIZERS)])?;
+    programs(session, "c: programs under valgrind", &[("COMITY_RUNNER", VALGRIND)])
+}
+
+/// Builds and runs the programs in C in another way.
+fn programs(session: &mut Session, name: &str, variables: &[(&str, &str)]) -> Result<(), Failure> {
+    session.stage(name, |session| {
+        let step = session.step("cargo").args(["test", "-p", "comity-c", "--test", "c_programs"]);
+        variables.iter().fold(step, |step, (name, value)| step.env(name, value)).run()
+    })
+}
