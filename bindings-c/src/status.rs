@@ -4,9 +4,8 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use comity::error::{Error, ErrorCode, Result};
+use comity::error::Result;
 
 /// The call succeeded.
 pub const COMITY_OK: u32 = 0;
@@ -66,6 +65,37 @@ pub extern "C" fn comity_last_error() -> *const c_char {
         .unwrap_or(c"".as_ptr())
 }
 
+/// The name of an error, for example "LockTimeout", for logs; "unknown" for a number that is none. Never
+/// NULL, valid for ever.
+#[unsafe(no_mangle)]
+pub extern "C" fn comity_error_name(code: u32) -> *const c_char {
+    let name = match code {
+        COMITY_OK => c"Ok",
+        COMITY_ERROR_INVALID_ARGUMENT => c"InvalidArgument",
+        COMITY_ERROR_LIMIT_EXCEEDED => c"LimitExceeded",
+        COMITY_ERROR_INVALID_STATE => c"InvalidState",
+        COMITY_ERROR_UNSUPPORTED => c"Unsupported",
+        COMITY_ERROR_CLOSED => c"Closed",
+        COMITY_ERROR_LOCK_TIMEOUT => c"LockTimeout",
+        COMITY_ERROR_LOCK_LOST => c"LockLost",
+        COMITY_ERROR_NOT_HELD => c"NotHeld",
+        COMITY_ERROR_CONFLICT => c"Conflict",
+        COMITY_ERROR_COMMAND_FAILED => c"CommandFailed",
+        COMITY_ERROR_ABORTED => c"Aborted",
+        COMITY_ERROR_OUTCOME_UNKNOWN => c"OutcomeUnknown",
+        COMITY_ERROR_OVERFLOW => c"Overflow",
+        COMITY_ERROR_RING_MISMATCH => c"RingMismatch",
+        COMITY_ERROR_UNREACHABLE => c"Unreachable",
+        COMITY_ERROR_NO_ANSWER => c"NoAnswer",
+        COMITY_ERROR_SERVER_REFUSED => c"ServerRefused",
+        COMITY_ERROR_WRONG_TYPE => c"WrongType",
+        COMITY_ERROR_CORRUPT => c"Corrupt",
+        COMITY_ERROR_INTERNAL => c"Internal",
+        _ => c"unknown",
+    };
+    name.as_ptr()
+}
+
 fn remember(message: &str) {
     // Text for C ends at its first zero byte, so none may stand inside.
     let text = CString::new(message.replace('\0', "\\0")).unwrap_or_default();
@@ -75,29 +105,6 @@ fn remember(message: &str) {
             *last = text;
         }
     });
-}
-
-/// Whether a panic has happened within a call on a handle.
-#[derive(Debug, Default)]
-pub(crate) struct Poison(AtomicBool);
-
-impl Poison {
-    /// Runs a call on a handle; after a panic all calls fail.
-    pub(crate) fn guard(&self, call: impl FnOnce() -> Result<()>) -> u32 {
-        let status = guard(|| {
-            if self.0.load(Ordering::Relaxed) {
-                return Err(Error::new(
-                    ErrorCode::InvalidState,
-                    "the handle is dead since a call on it returned COMITY_ERROR_INTERNAL",
-                ));
-            }
-            call()
-        });
-        if status == COMITY_ERROR_INTERNAL {
-            self.0.store(true, Ordering::Relaxed);
-        }
-        status
-    }
 }
 
 /// Runs what a function of the library does; an error or a panic becomes its status, and the
@@ -128,39 +135,11 @@ fn words(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// The error for an argument that must not be NULL.
-pub(crate) fn null(name: &str) -> Error {
-    Error::new(ErrorCode::InvalidArgument, format!("{name} must not be NULL"))
-}
-
-/// The bytes at a pointer.
-///
-/// # Safety
-///
-/// If `data` is not NULL, `len` bytes can be read there for as long as the result is used.
-pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize, name: &str) -> Result<&'a [u8]> {
-    if len == 0 {
-        return Ok(&[]);
-    }
-    if data.is_null() {
-        return Err(null(name));
-    }
-    if isize::try_from(len).is_err() {
-        let text = format!("{name} has {len} bytes, more than any memory");
-        return Err(Error::new(ErrorCode::LimitExceeded, text));
-    }
-    // SAFETY: not NULL, no longer than a slice may be; the caller vouches for the bytes.
-    Ok(unsafe { std::slice::from_raw_parts(data, len) })
-}
-
-/// Errors if an output has no place to go.
-pub(crate) fn writable<T>(out: *mut T, name: &str) -> Result<()> {
-    if out.is_null() { Err(null(name)) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::ffi::CStr;
+
+    use comity::error::{Error, ErrorCode};
 
     use super::*;
 
@@ -170,13 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_a_status_and_kills_the_handle() {
-        let handle = Poison::default();
-        assert_eq!(handle.guard(|| Ok(())), COMITY_OK);
-        assert_eq!(handle.guard(|| panic!("on purpose {}", 1)), COMITY_ERROR_INTERNAL);
+    fn a_panic_is_an_internal_error() {
+        assert_eq!(guard(|| Ok(())), COMITY_OK);
+        assert_eq!(guard(|| panic!("on purpose {}", 1)), COMITY_ERROR_INTERNAL);
         assert_eq!(last_error(), "a bug in comity: on purpose 1");
-        assert_eq!(handle.guard(|| Ok(())), COMITY_ERROR_INVALID_STATE);
-        assert_eq!(Poison::default().guard(|| Ok(())), COMITY_OK);
     }
 
     #[test]

@@ -3,44 +3,65 @@
 use std::path::Path;
 use std::{env, fs};
 
-use cbindgen::{Builder, Config, DocumentationStyle, Language, ParseConfig, Style};
+use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
+use comity::coordinator::Stats;
 use comity::error::ErrorCode;
+
+/// What holds for all of it.
+const HEAD: &str = "\
+/* comity for C. Generated from the crate comity-c: do not edit.
+ *
+ * Status. Functions that can fail return COMITY_OK or a COMITY_ERROR_ code, and write their outputs
+ * only if they return COMITY_OK; comity_last_error() has the words. Every function of a handle
+ * returns COMITY_ERROR_INVALID_ARGUMENT for NULL; COMITY_ERROR_INTERNAL if it meets a bug, after
+ * which the handle is dead; and COMITY_ERROR_INVALID_STATE for a dead handle, which can only be freed.
+ *
+ * Pointers. A pointer to bytes, elements or words points to as many as its length or count says, and
+ * may be NULL if there are none. Inputs are read during the call only and copied where they are kept.
+ * Outputs point to a place that can be written, which need not be initialised.
+ *
+ * Handles. What _new or another function gives is freed with the _free of its kind, once; NULL is fine.
+ * A freed handle must not be used: debug builds of the library recognise most of them.
+ *
+ * Borrowed outputs, such as a comity_command or comity_bytes, are valid as long as their function
+ * says, and never longer than their handle.
+ *
+ * Threads. One thread at a time may use a handle, any thread; a comity_ring may be used by many.
+ *
+ * Options. A struct of options is filled by its _init function, which takes its sizeof, and changed
+ * after that, so that a program runs with a library of another version.
+ *
+ * Time. Every now_us is microseconds since an origin that the host chooses, from a clock that never
+ * runs backwards and goes on during suspend where there is one (CLOCK_BOOTTIME). Moments that come
+ * out are on the same clock.
+ *
+ * Text is UTF-8. Names, keys and values are any bytes. */
+";
 
 fn generate(crate_folder: &Path) -> String {
     let config = Config {
         language: Language::C,
         cpp_compat: true,
-        style: Style::Type,
-        documentation_style: DocumentationStyle::C,
+        style: Style::Both,
+        documentation_style: DocumentationStyle::C99,
         usize_is_size_t: true,
         include_guard: Some("COMITY_H".into()),
         no_includes: true,
         sys_includes: vec!["stddef.h".into(), "stdint.h".into()],
-        header: Some(
-            "/* comity for C. Generated from the crate comity-c: do not edit.\n *\n \
-             * Functions that can fail return COMITY_OK or a COMITY_ERROR_ code, and write their\n \
-             * outputs only if they return COMITY_OK; comity_last_error() has the words. */"
-                .into(),
-        ),
-        parse: ParseConfig::default(),
+        header: Some(HEAD.trim_end().into()),
         ..Config::default()
     };
     let mut header = Vec::new();
     Builder::new()
         .with_src(crate_folder.join("src/lib.rs"))
-        .with_src(crate_folder.join("src/status.rs"))
-        .with_src(crate_folder.join("src/ring.rs"))
         .with_config(config)
         .generate()
         .expect("the sources parse")
         .write(&mut header);
     let header = String::from_utf8(header).expect("a header is text");
-    // What only makes sense in Rust's documentation.
-    header
-        .replace("# Safety\n\n ", "The caller makes sure of this: ")
-        .replace("[`", "")
-        .replace("`]", "")
-        .replace('`', "")
+    // Every type has a name without `struct` as well, which is shorter to read.
+    let (types, functions) = header.split_once("extern \"C\" {").expect("a part for C++");
+    format!("{types}extern \"C\" {{{}", functions.replace("struct comity_", "comity_"))
 }
 
 #[test]
@@ -55,21 +76,44 @@ fn the_header_is_up_to_date() {
     assert!(generated == checked_in, "COMITY_BLESS=1 cargo test -p comity-c rewrites the header");
 }
 
+/// `LockTimeout` as `LOCK_TIMEOUT`.
+fn screaming(name: &str) -> String {
+    let mut out = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_uppercase());
+    }
+    out
+}
+
+/// The lines of the header that define a constant whose name begins so.
+fn defined(header: &str, prefix: &str) -> usize {
+    let prefix = format!("#define {prefix}");
+    header.lines().filter(|line| line.starts_with(&prefix)).count()
+}
+
 #[test]
 fn the_header_has_every_error_code() {
     let header = include_str!("../include/comity.h");
     assert!(!ErrorCode::ALL.is_empty());
     for code in ErrorCode::ALL {
-        let mut name = String::from("COMITY_ERROR");
-        for letter in code.name().chars() {
-            if letter.is_ascii_uppercase() {
-                name.push('_');
-            }
-            name.push(letter.to_ascii_uppercase());
-        }
-        let line = format!("#define {name} {}", code.number());
+        let line = format!("#define COMITY_ERROR_{} {}", screaming(code.name()), code.number());
         assert!(header.lines().any(|found| found == line), "no line: {line}");
     }
-    let codes = header.lines().filter(|line| line.starts_with("#define COMITY_ERROR_")).count();
-    assert_eq!(codes, ErrorCode::ALL.len());
+    assert_eq!(defined(header, "COMITY_ERROR_"), ErrorCode::ALL.len());
+}
+
+#[test]
+fn the_header_has_every_counter_of_the_statistics() {
+    let header = include_str!("../include/comity.h");
+    let body = header.split_once("typedef struct comity_statistics {").expect("it is there").1;
+    let body = body.split_once('}').expect("it ends").0;
+    let fields: Vec<&str> = body
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("uint64_t ")?.strip_suffix(';'))
+        .collect();
+    let names: Vec<&str> = Stats::default().fields().iter().map(|(name, _)| *name).collect();
+    assert_eq!(fields, names, "in the order of the core");
 }

@@ -1,32 +1,8 @@
 /* The ring as a C program uses it. Prints "ok" and returns 0 if all is as it should be. */
-#include <stdio.h>
-#include <string.h>
-
-#include "comity.h"
-
-#define CHECK(condition)                                                        \
-    do {                                                                        \
-        if (!(condition)) {                                                     \
-            fprintf(stderr, "line %d: %s (last error: %s)\n", __LINE__,         \
-                    #condition, comity_last_error());                           \
-            return 1;                                                           \
-        }                                                                       \
-    } while (0)
-
-static comity_node_spec spec(const char *id, uint32_t weight) {
-    comity_node_spec node;
-    node.id = (const uint8_t *)id;
-    node.id_len = strlen(id);
-    node.weight = weight;
-    return node;
-}
-
-static int is(comity_bytes bytes, const char *text) {
-    return bytes.len == strlen(text) && memcmp(bytes.data, text, bytes.len) == 0;
-}
+#include "check.h"
 
 int main(void) {
-    const uint8_t *key = (const uint8_t *)"user:42";
+    const char *key = "user:42";
     const size_t key_len = 7;
     comity_node_spec nodes[3];
     comity_ring *ring = NULL, *other = NULL;
@@ -37,10 +13,10 @@ int main(void) {
     CHECK(strcmp(comity_version(), COMITY_EXPECTED_VERSION) == 0);
     CHECK(strcmp(comity_last_error(), "") == 0);
 
-    nodes[0] = spec("a", 1);
-    nodes[1] = spec("b", 1);
-    nodes[2] = spec("c", 1);
-    CHECK(comity_ring_new(nodes, 3, &ring) == COMITY_OK);
+    nodes[0] = node("a", 1);
+    nodes[1] = node("b", 1);
+    nodes[2] = node("c", 1);
+    CHECK(comity_ring_new(nodes, 3, NULL, &ring) == COMITY_OK);
     CHECK(comity_ring_len(ring, &len) == COMITY_OK && len == 3);
 
     CHECK(comity_ring_node(ring, key, key_len, &owner) == COMITY_OK);
@@ -54,9 +30,9 @@ int main(void) {
     CHECK(count == 0);
 
     /* The order of the nodes does not matter. */
-    nodes[0] = spec("c", 1);
-    nodes[2] = spec("a", 1);
-    CHECK(comity_ring_new(nodes, 3, &other) == COMITY_OK);
+    nodes[0] = node("c", 1);
+    nodes[2] = node("a", 1);
+    CHECK(comity_ring_new(nodes, 3, NULL, &other) == COMITY_OK);
     CHECK(comity_ring_fingerprint(ring, &fingerprint) == COMITY_OK);
     CHECK(comity_ring_fingerprint(other, &again) == COMITY_OK);
     CHECK(fingerprint == again && fingerprint != 0);
@@ -64,21 +40,21 @@ int main(void) {
 
     /* What fails writes nothing. */
     other = ring;
-    nodes[0] = spec("a", 1);
-    CHECK(comity_ring_new(nodes, 3, &other) == COMITY_ERROR_INVALID_ARGUMENT);
+    nodes[0] = node("a", 1);
+    CHECK(comity_ring_new(nodes, 3, NULL, &other) == COMITY_ERROR_INVALID_ARGUMENT);
     CHECK(other == ring && strstr(comity_last_error(), "\"a\"") != NULL);
-    CHECK(comity_ring_new(nodes, 65537, &other) == COMITY_ERROR_LIMIT_EXCEEDED);
+    CHECK(comity_ring_new(nodes, 65537, NULL, &other) == COMITY_ERROR_LIMIT_EXCEEDED);
     CHECK(strstr(comity_last_error(), "65536") != NULL);
-    nodes[0] = spec("d", 1);
+    nodes[0] = node("d", 1);
     nodes[0].id_len = 257;
-    CHECK(comity_ring_new(nodes, 3, &other) == COMITY_ERROR_LIMIT_EXCEEDED);
+    CHECK(comity_ring_new(nodes, 3, NULL, &other) == COMITY_ERROR_LIMIT_EXCEEDED);
     nodes[0].id = NULL;
     nodes[0].id_len = 1;
-    CHECK(comity_ring_new(nodes, 3, &other) == COMITY_ERROR_INVALID_ARGUMENT);
-    nodes[0] = spec("", 1);
-    CHECK(comity_ring_new(nodes, 3, &other) == COMITY_ERROR_INVALID_ARGUMENT);
-    CHECK(comity_ring_new(NULL, 3, &other) == COMITY_ERROR_INVALID_ARGUMENT);
-    CHECK(comity_ring_new(nodes, 3, NULL) == COMITY_ERROR_INVALID_ARGUMENT);
+    CHECK(comity_ring_new(nodes, 3, NULL, &other) == COMITY_ERROR_INVALID_ARGUMENT);
+    nodes[0] = node("", 1);
+    CHECK(comity_ring_new(nodes, 3, NULL, &other) == COMITY_ERROR_INVALID_ARGUMENT);
+    CHECK(comity_ring_new(NULL, 3, NULL, &other) == COMITY_ERROR_INVALID_ARGUMENT);
+    CHECK(comity_ring_new(nodes, 3, NULL, NULL) == COMITY_ERROR_INVALID_ARGUMENT);
     CHECK(other == ring);
     CHECK(comity_ring_node(NULL, key, key_len, &owner) == COMITY_ERROR_INVALID_ARGUMENT);
     CHECK(comity_ring_node(ring, NULL, 1, &owner) == COMITY_ERROR_INVALID_ARGUMENT);
@@ -95,7 +71,7 @@ int main(void) {
     comity_ring_free(NULL);
 
     /* An empty ring finds no node. */
-    CHECK(comity_ring_new(NULL, 0, &ring) == COMITY_OK);
+    CHECK(comity_ring_new(NULL, 0, NULL, &ring) == COMITY_OK);
     CHECK(comity_ring_node(ring, key, key_len, &owner) == COMITY_OK);
     CHECK(owner.data == NULL && owner.len == 0);
     comity_ring_free(ring);

@@ -1,0 +1,132 @@
+//! Commands on their way to servers.
+#![allow(non_camel_case_types, reason = "the names are the C names")]
+
+use std::ffi::{c_char, c_int};
+use std::ptr;
+
+use comity::redis::{Command, NodeId, Origin, Route};
+
+use crate::coordinator::comity_coordinator;
+use crate::handle::{Slot, with_mut};
+use crate::pointer::place;
+
+/// Over a connection to the node.
+pub const COMITY_ROUTE_NODE: u32 = 1;
+/// Over the node's push connection, which the host opens for it: a confirmed subscription is
+/// reported by COMITY_NODE_PUSH_READY, a failed one as a failure or an error reply.
+pub const COMITY_ROUTE_SUBSCRIBE: u32 = 2;
+
+/// One Redis command: send it once, before its deadline, and report its reply or failure.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct comity_command {
+    /// Comes back with the reply or the failure. Never used twice by one coordinator.
+    pub request: u64,
+    /// The lock, counter, call or transaction that waits for it; 0 = nobody waits: it may be left to
+    /// a thread of the host's own.
+    pub origin: u64,
+    /// When to give up on it, connecting included: microseconds on the host's clock.
+    pub deadline_us: u64,
+    /// The number of the node it is for: see comity_node_id.
+    pub node: u32,
+    /// A COMITY_ROUTE_ constant.
+    pub route: u32,
+    /// The words, in the form that redisAppendCommandArgv(context, argc, argv, argvlen) takes.
+    pub argv: *mut *const c_char,
+    /// How long each word is. A word may hold any bytes, and no zero byte ends it.
+    pub argvlen: *const usize,
+    /// How many words, the name of the command being the first.
+    pub argc: c_int,
+}
+
+/// The command that was polled last, and its words as C takes them.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    shown: Slot<comity_command>,
+    command: Option<Command>,
+    starts: Vec<*const c_char>,
+    lens: Vec<usize>,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        let nothing = comity_command {
+            request: 0,
+            origin: 0,
+            deadline_us: 0,
+            node: 0,
+            route: 0,
+            argv: ptr::null_mut(),
+            argvlen: ptr::null(),
+            argc: 0,
+        };
+        Self { shown: Slot::new(nothing), command: None, starts: Vec::new(), lens: Vec::new() }
+    }
+
+    fn show(&mut self, command: Option<Command>) -> *const comity_command {
+        self.starts.clear();
+        self.lens.clear();
+        self.command = command;
+        let Some(command) = &self.command else { return ptr::null() };
+        for word in command.argv.iter() {
+            self.starts.push(word.as_ptr().cast());
+            self.lens.push(word.len());
+        }
+        self.shown.put(comity_command {
+            request: command.request.0,
+            origin: match command.origin {
+                Origin::Operation(number) => number,
+                Origin::Background => 0,
+            },
+            deadline_us: command.deadline.as_micros(),
+            node: command.node.0,
+            route: match command.route {
+                Route::Subscribe => COMITY_ROUTE_SUBSCRIBE,
+                _ => COMITY_ROUTE_NODE,
+            },
+            argv: self.starts.as_mut_ptr(),
+            argvlen: self.lens.as_ptr(),
+            // No command of the core has more than a few thousand words.
+            argc: c_int::try_from(self.lens.len()).unwrap_or(c_int::MAX),
+        })
+    }
+}
+
+/// Writes the next command to send, of any node, to *out, or NULL if there is none. It is valid
+/// until the next call of comity_poll_command or comity_poll_command_for on the handle.
+///
+/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_poll_command(
+    coordinator: *mut comity_coordinator,
+    out: *mut *const comity_command,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            let out = place(out, "out")?;
+            out.write(co.outbox.show(co.core.poll_command()));
+            Ok(())
+        })
+    }
+}
+
+/// As comity_poll_command, for one node: all that are ready for it should leave in one write. A node
+/// that does not exist has none.
+///
+/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_poll_command_for(
+    coordinator: *mut comity_coordinator,
+    node: u32,
+    out: *mut *const comity_command,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            let out = place(out, "out")?;
+            out.write(co.outbox.show(co.core.poll_command_for(NodeId(node))));
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,419 @@
+//! Transactions: what one is to do, and the verbs.
+#![allow(non_camel_case_types, reason = "the names are the C names")]
+
+use std::ffi::{c_char, c_int, c_void};
+
+use comity::error::{Error, ErrorCode, Result};
+use comity::time::Span;
+use comity::transaction::{
+    Ack, CopyLimits, Expectation, Handle, Heuristic, MAX_OPERATIONS, MAX_PARTICIPANTS, MAX_WORDS,
+    TransactionOptions, Words,
+};
+
+use crate::COMITY_NONE;
+use crate::coordinator::{at, comity_coordinator, span};
+use crate::handle::{Kind, argument, give, with_mut};
+use crate::options::{self, Options, reserved};
+use crate::pointer::{bytes, place, unknown, words};
+use crate::reply::{self, comity_reply};
+use crate::status::guard;
+
+/// A commit is told when plain readers see it, too: after two round trips.
+pub const COMITY_ACK_APPLIED: u32 = 1;
+/// A commit is told when it is certain: after one round trip. Plain readers see it a little later.
+pub const COMITY_ACK_DECIDED: u32 = 2;
+
+/// No decision of an operator's: a transaction whose primary does not answer is left as it is.
+pub const COMITY_HEURISTIC_NONE: u32 = 0;
+/// What is prepared is applied.
+pub const COMITY_HEURISTIC_COMMIT: u32 = 1;
+/// What is prepared is dropped.
+pub const COMITY_HEURISTIC_ABORT: u32 = 2;
+
+/// What a transaction is to do: commands, and what has to be so for them to be applied. It is no
+/// running transaction, and may be executed any number of times, by any coordinator. One thread at a
+/// time may use it.
+#[derive(Debug, Default)]
+pub struct comity_transaction {
+    commands: Vec<Words>,
+    expectations: Vec<Expectation>,
+}
+
+impl Kind for comity_transaction {
+    const NAME: &'static str = "comity_transaction";
+    const MAGIC: u64 = u64::from_le_bytes(*b"cmtyTRAN");
+}
+
+impl comity_transaction {
+    /// Errors if no transaction has one command or expectation more.
+    fn has_room(&self) -> Result<()> {
+        const MOST: usize = MAX_OPERATIONS * MAX_PARTICIPANTS;
+        if self.commands.len() + self.expectations.len() >= MOST {
+            let message = format!("transaction: {MOST} commands and expectations are the limit");
+            return Err(Error::new(ErrorCode::LimitExceeded, message));
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, expectation: Expectation) -> Result<()> {
+        self.has_room()?;
+        self.expectations.push(expectation);
+        Ok(())
+    }
+}
+
+/// How a transaction is executed. comity_transaction_options_init writes the defaults.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct comity_transaction_options {
+    /// Written by comity_transaction_options_init.
+    pub struct_size: usize,
+    /// How long it may take until it is decided, 10 ms to 60 s in microseconds; COMITY_NONE = the
+    /// timeout of the coordinator, the default.
+    pub timeout_us: u64,
+    /// How long after its vote a server's keys stay locked before other clients may end the
+    /// transaction, 10 ms to 60 s in microseconds; COMITY_NONE = the timeout of the coordinator, the
+    /// default.
+    pub patience_us: u64,
+    /// When a commit is told: a COMITY_ACK_ constant, COMITY_ACK_APPLIED by default.
+    pub ack: u32,
+    /// The most elements of a collection that it copies; 10000 by default.
+    pub copy_elements: u32,
+    /// The most bytes of a value that it copies; 1048576 by default.
+    pub copy_bytes: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+// SAFETY: it is numbers without padding.
+unsafe impl Options for comity_transaction_options {
+    const NAME: &'static str = "comity_transaction_options";
+
+    fn defaults() -> Self {
+        let copy = CopyLimits::default();
+        Self {
+            struct_size: size_of::<Self>(),
+            timeout_us: COMITY_NONE,
+            patience_us: COMITY_NONE,
+            ack: COMITY_ACK_APPLIED,
+            copy_elements: copy.elements,
+            copy_bytes: copy.bytes,
+            reserved: 0,
+        }
+    }
+}
+
+unsafe fn read(options: *const comity_transaction_options) -> Result<TransactionOptions> {
+    // SAFETY: the caller keeps the rules of the header.
+    let options = unsafe { options::read(options) }?;
+    reserved(options.reserved, comity_transaction_options::NAME)?;
+    let ack = match options.ack {
+        COMITY_ACK_APPLIED => Ack::Applied,
+        COMITY_ACK_DECIDED => Ack::Decided,
+        other => return Err(unknown("ack", other, "COMITY_ACK_")),
+    };
+    let [timeout, patience]: [Option<Span>; 2] =
+        [options.timeout_us, options.patience_us].map(span);
+    let copy = CopyLimits { elements: options.copy_elements, bytes: options.copy_bytes };
+    Ok(TransactionOptions { ack, timeout, patience, copy })
+}
+
+/// Writes the defaults to *options. struct_size is sizeof(comity_transaction_options).
+///
+/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or a size that no header has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_options_init(
+    options: *mut comity_transaction_options,
+    struct_size: usize,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe { options::init(options, struct_size) }
+}
+
+/// Makes a transaction with nothing to do.
+///
+/// Returns COMITY_OK and writes *out, to be freed with comity_transaction_free; or
+/// COMITY_ERROR_INVALID_ARGUMENT for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_new(out: *mut *mut comity_transaction) -> u32 {
+    guard(|| {
+        // SAFETY: the caller keeps the rules of the header.
+        let out = unsafe { place(out, "out") }?;
+        out.write(give(comity_transaction::default()));
+        Ok(())
+    })
+}
+
+/// Frees a transaction; what it began goes on. NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_free(transaction: *mut comity_transaction) {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe { crate::handle::free(transaction) }
+}
+
+/// Takes all commands and expectations out of a transaction, so that it can be filled again.
+///
+/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_clear(transaction: *mut comity_transaction) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(transaction, |transaction| {
+            transaction.commands.clear();
+            transaction.expectations.clear();
+            Ok(())
+        })
+    }
+}
+
+/// Copied words of a command.
+///
+/// # Safety
+///
+/// The rules of the header.
+unsafe fn copied(argc: c_int, argv: *mut *const c_char, argvlen: *const usize) -> Result<Words> {
+    let mut copy = Words::new();
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe { words(argc, argv, argvlen, MAX_WORDS, |word| copy.push(word.to_vec())) }?;
+    Ok(copy)
+}
+
+/// Adds a command: its name and its arguments, 1 to 4000 words, which are copied. argvlen may be NULL
+/// if each ends with a zero byte. Whether a transaction takes the command shows when it is executed.
+///
+/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or no words, or
+/// COMITY_ERROR_LIMIT_EXCEEDED: then nothing is added.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_command(
+    transaction: *mut comity_transaction,
+    argc: c_int,
+    argv: *mut *const c_char,
+    argvlen: *const usize,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(transaction, |transaction| {
+            transaction.has_room()?;
+            transaction.commands.push(copied(argc, argv, argvlen)?);
+            Ok(())
+        })
+    }
+}
+
+/// Lets the transaction be applied only if a key holds this string.
+///
+/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or COMITY_ERROR_LIMIT_EXCEEDED: then
+/// nothing is added.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_expect_value(
+    transaction: *mut comity_transaction,
+    key: *const c_void,
+    key_len: usize,
+    value: *const c_void,
+    value_len: usize,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(transaction, |transaction| {
+            let key = bytes(key, key_len, "key")?.to_vec();
+            let value = bytes(value, value_len, "value")?.to_vec();
+            transaction.expect(Expectation::Value { key, value })
+        })
+    }
+}
+
+/// Lets the transaction be applied only if a key exists.
+///
+/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or COMITY_ERROR_LIMIT_EXCEEDED: then
+/// nothing is added.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_expect_exists(
+    transaction: *mut comity_transaction,
+    key: *const c_void,
+    key_len: usize,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(transaction, |transaction| {
+            let key = bytes(key, key_len, "key")?.to_vec();
+            transaction.expect(Expectation::Exists { key })
+        })
+    }
+}
+
+/// Lets the transaction be applied only if a key does not exist.
+///
+/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or COMITY_ERROR_LIMIT_EXCEEDED: then
+/// nothing is added.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_expect_absent(
+    transaction: *mut comity_transaction,
+    key: *const c_void,
+    key_len: usize,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(transaction, |transaction| {
+            let key = bytes(key, key_len, "key")?.to_vec();
+            transaction.expect(Expectation::Absent { key })
+        })
+    }
+}
+
+/// Lets the transaction be applied only if a read is answered as it was before. The words are those
+/// of a command that only reads, as for comity_transaction_command, and reply is what it was answered;
+/// both are copied.
+///
+/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, no words or a reply that is none, or
+/// COMITY_ERROR_LIMIT_EXCEEDED: then nothing is added.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_expect_unchanged(
+    transaction: *mut comity_transaction,
+    argc: c_int,
+    argv: *mut *const c_char,
+    argvlen: *const usize,
+    reply: *const comity_reply,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(transaction, |transaction| {
+            let read = copied(argc, argv, argvlen)?;
+            let reply = reply::read(reply)?;
+            transaction.expect(Expectation::Unchanged { read, reply })
+        })
+    }
+}
+
+/// Executes the commands of a transaction, all or none, if all its expectations are met. What it is to
+/// do is copied. options may be NULL for the defaults. Writes the number of this execution to *number,
+/// which the events and comity_transaction_cancel take. Leads to COMITY_EVENT_TRANSACTION_COMMITTED,
+/// COMITY_EVENT_TRANSACTION_FAILED or COMITY_EVENT_TRANSACTION_UNKNOWN.
+///
+/// Returns COMITY_OK; or COMITY_ERROR_UNSUPPORTED for a command that no transaction takes, for one whose
+/// keys are on two nodes, and for options of a later version; COMITY_ERROR_INVALID_ARGUMENT for NULL,
+/// wrong arguments, and nothing to do; COMITY_ERROR_LIMIT_EXCEEDED or COMITY_ERROR_CLOSED: then nothing
+/// is sent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_execute(
+    coordinator: *mut comity_coordinator,
+    transaction: *const comity_transaction,
+    options: *const comity_transaction_options,
+    now_us: u64,
+    number: *mut u64,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            let number = place(number, "number")?;
+            let work = argument(transaction)?;
+            let options = read(options)?;
+            let begun = co.core.transaction_execute(
+                &work.commands,
+                &work.expectations,
+                options,
+                at(now_us),
+            )?;
+            number.write(begun.0);
+            Ok(())
+        })
+    }
+}
+
+/// Gives the execution of a transaction up, unless it is decided: its end is told all the same.
+/// Unknown and ended ones are ignored.
+///
+/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_cancel(
+    coordinator: *mut comity_coordinator,
+    number: u64,
+    now_us: u64,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            co.core.transaction_cancel(Handle(number), at(now_us));
+            Ok(())
+        })
+    }
+}
+
+/// Asks what the primary says of a transaction, by its id as text: that of an event. Writes the number
+/// of the call to *call. Leads to COMITY_EVENT_TRANSACTION_STATUS or COMITY_EVENT_CALL_FAILED.
+///
+/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL and for what is no such text,
+/// COMITY_ERROR_INVALID_STATE for a node that is not known here, COMITY_ERROR_LIMIT_EXCEEDED or
+/// COMITY_ERROR_CLOSED: then nothing is sent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_status(
+    coordinator: *mut comity_coordinator,
+    id: *const c_void,
+    id_len: usize,
+    now_us: u64,
+    call: *mut u64,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            let call = place(call, "call")?;
+            let id = bytes(id, id_len, "id")?;
+            call.write(co.core.transaction_status(id, at(now_us))?.0);
+            Ok(())
+        })
+    }
+}
+
+/// Ends a transaction whose client does not: commits it if all have voted for it, and aborts it
+/// otherwise, even if its client lives. heuristic is a COMITY_HEURISTIC_ constant: what an operator
+/// decides for a transaction whose primary is gone for good. It may be the contrary of what the primary
+/// had decided, so COMITY_EVENT_TRANSACTION_DAMAGED names each node that was told it. Writes the number
+/// of the call to *call. Leads to COMITY_EVENT_TRANSACTION_RESOLVED or COMITY_EVENT_CALL_FAILED.
+///
+/// Returns as comity_transaction_status, or COMITY_ERROR_INVALID_ARGUMENT for another heuristic.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_resolve(
+    coordinator: *mut comity_coordinator,
+    id: *const c_void,
+    id_len: usize,
+    heuristic: u32,
+    now_us: u64,
+    call: *mut u64,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            let call = place(call, "call")?;
+            let id = bytes(id, id_len, "id")?;
+            let heuristic = match heuristic {
+                COMITY_HEURISTIC_NONE => None,
+                COMITY_HEURISTIC_COMMIT => Some(Heuristic::Commit),
+                COMITY_HEURISTIC_ABORT => Some(Heuristic::Abort),
+                other => return Err(unknown("heuristic", other, "COMITY_HEURISTIC_")),
+            };
+            call.write(co.core.transaction_resolve(id, heuristic, at(now_us))?.0);
+            Ok(())
+        })
+    }
+}
+
+/// Removes what transactions have left over on every node: locks of clients that vanished, by ending
+/// their transactions, and what was kept for late commands. Writes the number of the call to *call.
+/// Leads to COMITY_EVENT_TRANSACTION_SWEPT or COMITY_EVENT_CALL_FAILED.
+///
+/// Returns COMITY_OK; or COMITY_ERROR_LIMIT_EXCEEDED, COMITY_ERROR_CLOSED, or
+/// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is sent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_transaction_sweep(
+    coordinator: *mut comity_coordinator,
+    now_us: u64,
+    call: *mut u64,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            let call = place(call, "call")?;
+            call.write(co.core.transaction_sweep(at(now_us))?.0);
+            Ok(())
+        })
+    }
+}
