@@ -1,3 +1,5 @@
+import { ioredis } from "./ioredis.js";
+import { nodeRedis } from "./node-redis.js";
 import type { Transport } from "./transport.js";
 
 /** Makes a transport of one library's clients. */
@@ -16,4 +18,4 @@ export interface Adapter {
 }
 
 /** Every library that `connect` knows; the first that knows a client has it. */
-export const ADAPTERS: readonly Adapter[] = [];
+export const ADAPTERS: readonly Adapter[] = [ioredis, nodeRedis];

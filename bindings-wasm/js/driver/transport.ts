@@ -56,6 +56,12 @@ export interface Connection {
 
 /** A connection that is subscribed. */
 export interface Subscription {
+  /**
+   * Asks the server for a sign of life. A subscription that was silent for 10 seconds is asked, and
+   * ended where no answer comes within another 10. Left out where the client does so itself.
+   */
+  ping?(): Promise<unknown>;
+
   /** Settled when the connection is gone, whoever ended it; the value is not looked at. */
   readonly closed: Promise<unknown>;
 
