@@ -17,6 +17,9 @@
  *
  * Threads. One thread at a time may use a handle, any thread; a comity_ring may be used by many.
  *
+ * Processes. In the child of a fork every function of a comity_coordinator that was made before returns
+ * COMITY_ERROR_INVALID_STATE: its leases are the parent's. Free it and make a new one.
+ *
  * Options. A struct of options is filled by its _init function, which takes its sizeof, and changed
  * after that, so that a program runs with a library of another version.
  *
@@ -1159,7 +1162,7 @@ uint32_t comity_counter_merge(comity_coordinator *coordinator,
 //
 // Returns COMITY_OK; or COMITY_ERROR_OVERFLOW beyond 2^64 - 1 increments or decrements in one life of
 // the counter, COMITY_ERROR_LIMIT_EXCEEDED beyond max_units that are not acknowledged,
-// COMITY_ERROR_INVALID_STATE for a counter that is not open or is collected, COMITY_ERROR_CLOSED, or
+// COMITY_ERROR_INVALID_STATE for a counter that is not open, COMITY_ERROR_CLOSED, or
 // COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is counted.
 uint32_t comity_counter_add(comity_coordinator *coordinator,
                             uint64_t counter,
@@ -1328,7 +1331,8 @@ void comity_pn_counter_free(comity_pn_counter *counter);
 // Counts amount, up or down.
 //
 // Returns COMITY_OK; or COMITY_ERROR_OVERFLOW beyond 2^64 - 1 of this replica's increments or
-// decrements, or COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is counted.
+// decrements, COMITY_ERROR_INVALID_STATE after a fork before comity_pn_counter_rename, or
+// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is counted.
 uint32_t comity_pn_counter_add(comity_pn_counter *counter, int64_t amount);
 
 // Counts up by the increments and down by the decrements of a tally, or neither.
@@ -1345,7 +1349,8 @@ uint32_t comity_pn_counter_value(const comity_pn_counter *counter,
 // Takes in what another replica's bytes say.
 //
 // Returns COMITY_OK; or COMITY_ERROR_CORRUPT for other bytes, COMITY_ERROR_LIMIT_EXCEEDED beyond
-// 65536 replicas, or COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.
+// 65536 replicas, COMITY_ERROR_INVALID_STATE after a fork before comity_pn_counter_rename, or
+// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.
 uint32_t comity_pn_counter_merge(comity_pn_counter *counter,
                                  const void *data,
                                  size_t data_len);
@@ -1357,8 +1362,8 @@ uint32_t comity_pn_counter_merge(comity_pn_counter *counter,
 uint32_t comity_pn_counter_snapshot(comity_pn_counter *counter,
                                     comity_bytes *out);
 
-// Goes on as another replica: after a fork one of the two processes has to, or each would raise the
-// other's slot. The id is as for comity_pn_counter_new.
+// Goes on as another replica: the child of a fork has to before it counts, or each process would
+// raise the other's slot. The id is as for comity_pn_counter_new.
 //
 // Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or another length, or
 // COMITY_ERROR_LIMIT_EXCEEDED where there is no room for one more: then nothing is changed.
@@ -1534,6 +1539,27 @@ uint32_t comity_ring_replicas(const comity_ring *ring,
                               comity_bytes *out,
                               size_t *count);
 
+// As comity_ring_node, for a place on the hash space.
+uint32_t comity_ring_node_for_hash(const comity_ring *ring,
+                                   uint64_t hash,
+                                   comity_bytes *out);
+
+// As comity_ring_replicas, for a place on the hash space.
+uint32_t comity_ring_replicas_for_hash(const comity_ring *ring,
+                                       uint64_t hash,
+                                       size_t n,
+                                       comity_bytes *out,
+                                       size_t *count);
+
+// Writes the number of the node with this id to *out, its place among those of comity_ring_nodes;
+// COMITY_NO_NODE if none has it.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_ring_index_of(const comity_ring *ring,
+                              const void *id,
+                              size_t id_len,
+                              uint32_t *out);
+
 // Writes where a key lies on the hash space to *out. key may be NULL if key_len is 0.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
@@ -1579,6 +1605,8 @@ uint32_t comity_memory_poll_message(comity_memory *memory,
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_stats(comity_coordinator *coordinator, const comity_statistics **out);
+
+extern int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
 #ifdef __cplusplus
 }  // extern "C"

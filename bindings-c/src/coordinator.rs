@@ -10,6 +10,7 @@ use comity::time::{Span, Time};
 
 use crate::command::Outbox;
 use crate::event::Told;
+use crate::fork::Process;
 use crate::handle::{Kind, Slot, give, with, with_mut};
 use crate::options::{self, Options, reserved};
 use crate::pointer::{bytes, flag, place, places};
@@ -65,6 +66,7 @@ unsafe impl Options for comity_config {
 /// and reads no clock. One thread at a time may use it.
 #[derive(Debug)]
 pub struct comity_coordinator {
+    process: Process,
     pub(crate) core: Coordinator,
     pub(crate) outbox: Outbox,
     pub(crate) told: Told,
@@ -76,6 +78,10 @@ pub struct comity_coordinator {
 impl Kind for comity_coordinator {
     const NAME: &'static str = "comity_coordinator";
     const MAGIC: u64 = u64::from_le_bytes(*b"cmtyCOOR");
+
+    fn admit(&self) -> Result<()> {
+        self.process.check("make a coordinator in the child")
+    }
 }
 
 /// A moment as C tells it.
@@ -124,6 +130,7 @@ pub unsafe extern "C" fn comity_coordinator_new(
         })?;
         let core = Coordinator::new(config, seed, at(now_us))?;
         out.write(give(comity_coordinator {
+            process: Process::this()?,
             core,
             outbox: Outbox::new(),
             told: Told::new(),

@@ -240,7 +240,7 @@ pub unsafe extern "C" fn comity_counter_merge(
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_OVERFLOW beyond 2^64 - 1 increments or decrements in one life of
 /// the counter, COMITY_ERROR_LIMIT_EXCEEDED beyond max_units that are not acknowledged,
-/// COMITY_ERROR_INVALID_STATE for a counter that is not open or is collected, COMITY_ERROR_CLOSED, or
+/// COMITY_ERROR_INVALID_STATE for a counter that is not open, COMITY_ERROR_CLOSED, or
 /// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is counted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn comity_counter_add(

@@ -17,6 +17,14 @@ pub(crate) trait Kind {
     const NAME: &'static str;
     /// The word in front of a live one.
     const MAGIC: u64;
+
+    /// Whether a call may use it here.
+    ///
+    /// # Errors
+    /// Whatever forbids it.
+    fn admit(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// In front of what was freed.
@@ -48,6 +56,7 @@ pub(crate) unsafe fn with_mut<T: Kind>(
     // SAFETY: the caller vouches for the handle.
     let status = guard(|| unsafe {
         check(handle)?;
+        (*handle).value.admit()?;
         call(&mut (*handle).value)
     });
     // SAFETY: the same.
@@ -65,6 +74,7 @@ pub(crate) unsafe fn with<T: Kind>(handle: *const T, call: impl FnOnce(&T) -> Re
     // SAFETY: the caller vouches for the handle.
     let status = guard(|| unsafe {
         check(handle)?;
+        (*handle).value.admit()?;
         call(&(*handle).value)
     });
     // SAFETY: the same.

@@ -32,6 +32,7 @@ pub mod ring;
 pub mod memory;
 pub mod stats;
 
+mod fork;
 mod handle;
 mod options;
 mod pointer;

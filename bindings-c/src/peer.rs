@@ -7,6 +7,7 @@ use comity::counter::PNCounter;
 use comity::error::{Error, ErrorCode, Result};
 
 use crate::comity_bytes;
+use crate::fork::Process;
 use crate::handle::{Kind, give, with, with_mut};
 use crate::number::{comity_int128, comity_tally};
 use crate::pointer::{bytes, place};
@@ -19,6 +20,8 @@ pub const COMITY_REPLICA_ID: usize = 16;
 /// at a time may use it.
 #[derive(Debug)]
 pub struct comity_pn_counter {
+    /// Where it counts.
+    process: Process,
     counter: PNCounter,
     snapshot: Vec<u8>,
     slots: Vec<comity_pn_slot>,
@@ -27,6 +30,14 @@ pub struct comity_pn_counter {
 impl Kind for comity_pn_counter {
     const NAME: &'static str = "comity_pn_counter";
     const MAGIC: u64 = u64::from_le_bytes(*b"cmtyPEER");
+}
+
+impl comity_pn_counter {
+    /// For what changes what this replica has counted: parent and child would raise one slot.
+    fn own(&mut self) -> Result<&mut PNCounter> {
+        self.process.check("comity_pn_counter_rename comes first")?;
+        Ok(&mut self.counter)
+    }
 }
 
 /// What one replica has counted.
@@ -63,7 +74,12 @@ pub unsafe extern "C" fn comity_pn_counter_new(
     guard(|| unsafe {
         let out = place(out, "out")?;
         let counter = PNCounter::new(read(replica, replica_len)?);
-        out.write(give(comity_pn_counter { counter, snapshot: Vec::new(), slots: Vec::new() }));
+        out.write(give(comity_pn_counter {
+            process: Process::this()?,
+            counter,
+            snapshot: Vec::new(),
+            slots: Vec::new(),
+        }));
         Ok(())
     })
 }
@@ -78,14 +94,15 @@ pub unsafe extern "C" fn comity_pn_counter_free(counter: *mut comity_pn_counter)
 /// Counts amount, up or down.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_OVERFLOW beyond 2^64 - 1 of this replica's increments or
-/// decrements, or COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is counted.
+/// decrements, COMITY_ERROR_INVALID_STATE after a fork before comity_pn_counter_rename, or
+/// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is counted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn comity_pn_counter_add(
     counter: *mut comity_pn_counter,
     amount: i64,
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
-    unsafe { with_mut(counter, |peer| peer.counter.add(amount).map_err(Error::from)) }
+    unsafe { with_mut(counter, |peer| peer.own()?.add(amount).map_err(Error::from)) }
 }
 
 /// Counts up by the increments and down by the decrements of a tally, or neither.
@@ -99,7 +116,7 @@ pub unsafe extern "C" fn comity_pn_counter_count(
     let comity_tally { increments, decrements } = tally;
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
-        with_mut(counter, |peer| peer.counter.count(increments, decrements).map_err(Error::from))
+        with_mut(counter, |peer| peer.own()?.count(increments, decrements).map_err(Error::from))
     }
 }
 
@@ -124,7 +141,8 @@ pub unsafe extern "C" fn comity_pn_counter_value(
 /// Takes in what another replica's bytes say.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_CORRUPT for other bytes, COMITY_ERROR_LIMIT_EXCEEDED beyond
-/// 65536 replicas, or COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.
+/// 65536 replicas, COMITY_ERROR_INVALID_STATE after a fork before comity_pn_counter_rename, or
+/// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn comity_pn_counter_merge(
     counter: *mut comity_pn_counter,
@@ -132,7 +150,7 @@ pub unsafe extern "C" fn comity_pn_counter_merge(
     data_len: usize,
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
-    unsafe { with_mut(counter, |peer| peer.counter.merge(bytes(data, data_len, "data")?)) }
+    unsafe { with_mut(counter, |peer| peer.own()?.merge(bytes(data, data_len, "data")?)) }
 }
 
 /// Writes all that is known to *out, for comity_pn_counter_merge and comity_counter_merge: bytes that
@@ -155,8 +173,8 @@ pub unsafe extern "C" fn comity_pn_counter_snapshot(
     }
 }
 
-/// Goes on as another replica: after a fork one of the two processes has to, or each would raise the
-/// other's slot. The id is as for comity_pn_counter_new.
+/// Goes on as another replica: the child of a fork has to before it counts, or each process would
+/// raise the other's slot. The id is as for comity_pn_counter_new.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or another length, or
 /// COMITY_ERROR_LIMIT_EXCEEDED where there is no room for one more: then nothing is changed.
@@ -167,7 +185,14 @@ pub unsafe extern "C" fn comity_pn_counter_rename(
     replica_len: usize,
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
-    unsafe { with_mut(counter, |peer| peer.counter.rename(read(replica, replica_len)?)) }
+    unsafe {
+        with_mut(counter, |peer| {
+            let process = Process::this()?;
+            peer.counter.rename(read(replica, replica_len)?)?;
+            peer.process = process;
+            Ok(())
+        })
+    }
 }
 
 /// Writes the COMITY_REPLICA_ID bytes of this replica's id to replica.

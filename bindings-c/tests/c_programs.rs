@@ -1,17 +1,33 @@
 //! The tests in C: each `tests/*.c` is compiled strictly against the checked-in header, linked with the
-//! static library, and run. `CC` is the compiler, `CFLAGS` are more words for it, and `COMITY_RUNNER`
-//! is what the programs are run under, such as valgrind with its options.
+//! library, and run. `CC` is the compiler, `CFLAGS` are more words for it, and `COMITY_RUNNER` is what
+//! the programs are run under, such as valgrind with its options.
 #![cfg(unix)]
 
-use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{env, fs, thread};
 
-/// Where cargo puts what it builds for this test, the static library among it.
+const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where cargo puts what it builds for this test, the libraries among it.
 fn built() -> PathBuf {
     let test = env::current_exe().expect("a test has a path");
     test.parent().expect("a file is in a folder").to_owned()
+}
+
+fn sources() -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder().join("tests")).expect("the folder of this file");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut sources: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == "c")).collect();
+    sources.sort();
+    assert!(sources.len() > 1);
+    sources
 }
 
 /// The words in a variable of the environment.
@@ -27,41 +43,67 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-#[test]
-fn the_programs_in_c_end_well() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let library = built().join("libcomity_c.a");
-    assert!(library.exists(), "cargo builds {}", library.display());
-    let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let (flags, runner) = (words("CFLAGS"), words("COMITY_RUNNER"));
-    let mut programs = 0;
-    for entry in fs::read_dir(folder.join("tests")).expect("the folder of this file") {
-        let source = entry.expect("an entry").path();
-        if source.extension().is_none_or(|ending| ending != "c") {
-            continue;
-        }
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(source.file_stem().expect("a file has a name"));
-        run(Command::new(&compiler)
-            .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"])
-            .args(&flags)
-            .arg(format!("-DCOMITY_EXPECTED_VERSION=\"{}\"", env!("CARGO_PKG_VERSION")))
-            .arg("-I")
-            .arg(folder.join("include"))
-            .arg(source)
-            .arg(&library)
-            .args(["-lpthread", "-ldl", "-lm", "-o"])
-            .arg(&program));
-        let mut command = match runner.split_first() {
-            Some((first, rest)) => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(&program);
-                command
-            }
-            None => Command::new(&program),
-        };
-        assert_eq!(run(&mut command), "ok\n");
-        programs += 1;
+/// A compilation in the language that `standard` names.
+fn compiler(variable: &str, default: &str, standard: &str) -> Command {
+    let mut command = Command::new(env::var(variable).unwrap_or_else(|_| default.into()));
+    command.arg(standard).args(STRICT).args(words("CFLAGS"));
+    command.arg("-I").arg(folder().join("include"));
+    command
+}
+
+/// Compiles a program, links it with `library`, and runs it.
+fn try_out(source: &Path, library: &[String], name: &str) {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut compiler = compiler("CC", "cc", "-std=c99");
+    compiler.arg(format!("-DCOMITY_EXPECTED_VERSION=\"{}\"", env!("CARGO_PKG_VERSION")));
+    if cfg!(debug_assertions) {
+        compiler.arg("-DCOMITY_DEBUG_LIBRARY");
     }
-    assert!(programs > 1);
+    run(compiler.arg(source).args(library).args(["-lpthread", "-ldl", "-lm", "-o"]).arg(&program));
+    let runner = words("COMITY_RUNNER");
+    let mut command = match runner.split_first() {
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(&program);
+            command
+        }
+        None => Command::new(&program),
+    };
+    assert_eq!(run(&mut command), "ok\n");
+}
+
+#[test]
+fn the_programs_end_well_with_the_shared_library() {
+    let built = built();
+    let built = built.to_string_lossy();
+    let library = [format!("-L{built}"), format!("-Wl,-rpath,{built}"), "-lcomity_c".into()];
+    let sources = sources();
+    let next = AtomicUsize::new(0);
+    // Each thread takes the next one; a panic in one of them is the test's.
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(source) = sources.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let name = source.file_stem().expect("a file has a name").to_string_lossy();
+                    try_out(source, &library, &name);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_program_ends_well_with_the_static_library() {
+    let library = built().join("libcomity_c.a").to_string_lossy().into_owned();
+    try_out(&folder().join("tests/lock_memory.c"), &[library], "lock_static");
+}
+
+#[test]
+fn the_header_is_one_of_cpp_as_well() {
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("header.cpp");
+    let text = "#include \"comity.h\"\nint main() { return comity_version() == nullptr; }\n";
+    fs::write(&source, text).expect("the folder exists");
+    for standard in ["-std=c++17", "-std=c++11"] {
+        run(compiler("CXX", "c++", standard).arg("-fsyntax-only").arg(&source));
+    }
 }

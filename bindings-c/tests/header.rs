@@ -28,6 +28,9 @@ const HEAD: &str = "\
  *
  * Threads. One thread at a time may use a handle, any thread; a comity_ring may be used by many.
  *
+ * Processes. In the child of a fork every function of a comity_coordinator that was made before returns
+ * COMITY_ERROR_INVALID_STATE: its leases are the parent's. Free it and make a new one.
+ *
  * Options. A struct of options is filled by its _init function, which takes its sizeof, and changed
  * after that, so that a program runs with a library of another version.
  *

@@ -17,7 +17,7 @@ const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --leak-check=full \
 pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
     setup::ensure(session, &[Need::Clang, Need::Valgrind])?;
     cargo_stage(session, "c: tests", &["test", "-p", "comity-c"])?;
-    programs(session, "c: programs with clang", &[("CC", "clang")])?;
+    programs(session, "c: programs with clang", &[("CC", "clang"), ("CXX", "clang++")])?;
     programs(session, "c: programs with sanitizers", &[("CFLAGS", SANITIZERS)])?;
     programs(session, "c: programs under valgrind", &[("COMITY_RUNNER", VALGRIND)])
 }

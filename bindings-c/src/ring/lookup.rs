@@ -114,6 +114,67 @@ pub unsafe extern "C" fn comity_ring_replicas(
     }
 }
 
+/// As comity_ring_node, for a place on the hash space.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_ring_node_for_hash(
+    ring: *const comity_ring,
+    hash: u64,
+    out: *mut comity_bytes,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with(ring, |ring| {
+            let out = place(out, "out")?;
+            let node = ring.ring.node_for_hash(hash);
+            out.write(node.map_or(comity_bytes::NONE, |node| ring.id(node.number())));
+            Ok(())
+        })
+    }
+}
+
+/// As comity_ring_replicas, for a place on the hash space.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_ring_replicas_for_hash(
+    ring: *const comity_ring,
+    hash: u64,
+    n: usize,
+    out: *mut comity_bytes,
+    count: *mut usize,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with(ring, |ring| {
+            let (out, count) = (places(out, n, "out")?, place(count, "count")?);
+            let replicas = ring.ring.replicas_for_hash(hash, n);
+            count.write(replicas.len());
+            out.write(replicas.map(|node| ring.id(node.number())));
+            Ok(())
+        })
+    }
+}
+
+/// Writes the number of the node with this id to *out, its place among those of comity_ring_nodes;
+/// COMITY_NO_NODE if none has it.
+///
+/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_ring_index_of(
+    ring: *const comity_ring,
+    id: *const c_void,
+    id_len: usize,
+    out: *mut u32,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with(ring, |ring| {
+            let out = place(out, "out")?;
+            let found = ring.ring.index_of(bytes(id, id_len, "id")?);
+            out.write(found.map_or(COMITY_NO_NODE, NodeIndex::number));
+            Ok(())
+        })
+    }
+}
+
 /// Writes where a key lies on the hash space to *out. key may be NULL if key_len is 0.
 ///
 /// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
