@@ -471,6 +471,20 @@ fn a_sweep_leaves_nothing_behind() {
     world.pass(500);
     assert!(swept(&mut world) > 0);
     assert_eq!(world.left_over(), Vec::<String>::new());
+    // Nor where the primary has never heard of it, and so can name nobody.
+    world.clients[0] = World::new(1, 10).clients.pop().expect("one");
+    let everywhere = ACCOUNTS.map(|key| format!("INCRBY {key} 1"));
+    let everywhere = everywhere.each_ref().map(String::as_str);
+    let handle = world.execute(0, &everywhere);
+    world.committed(0, handle);
+    world.dead = Some(0);
+    world.execute_with(0, &everywhere, &[], options).expect("sound");
+    world.pass(50);
+    (world.clients[0], world.dead) = (None, None);
+    world.pass(500);
+    assert!(!world.left_over().is_empty());
+    assert_eq!(swept(&mut world), 2);
+    assert_eq!(world.left_over(), Vec::<String>::new());
     // Registers stay until no late command can come any more, and an hour longer.
     let registers = |world: &mut World| -> usize {
         let fields = world.stores.iter_mut().map(|store| {

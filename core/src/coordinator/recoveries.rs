@@ -23,6 +23,8 @@ pub(super) struct RecoveryEntry {
     id: TransactionId,
     /// Who wants to know.
     calls: Vec<CallId>,
+    /// Where else a lock of it was met meanwhile.
+    elsewhere: Vec<Vec<u8>>,
     indexed: Option<Time>,
 }
 
@@ -52,6 +54,7 @@ impl Coordinator {
         let txid = task.id.txid;
         if let Some(entry) = self.recoveries.get_mut(&txid) {
             entry.calls.extend(call);
+            entry.elsewhere.extend(task.met);
             return self.with_recovery(txid, background, |machine, cx| {
                 machine.allow(task.heuristic);
                 machine.hurry(cx);
@@ -62,7 +65,8 @@ impl Coordinator {
         let machine =
             Recovery::new(task, delay, &mut self.transaction_cx(&mut effects, background));
         let calls = call.into_iter().collect();
-        self.recoveries.insert(txid, RecoveryEntry { machine, id, calls, indexed: None });
+        let entry = RecoveryEntry { machine, id, calls, elsewhere: Vec::new(), indexed: None };
+        self.recoveries.insert(txid, entry);
         self.stats.transaction_recoveries += 1;
         self.settle_recovery(txid, effects);
     }
@@ -109,8 +113,12 @@ impl Coordinator {
                 self.timers.insert((new, Timer::Recovery(txid)));
             }
         }
-        if done {
-            self.recoveries.remove(&txid);
+        if done
+            && let Some(RecoveryEntry { machine, elsewhere, .. }) = self.recoveries.remove(&txid)
+        {
+            // Who met one of these locks may not ask again, as a sweep does not.
+            let left = elsewhere.into_iter().filter_map(|place| machine.left_at(place));
+            left.for_each(|task| self.recover(task, None, true));
         }
     }
 

@@ -165,6 +165,17 @@ impl Recovery {
         matches!(self.state, State::Done)
     }
 
+    /// What is still to be done about a lock that was met at `place`, when this is over.
+    pub(crate) fn left_at(&self, place: Vec<u8>) -> Option<Task> {
+        let told = self.peers.iter().any(|peer| peer.id == place && peer.ended);
+        (self.verdict_is_known() && !told).then(|| Task {
+            met: Some(place),
+            expired: true,
+            heuristic: None,
+            ..self.task.clone()
+        })
+    }
+
     /// Whether the outcome of `attempt` makes a difference.
     pub(crate) fn awaits(&self, attempt: Attempt) -> bool {
         self.peers.iter().any(|peer| peer.sent == Some(attempt))
