@@ -16,6 +16,7 @@ import locks
 import pytest
 from faults import Proxy
 from listener import Listener
+from stepping import Servers
 from transactions import Ring
 
 PREFIX = "comity:"
@@ -303,3 +304,12 @@ def proxy(server: Server) -> Iterator[Proxy]:
     one = Proxy(server.port)
     yield one
     one.close()
+
+
+@pytest.fixture
+def steps(shared_three: list[Server]) -> Iterator[Servers]:
+    """The same three, to be asked step by step."""
+    servers = Servers(shared_three)
+    servers.empty()
+    yield servers
+    servers.close()

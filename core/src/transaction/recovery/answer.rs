@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Found, Recovery, State, Vote, WATCH};
+use super::{Found, Peer, Recovery, State, Vote, WATCH};
 use crate::error::Error;
 use crate::time::Span;
 use crate::transaction::machine::{Attempt, Cx, Effect, Outcome, back_off, failure};
@@ -88,7 +88,7 @@ impl Recovery {
                 Answer::Yes(held) => self.vote(place, Vote::Yes(held.keys)),
                 Answer::Aborted => self.vote(place, Vote::No),
                 // The client tells all at once what it has decided: this one was faster than the
-                // primary. Only a vote of yes can have been followed by that.
+                // primary. All votes must have been yes, also one that is lost since.
                 Answer::Committed { .. } => {
                     self.vote(place, Vote::Yes(Vec::new()));
                     self.ended(place);
@@ -195,11 +195,11 @@ impl Recovery {
     /// R3: the answer is the outcome.
     fn on_decision(&mut self, answer: Answer, cx: &mut Cx<'_>) {
         match answer {
-            Answer::Committed { .. } => self.decided(Verdict::Commit),
+            Answer::Committed { .. } => self.committed(cx),
             Answer::Aborted => self.decided(Verdict::Abort),
             Answer::Lost { .. } => {
                 self.damaged(0, cx);
-                self.decided(Verdict::Commit);
+                self.committed(cx);
             }
             Answer::Stale { .. } => {
                 self.decided(Verdict::Release);
@@ -213,6 +213,18 @@ impl Recovery {
             _ => return self.retry(0, cx),
         }
         self.turn(State::Finishing, cx);
+    }
+
+    /// If this was to be committed though one has said no, that one has lost its vote. Where it was
+    /// to be aborted and its client was faster, it may be its register that is swept long since.
+    fn committed(&mut self, cx: &mut Cx<'_>) {
+        let lost = |peer: &Peer| peer.vote == Vote::No;
+        for place in 0..self.peers.len() {
+            if self.verdict == Verdict::Commit && self.peers.get(place).is_some_and(lost) {
+                self.damaged(place, cx);
+            }
+        }
+        self.decided(Verdict::Commit);
     }
 
     /// R4.

@@ -13,6 +13,9 @@
 //! | Imposing | those that voted yes are told what the operator has decided | all acknowledged, the time limit |
 //! | Done | nothing is left to do | |
 //!
+//! Votes come to a commit if all are yes, or if one participant has applied it, which proves that all
+//! were: a server that restarted without what it had then says no.
+//!
 //! What the primary answers in Deciding is the outcome, whatever was asked of it: its own client or
 //! another recovery may have been faster. So nobody else is told anything before.
 //!
@@ -275,7 +278,8 @@ impl Recovery {
         match self.state {
             State::Voting => {
                 let yes = self.peers.iter().all(|peer| matches!(peer.vote, Vote::Yes(_)));
-                self.verdict = if yes { Verdict::Commit } else { Verdict::Abort };
+                let applied = self.peers.iter().any(|peer| peer.ended);
+                self.verdict = if yes || applied { Verdict::Commit } else { Verdict::Abort };
                 self.turn(State::Deciding, cx);
             }
             State::Collecting => self.turn(State::Finishing, cx),
