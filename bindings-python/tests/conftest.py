@@ -88,7 +88,7 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One plain server for all tests that do not break it."""
-    _need_redis()
+    need_redis()
     server = Server(tmp_path_factory.mktemp("redis"))
     yield server
     server.kill()
@@ -105,7 +105,7 @@ def server(shared: Server) -> Server:
 @pytest.fixture(scope="session")
 def shared_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     """Three more."""
-    _need_redis()
+    need_redis()
     servers = [Server(tmp_path_factory.mktemp("redis")) for _ in range(3)]
     yield servers
     for one in servers:
@@ -126,7 +126,7 @@ def three(shared_three: list[Server]) -> Iterator[Ring]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers with the given arguments; they end with the test."""
-    _need_redis()
+    need_redis()
     servers: list[Server] = []
 
     def starter(*args: str) -> Server:
@@ -191,7 +191,8 @@ def sentinel(start: Callable[..., Server], tmp_path: Path) -> Iterator[int]:
         process.wait()
 
 
-def _need_redis() -> None:
+def need_redis() -> None:
+    """Skips the test where there is no Redis."""
     pytest.importorskip("redis")
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed")
