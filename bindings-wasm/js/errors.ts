@@ -60,13 +60,13 @@ export class ComityError extends Error {
   /** Its number in the table that all languages share. */
   readonly code: ErrorCode;
   /** The lock this is about, where it is about one. */
-  lockName?: string | Uint8Array;
+  declare lockName?: string | Uint8Array;
   /** Who held the lock, as it calls itself, where that is known. */
-  holder?: string;
+  declare holder?: string;
   /** The id of the server this is about, where it is about one. */
-  server?: string;
+  declare server?: string;
   /** Which transaction, where its outcome is not known: for `transactionStatus` and `resolve`. */
-  transactionId?: string;
+  declare transactionId?: string;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -85,4 +85,9 @@ export function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (typeof value !== "object") return typeof value;
   return Object.getPrototypeOf(value)?.constructor?.name ?? "object";
+}
+
+/** An error of the core's: it calls this to make what it throws. */
+export function refused(code: number, message: string): ComityError {
+  return new ComityError((NAMES.has(code) ? code : ErrorCode.Internal) as ErrorCode, message);
 }

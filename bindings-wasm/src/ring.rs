@@ -1,161 +1,152 @@
 //! The consistent-hash ring.
 
-use comity::error::Result;
-use comity::ring::{NodeIndex, NodeSpec, Ring};
-use js_sys::{Array, Uint8Array};
+use comity::ring::{NodeIndex, NodeSpec, Ring, RingConfig};
+use comity::snapshot::Snapshot;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsCast, JsValue};
 
-use crate::convert::{bytes, invalid, property, thrown, u32_from};
+use crate::coordinator::specs;
+use crate::error::{Result, outcome, unpacked};
+use crate::pack::Writer;
 
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = r"
-/** Bytes; a string stands for its UTF-8. */
-export type Bytes = string | Uint8Array;
+/// A ring. Nodes are told by their index among the ids sorted by bytes; -1 is none.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct RawRing(Ring);
 
-/** A member of a ring. */
-export interface NodeSpec {
-  /** Identity, 1 to 256 bytes, unique within a ring. */
-  id: Bytes;
-  /** Share of the keys relative to the other nodes, 1 by default; 0 = listed, but given no keys. */
-  weight?: number | bigint;
+impl RawRing {
+    pub(crate) const fn of(ring: Ring) -> Self {
+        Self(ring)
+    }
 }
-";
 
 #[wasm_bindgen]
-extern "C" {
-    /// A list of `NodeSpec`.
-    #[wasm_bindgen(typescript_type = "NodeSpec[]")]
-    pub type NodeSpecs;
-
-    /// A string or `Uint8Array`.
-    #[wasm_bindgen(typescript_type = "Bytes")]
-    pub type Bytes;
-
-    /// The owner of a key, or null.
-    #[wasm_bindgen(typescript_type = "Bytes | null")]
-    pub type Owner;
-
-    /// The owners of a key.
-    #[wasm_bindgen(typescript_type = "Bytes[]")]
-    pub type Owners;
-
-    /// A safe integer or `BigInt`.
-    #[wasm_bindgen(typescript_type = "number | bigint")]
-    pub type Integer;
-}
-
-/// A consistent-hash ring. It never changes.
-#[wasm_bindgen(js_name = Ring)]
-#[derive(Debug)]
-pub struct JsRing {
-    ring: Ring,
-    /// The ids in the ring's order as they were given, so that a lookup creates nothing.
-    ids: Vec<JsValue>,
-}
-
-#[wasm_bindgen(js_class = Ring)]
-impl JsRing {
-    /// A ring of the given nodes, in any order. No nodes at all make a ring that finds no node.
-    ///
-    /// Throws a `ComityError` with code 1 for a value of another type or range, an empty id or
-    /// one that is there twice; with code 2 beyond 65536 nodes, 4194304 points (512 per
-    /// weight unit) or 256 bytes of an id.
-    ///
+#[allow(missing_docs, reason = "js/core/ring.ts has the documentation")]
+impl RawRing {
     /// # Errors
-    ///
     /// As thrown.
     #[wasm_bindgen(constructor)]
-    pub fn new(nodes: &NodeSpecs) -> std::result::Result<JsRing, JsValue> {
-        Self::build(nodes).map_err(|error| thrown(&error))
+    pub fn new(nodes: &[u8], seed: u64, points_per_weight: u32) -> Result<RawRing> {
+        let nodes = unpacked(specs(nodes))?;
+        let config = RingConfig { seed, points_per_weight };
+        outcome(Ring::with_config(nodes, config)).map(Self)
     }
 
-    /// How many nodes it has, those of weight 0 included.
-    #[wasm_bindgen(getter)]
+    /// # Errors
+    /// As thrown.
+    pub fn restore(bytes: &[u8]) -> Result<RawRing> {
+        outcome(Ring::from_bytes(bytes)).map(Self)
+    }
+
     #[must_use]
-    pub fn size(&self) -> usize {
-        self.ring.len()
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.0.to_bytes()
     }
 
-    /// The id of the node that owns a key, a string if it was given as one, else a `Uint8Array`;
-    /// null if no node has a weight.
-    ///
-    /// Throws a `ComityError` with code 1 if the key is neither string nor `Uint8Array`.
-    ///
-    /// # Errors
-    ///
-    /// As thrown.
-    pub fn node(&self, key: &Bytes) -> std::result::Result<Owner, JsValue> {
-        let key = bytes(key, "key").map_err(|error| thrown(&error))?;
-        let id = self.ring.node(&key).map_or(JsValue::NULL, |node| self.id(node));
-        Ok(id.unchecked_into())
+    #[must_use]
+    pub fn points(&self) -> u32 {
+        self.0.points()
     }
 
-    /// The ids of the first `n` nodes that hold a key: distinct, the owner first. Fewer if fewer
-    /// nodes have a weight.
-    ///
-    /// Throws a `ComityError` with code 1 if the key is neither string nor `Uint8Array`, or `n` not
-    /// a whole number from 0 to 4294967295.
-    ///
-    /// # Errors
-    ///
-    /// As thrown.
-    pub fn replicas(&self, key: &Bytes, n: &Integer) -> std::result::Result<Owners, JsValue> {
-        let find = || -> Result<Array> {
-            let (key, n) = (bytes(key, "key")?, u32_from(n, "n")?);
-            Ok(self.ring.replicas(&key, n as usize).map(|node| self.id(node)).collect())
-        };
-        find().map(JsCast::unchecked_into).map_err(|error| thrown(&error))
-    }
-
-    /// 64 bits as a `BigInt` that stand for the nodes, their weights and the configuration: peers
-    /// with equal ones place keys alike.
-    #[wasm_bindgen(getter)]
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        self.ring.fingerprint()
+        self.0.fingerprint()
+    }
+
+    /// Ids and weights.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.each(self.0.nodes().iter(), |out, node| {
+            out.bytes(&node.id).number(node.weight.into());
+        });
+        out.finish()
+    }
+
+    #[must_use]
+    pub fn node(&self, key: &[u8]) -> i32 {
+        index(self.0.node(key))
+    }
+
+    /// The same for text that is well-formed.
+    #[must_use]
+    pub fn node_of_text(&self, key: &str) -> i32 {
+        index(self.0.node(key.as_bytes()))
+    }
+
+    #[must_use]
+    pub fn replicas(&self, key: &[u8], n: u32) -> Vec<u32> {
+        self.0.replicas(key, n as usize).map(NodeIndex::number).collect()
+    }
+
+    /// The nodes of keys that lie one after the other in `bytes` and end at `ends`, which rise.
+    #[must_use]
+    pub fn lookup_batch(&self, bytes: &[u8], ends: &[u32]) -> Vec<i32> {
+        let mut begin = 0;
+        let keys: Vec<&[u8]> = ends
+            .iter()
+            .map(|&end| {
+                let key = bytes.get(begin..end as usize).unwrap_or_default();
+                begin = end as usize;
+                key
+            })
+            .collect();
+        self.0.lookup_batch(&keys).into_iter().map(index).collect()
+    }
+
+    #[must_use]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.0.hash(key)
+    }
+
+    /// The share of all keys of each node, from 0 to 1.
+    #[must_use]
+    pub fn shares(&self) -> Vec<f64> {
+        self.0.shares().into_iter().map(share).collect()
+    }
+
+    #[must_use]
+    pub fn moved_share(&self, other: &RawRing) -> f64 {
+        share(self.0.moved_share(&other.0))
+    }
+
+    /// Where the points are, from 0 to 1.
+    #[must_use]
+    pub fn positions(&self) -> Vec<f64> {
+        self.0.positions().map(|(hash, _)| share(hash.into())).collect()
+    }
+
+    /// Whose the points are, in the same order.
+    #[must_use]
+    pub fn owners(&self) -> Vec<u32> {
+        self.0.positions().map(|(_, node)| node.number()).collect()
+    }
+
+    /// # Errors
+    /// As thrown.
+    pub fn with_node(&self, id: &[u8], weight: u32) -> Result<RawRing> {
+        outcome(self.0.with_node(NodeSpec::new(id, weight))).map(Self)
+    }
+
+    /// # Errors
+    /// As thrown.
+    pub fn without_node(&self, id: &[u8]) -> Result<RawRing> {
+        outcome(self.0.without_node(id)).map(Self)
+    }
+
+    /// # Errors
+    /// As thrown.
+    pub fn with_weight(&self, id: &[u8], weight: u32) -> Result<RawRing> {
+        outcome(self.0.with_weight(id, weight)).map(Self)
     }
 }
 
-impl JsRing {
-    fn build(nodes: &JsValue) -> Result<Self> {
-        let Some(nodes) = nodes.dyn_ref::<Array>() else {
-            return Err(invalid("nodes must be an array".into()));
-        };
-        let specs: Vec<(NodeSpec, bool)> =
-            nodes.iter().map(|node| spec(&node)).collect::<Result<_>>()?;
-        let ring = Ring::new(specs.iter().map(|(spec, _)| spec.clone()))?;
-        let mut ids = vec![JsValue::NULL; ring.len()];
-        for (spec, text) in specs {
-            let at = ring.index_of(&spec.id).map(|node| node.number() as usize);
-            if let Some(id) = at.and_then(|at| ids.get_mut(at)) {
-                // A copy, so that nobody changes what the ring gives others.
-                *id = match String::from_utf8(spec.id) {
-                    Ok(id) if text => id.into(),
-                    Ok(id) => Uint8Array::from(id.as_bytes()).into(),
-                    Err(id) => Uint8Array::from(id.as_bytes()).into(),
-                };
-            }
-        }
-        Ok(Self { ring, ids })
-    }
-
-    fn id(&self, node: NodeIndex) -> JsValue {
-        let Some(id) = self.ids.get(node.number() as usize) else { return JsValue::NULL };
-        match id.dyn_ref::<Uint8Array>() {
-            // Unlike a string it could be changed by who gets it.
-            Some(bytes) => bytes.slice(0, bytes.length()).into(),
-            None => id.clone(),
-        }
-    }
+#[expect(clippy::cast_possible_wrap, reason = "there are at most 65,536 nodes")]
+fn index(node: Option<NodeIndex>) -> i32 {
+    node.map_or(-1, |node| node.number() as i32)
 }
 
-/// A node and whether its id was given as text.
-fn spec(node: &JsValue) -> Result<(NodeSpec, bool)> {
-    let id = property(node, "id")?;
-    let weight = match property(node, "weight")? {
-        weight if weight.is_undefined() => 1,
-        weight => u32_from(&weight, "weight")?,
-    };
-    Ok((NodeSpec::new(bytes(&id, "id")?, weight), id.is_string()))
+/// A part of 2^64 as a number from 0 to 1.
+#[expect(clippy::cast_precision_loss, reason = "what is lost is less than 2^-53")]
+fn share(part: u128) -> f64 {
+    part as f64 / 2_f64.powi(64)
 }

@@ -1,0 +1,74 @@
+import { invalid, kindOf } from "./errors.js";
+
+/** Bytes; a string stands for its UTF-8. A string with a lone surrogate has none and is refused. */
+export type Bytes = string | Uint8Array;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** Whether a string can be written as UTF-8. Firefox before 119 cannot say so itself. */
+export const isWellFormed: (text: string) => boolean =
+  "isWellFormed" in String.prototype
+    ? (text) => (text as string & { isWellFormed(): boolean }).isWellFormed()
+    : (text) => !LONE_SURROGATE.test(text);
+
+/** Whether a value is a `Uint8Array`, also one of another realm. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return (
+    value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]"
+  );
+}
+
+/** A string that is well-formed, as it is. Throws `InvalidArgument`. */
+export function text(name: string, value: string): string {
+  if (isWellFormed(value)) return value;
+  throw invalid(`${name} has a lone surrogate, which UTF-8 cannot hold`);
+}
+
+/** The bytes of a string or `Uint8Array`. Throws `InvalidArgument` for anything else. */
+export function octets(name: string, value: unknown): Uint8Array {
+  if (typeof value === "string") return encoder.encode(text(name, value));
+  if (isBytes(value)) return value;
+  throw invalid(`${name} must be a string or a Uint8Array, not ${kindOf(value)}`);
+}
+
+/** What a command is made of: numbers are written as JavaScript writes them. */
+export type Word = string | Uint8Array | number | bigint;
+
+/** A word of a command as bytes. Throws `InvalidArgument`. */
+export function word(name: string, value: unknown): Uint8Array {
+  if (typeof value === "bigint") return encoder.encode(value.toString());
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) throw invalid(`${name} must be a finite number, not ${value}`);
+    return encoder.encode(String(value));
+  }
+  if (typeof value === "string" || isBytes(value)) return octets(name, value);
+  throw invalid(
+    `${name} must be a string, a Uint8Array, a number or a bigint, not ${kindOf(value)}`,
+  );
+}
+
+/** A string that is the same for the same bytes: a character for each. */
+export function latin1(bytes: Uint8Array): string {
+  let out = "";
+  for (let at = 0; at < bytes.length; at += 4096) {
+    out += String.fromCharCode(...bytes.subarray(at, at + 4096));
+  }
+  return out;
+}
+
+/** Text for people: what is not UTF-8 shows as U+FFFD. */
+export function readable(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** Text where it is UTF-8, else a copy of the bytes. */
+export function textOrBytes(bytes: Uint8Array): Bytes {
+  try {
+    return strict.decode(bytes);
+  } catch {
+    return bytes.slice();
+  }
+}

@@ -1,0 +1,505 @@
+import { type Bytes, octets } from "../bytes.js";
+import { invalid } from "../errors.js";
+import { guarded, wasm } from "../instance.js";
+import { Reader, writer } from "../pack.js";
+import type { RawCoordinator } from "../raw.js";
+import { choice, flag, options as checked, wide, whole } from "../units.js";
+import { writeReply } from "./codec.js";
+import type { Command } from "./command.js";
+import { counterValue, type Event, type RawCounterValue, readEvent } from "./event.js";
+import { Handle } from "./handle.js";
+import type { Reply } from "./reply.js";
+import { type Nodes, packedNodes, Ring, ringOf } from "./ring.js";
+import { packedExpectations, packedWords, type Expectation } from "./words.js";
+
+/** A whole number from 0 to 2^53 - 1. Times are microseconds of the host's monotonic clock. */
+type Whole = number | bigint;
+
+/** How a coordinator is set up. */
+export interface CoordinatorOptions {
+  /** The servers by stable id. At least one with a weight. */
+  nodes: Nodes;
+  /** The time. */
+  now: Whole;
+  /** 32 bytes from a CSPRNG that were never used before; from `crypto` if left out. */
+  entropy?: Uint8Array;
+  /** Stands in front of every key and channel: printable ASCII, at most 128 bytes; `"comity:"`. */
+  prefix?: Bytes;
+  /** How long a verb tries to reach a server before it fails, 10 ms to 60 s; 5 s. */
+  timeoutUs?: Whole;
+  /** Whether grants are received by push; true. */
+  push?: boolean;
+}
+
+/** How a lock is asked for. */
+export interface RawLockOptions {
+  /** How long a lease lasts unless it is renewed, 50 ms to 24 h; 30 s. */
+  ttlUs?: Whole;
+  /** How long to wait for the grant: as long as it takes if left out or null, 0 to try once. */
+  waitUs?: Whole | null;
+  /** Whether the lease is renewed by itself while it is held; true. */
+  renew?: boolean;
+  /** How long after the grant renewals end; never if left out or null. */
+  maxHoldUs?: Whole | null;
+  /** Shown to others as the owner, at most 256 bytes. */
+  label?: Bytes;
+}
+
+/** How a counter is kept. */
+export interface RawCounterOptions {
+  /** When what was counted is safe; `"batched"`. */
+  durability?: "sync" | "batched" | "journaled";
+  /** The longest that a unit waits for its flush, up to an hour; 10 ms. */
+  maxDelayUs?: Whole;
+  /** The most units that may be unacknowledged, from 2; no bound if left out. Batched only. */
+  maxUnits?: Whole;
+  /** Whether the host keeps the sums itself, and is asked for them by `pollCounterDue`; false. */
+  collected?: boolean;
+  /** The bytes of a journal or a snapshot. */
+  restore?: Uint8Array;
+}
+
+/** How a transaction is executed. */
+export interface RawTransactionOptions {
+  /** What must hold, or nothing is applied. */
+  expectations?: readonly Expectation[];
+  /** Done when plain readers see all of it, or when it is certain; `"applied"`. */
+  ack?: "applied" | "decided";
+  /** How long it may take until it is decided, 10 ms to 60 s; the coordinator's timeout. */
+  timeoutUs?: Whole;
+  /** How long its keys stay locked after a vote before others may end it, 10 ms to 60 s. */
+  patienceUs?: Whole;
+  /** The largest collection that is copied to be changed, in elements; 10,000. */
+  copyElements?: number;
+  /** The largest string that is copied to be changed, in bytes; 1 MiB. */
+  copyBytes?: number;
+}
+
+/** No answer: not a byte was written, or some may have been. */
+export type Failure = "notSent" | "outcomeUnknown";
+/** A connection came or went. */
+export type NodeChange = "connected" | "lost" | "pushReady" | "pushLost";
+
+const MAX_U32 = 2 ** 32 - 1;
+const MAX_U64 = (1n << 64n) - 1n;
+const MIN_I64 = -(1n << 63n);
+const MAX_I64 = (1n << 63n) - 1n;
+const CHANGES: readonly NodeChange[] = ["connected", "lost", "pushReady", "pushLost"];
+const DURABILITIES = ["sync", "batched", "journaled"] as const;
+
+/**
+ * The core as it is: pure state machines, no I/O, for hosts that bring their own transport.
+ *
+ * Every call is legal at any time. Verbs return an id, or throw with the state unchanged; inputs
+ * are never refused for what they mean. Unknown and finished ids are ignored. `now` is the host's
+ * monotonic clock in microseconds; an earlier one than before counts as the same moment.
+ */
+export class Coordinator extends Handle<RawCoordinator> {
+  /** Throws `InvalidArgument`, `LimitExceeded`. */
+  constructor(options: CoordinatorOptions) {
+    const known = ["nodes", "now", "entropy", "prefix", "timeoutUs", "push"];
+    const given = checked("options", options, known);
+    const entropy = given.entropy ?? crypto.getRandomValues(new Uint8Array(32));
+    if (octets("entropy", entropy).length !== 32) {
+      throw invalid(`entropy must be 32 bytes, not ${entropy.length}`);
+    }
+    const prefix = octets("prefix", given.prefix ?? "comity:");
+    const timeout = whole("timeoutUs", given.timeoutUs ?? 5_000_000);
+    const push = flag("push", given.push, true);
+    const now = whole("now", given.now);
+    const nodes = packedNodes(given.nodes ?? []);
+    super(
+      "coordinator",
+      guarded(() => new (wasm().RawCoordinator)(nodes, prefix, timeout, push, entropy, now)),
+    );
+  }
+
+  // Locks
+
+  /** Queues for a lock. The id of the request. */
+  lockAcquire(name: Bytes, now: Whole, options?: RawLockOptions): number {
+    const known = ["ttlUs", "waitUs", "renew", "maxHoldUs", "label"];
+    const given = checked("options", options, known);
+    const bytes = octets("name", name);
+    const ttl = whole("ttlUs", given.ttlUs ?? 30_000_000);
+    const wait = some("waitUs", given.waitUs);
+    const renew = flag("renew", given.renew, true);
+    const hold = some("maxHoldUs", given.maxHoldUs);
+    const label = octets("label", given.label ?? "");
+    const time = whole("now", now);
+    return this.call((raw) => raw.lock_acquire(bytes, ttl, wait, renew, hold, label, time));
+  }
+
+  /** Gives a lock back. Throws `NotHeld`. */
+  lockRelease(lock: number, now: Whole): void {
+    const [id, time] = [whole("lock", lock), whole("now", now)];
+    this.call((raw) => raw.lock_release(id, time));
+  }
+
+  /** Ends a lock in any state, released if it is held; no event follows for it. */
+  lockCancel(lock: number, now: Whole): void {
+    const [id, time] = [whole("lock", lock), whole("now", now)];
+    this.call((raw) => raw.lock_cancel(id, time));
+  }
+
+  /** Renews a lease, for `ttlUs` or as it was; answered by `lockRenewed`. Throws `NotHeld`. */
+  lockRenew(lock: number, now: Whole, options?: { ttlUs?: Whole }): void {
+    const given = checked("options", options, ["ttlUs"]);
+    const [id, ttl, time] = [whole("lock", lock), some("ttlUs", given.ttlUs), whole("now", now)];
+    this.call((raw) => raw.lock_renew(id, ttl, time));
+  }
+
+  /** Whether the lease is certain to be valid at `now`. */
+  lockIsHeld(lock: number, now: Whole): boolean {
+    const [id, time] = [whole("lock", lock), whole("now", now)];
+    return this.call((raw) => raw.lock_is_held(id, time));
+  }
+
+  /** When the lease ends unless it is renewed; null where there is none. */
+  lockValidUntil(lock: number): number | null {
+    const id = whole("lock", lock);
+    return this.call((raw) => raw.lock_valid_until(id)) ?? null;
+  }
+
+  /** Asks who holds a lock and who waits. The id of the call. */
+  lockInspect(name: Bytes, now: Whole): number {
+    const [bytes, time] = [octets("name", name), whole("now", now)];
+    return this.call((raw) => raw.lock_inspect(bytes, time));
+  }
+
+  /** Shows a fence to the guard of a resource. The id of the call. */
+  fenceCheck(resource: Bytes, fence: Whole, now: Whole): number {
+    const [bytes, time] = [octets("resource", resource), whole("now", now)];
+    const token = whole("fence", fence, 1);
+    return this.call((raw) => raw.fence_check(bytes, token, time));
+  }
+
+  /** Asks every node whether it can serve: the id of one call for each. */
+  checkNodes(now: Whole): number[] {
+    const time = whole("now", now);
+    return Array.from(this.call((raw) => raw.check_nodes(time)));
+  }
+
+  // Counters
+
+  /** Opens a counter. Its id. Throws `InvalidState` if it is open here already, `Corrupt`. */
+  counterOpen(name: Bytes, now: Whole, options?: RawCounterOptions): number {
+    const known = ["durability", "maxDelayUs", "maxUnits", "collected", "restore"];
+    const given = checked("options", options, known);
+    const bytes = octets("name", name);
+    const kind = choice("durability", given.durability ?? "batched", DURABILITIES);
+    const delay = whole("maxDelayUs", given.maxDelayUs ?? 10_000);
+    const units = wide("maxUnits", given.maxUnits ?? MAX_U64);
+    const collected = flag("collected", given.collected, false);
+    const restore = given.restore === undefined ? null : octets("restore", given.restore);
+    const [number, time] = [DURABILITIES.indexOf(kind), whole("now", now)];
+    return this.call((raw) =>
+      raw.counter_open(bytes, number, delay, units, collected, restore, time),
+    );
+  }
+
+  /** Counts `n`, up or down, of 64 bits. Throws `Overflow`, `LimitExceeded`. */
+  counterAdd(counter: number, n: number | bigint, now: Whole): void {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    const by = wide("n", n, MIN_I64, MAX_I64);
+    this.call((raw) => raw.counter_add(id, by, time));
+  }
+
+  /**
+   * Tells what the host has counted in all, up and down, for a counter that is `collected`: when
+   * something is counted and nothing was pending, when half of `maxUnits` were counted since the
+   * last time, and before a flush, a read or a close.
+   */
+  counterAdvance(counter: number, up: number | bigint, down: number | bigint, now: Whole): void {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    const [p, n] = [wide("up", up), wide("down", down)];
+    this.call((raw) => raw.counter_advance(id, p, n, time));
+  }
+
+  /** A counter whose sums are asked for; to be called until null, before commands are polled. */
+  pollCounterDue(): number | null {
+    return this.call((raw) => raw.poll_counter_due()) ?? null;
+  }
+
+  /** The answer to `pollCounterDue`, as `counterAdvance` has it. */
+  counterCollect(counter: number, up: number | bigint, down: number | bigint, now: Whole): void {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    const [p, n] = [wide("up", up), wide("down", down)];
+    this.call((raw) => raw.counter_collect(id, p, n, time));
+  }
+
+  /** How many units more may be counted; 2^64 - 1 where there is no bound. */
+  counterRoom(counter: number): bigint {
+    const id = whole("counter", counter);
+    return this.call((raw) => raw.counter_room(id));
+  }
+
+  /** What it stands at as far as is known here. */
+  counterValue(counter: number, now: Whole): RawCounterValue {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    return counterValue(new Reader(this.call((raw) => raw.counter_value(id, time))));
+  }
+
+  /** Asks for a value as of now, or at least as of a token. The id of the call. */
+  counterRead(counter: number, now: Whole, options?: { atLeast?: Whole }): number {
+    const given = checked("options", options, ["atLeast"]);
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    const token = some("atLeast", given.atLeast);
+    return this.call((raw) => raw.counter_read(id, token, time));
+  }
+
+  /** Flushes at once. The id of the call. */
+  counterFlush(counter: number, now: Whole): number {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    return this.call((raw) => raw.counter_flush(id, time));
+  }
+
+  /** Lets the value be zero; with `epoch` only after so many resets. The id of the call. */
+  counterReset(counter: number, now: Whole, options?: { epoch?: Whole }): number {
+    const given = checked("options", options, ["epoch"]);
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    const epoch = some("epoch", given.epoch);
+    return this.call((raw) => raw.counter_reset(id, epoch, time));
+  }
+
+  /** Compares the totals with the slots, and retires who was silent for so long. The call's id. */
+  counterAudit(counter: number, now: Whole, options?: { pruneUs?: Whole }): number {
+    const given = checked("options", options, ["pruneUs"]);
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    const prune = some("pruneUs", given.pruneUs);
+    return this.call((raw) => raw.counter_audit(id, prune, time));
+  }
+
+  /** What a later life has to restore. */
+  counterSnapshot(counter: number): Uint8Array {
+    const id = whole("counter", counter);
+    return this.call((raw) => raw.counter_snapshot(id));
+  }
+
+  /** The bytes of the last `counterJournal` are written down. */
+  counterJournaled(counter: number, now: Whole): void {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    this.call((raw) => raw.counter_journaled(id, time));
+  }
+
+  /** Counts what a peer counter's replicas have counted. Throws `Corrupt`. */
+  counterMerge(counter: number, snapshot: Uint8Array, now: Whole): void {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    const bytes = octets("snapshot", snapshot);
+    this.call((raw) => raw.counter_merge(id, bytes, time));
+  }
+
+  /** Restores into a counter that has just been opened. Throws `Corrupt`, `InvalidState`. */
+  counterTakeUp(counter: number, snapshot: Uint8Array, now: Whole): void {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    const bytes = octets("snapshot", snapshot);
+    this.call((raw) => raw.counter_take_up(id, bytes, time));
+  }
+
+  /** Flushes and retires the slot; answered by `counterClosed`. */
+  counterClose(counter: number, now: Whole): void {
+    const [id, time] = [whole("counter", counter), whole("now", now)];
+    this.call((raw) => raw.counter_close(id, time));
+  }
+
+  // Transactions
+
+  /**
+   * Executes all of the commands or none, if every expectation is met. The transaction's id here.
+   *
+   * Throws `Unsupported`, `InvalidArgument`, `LimitExceeded`.
+   */
+  transactionExecute(
+    commands: readonly (readonly Uint8Array[])[],
+    now: Whole,
+    options?: RawTransactionOptions,
+  ): number {
+    const known = [
+      "expectations",
+      "ack",
+      "timeoutUs",
+      "patienceUs",
+      "copyElements",
+      "copyBytes",
+    ];
+    const given = checked("options", options, known);
+    const decided = choice("ack", given.ack ?? "applied", ["applied", "decided"]) === "decided";
+    const timeout = some("timeoutUs", given.timeoutUs);
+    const patience = some("patienceUs", given.patienceUs);
+    const elements = some("copyElements", given.copyElements, MAX_U32);
+    const bytes = some("copyBytes", given.copyBytes, MAX_U32);
+    const time = whole("now", now);
+    // Of two runs in one memory the first has to be copied.
+    const words = packedWords(commands).slice();
+    const checks = packedExpectations(given.expectations ?? []);
+    return this.call((raw) =>
+      raw.transaction_execute(
+        words,
+        checks,
+        decided,
+        timeout,
+        patience,
+        elements,
+        bytes,
+        time,
+      ),
+    );
+  }
+
+  /** Gives a transaction up, unless it is decided. Its end is told all the same. */
+  transactionCancel(transaction: number, now: Whole): void {
+    const [id, time] = [whole("transaction", transaction), whole("now", now)];
+    this.call((raw) => raw.transaction_cancel(id, time));
+  }
+
+  /** Asks the primary of a transaction, by its id, what has become of it. The id of the call. */
+  transactionStatus(id: Bytes, now: Whole): number {
+    const [bytes, time] = [octets("id", id), whole("now", now)];
+    return this.call((raw) => raw.transaction_status(bytes, time));
+  }
+
+  /**
+   * Ends a transaction whose client does not. `heuristic`: what every node that has voted yes is
+   * told where the primary does not answer. The id of the call.
+   */
+  transactionResolve(
+    id: Bytes,
+    now: Whole,
+    options?: { heuristic?: "commit" | "abort" },
+  ): number {
+    const { heuristic } = checked("options", options, ["heuristic"]);
+    const [bytes, time] = [octets("id", id), whole("now", now)];
+    const commits =
+      heuristic === undefined
+        ? null
+        : choice("heuristic", heuristic, ["commit", "abort"]) === "commit";
+    return this.call((raw) => raw.transaction_resolve(bytes, commits, time));
+  }
+
+  /** Removes what transactions have left over on every node. The id of the call. */
+  transactionSweep(now: Whole): number {
+    const time = whole("now", now);
+    return this.call((raw) => raw.transaction_sweep(time));
+  }
+
+  // Inputs
+
+  /** A reply arrived. Throws `InvalidArgument` for a value that is none. */
+  handleReply(request: number, reply: Reply, now: Whole): void {
+    const [id, time] = [whole("request", request), whole("now", now)];
+    const out = writer.begin();
+    writeReply(out, reply);
+    const packed = out.end();
+    this.call((raw) => raw.handle_reply(id, packed, time));
+  }
+
+  /** There will be no reply. */
+  handleFailure(request: number, failure: Failure, now: Whole): void {
+    const [id, time] = [whole("request", request), whole("now", now)];
+    const sent = choice("failure", failure, ["notSent", "outcomeUnknown"]) === "outcomeUnknown";
+    this.call((raw) => raw.handle_failure(id, sent, time));
+  }
+
+  /** A connection came or went. */
+  handleNode(node: number, change: NodeChange, now: Whole): void {
+    const [id, time] = [whole("node", node, 0, MAX_U32), whole("now", now)];
+    const number = CHANGES.indexOf(choice("change", change, CHANGES));
+    this.call((raw) => raw.handle_node(id, number, time));
+  }
+
+  /** A push arrived. */
+  handleMessage(node: number, channel: Bytes, payload: Bytes, now: Whole): void {
+    const [id, time] = [whole("node", node, 0, MAX_U32), whole("now", now)];
+    const [where, what] = [octets("channel", channel), octets("payload", payload)];
+    this.call((raw) => raw.handle_message(id, where, what, time));
+  }
+
+  /** The host slept, or its clock jumped. */
+  handleClockGap(now: Whole): void {
+    const time = whole("now", now);
+    this.call((raw) => raw.handle_clock_gap(time));
+  }
+
+  /** The time. Early, late or twice is harmless. */
+  handleTimeout(now: Whole): void {
+    const time = whole("now", now);
+    this.call((raw) => raw.handle_timeout(time));
+  }
+
+  // Outputs
+
+  /** The next command to send; null if there is none. */
+  pollCommand(): Command | null {
+    return command(this.call((raw) => raw.poll_command()));
+  }
+
+  /** The next command to send to one node; null if there is none. */
+  pollCommandFor(node: number): Command | null {
+    const id = whole("node", node, 0, MAX_U32);
+    return command(this.call((raw) => raw.poll_command_for(id)));
+  }
+
+  /** The next event; null if there is none. */
+  pollEvent(): Event | null {
+    const packed = this.call((raw) => raw.poll_event());
+    return packed === undefined ? null : readEvent(packed);
+  }
+
+  /** When to call `handleTimeout`; null while there is nothing to wait for. */
+  nextDeadline(): number | null {
+    return this.call((raw) => raw.next_deadline()) ?? null;
+  }
+
+  /** Counters since the start, by name. */
+  stats(): Record<string, number> {
+    const packed = this.call((raw) => raw.stats());
+    const fields = new Reader(packed).each((each) => [camel(each.text()), each.number()] as const);
+    return Object.fromEntries(fields);
+  }
+
+  /** Begins the end, answered by `closed`; every later verb throws `Closed`. */
+  close(now: Whole): void {
+    const time = whole("now", now);
+    this.call((raw) => raw.close(time));
+  }
+
+  /** The ring of the nodes. */
+  get ring(): Ring {
+    return ringOf(this.call((raw) => raw.ring()));
+  }
+
+  /** The stable id of a node number. Throws `InvalidArgument` where there is none. */
+  nodeId(node: number): Uint8Array {
+    const number = whole("node", node, 0, MAX_U32);
+    const id = this.call((raw) => raw.node_id(number));
+    if (id === undefined) throw invalid(`node: there is no node ${number}`);
+    return id;
+  }
+
+  /** The one channel that this coordinator subscribes to. */
+  inbox(): Uint8Array {
+    return this.call((raw) => raw.inbox());
+  }
+}
+
+function some(name: string, value: Whole | null | undefined, high?: number): number | null {
+  return value === undefined || value === null ? null : whole(name, value, 0, high);
+}
+
+function command(packed: Uint8Array | undefined): Command | null {
+  if (packed === undefined) return null;
+  const from = new Reader(packed);
+  return {
+    request: from.number(),
+    node: from.number(),
+    route: from.flag() ? "subscribe" : "node",
+    deadline: from.number(),
+    origin: from.option((some) => some.number()),
+    argv: from.each((each) => each.bytes()),
+  };
+}
+
+/** `lock_grants` as JavaScript writes it. */
+function camel(name: string): string {
+  return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}

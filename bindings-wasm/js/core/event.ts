@@ -1,0 +1,267 @@
+import { type ComityError, refused } from "../errors.js";
+import { Reader } from "../pack.js";
+import { readReply } from "./codec.js";
+import type { Reply } from "./reply.js";
+
+/** What is known of a transaction. `"forgotten"`: it is over, and how is no longer recorded. */
+export type Outcome = "committed" | "aborted" | "pending" | "unknown" | "forgotten";
+
+/** What a counter stands at. Spans are microseconds. */
+export interface RawCounterValue {
+  /** The value: what the server last told of all others, and all that was counted here. */
+  readonly value: bigint;
+  /** How old the server's part is at most; null before its first answer. */
+  readonly stalenessUs: number | null;
+  /** How far the server's part goes, for `counterRead`. */
+  readonly token: number;
+  /** How many resets there were by then. */
+  readonly epoch: number;
+  /** Units counted here that are not acknowledged. */
+  readonly pending: bigint;
+  /** How long the oldest of them has waited at most; null where there are none. */
+  readonly oldestPendingUs: number | null;
+}
+
+/** What an audit of a counter found. */
+export interface CounterAudit {
+  /** Slots in use. */
+  readonly live: number;
+  /** Slots that were given back and still count. */
+  readonly retired: number;
+  /** Slots retired by this audit, because nobody had raised them for long. */
+  readonly pruned: number;
+  /** Whether the sum of all slots was compared with the totals: not while others kept counting. */
+  readonly compared: boolean;
+  /** By how much the value was wrong, and was corrected. */
+  readonly corrected: bigint;
+}
+
+/** A lock as its server sees it. At most 256 holders and waiters; the totals count all. */
+export interface RawInspection {
+  /** The server's clock, in microseconds. */
+  readonly nowUs: number;
+  /** How many may hold at once: 1 for a mutex, 0 while nobody holds or waits. */
+  readonly capacity: number;
+  readonly holdersTotal: number;
+  readonly waitersTotal: number;
+  readonly holders: readonly {
+    /** The request that was granted. */
+    readonly id: string;
+    /** What the holder calls itself. */
+    readonly label: Uint8Array;
+    readonly fence: number;
+    /** How long its lease still lasts, if it is not renewed. */
+    readonly remainingUs: number;
+    /** How much of the capacity it has. */
+    readonly weight: number;
+  }[];
+  /** In the order in which they will be served. */
+  readonly waiters: readonly {
+    /** The request that waits. */
+    readonly id: string;
+    /** What the waiter calls itself. */
+    readonly label: Uint8Array;
+  }[];
+}
+
+/**
+ * Something happened. Those marked *last* are the last of their lock, call, counter or transaction.
+ * Times are microseconds of the host's clock.
+ */
+export type Event =
+  /** The lock is not free; so many are ahead. `holder` is the label of one who has it. */
+  | { readonly kind: "lockQueued"; readonly lock: number; rank: number; holder: Uint8Array }
+  /** The lock is held. */
+  | { readonly kind: "lockGranted"; readonly lock: number; fence: number; validUntil: number }
+  /** The lease was made longer. */
+  | { readonly kind: "lockRenewed"; readonly lock: number; validUntil: number }
+  /** The lease has ended without a release. *Last.* */
+  | { readonly kind: "lockLost"; readonly lock: number; error: ComityError }
+  /** The lock was given back. *Last.* */
+  | { readonly kind: "lockReleased"; readonly lock: number }
+  /** The lock was not granted, or its release could not be confirmed. *Last.* */
+  | {
+      readonly kind: "lockFailed";
+      readonly lock: number;
+      error: ComityError;
+      holder: Uint8Array | null;
+    }
+  /** The answer to `lockInspect`. *Last.* */
+  | { readonly kind: "lockInspected"; readonly call: number; inspection: RawInspection }
+  /** The answer to `fenceCheck`; `fence` is the highest that was shown. *Last.* */
+  | { readonly kind: "fenceChecked"; readonly call: number; accepted: boolean; fence: number }
+  /** All that was counted before is safe. *Last.* */
+  | { readonly kind: "counterFlushed"; readonly call: number; counter: number }
+  /** The answer to `counterRead`. *Last.* */
+  | { readonly kind: "counterRead"; readonly call: number; counter: number; value: RawCounterValue }
+  /** The answer to `counterReset`: so many resets there were. *Last.* */
+  | { readonly kind: "counterReset"; readonly call: number; counter: number; epoch: number }
+  /** The answer to `counterAudit`. *Last.* */
+  | { readonly kind: "counterAudited"; readonly call: number; counter: number; audit: CounterAudit }
+  /** Write this down in place of what was written before, then call `counterJournaled`. */
+  | { readonly kind: "counterJournal"; readonly counter: number; bytes: Uint8Array }
+  /** So many units at most are not counted, or nobody can tell, and will not be tried again. */
+  | { readonly kind: "counterLost"; readonly counter: number; units: bigint; error: ComityError }
+  /** The server has lost acknowledged units, as after a failover. */
+  | { readonly kind: "counterRegressed"; readonly counter: number }
+  /** The server does not take what is counted. It is kept and tried again. */
+  | { readonly kind: "counterRefused"; readonly counter: number; error: ComityError }
+  /** The counter is closed; so many units were not acknowledged by then. *Last.* */
+  | { readonly kind: "counterClosed"; readonly counter: number; units: bigint }
+  /** The transaction is applied, or will be. `replies` are null where they are gone. *Last.* */
+  | {
+      readonly kind: "transactionCommitted";
+      readonly transaction: number;
+      id: string;
+      replies: Reply[] | null;
+      /** Whether plain readers see all of it by now. */
+      applied: boolean;
+    }
+  /** Nothing of it was applied; `id` is empty where it had none yet. *Last.* */
+  | {
+      readonly kind: "transactionFailed";
+      readonly transaction: number;
+      id: string;
+      error: ComityError;
+    }
+  /** Nobody can tell now whether it is applied; `transactionEnded` will. *Last.* */
+  | {
+      readonly kind: "transactionUnknown";
+      readonly transaction: number;
+      id: string;
+      error: ComityError;
+    }
+  /** What has become of a transaction that was unknown. */
+  | { readonly kind: "transactionEnded"; id: string; outcome: Outcome }
+  /** A node does not have what a transaction has decided, as after a failover. */
+  | { readonly kind: "transactionDamaged"; id: string; node: number }
+  /** The answer to `transactionStatus`. *Last.* */
+  | { readonly kind: "transactionStatus"; readonly call: number; id: string; outcome: Outcome }
+  /** The answer to `transactionResolve`. *Last.* */
+  | { readonly kind: "transactionResolved"; readonly call: number; id: string; outcome: Outcome }
+  /** The answer to `transactionSweep`: so many things were removed or are being ended. *Last.* */
+  | { readonly kind: "transactionSwept"; readonly call: number; count: number }
+  /** The answer to `checkNodes`, for one node. Texts are empty where it would not tell. *Last.* */
+  | {
+      readonly kind: "nodeChecked";
+      readonly call: number;
+      node: number;
+      serverVersion: string;
+      evictionPolicy: string;
+    }
+  /** A call came to nothing. *Last.* */
+  | { readonly kind: "callFailed"; readonly call: number; node: number; error: ComityError }
+  /** The push connection is subscribed. */
+  | { readonly kind: "pushReady"; node: number }
+  /** There is no push connection for now: waiters ask again and again instead. */
+  | { readonly kind: "pushUnavailable"; node: number; error: ComityError }
+  /** Everything that `close` began is done, or its time is over. */
+  | { readonly kind: "closed" }
+  /** Of a kind that this version does not know. */
+  | { readonly kind: "unknown" };
+
+const OUTCOMES: readonly Outcome[] = ["committed", "aborted", "pending", "unknown", "forgotten"];
+
+/** In the order of the bytes that stand for them in `src/event.rs`. */
+const READERS: readonly ((r: Reader) => Event)[] = [
+  (r) => ({ kind: "lockQueued", lock: r.number(), rank: r.number(), holder: r.bytes() }),
+  (r) => ({ kind: "lockGranted", lock: r.number(), fence: r.number(), validUntil: r.number() }),
+  (r) => ({ kind: "lockRenewed", lock: r.number(), validUntil: r.number() }),
+  (r) => ({ kind: "lockLost", lock: r.number(), error: why(r) }),
+  (r) => ({ kind: "lockReleased", lock: r.number() }),
+  (r) => ({
+    kind: "lockFailed",
+    lock: r.number(),
+    error: why(r),
+    holder: r.option((some) => some.bytes()),
+  }),
+  (r) => ({ kind: "lockInspected", call: r.number(), inspection: inspection(r) }),
+  (r) => ({ kind: "fenceChecked", call: r.number(), accepted: r.flag(), fence: r.number() }),
+  (r) => ({ kind: "counterFlushed", call: r.number(), counter: r.number() }),
+  (r) => ({ kind: "counterRead", call: r.number(), counter: r.number(), value: counterValue(r) }),
+  (r) => ({ kind: "counterReset", call: r.number(), counter: r.number(), epoch: r.number() }),
+  (r) => ({ kind: "counterAudited", call: r.number(), counter: r.number(), audit: audit(r) }),
+  (r) => ({ kind: "counterJournal", counter: r.number(), bytes: r.bytes() }),
+  (r) => ({ kind: "counterLost", counter: r.number(), units: r.wide(), error: why(r) }),
+  (r) => ({ kind: "counterRegressed", counter: r.number() }),
+  (r) => ({ kind: "counterRefused", counter: r.number(), error: why(r) }),
+  (r) => ({ kind: "counterClosed", counter: r.number(), units: r.wide() }),
+  (r) => ({
+    kind: "transactionCommitted",
+    transaction: r.number(),
+    id: r.text(),
+    replies: r.option((some) => some.each(readReply)),
+    applied: r.flag(),
+  }),
+  (r) => ({ kind: "transactionFailed", transaction: r.number(), id: r.text(), error: why(r) }),
+  (r) => ({ kind: "transactionUnknown", transaction: r.number(), id: r.text(), error: why(r) }),
+  (r) => ({ kind: "transactionEnded", id: r.text(), outcome: outcome(r) }),
+  (r) => ({ kind: "transactionDamaged", id: r.text(), node: r.number() }),
+  (r) => ({ kind: "transactionStatus", call: r.number(), id: r.text(), outcome: outcome(r) }),
+  (r) => ({ kind: "transactionResolved", call: r.number(), id: r.text(), outcome: outcome(r) }),
+  (r) => ({ kind: "transactionSwept", call: r.number(), count: r.number() }),
+  (r) => ({
+    kind: "nodeChecked",
+    call: r.number(),
+    node: r.number(),
+    serverVersion: r.text(),
+    evictionPolicy: r.text(),
+  }),
+  (r) => ({ kind: "callFailed", call: r.number(), node: r.number(), error: why(r) }),
+  (r) => ({ kind: "pushReady", node: r.number() }),
+  (r) => ({ kind: "pushUnavailable", node: r.number(), error: why(r) }),
+  () => ({ kind: "closed" }),
+];
+
+/** The event that these bytes tell. */
+export function readEvent(bytes: Uint8Array): Event {
+  const reader = new Reader(bytes);
+  return READERS[reader.byte()]?.(reader) ?? { kind: "unknown" };
+}
+
+function why(from: Reader): ComityError {
+  return refused(from.byte(), from.text());
+}
+
+function outcome(from: Reader): Outcome {
+  return OUTCOMES[from.byte()] ?? "unknown";
+}
+
+/** What a counter stands at. */
+export function counterValue(from: Reader): RawCounterValue {
+  return {
+    value: from.widest(),
+    stalenessUs: from.option((some) => some.number()),
+    token: from.number(),
+    epoch: from.number(),
+    pending: from.wide() + from.wide(),
+    oldestPendingUs: from.option((some) => some.number()),
+  };
+}
+
+function audit(from: Reader): CounterAudit {
+  return {
+    live: from.number(),
+    retired: from.number(),
+    pruned: from.number(),
+    compared: from.flag(),
+    corrected: from.widest(),
+  };
+}
+
+function inspection(from: Reader): RawInspection {
+  return {
+    nowUs: from.number(),
+    capacity: from.number(),
+    holdersTotal: from.number(),
+    waitersTotal: from.number(),
+    holders: from.each((each) => ({
+      id: each.text(),
+      label: each.bytes(),
+      fence: each.number(),
+      remainingUs: each.number(),
+      weight: each.number(),
+    })),
+    waiters: from.each((each) => ({ id: each.text(), label: each.bytes() })),
+  };
+}

@@ -1,0 +1,50 @@
+import { ComityError, ErrorCode } from "../errors.js";
+import { died, wasm } from "../instance.js";
+
+/** What the module gives out: an object in its memory. */
+interface Owned {
+  free(): void;
+}
+
+/** As `Symbol.dispose`, which not every browser knows. */
+export const dispose: typeof Symbol.dispose =
+  Symbol.dispose ?? (Symbol.for("Symbol.dispose") as typeof Symbol.dispose);
+
+/**
+ * Owns an object in the module's memory. It is freed by `dispose`, or at some time after nobody
+ * has the handle any more.
+ */
+export abstract class Handle<T extends Owned> {
+  #owned: T | null;
+  readonly #what: string;
+
+  constructor(what: string, owned: T) {
+    this.#what = what;
+    this.#owned = owned;
+  }
+
+  /** Frees its memory at once. Harmless when repeated; every other use throws `InvalidState`. */
+  [dispose](): void {
+    const owned = this.#owned;
+    this.#owned = null;
+    if (owned !== null) this.#guarded(() => owned.free());
+  }
+
+  /** Calls into the module, with nothing else on the way. */
+  protected call<R>(call: (owned: T) => R): R {
+    const owned = this.#owned;
+    if (owned === null) {
+      throw new ComityError(ErrorCode.InvalidState, `this ${this.#what} was disposed of`);
+    }
+    return this.#guarded(() => call(owned));
+  }
+
+  #guarded<R>(call: () => R): R {
+    wasm();
+    try {
+      return call();
+    } catch (error) {
+      throw died(error);
+    }
+  }
+}

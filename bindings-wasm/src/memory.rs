@@ -1,0 +1,43 @@
+//! The embedded store.
+
+use comity::memory;
+use comity::redis::Argv;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::coordinator::at;
+use crate::error::{Result, unpacked};
+use crate::pack::{Reader, Writer};
+use crate::reply;
+
+/// A small Redis in this process.
+#[wasm_bindgen]
+#[derive(Debug, Default)]
+pub struct RawMemoryStore(memory::MemoryStore);
+
+#[wasm_bindgen]
+#[allow(missing_docs, reason = "js/core/memory.ts has the documentation")]
+impl RawMemoryStore {
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// # Errors
+    /// As thrown.
+    pub fn execute(&mut self, words: &[u8], now: f64) -> Result<Vec<u8>> {
+        let words = unpacked(Reader::new(words).each(Reader::bytes))?;
+        let argv: Argv = words.into_iter().collect();
+        let mut out = Writer::default();
+        reply::write(&mut out, &self.0.execute(&argv, at(now)));
+        Ok(out.finish())
+    }
+
+    /// Channel and payload.
+    pub fn poll_message(&mut self) -> Option<Vec<u8>> {
+        let message = self.0.poll_message()?;
+        let mut out = Writer::default();
+        out.bytes(&message.channel).bytes(&message.payload);
+        Some(out.finish())
+    }
+}
