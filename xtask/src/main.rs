@@ -14,6 +14,7 @@ mod bench;
 mod c;
 mod demo;
 mod dist;
+mod js;
 mod python;
 mod redis;
 mod run;
@@ -32,7 +33,8 @@ usage: cargo xtask COMMAND
   demo --redis [URL...]  the same demo on a real Redis: on the servers named, or on one that is
                          started for it on a free loopback port and stopped afterwards
   test [PART...]         check and test: core, c, js, python, or all (the default)
-  dist [python]          build the wheel and the source distribution into dist/
+  dist [WHAT...]         build into dist/: python (the wheel and the source distribution), js (the
+                         npm package; default: all)
   bench [WHAT...]        measure: ring, locks, counter, lock (default: all)
   help                   print this text
 
@@ -45,7 +47,7 @@ enum Task {
     Help,
     Demo(demo::Store),
     Test(Vec<test::Part>),
-    Dist,
+    Dist(Vec<dist::Product>),
     Bench(Vec<bench::Subject>),
 }
 
@@ -63,10 +65,7 @@ impl Task {
             "help" | "-h" | "--help" => Ok(Self::Help),
             "demo" => demo::Store::parse(rest).map(Self::Demo),
             "test" => choose(rest, &test::Part::ALL).map(Self::Test),
-            "dist" => match rest {
-                [] | ["python"] => Ok(Self::Dist),
-                _ => Err(format!("dist takes nothing or `python`, not `{}`", rest.join(" "))),
-            },
+            "dist" => choose(rest, &dist::Product::ALL).map(Self::Dist),
             "bench" => choose(rest, &bench::Subject::ALL).map(Self::Bench),
             other => Err(format!("there is no command `{other}`")),
         }
@@ -77,7 +76,7 @@ impl Task {
             Self::Help => Ok(()),
             Self::Demo(store) => demo::run(session, store),
             Self::Test(parts) => test::run(session, parts),
-            Self::Dist => dist::run(session),
+            Self::Dist(products) => dist::run(session, products),
             Self::Bench(subjects) => bench::run(session, subjects),
         }
     }
@@ -129,6 +128,7 @@ mod tests {
     use super::*;
     use crate::bench::Subject;
     use crate::demo::Store;
+    use crate::dist::Product;
     use crate::test::Part;
 
     #[test]
@@ -136,8 +136,9 @@ mod tests {
         assert_eq!(Task::parse(&["help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["test", "--help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["demo"]), Ok(Task::Demo(Store::Embedded)));
-        assert_eq!(Task::parse(&["dist"]), Ok(Task::Dist));
-        assert_eq!(Task::parse(&["dist", "python"]), Ok(Task::Dist));
+        let every = vec![Product::Python, Product::Js];
+        assert_eq!(Task::parse(&["dist"]), Ok(Task::Dist(every)));
+        assert_eq!(Task::parse(&["dist", "js"]), Ok(Task::Dist(vec![Product::Js])));
         assert_eq!(Task::parse(&["bench", "lock"]), Ok(Task::Bench(vec![Subject::Lock])));
     }
 

@@ -21,6 +21,10 @@ pub(crate) enum Need {
     Clang,
     /// The program `valgrind`.
     Valgrind,
+    /// Debian's compiler for its browsers, which builds for WebAssembly where there is no rustup.
+    RustWeb,
+    /// The sources of its standard library.
+    RustWebSource,
 }
 
 impl Need {
@@ -36,6 +40,8 @@ impl Need {
             Self::PythonVenv => "python3-venv",
             Self::Clang => "clang",
             Self::Valgrind => "valgrind",
+            Self::RustWeb => "rustc-web",
+            Self::RustWebSource => "rust-web-src",
         }
     }
 
@@ -45,6 +51,8 @@ impl Need {
             Self::PythonVenv => "a Python from 3.10 to 3.14 with venv and ensurepip",
             Self::Clang => "the compiler clang",
             Self::Valgrind => "the program valgrind",
+            Self::RustWeb => "a Rust compiler for WebAssembly",
+            Self::RustWebSource => "the sources of Rust's standard library",
         }
     }
 }
@@ -155,6 +163,8 @@ fn is_there(session: &mut Session, need: Need) -> bool {
         Need::PythonVenv => crate::python::newest(session).is_some(),
         Need::Clang => session.find("clang").is_some(),
         Need::Valgrind => session.find("valgrind").is_some(),
+        Need::RustWeb => Path::new("/usr/bin/rustc").is_file(),
+        Need::RustWebSource => Path::new("/usr/lib/rustlib/src/rust/library").is_dir(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 
 use crate::c;
+use crate::js;
 use crate::python::{self, System, Venv};
 use crate::run::{Failure, Session};
 use crate::setup::{self, Need};
@@ -21,8 +22,7 @@ impl Part {
 }
 
 /// A target without a standard library: what builds for it uses none.
-const NO_STD_TARGETS: [&str; 2] = ["wasm32v1-none", WASM_TARGET];
-const WASM_TARGET: &str = "wasm32-unknown-unknown";
+const NO_STD_TARGETS: [&str; 2] = ["wasm32v1-none", js::TARGET];
 
 /// Checks and tests `parts`; the first failure ends it.
 pub(crate) fn run(session: &mut Session, parts: &[Part]) -> Result<(), Failure> {
@@ -80,18 +80,16 @@ fn no_std(session: &mut Session) -> Result<(), Failure> {
 }
 
 fn js(session: &mut Session) -> Result<(), Failure> {
-    cargo_stage(session, "js: tests", &["test", "-p", "comity-wasm"])?;
-    let name = "js: build for WebAssembly";
-    match setup::ensure_target(session, WASM_TARGET) {
-        Ok(()) => {
-            let words = ["build", "-p", "comity-wasm", "--target", WASM_TARGET];
-            cargo_stage(session, name, &words)
-        }
-        Err(reason) => {
-            session.skip(name, &reason);
-            Ok(())
-        }
-    }
+    cargo_stage(session, "js: tests of the border in Rust", &["test", "-p", "comity-wasm"])?;
+    js::build(session)?;
+    session.stage("js: types", |session| {
+        let tool = session.root().join(js::PACKAGE).join("node_modules/typescript/bin/tsc");
+        session.step("node").arg(tool).args(["-p", "tests"]).within(js::PACKAGE).run()
+    })?;
+    session.stage("js: tests in Node", |session| {
+        setup::ensure(session, &[Need::RedisServer])?;
+        session.step("node").args(["--test", "tests/"]).within(js::PACKAGE).run()
+    })
 }
 
 fn python(session: &mut Session) -> Result<(), Failure> {

@@ -1,0 +1,111 @@
+//! The npm package: the WebAssembly module, and what is published around it.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use crate::run::{Failure, Session};
+use crate::setup::{self, Need};
+
+/// The package's folder.
+pub(crate) const PACKAGE: &str = "bindings-wasm";
+/// The target, and the profile for it.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+const PROFILE: &str = "wasm";
+/// What every browser that comity supports knows of WebAssembly; Rust uses no more.
+const FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// Builds the package into `dist/` of its folder.
+pub(crate) fn build(session: &mut Session) -> Result<(), Failure> {
+    packages(session)?;
+    let compiled = session.stage("js: compile to WebAssembly", compile)?;
+    let raw = session.root().join(PACKAGE).join("dist/raw");
+    session.stage("js: make the glue", |session| {
+        let words = ["run", "--quiet", "--manifest-path", "bindings-wasm/pack/Cargo.toml"];
+        let target = session.target().join("pack");
+        session
+            .step("cargo")
+            .args(words)
+            .arg("--target-dir")
+            .arg(target)
+            .arg("--")
+            .arg(&compiled)
+            .arg(&raw)
+            .run()
+    })?;
+    let (before, after) = (raw.join("raw.wasm"), raw.join("comity.wasm"));
+    if !is_newer(&after, &before) {
+        session.stage("js: make the module smaller", |session| {
+            let tool = session.root().join(PACKAGE).join("node_modules/binaryen/bin/wasm-opt");
+            let tool = session.step("node").arg(tool).arg("-Oz").args(FEATURES);
+            tool.arg(&before).arg("-o").arg(&after).run()
+        })?;
+    }
+    session.stage("js: make the package", |session| {
+        session.step("node").arg("pack/package.mjs").within(PACKAGE).run()
+    })
+}
+
+/// Puts the package into `dist/`, as it would be published.
+pub(crate) fn dist(session: &mut Session) -> Result<(), Failure> {
+    build(session)?;
+    let folder = session.root().join("dist");
+    fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("no dist/: {error}")))?;
+    session.stage("js: pack", |session| {
+        session.step("npm").args(["pack", "--pack-destination"]).arg(&folder).within(PACKAGE).run()
+    })
+}
+
+/// Installs the packages that the lock file names.
+fn packages(session: &mut Session) -> Result<(), Failure> {
+    let folder = session.root().join(PACKAGE);
+    if is_newer(&folder.join("node_modules/.package-lock.json"), &folder.join("package-lock.json"))
+    {
+        return Ok(());
+    }
+    session.stage("js: install packages", |session| {
+        session.step("npm").args(["ci", "--no-audit", "--no-fund"]).within(PACKAGE).run()
+    })
+}
+
+/// Compiles the bindings, and says where they are.
+fn compile(session: &mut Session) -> Result<PathBuf, Failure> {
+    let words = ["-p", "comity-wasm", "--profile", PROFILE, "--target", TARGET];
+    match setup::ensure_target(session, TARGET) {
+        Ok(()) => session.step("cargo").arg("build").args(words).run()?,
+        Err(reason) => {
+            println!("{reason}; Debian's compiler is taken, which builds the standard library");
+            setup::ensure(session, &[Need::RustWeb, Need::RustWebSource])?;
+            let linker = session.step("rustc").args(["--print", "sysroot"]).ask();
+            let linker = linker.map(|root| lld(Path::new(root.trim())));
+            let linker = linker.ok_or_else(|| Failure::new("rustc does not say where it is"))?;
+            session
+                .step("cargo")
+                .args(["build", "-Zbuild-std=std,panic_abort"])
+                .args(words)
+                .env("RUSTC", "/usr/bin/rustc")
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &linker)
+                .run()?;
+        }
+    }
+    Ok(session.target().join(TARGET).join(PROFILE).join("comity_wasm.wasm"))
+}
+
+/// The linker of a toolchain.
+fn lld(sysroot: &Path) -> String {
+    let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    sysroot.join("lib/rustlib").join(host).join("bin/rust-lld").to_string_lossy().into_owned()
+}
+
+/// Whether `one` is there and no older than `other`.
+fn is_newer(one: &Path, other: &Path) -> bool {
+    let age = |file: &Path| fs::metadata(file).and_then(|about| about.modified()).ok();
+    age(one).zip(age(other)).is_some_and(|(one, other)| one >= other)
+}
