@@ -62,6 +62,33 @@ pub(crate) fn dist(session: &mut Session) -> Result<(), Failure> {
     })
 }
 
+/// Checks the package's types as a user meets them, and runs the tests in Node.
+pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
+    build(session)?;
+    setup::ensure(session, &[Need::RedisServer])?;
+    session.stage("js: types", |session| {
+        let tool = session.root().join(PACKAGE).join("node_modules/typescript/bin/tsc");
+        session.step("node").arg(tool).args(["-p", "tests"]).within(PACKAGE).run()
+    })?;
+    // By name: versions of Node differ in what they make of a folder or a pattern.
+    let tests = tests(&session.root().join(PACKAGE).join("tests"));
+    session.stage("js: tests in Node", |session| {
+        session.step("node").arg("--test").args(tests).within(PACKAGE).run()
+    })
+}
+
+/// The files of tests in a folder.
+fn tests(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut tests: Vec<String> = names
+        .filter(|name| name.ends_with(".test.mjs"))
+        .map(|name| format!("tests/{name}"))
+        .collect();
+    tests.sort();
+    tests
+}
+
 /// Installs the packages that the lock file names.
 fn packages(session: &mut Session) -> Result<(), Failure> {
     let folder = session.root().join(PACKAGE);

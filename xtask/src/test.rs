@@ -81,15 +81,7 @@ fn no_std(session: &mut Session) -> Result<(), Failure> {
 
 fn js(session: &mut Session) -> Result<(), Failure> {
     cargo_stage(session, "js: tests of the border in Rust", &["test", "-p", "comity-wasm"])?;
-    js::build(session)?;
-    session.stage("js: types", |session| {
-        let tool = session.root().join(js::PACKAGE).join("node_modules/typescript/bin/tsc");
-        session.step("node").arg(tool).args(["-p", "tests"]).within(js::PACKAGE).run()
-    })?;
-    session.stage("js: tests in Node", |session| {
-        setup::ensure(session, &[Need::RedisServer])?;
-        session.step("node").args(["--test", "tests/"]).within(js::PACKAGE).run()
-    })
+    js::test(session)
 }
 
 fn python(session: &mut Session) -> Result<(), Failure> {

@@ -1,0 +1,89 @@
+/** The one clock of the package: microseconds since an arbitrary origin. */
+
+/** What every call of the core takes as `now`. */
+export function nowUs(): number {
+  return Math.floor(performance.now() * 1000);
+}
+
+/** The longest that a timer sleeps, in milliseconds: so long may a suspend go unnoticed. */
+export const NAP = 1000;
+
+/** How far wall clock and monotonic clock may part before a suspend is assumed, in milliseconds. */
+const JUMP = 1000;
+
+/**
+ * Notices that the machine slept: on some systems `performance.now()` stands still meanwhile, and
+ * the wall clock does not.
+ */
+export class Gaps {
+  #offset = offset();
+
+  /** Whether there was a gap since this was last asked. */
+  seen(): boolean {
+    const before = this.#offset;
+    this.#offset = offset();
+    return Math.abs(this.#offset - before) > JUMP;
+  }
+}
+
+function offset(): number {
+  return Date.now() - performance.now();
+}
+
+/** A timer that keeps no process alive, where there are such. */
+export class Alarm {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #at = Infinity;
+  readonly #ring: () => void;
+
+  constructor(ring: () => void) {
+    this.#ring = ring;
+  }
+
+  /** When it rings, in microseconds of `nowUs`; infinity while it is off. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** Rings once at `at`, or after `longest` milliseconds, in place of when it would have. */
+  set(at: number, now: number, longest = 2 ** 31 - 1): void {
+    this.clear();
+    if (at === Infinity) return;
+    this.#at = at;
+    const left = Math.min(Math.max(0, Math.ceil((at - now) / 1000)), longest);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#at = Infinity;
+      this.#ring();
+    }, left);
+    // A number in browsers, an object in Node.
+    (this.#timer as { unref?(): void }).unref?.();
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#at = Infinity;
+  }
+}
+
+/** Keeps the process alive while something is held or awaited, where a process can end by itself. */
+export class Pins {
+  #count = 0;
+  #timer: { ref(): void; unref(): void } | null = null;
+
+  add(): void {
+    this.#count += 1;
+    if (this.#count > 1) return;
+    if (this.#timer === null) {
+      const timer = setInterval(() => {}, 2 ** 30) as unknown;
+      if (typeof timer === "number") clearInterval(timer);
+      else this.#timer = timer as { ref(): void; unref(): void };
+    } else this.#timer.ref();
+  }
+
+  remove(): void {
+    this.#count -= 1;
+    if (this.#count === 0) this.#timer?.unref();
+  }
+}

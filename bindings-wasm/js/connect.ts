@@ -1,0 +1,159 @@
+/** `connect()`: a coordinator over one Redis server, several, or none. */
+
+import { type Bytes, isBytes, octets } from "./bytes.js";
+import type { Client, ConnectOptions, OneClient } from "./client.js";
+import { nowUs } from "./clock.js";
+import { Coordinator } from "./coordinator.js";
+import { Coordinator as Core } from "./core/coordinator.js";
+import { ADAPTERS } from "./driver/adapters.js";
+import { TransportDriver } from "./driver/driver.js";
+import type { Transport } from "./driver/transport.js";
+import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
+import { warn } from "./log.js";
+import { MemoryDriver, MemoryStore } from "./memory.js";
+import { refuseAborted, Session } from "./session.js";
+import { flag, MAX_TIMEOUT, MIN_TIMEOUT, millis, options as checked } from "./units.js";
+
+/** The one node of a ring without servers. */
+const MEMORY_ID = "memory";
+const OPTIONS = ["prefix", "timeout", "check", "push", "allowEviction", "signal"];
+
+/**
+ * A coordinator over one Redis server, several, or none.
+ *
+ * `client`: a client of node-redis or ioredis, or `http(...)`; an object or `Map` of stable ids to
+ * clients, which form a ring; an array of clients, whose addresses are the ids; a `MemoryStore`; or
+ * nothing, for a store of its own in this process.
+ *
+ * The client's address, credentials, TLS and database are used; connections (two per server) are
+ * comity's own, and the client is left alone. Throws `Unsupported` for clients that comity cannot
+ * serve, before anything is sent; with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`.
+ * Warns about a server that evicts keys.
+ */
+export async function connect(
+  client?: Client | MemoryStore | null,
+  options?: ConnectOptions,
+): Promise<Coordinator> {
+  const given = checked("options", options, OPTIONS);
+  const timeout = millis("timeout", given.timeout ?? 5000, MIN_TIMEOUT, MAX_TIMEOUT);
+  const prefix = octets("prefix", given.prefix ?? "comity:");
+  const check = flag("check", given.check, true);
+  const push = flag("push", given.push, true);
+  const allowEviction = flag("allowEviction", given.allowEviction, false);
+  refuseAborted(given.signal);
+
+  if (client === undefined || client === null || client instanceof MemoryStore) {
+    const store = client ?? new MemoryStore();
+    const now = () => store.now();
+    const core = new Core({ nodes: [MEMORY_ID], now: now(), prefix, timeoutUs: timeout, push });
+    const session = new Session(core, 1, now, store.ticks);
+    const driver = new MemoryDriver(session, store);
+    return new Coordinator(session, driver, timeout / 1000, allowEviction);
+  }
+
+  const transports = transportsById(client);
+  const pushes = push && transports.some(([, transport]) => transport.subscribe !== undefined);
+  const core = new Core({
+    nodes: transports.map(([id]) => id),
+    now: nowUs(),
+    prefix,
+    timeoutUs: timeout,
+    push: pushes,
+  });
+  // The core numbers nodes by their ids in the order of bytes.
+  const sorted = core.ring.nodes().map(({ id }) => transportOf(transports, id));
+  const session = new Session(core, sorted.length, nowUs, true);
+  const coordinator = new Coordinator(
+    session,
+    new TransportDriver(session, sorted),
+    timeout / 1000,
+    allowEviction,
+  );
+  if (check) {
+    try {
+      await coordinator.prove(given.signal);
+    } catch (error) {
+      await coordinator.close();
+      throw error;
+    }
+  }
+  return coordinator;
+}
+
+type Named = readonly [Bytes, Transport];
+
+/** The transports by stable id. */
+function transportsById(client: Client): Named[] {
+  if (Array.isArray(client)) {
+    const all = (client as readonly OneClient[]).map((each): Named => {
+      const transport = adapted(each);
+      return [transport.address, transport];
+    });
+    const twice = all.find(([id], at) => all.findIndex(([other]) => other === id) !== at);
+    if (twice !== undefined) throw invalid(`two clients have the same address, ${twice[0]}`);
+    warnOfLocalNames(all.map(([id]) => String(id)));
+    return some(all);
+  }
+  if (client instanceof Map) {
+    return some(
+      [...(client as ReadonlyMap<Bytes, OneClient>)].map(([id, each]) => [id, adapted(each)]),
+    );
+  }
+  const one = known(client);
+  if (one !== null) return [[one.address, one]];
+  const prototype: unknown = typeof client === "object" ? Object.getPrototypeOf(client) : undefined;
+  if (prototype === Object.prototype || prototype === null) {
+    return some(Object.entries(client as object).map(([id, each]) => [id, adapted(each)]));
+  }
+  throw unknown(client);
+}
+
+function some(all: Named[]): Named[] {
+  if (all.length === 0) throw invalid("no clients: give at least one");
+  return all;
+}
+
+function adapted(client: unknown): Transport {
+  const transport = known(client);
+  if (transport === null) throw unknown(client);
+  return transport;
+}
+
+/** How a client's server is reached; null if it is none that is known. */
+function known(client: unknown): Transport | null {
+  if (typeof client !== "object" && typeof client !== "function") return null;
+  if (client === null) return null;
+  if (client instanceof MemoryStore) {
+    throw new ComityError(ErrorCode.Unsupported, "a MemoryStore cannot be one of several clients");
+  }
+  const { connect, address } = client as Partial<Transport>;
+  const adapter = ADAPTERS.find((each) => each.knows(client));
+  if (adapter !== undefined) return adapter.adapt(client);
+  if (typeof connect === "function" && typeof address === "string") return client as Transport;
+  return null;
+}
+
+function unknown(client: unknown): ComityError {
+  const names = ADAPTERS.map(({ name }) => name).join(", ");
+  const message =
+    `comity does not know what to do with this client (${kindOf(client)}): it takes clients of ` +
+    `${names}, http(...), a Transport, a MemoryStore, or several by their ids`;
+  return new ComityError(ErrorCode.Unsupported, message);
+}
+
+function transportOf(all: readonly Named[], id: Bytes): Transport {
+  const key = (one: Bytes) => String(isBytes(one) ? Array.from(one) : one);
+  const found = all.find(([other]) => key(other) === key(id) || key(octets("id", other)) === key(id));
+  if (found === undefined) throw invalid("the id of a client is not what it was");
+  return found[1];
+}
+
+function warnOfLocalNames(ids: readonly string[]): void {
+  const local = ids.find((id) => /^(localhost|127\.|\[?::1)/.test(id) || id.startsWith("/"));
+  if (local === undefined || ids.length < 2) return;
+  warn(
+    `the ids of the ring are addresses that mean something else elsewhere (${local}): a process ` +
+      "that writes localhost and one that writes 127.0.0.1 look for keys on different servers; " +
+      "give connect() an object of stable ids instead",
+  );
+}

@@ -1,0 +1,493 @@
+/** What `connect()` returns. */
+
+import { type Bytes, octets, textOrBytes, type Word, word } from "./bytes.js";
+import { Counter, type CounterOptions, counterName, keptAs } from "./counter.js";
+import type { Event, Outcome } from "./core/event.js";
+import type { Ring } from "./core/ring.js";
+import { asyncDispose } from "./dispose.js";
+import type { Driver } from "./driver/driver.js";
+import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
+import { Events, type EventsOptions } from "./events.js";
+import { type Inspection, inspectionOf } from "./inspection.js";
+import { Journals } from "./journal.js";
+import { type AcquireOptions, Lock, type LockOptions, type Waiting } from "./lock.js";
+import { ownLabel, warn } from "./log.js";
+import { Operation, refuseAborted, type Session } from "./session.js";
+import { type Keys, listed } from "./transaction/reads.js";
+import {
+  type BytesOption,
+  type Committed,
+  type Request,
+  type Settings,
+  settings,
+  type TransactionOptions,
+} from "./transaction/request.js";
+import { one } from "./transaction/replies.js";
+import { repliesOf, Transaction, type Watched } from "./transaction/transaction.js";
+import { choice, options as checked, shown, whole } from "./units.js";
+
+/** How a lock is held while a function runs. */
+export type HoldOptions = LockOptions & Waiting;
+
+/** How a transaction is repeated. */
+export interface RunOptions extends TransactionOptions, Waiting {
+  /** How often it is tried, 1 to 1,000; 16. */
+  attempts?: number;
+}
+
+/** An operator's decision about a transaction whose server is gone for good. */
+export interface ResolveOptions extends Waiting {
+  heuristic?: "commit" | "abort";
+}
+
+const MAX_ATTEMPTS = 1000;
+
+/**
+ * Locks, counters, transactions and the ring, over the servers it was connected to.
+ *
+ * Made by `connect`. It ends with `close()` or its `await using` scope; one that is dropped unclosed
+ * releases nothing: its leases run out.
+ */
+export class Coordinator {
+  readonly #session: Session;
+  readonly #driver: Driver;
+  readonly #timeout: number;
+  readonly #journals: Journals;
+  readonly #counters = new Map<string, { counter: Counter; kept: string }>();
+  readonly #label = octets("label", ownLabel());
+  /** The servers that evict keys, if transactions are refused there, and how. */
+  readonly #evicting = new Map<string, string>();
+  readonly #allowEviction: boolean;
+  #ring: Ring | null = null;
+  #closing: Promise<void> | null = null;
+
+  /** Not for users: see `connect`. `timeout` is in milliseconds. */
+  constructor(session: Session, driver: Driver, timeout: number, allowEviction: boolean) {
+    this.#session = session;
+    this.#driver = driver;
+    this.#timeout = timeout;
+    this.#allowEviction = allowEviction;
+    this.#journals = new Journals(session);
+    session.onTransaction = (event) => this.#report(event);
+  }
+
+  /** Which server each key belongs to. */
+  get ring(): Ring {
+    this.#ring ??= this.#session.core.ring;
+    return this.#ring;
+  }
+
+  /** Whether it was closed. */
+  get closed(): boolean {
+    return this.#session.closed;
+  }
+
+  // Locks
+
+  /**
+   * A handle on the lock `name`, 1 to 512 bytes; nothing is sent before it is acquired.
+   *
+   * Throws `InvalidArgument` or `LimitExceeded`, naming the value and its range.
+   */
+  lock(name: Bytes, options?: LockOptions): Lock {
+    return new Lock(this.#session, name, options, this.#label);
+  }
+
+  /**
+   * Holds the lock `name` while `fn` runs, and gives what it returns.
+   *
+   * `fn` is given the handle: its `fence` for the resource, its `signal`, which aborts when the lease
+   * is lost. `options.signal` gives up waiting. Throws `LockTimeout` if `wait` is over before, what
+   * `fn` throws, and `LockLost` if the lease ended before `fn` did.
+   */
+  withLock<T>(name: Bytes, fn: (held: Lock) => T | Promise<T>): Promise<T>;
+  withLock<T>(name: Bytes, options: HoldOptions, fn: (held: Lock) => T | Promise<T>): Promise<T>;
+  async withLock<T>(
+    name: Bytes,
+    first: HoldOptions | ((held: Lock) => T | Promise<T>),
+    second?: (held: Lock) => T | Promise<T>,
+  ): Promise<T> {
+    const [given, fn] = typeof first === "function" ? [{}, first] : [first, second];
+    if (typeof fn !== "function") throw invalid(`fn must be a function, not ${kindOf(fn)}`);
+    const { signal, ...options } = given as HoldOptions;
+    const held = this.lock(name, options);
+    await held.take(signalOf(signal));
+    let result: T;
+    try {
+      result = await fn(held);
+    } catch (error) {
+      // What the body threw matters more than what its release says.
+      await held[asyncDispose]().catch(() => undefined);
+      throw error;
+    }
+    await held[asyncDispose]();
+    return result;
+  }
+
+  /** Who holds the lock `name` and who waits for it, as its server sees it now. */
+  async inspect(name: Bytes, options?: Waiting): Promise<Inspection> {
+    const bytes = octets("name", name);
+    const event = await this.#call(options, (core, now) => core.lockInspect(bytes, now));
+    if (event?.kind !== "lockInspected") throw unexpected(event);
+    return inspectionOf(event.inspection);
+  }
+
+  /**
+   * The guard of a resource that cannot remember fences itself.
+   *
+   * True if `fence` is at least the highest that was ever shown for `resource`; false if a later
+   * holder has already been here, and this one must do nothing.
+   */
+  async fenceCheck(resource: Bytes, fence: number, options?: Waiting): Promise<boolean> {
+    const [bytes, token] = [octets("resource", resource), whole("fence", fence, 1)];
+    const event = await this.#call(options, (core, now) => core.fenceCheck(bytes, token, now));
+    if (event?.kind !== "fenceChecked") throw unexpected(event);
+    return event.accepted;
+  }
+
+  // Counters
+
+  /**
+   * The counter `name`, 1 to 512 bytes: counts each unit once, at memory speed. Nothing is sent at
+   * once.
+   *
+   * One that is open in this coordinator is that very one; it stays open until `Counter.close` or
+   * the coordinator's end. Throws `InvalidArgument`, `LimitExceeded`, `Corrupt`, and `InvalidState`
+   * for one that is open with another durability.
+   */
+  counter(name: Bytes, options?: CounterOptions): Counter {
+    const { durability, restore } = checked("options", options, ["durability", "restore"]);
+    const key = counterName(name);
+    const kept = keptAs(durability ?? "batched");
+    const bytes = restore === undefined ? null : octets("restore", restore);
+    this.#session.requireOpen();
+    const place = String(textOrBytes(key));
+    const known = this.#counters.get(place);
+    const how = `${kept.durability} ${kept.maxDelayUs} ${kept.maxUnits}`;
+    if (known !== undefined && this.#session.cells.has(known.counter.id) && !known.counter.closed) {
+      if ((durability !== undefined && known.kept !== how) || bytes !== null) {
+        const message =
+          "the counter is open already: its durability is what it was opened with, and nothing " +
+          "can be restored into it but by restore()";
+        throw new ComityError(ErrorCode.InvalidState, message);
+      }
+      return known.counter;
+    }
+    const from = bytes === null ? {} : { restore: bytes };
+    const id = this.#session.call((core, now) =>
+      core.counterOpen(key, now, { ...kept, ...from, collected: true }),
+    );
+    const counter = new Counter(this.#session, this.#journals, id, name, kept.maxUnits);
+    this.#session.cells.set(id, counter);
+    this.#counters.set(place, { counter, kept: how });
+    if (typeof durability === "object" && durability.kind === "journaled") {
+      this.#journals.register(id, (journal) => durability.write(journal));
+    }
+    return counter;
+  }
+
+  // Transactions
+
+  /**
+   * An empty transaction; nothing is sent before it is executed. With `fn`, the transaction that it
+   * makes is executed when it is done: all or nothing of it is applied, and the replies come back in
+   * the order of its commands.
+   *
+   *     await co.transaction((tx) => tx.incrBy("alice", -30).incrBy("bob", 30));
+   *
+   * Throws `InvalidArgument`, naming the value and its range; with `fn` as `Transaction.execute`.
+   */
+  transaction(options: BytesOption): Transaction<Uint8Array>;
+  transaction(options?: TransactionOptions): Transaction;
+  transaction(
+    fn: (tx: Transaction) => unknown,
+    options?: TransactionOptions & Waiting,
+  ): Promise<unknown[]>;
+  transaction(
+    first?: TransactionOptions | ((tx: Transaction) => unknown),
+    second?: TransactionOptions & Waiting,
+  ): Transaction | Transaction<Uint8Array> | Promise<unknown[]> {
+    if (typeof first !== "function") return this.#begin(settings(first));
+    return this.#once(first, second);
+  }
+
+  /**
+   * Watches `keys`, calls `fn(tx, seen)` and executes; again after a conflict.
+   *
+   *     await co.runTransaction(["alice", "bob"], async (tx, seen) => {
+   *       const all = Number(await seen.get("alice"));
+   *       tx.set("alice", 0).incrBy("bob", all);
+   *     });
+   *
+   * The replies of the transaction. After `attempts` the last `Conflict` is thrown; any other
+   * failure at once.
+   */
+  async runTransaction(
+    keys: Keys,
+    fn: (tx: Transaction, seen: Watched) => unknown,
+    options?: RunOptions,
+  ): Promise<unknown[]> {
+    if (typeof fn !== "function") throw invalid(`fn must be a function, not ${kindOf(fn)}`);
+    const how = settings(options, ["attempts", "signal"]);
+    const attempts = whole("attempts", options?.attempts ?? 16, 1, MAX_ATTEMPTS);
+    const waiting = signalOf(options?.signal);
+    const tx = this.#begin(how);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await fn(tx, await tx.watch(keys, waiting));
+        return await tx.execute(waiting);
+      } catch (error) {
+        const conflict = error instanceof ComityError && error.code === ErrorCode.Conflict;
+        if (!conflict || attempt === attempts) throw error;
+      } finally {
+        tx.reset();
+      }
+      // Those who met each other do not meet again at once.
+      const longest = Math.min(50, 2 ** attempt);
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * longest));
+    }
+  }
+
+  /**
+   * The strings at `keys`, on whatever servers, as they were at one instant, in one round trip; in
+   * the order of the keys, null where there is none. Throws as `Transaction.execute` does.
+   *
+   * Other types can be read at one instant by a transaction that only reads.
+   */
+  snapshot(keys: Keys, options: BytesOption & Waiting): Promise<(Uint8Array | null)[]>;
+  snapshot(keys: Keys, options?: TransactionOptions & Waiting): Promise<(string | null)[]>;
+  async snapshot(keys: Keys, options?: TransactionOptions & Waiting): Promise<(Bytes | null)[]> {
+    const how = settings({ ack: "decided", ...options }, ["signal"]);
+    const names = listed(keys).map((key, at) => word(`snapshot: key ${at + 1}`, key));
+    if (names.length === 0) throw invalid("snapshot: no key is given");
+    const commands = names.map((name) => [octets("GET", "GET"), name]);
+    const done = await this.#transact({ commands, expectations: [] }, how, options?.signal);
+    return repliesOf(done, names.length).map((reply) => one(reply, how.value));
+  }
+
+  /**
+   * What the server that decides knows of a transaction. Changes nothing.
+   *
+   * `id`: `ComityError.transactionId`, `Transaction.id`, or what a warning says.
+   */
+  async transactionStatus(id: string, options?: Waiting): Promise<Outcome> {
+    const bytes = octets("id", id);
+    const event = await this.#call(options, (core, now) => core.transactionStatus(bytes, now));
+    if (event?.kind !== "transactionStatus") throw unexpected(event);
+    return event.outcome;
+  }
+
+  /**
+   * Sees a transaction to its end on all its servers: `"committed"`, `"aborted"` or, where no record
+   * is left, `"forgotten"`.
+   *
+   * One that is under way and undecided is aborted. `heuristic` is an operator's decision where the
+   * server that decides is gone for good: if it does not answer, all that wait for it are told this,
+   * and each is reported as damaged. Throws `Unreachable`, `NoAnswer`, `ServerRefused` where a
+   * server that is needed does not answer.
+   */
+  async resolve(id: string, options?: ResolveOptions): Promise<Outcome> {
+    const { heuristic, signal } = checked("options", options, ["heuristic", "signal"]);
+    const bytes = octets("id", id);
+    const how =
+      heuristic === undefined
+        ? {}
+        : { heuristic: choice("heuristic", heuristic, ["commit", "abort"]) };
+    const event = await this.#call(signalOf(signal), (core, now) =>
+      core.transactionResolve(bytes, now, how),
+    );
+    if (event?.kind !== "transactionResolved") throw unexpected(event);
+    return event.outcome;
+  }
+
+  /**
+   * Recovers transactions that were abandoned, and removes what is left of old ones, on all servers;
+   * how much that was. To be run now and then, by anybody.
+   */
+  async sweep(options?: Waiting): Promise<number> {
+    const event = await this.#call(options, (core, now) => core.transactionSweep(now));
+    if (event?.kind !== "transactionSwept") throw unexpected(event);
+    return event.count;
+  }
+
+  // The whole
+
+  /** What happens from now on, kept in a buffer; `for await` waits for the next. */
+  events(options?: EventsOptions): Events {
+    return new Events(this.#session, options);
+  }
+
+  /** Counters since `connect`, for people and dashboards. */
+  stats(): Record<string, number> {
+    return this.#session.core.stats();
+  }
+
+  /**
+   * Releases what is held, flushes what was counted, tells waiters `Closed`, ends connections.
+   *
+   * Takes at most the `timeout` of `connect` where a server does not answer. Harmless when repeated;
+   * every other verb throws `Closed` afterwards.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** As `close`, for `await using`. */
+  [asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Not for users: proves every server able to serve. */
+  async prove(signal: AbortSignal | undefined): Promise<void> {
+    const operations = this.#session.checkNodes();
+    for (const operation of operations) await this.#session.wait(operation, signal);
+    for (const operation of operations) this.#judge(operation);
+  }
+
+  async #close(): Promise<void> {
+    this.#session.close();
+    try {
+      await this.#session.waitAtMost(this.#session.drained, this.#timeout + 500);
+      const written = new Operation();
+      void this.#journals.finish().then(() => {
+        written.done = true;
+        written.wake();
+      });
+      await this.#session.waitAtMost(written, this.#timeout);
+    } finally {
+      const why = new ComityError(ErrorCode.Closed, "the coordinator was closed meanwhile");
+      this.#session.abandon(why);
+      this.#driver.stop();
+    }
+  }
+
+  #begin(how: Settings): Transaction {
+    return new Transaction((...asked) => this.#transact(...asked), how);
+  }
+
+  async #once(
+    fn: (tx: Transaction) => unknown,
+    options: (TransactionOptions & Waiting) | undefined,
+  ): Promise<unknown[]> {
+    const tx = this.#begin(settings(options, ["signal"]));
+    await fn(tx);
+    return tx.execute(signalOf(options?.signal));
+  }
+
+  async #transact(
+    request: Request,
+    how: Settings,
+    signal: AbortSignal | undefined,
+  ): Promise<Committed> {
+    refuseAborted(signal);
+    if (this.#evicting.size > 0) this.#refuseEviction(request);
+    const { commands, expectations } = request;
+    const operation = new Operation();
+    try {
+      this.#session.begin(operation, (core, now) =>
+        core.transactionExecute(commands, now, { ...how.core, expectations }),
+      );
+      await this.#session.wait(operation, signal);
+    } catch (error) {
+      this.#session.giveUp(operation);
+      throw error;
+    }
+    const { event } = operation;
+    const error = this.#session.failure(operation);
+    if (error?.code === ErrorCode.OutcomeUnknown && event?.kind === "transactionUnknown") {
+      const about = JSON.stringify(event.id);
+      const message =
+        `${error.message}: transactionStatus(${about}) asks what is known, resolve(${about}) sees ` +
+        "to its end";
+      const unknown = new ComityError(error.code, message, { cause: error.cause });
+      unknown.transactionId = event.id;
+      throw unknown;
+    }
+    if (error !== null) throw error;
+    if (event?.kind !== "transactionCommitted") throw unexpected(event);
+    return { id: event.id, replies: event.replies };
+  }
+
+  /** Throws `Unsupported` if one of the servers that it goes to evicts keys. */
+  #refuseEviction({ commands, expectations }: Request): void {
+    const keys = commands.map((words) => words[1]);
+    keys.push(...expectations.map((each) => ("read" in each ? each.read[1] : bytesOf(each.key))));
+    for (const key of keys) {
+      const where = key === undefined ? null : this.ring.node(key);
+      const policy = where === null ? undefined : this.#evicting.get(String(where));
+      if (policy === undefined) continue;
+      const message =
+        `the server ${String(where)} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
+        "has prepared there could be gone when it is applied. Set it to noeviction, or say " +
+        "connect(..., { allowEviction: true })";
+      throw new ComityError(ErrorCode.Unsupported, message);
+    }
+  }
+
+  async #call(
+    options: Waiting | undefined,
+    verb: Parameters<Session["begin"]>[1],
+  ): Promise<Event | null> {
+    const { signal } = checked("options", options, ["signal"]);
+    refuseAborted(signal);
+    const operation = new Operation();
+    this.#session.begin(operation, verb);
+    try {
+      await this.#session.wait(operation, signal);
+    } catch (error) {
+      this.#session.leave(operation);
+      throw error;
+    }
+    const error = this.#session.failure(operation);
+    if (error !== null) throw error;
+    return operation.event;
+  }
+
+  /** What a server answered to the check. Throws what it said if it cannot serve. */
+  #judge(operation: Operation): void {
+    const error = this.#session.failure(operation);
+    if (error !== null) throw error;
+    const { event } = operation;
+    if (event?.kind !== "nodeChecked") return;
+    const policy = event.evictionPolicy;
+    if (policy === "" || policy === "noeviction") return;
+    const id = String(textOrBytes(this.#session.core.nodeId(event.node)));
+    if (!this.#allowEviction) this.#evicting.set(id, policy);
+    warn(
+      `the server ${id} evicts keys (maxmemory-policy ${policy}): a lock that is evicted has two ` +
+        "holders; set it to noeviction",
+    );
+  }
+
+  /** Tells what befalls a transaction for which nobody waits. */
+  #report(event: Event): void {
+    if (event.kind === "transactionCommitted") {
+      warn(`transaction ${event.id} was given up, and is committed`);
+    } else if (event.kind === "transactionUnknown") {
+      const why = event.error.message;
+      warn(`transaction ${event.id} was given up, and its outcome is not known: ${why}`);
+    } else if (event.kind === "transactionEnded") {
+      warn(`transaction ${event.id}, whose outcome was not known, is ${event.outcome}`);
+    } else if (event.kind === "transactionDamaged") {
+      const where = this.#session.nodeName(event.node);
+      warn(`transaction ${event.id} is damaged: ${where} does not have what was decided`);
+    }
+  }
+}
+
+function signalOf(signal: AbortSignal | undefined): AcquireOptions & Waiting {
+  return signal === undefined ? {} : { signal };
+}
+
+function bytesOf(key: Bytes): Uint8Array {
+  return octets("key", key);
+}
+
+/** The core has answered another question. */
+function unexpected(event: Event | null): ComityError {
+  const message = `a bug in comity: ${shown(event?.kind)} is no answer to this`;
+  return new ComityError(ErrorCode.Internal, message);
+}
+
+export type { Keys, Word };

@@ -1,0 +1,35 @@
+/**
+ * The core as it is: pure state machines, no I/O, for programs that bring their own transport.
+ *
+ * Times and spans are whole microseconds. `now` is the host's monotonic clock, for example
+ * `Math.floor(performance.now() * 1000)`. Verbs return an id, or throw a `ComityError` with the
+ * state unchanged; inputs are never refused.
+ */
+
+import "./inlined.js";
+
+export type { Bytes } from "./bytes.js";
+export type { Command } from "./core/command.js";
+export {
+  Coordinator,
+  type CoordinatorOptions,
+  type Failure,
+  type NodeChange,
+  type RawCounterOptions,
+  type RawLockOptions,
+  type RawTransactionOptions,
+} from "./core/coordinator.js";
+export type {
+  CounterAudit,
+  Event,
+  Outcome,
+  RawCounterValue,
+  RawInspection,
+} from "./core/event.js";
+export { MemoryStore } from "./core/memory.js";
+export { PNCounter } from "./core/peer.js";
+export { ErrorReply, type Reply } from "./core/reply.js";
+export { type Nodes, type NodeSpec, Ring, type RingOptions } from "./core/ring.js";
+export type { Expectation, Words } from "./core/words.js";
+export { ComityError, ErrorCode, type ErrorName } from "./errors.js";
+export { version } from "./version.js";

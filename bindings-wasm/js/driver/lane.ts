@@ -1,0 +1,174 @@
+/**
+ * A lane: the one connection to one node on which everybody's commands are sent. It enforces the
+ * core's deadlines: one attempt per command, and a connection that lets one pass is dropped.
+ */
+
+import { Alarm } from "../clock.js";
+import type { Command } from "../core/command.js";
+import { ErrorReply, type Reply } from "../core/reply.js";
+import type { Session } from "../session.js";
+import { type Connection, NotSent, Refused, type Transport } from "./transport.js";
+
+export class Lane {
+  readonly #session: Session;
+  readonly #node: number;
+  readonly #transport: Transport;
+  readonly #alarm = new Alarm(() => this.#expire());
+  readonly #outstanding = new Set<Command>();
+  #connection: Connection | null = null;
+  #connecting: AbortController | null = null;
+  /** Whether it leads to a server that is no master any more: a new one may lead elsewhere. */
+  #doubtful = false;
+  #stopped = false;
+
+  constructor(session: Session, node: number, transport: Transport) {
+    this.#session = session;
+    this.#node = node;
+    this.#transport = transport;
+  }
+
+  /** Sends all that is ready; where there is no connection, begins to make one. */
+  flush(): void {
+    if (this.#stopped || this.#outbox.length === 0) return;
+    if (this.#connecting === null) {
+      const connection = this.#connection;
+      if (connection !== null && !(this.#doubtful && this.#outstanding.size === 0)) {
+        this.#write(connection);
+        return;
+      }
+      if (connection !== null) this.#drop(connection);
+      void this.#connect();
+    }
+    this.#arm();
+  }
+
+  /** Ends the connection. What is outstanding comes to nothing. */
+  stop(): void {
+    this.#stopped = true;
+    this.#alarm.clear();
+    this.#connecting?.abort();
+    this.#connection?.close();
+  }
+
+  get #outbox(): Command[] {
+    return this.#session.boxes[this.#node]?.commands ?? [];
+  }
+
+  async #connect(): Promise<void> {
+    const connecting = new AbortController();
+    this.#connecting = connecting;
+    try {
+      const connection = await this.#transport.connect(connecting.signal);
+      if (connecting.signal.aborted || this.#stopped) {
+        connection.close();
+        return;
+      }
+      this.#connecting = null;
+      this.#connected(connection);
+    } catch (error) {
+      if (connecting.signal.aborted || this.#stopped) return;
+      this.#connecting = null;
+      this.#notConnected(error);
+    }
+    this.flush();
+  }
+
+  #connected(connection: Connection): void {
+    this.#connection = connection;
+    this.#doubtful = false;
+    const gone = () => this.#drop(connection);
+    connection.closed.then(gone, gone);
+    this.#session.node(this.#node, "connected");
+  }
+
+  /** Whoever waits for the connection hears why there is none. */
+  #notConnected(error: unknown): void {
+    const waiting = this.#outbox.splice(0);
+    if (!(error instanceof Refused)) {
+      this.#session.failures(waiting, "notSent");
+      return;
+    }
+    const answer = new ErrorReply(error.text);
+    for (const command of waiting) this.#session.reply(command.request, answer);
+  }
+
+  #write(connection: Connection): void {
+    const batch = this.#inTime();
+    if (batch.length === 0) return;
+    for (const command of batch) this.#outstanding.add(command);
+    this.#arm();
+    let promises: readonly Promise<Reply>[];
+    try {
+      promises = connection.send(batch);
+    } catch (error) {
+      for (const command of batch) this.#failed(command, error);
+      return;
+    }
+    batch.forEach((command, at) => {
+      const failed = (error: unknown) => this.#failed(command, error);
+      const promise = promises[at] ?? Promise.reject(new Error("the transport has no promise"));
+      promise.then((reply) => this.#heard(command, reply)).catch(failed);
+    });
+  }
+
+  /** All that is ready, but for what is late already: that is not sent any more. */
+  #inTime(): Command[] {
+    const now = this.#session.now();
+    const batch = this.#outbox.splice(0);
+    const late = batch.filter((command) => command.deadline <= now);
+    if (late.length === 0) return batch;
+    this.#session.failures(late, "notSent");
+    return batch.filter((command) => command.deadline > now);
+  }
+
+  #heard(command: Command, reply: Reply): void {
+    // It may have been given up meanwhile.
+    if (!this.#outstanding.delete(command)) return;
+    if (reply instanceof ErrorReply && reply.text.startsWith("READONLY")) this.#doubtful = true;
+    this.#session.reply(command.request, reply);
+  }
+
+  #failed(command: Command, error: unknown): void {
+    if (!this.#outstanding.delete(command)) return;
+    this.#session.failures([command], error instanceof NotSent ? "notSent" : "outcomeUnknown");
+  }
+
+  /** Gives a connection up, and with it all that is outstanding there. */
+  #drop(connection: Connection): void {
+    if (this.#connection !== connection || this.#stopped) return;
+    this.#connection = null;
+    const lost = [...this.#outstanding];
+    this.#outstanding.clear();
+    connection.close();
+    this.#session.failures(lost, "outcomeUnknown");
+    this.#session.node(this.#node, "lost");
+  }
+
+  #arm(): void {
+    const first = earliest([...this.#outbox, ...this.#outstanding]);
+    if (first < this.#alarm.at) this.#alarm.set(first, this.#session.now());
+  }
+
+  /** What was not answered or not even sent by its deadline is given up. */
+  #expire(): void {
+    if (this.#stopped) return;
+    const now = this.#session.now();
+    const connection = this.#connection;
+    if (connection !== null && earliest(this.#outstanding) <= now) this.#drop(connection);
+    const late = this.#outbox.filter((command) => command.deadline <= now);
+    const waiting = this.#outbox.filter((command) => command.deadline > now);
+    this.#outbox.splice(0, Infinity, ...waiting);
+    if (waiting.length === 0 && this.#connecting !== null) {
+      this.#connecting.abort();
+      this.#connecting = null;
+    }
+    this.#session.failures(late, "notSent");
+    this.#arm();
+  }
+}
+
+function earliest(commands: Iterable<Command>): number {
+  let first = Infinity;
+  for (const command of commands) first = Math.min(first, command.deadline);
+  return first;
+}

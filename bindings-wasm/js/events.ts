@@ -1,0 +1,109 @@
+/** `co.events()`: what happened, for those who want to watch. */
+
+import type { Event } from "./core/event.js";
+import { aborted, type Listener, refuseAborted, type Session } from "./session.js";
+import { options as checked, whole } from "./units.js";
+
+const DEFAULT_BUFFER = 1024;
+const MAX_BUFFER = 1_048_576;
+
+/** How events are watched. */
+export interface EventsOptions {
+  /** How many events are kept for a reader that is slower, 1 to 1,048,576; 1,024. */
+  buffer?: number;
+  /** Ends the iteration: it then throws `Aborted`. */
+  signal?: AbortSignal;
+}
+
+/**
+ * A bounded buffer of events, from the moment it was made.
+ *
+ * A reader that is too slow loses the oldest events, never holds anything up, and finds in
+ * `dropped` how many it lost. `for await` waits for the next event and ends when the coordinator or
+ * this object is closed. It has one reader at a time.
+ */
+export class Events implements AsyncIterableIterator<Event>, Listener {
+  readonly #session: Session;
+  readonly #limit: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #buffer: Event[] = [];
+  #dropped = 0;
+  #closed = false;
+  #wake: (() => void) | null = null;
+
+  /** Not for users: see `Coordinator.events`. */
+  constructor(session: Session, options?: EventsOptions) {
+    const given = checked("options", options, ["buffer", "signal"]);
+    this.#limit = whole("buffer", given.buffer ?? DEFAULT_BUFFER, 1, MAX_BUFFER);
+    refuseAborted(given.signal);
+    this.#signal = given.signal;
+    this.#session = session;
+    session.listen(this);
+  }
+
+  /** How many events this reader lost because its buffer was full. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** The next event; what `for await` calls. Throws `Aborted`. */
+  async next(): Promise<IteratorResult<Event, undefined>> {
+    while (true) {
+      const event = this.#buffer.shift();
+      if (event !== undefined) return { done: false, value: event };
+      if (this.#closed) return { done: true, value: undefined };
+      if (this.#signal?.aborted) {
+        this.close();
+        throw aborted(this.#signal);
+      }
+      await this.#more();
+    }
+  }
+
+  /** Stops listening. What is buffered can still be read. */
+  close(): void {
+    this.#session.unlisten(this);
+    this.end();
+  }
+
+  /** The end of a `for await` that is left early. */
+  return(): Promise<IteratorResult<Event, undefined>> {
+    this.close();
+    this.#buffer.length = 0;
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Not for users: takes an event in, at the expense of the oldest where there is no room. */
+  put(event: Event): void {
+    if (this.#buffer.length >= this.#limit) {
+      this.#buffer.shift();
+      this.#dropped += 1;
+    }
+    this.#buffer.push(event);
+    this.#wake?.();
+  }
+
+  /** Not for users: no event will come any more. */
+  end(): void {
+    this.#closed = true;
+    this.#wake?.();
+  }
+
+  async #more(): Promise<void> {
+    const signal = this.#signal;
+    this.#session.pin();
+    try {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        signal?.addEventListener("abort", () => resolve(), { once: true });
+      });
+    } finally {
+      this.#wake = null;
+      this.#session.unpin();
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import { type Bytes, readable } from "../bytes.js";
+import type { RawTransactionOptions } from "../core/coordinator.js";
+import type { Reply } from "../core/reply.js";
+import type { Expectation, Words } from "../core/words.js";
+import { choice, flag, MAX_TIMEOUT, MIN_TIMEOUT, options as checked, someMillis, whole } from "../units.js";
+
+/** How a transaction is executed. Spans are milliseconds. */
+export interface TransactionOptions {
+  /**
+   * `"applied"`: done when plain readers see all of it; `"decided"`: a round trip sooner, when it is
+   * certain. `"applied"`.
+   */
+  ack?: "applied" | "decided";
+  /** When it is given up undecided, 10 to 60,000; the coordinator's. */
+  timeout?: number;
+  /** After how long other clients may take it for abandoned and see to its end, 10 to 60,000. */
+  patience?: number;
+  /** How large a collection that has to be copied to be changed may be, in elements; 10,000. */
+  copyElements?: number;
+  /** How large a string that has to be copied to be changed may be, in bytes; 1 MiB. */
+  copyBytes?: number;
+  /** Whether values come back as `Uint8Array` rather than strings; false. */
+  bytes?: boolean;
+}
+
+/** The same with values as they are. */
+export type BytesOption = TransactionOptions & { bytes: true };
+
+/** Options that were checked. */
+export interface Settings {
+  readonly core: RawTransactionOptions;
+  /** What a value becomes. */
+  readonly value: (bytes: Uint8Array) => Bytes;
+}
+
+/** One transaction for the core. */
+export interface Request {
+  readonly commands: readonly Words[];
+  readonly expectations: readonly Expectation[];
+}
+
+/** What came of one. */
+export interface Committed {
+  readonly id: string;
+  readonly replies: Reply[] | null;
+}
+
+/** Has a transaction executed. */
+export type Ask = (
+  request: Request,
+  settings: Settings,
+  signal: AbortSignal | undefined,
+) => Promise<Committed>;
+
+const OPTIONS = ["ack", "timeout", "patience", "copyElements", "copyBytes", "bytes"];
+const MAX_COPY = 2 ** 32 - 1;
+
+/** Options, checked. Those named in `more` are somebody else's. */
+export function settings(
+  options: TransactionOptions | undefined,
+  more: readonly string[] = [],
+): Settings {
+  const given = checked("options", options, [...OPTIONS, ...more]);
+  const core: RawTransactionOptions = {};
+  if (given.ack !== undefined) core.ack = choice("ack", given.ack, ["applied", "decided"]);
+  const timeout = someMillis("timeout", given.timeout, MIN_TIMEOUT, MAX_TIMEOUT);
+  if (timeout !== null) core.timeoutUs = timeout;
+  const patience = someMillis("patience", given.patience, MIN_TIMEOUT, MAX_TIMEOUT);
+  if (patience !== null) core.patienceUs = patience;
+  const { copyElements, copyBytes } = given;
+  if (copyElements !== undefined) {
+    core.copyElements = whole("copyElements", copyElements, 0, MAX_COPY);
+  }
+  if (copyBytes !== undefined) core.copyBytes = whole("copyBytes", copyBytes, 0, MAX_COPY);
+  // A copy: a reply is a part of what crossed from the core.
+  return { core, value: flag("bytes", given.bytes, false) ? (bytes) => bytes.slice() : readable };
+}
