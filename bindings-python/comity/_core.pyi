@@ -49,9 +49,7 @@ class Command:
 
     @property
     def origin(self) -> int | None:
-        """The lock, counter, call or transaction it serves, or the end of which it follows; None is
-        background work of the core.
-        """
+        """The lock or call it serves; None is background work of the core."""
 
     @property
     def deadline(self) -> int:
@@ -140,10 +138,6 @@ class Event:
     @property
     def transaction(self) -> int | None:
         """The transaction it is about."""
-
-    @property
-    def subject(self) -> int | None:
-        """The first of lock, call, counter and transaction that is not None."""
 
     @property
     def node(self) -> int | None:
@@ -421,13 +415,6 @@ class Coordinator:
 
     def next_deadline(self) -> int | None:
         """When to call `handle_timeout`."""
-
-    def poll(
-        self,
-    ) -> tuple[list[tuple[Command, int, int | None, bool]], list[Event], int | None]:
-        """All of that at once: every command, with its node, its origin and whether it goes to the
-        push connection; every event; the deadline.
-        """
 
     def stats(self) -> dict[str, int]:
         """Counters since the start."""

@@ -8,19 +8,6 @@ use pyo3::types::{PyBytes, PyList};
 #[pyclass(frozen, module = "comity._core")]
 pub(crate) struct Command(redis::Command);
 
-/// A command with what is to be known to put it where it belongs: its node, whom it serves, and
-/// whether it goes to the push connection.
-pub(crate) type Ready = (Command, u32, Option<u64>, bool);
-
-impl Command {
-    pub(crate) fn ready(command: redis::Command) -> Ready {
-        let command = Self(command);
-        let (node, origin) = (command.node(), command.origin());
-        let subscribes = command.0.route == Route::Subscribe;
-        (command, node, origin, subscribes)
-    }
-}
-
 impl From<redis::Command> for Command {
     fn from(command: redis::Command) -> Self {
         Self(command)

@@ -1,25 +1,37 @@
 //! The stages of `cargo xtask test c`.
 
+use crate::package;
 use crate::run::{Failure, Session};
 use crate::setup::{self, Need};
 use crate::test::cargo_stage;
 
 /// What a sanitizer checks in the programs in C; what it finds ends them.
-const SANITIZERS: &str =
+pub(crate) const SANITIZERS: &str =
     "-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all";
 
 /// Any error and any lost memory fails; what is still reachable at the end is not lost.
-const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --leak-check=full \
+pub(crate) const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --leak-check=full \
      --errors-for-leak-kinds=definite,indirect,possible";
 
 /// Tests the library from Rust and from C: plainly, with the other compiler, with sanitizers, and
 /// under valgrind.
 pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
-    setup::ensure(session, &[Need::Clang, Need::Valgrind])?;
+    setup::ensure(
+        session,
+        &[
+            Need::Clang,
+            Need::Valgrind,
+            Need::Cmake,
+            Need::PkgConfig,
+            Need::Hiredis,
+            Need::RedisServer,
+        ],
+    )?;
     cargo_stage(session, "c: tests", &["test", "-p", "comity-c"])?;
     programs(session, "c: programs with clang", &[("CC", "clang"), ("CXX", "clang++")])?;
     programs(session, "c: programs with sanitizers", &[("CFLAGS", SANITIZERS)])?;
-    programs(session, "c: programs under valgrind", &[("COMITY_RUNNER", VALGRIND)])
+    programs(session, "c: programs under valgrind", &[("COMITY_RUNNER", VALGRIND)])?;
+    package::test(session)
 }
 
 /// Builds and runs the programs in C in another way.

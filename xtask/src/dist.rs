@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: what is given to others, in `dist/`.
 
 use crate::js;
+use crate::library;
 use crate::python::{self, System, Venv};
 use crate::run::{Failure, Session};
 
@@ -9,10 +10,12 @@ use crate::run::{Failure, Session};
 pub(crate) enum Product {
     Python,
     Js,
+    C,
 }
 
 impl Product {
-    pub(crate) const ALL: [(&str, Self); 2] = [("python", Self::Python), ("js", Self::Js)];
+    pub(crate) const ALL: [(&str, Self); 3] =
+        [("python", Self::Python), ("js", Self::Js), ("c", Self::C)];
 }
 
 /// Builds `products`; the first failure ends it.
@@ -20,6 +23,7 @@ pub(crate) fn run(session: &mut Session, products: &[Product]) -> Result<(), Fai
     products.iter().try_for_each(|product| match product {
         Product::Python => python(session),
         Product::Js => js::dist(session),
+        Product::C => c(session),
     })
 }
 
@@ -29,5 +33,12 @@ fn python(session: &mut Session) -> Result<(), Failure> {
     let wheel = session.stage("python: build the wheel", |session| venv.build_wheel(session))?;
     session.stage("python: build the source distribution", |session| venv.build_sdist(session))?;
     println!("\nthe wheel is {}", wheel.display());
+    Ok(())
+}
+
+/// Packs the C library.
+fn c(session: &mut Session) -> Result<(), Failure> {
+    let package = library::pack(session)?;
+    println!("\nthe C library is {}", package.archive.display());
     Ok(())
 }

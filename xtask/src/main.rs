@@ -15,6 +15,8 @@ mod c;
 mod demo;
 mod dist;
 mod js;
+mod library;
+mod package;
 mod python;
 mod redis;
 mod run;
@@ -34,7 +36,7 @@ usage: cargo xtask COMMAND
                          started for it on a free loopback port and stopped afterwards
   test [PART...]         check and test: core, c, js, python, or all (the default)
   dist [WHAT...]         build into dist/: python (the wheel and the source distribution), js (the
-                         npm package; default: all)
+                         npm package), c (the library with its headers; default: all)
   bench [WHAT...]        measure: ring, locks, counter, lock (default: all)
   help                   print this text
 
@@ -136,7 +138,7 @@ mod tests {
         assert_eq!(Task::parse(&["help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["test", "--help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["demo"]), Ok(Task::Demo(Store::Embedded)));
-        let every = vec![Product::Python, Product::Js];
+        let every = vec![Product::Python, Product::Js, Product::C];
         assert_eq!(Task::parse(&["dist"]), Ok(Task::Dist(every)));
         assert_eq!(Task::parse(&["dist", "js"]), Ok(Task::Dist(vec![Product::Js])));
         assert_eq!(Task::parse(&["bench", "lock"]), Ok(Task::Bench(vec![Subject::Lock])));

@@ -80,6 +80,11 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Its port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));

@@ -4,7 +4,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Exit code: a command failed.
@@ -199,6 +199,22 @@ impl Step {
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(Failure::new(format!("this failed ({status}): {shown}"))),
+            Err(error) => Err(Failure::new(format!("this cannot be run ({error}): {shown}"))),
+        }
+    }
+
+    /// As `run`, but for the command's output, which is returned.
+    pub(crate) fn read(mut self) -> Result<String, Failure> {
+        let shown = self.shown();
+        println!("$ {shown}");
+        let started = Instant::now();
+        let output = self.command.stdout(Stdio::piped()).spawn().and_then(Child::wait_with_output);
+        println!("  [{}]", seconds(started.elapsed()));
+        match output {
+            Ok(output) if output.status.success() => {
+                Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+            }
+            Ok(output) => Err(Failure::new(format!("this failed ({}): {shown}", output.status))),
             Err(error) => Err(Failure::new(format!("this cannot be run ({error}): {shown}"))),
         }
     }

@@ -25,6 +25,12 @@ pub(crate) enum Need {
     RustWeb,
     /// The sources of its standard library.
     RustWebSource,
+    /// The program `cmake`.
+    Cmake,
+    /// The program `pkg-config`.
+    PkgConfig,
+    /// The header and the library of hiredis.
+    Hiredis,
 }
 
 impl Need {
@@ -42,6 +48,9 @@ impl Need {
             Self::Valgrind => "valgrind",
             Self::RustWeb => "rustc-web",
             Self::RustWebSource => "rust-web-src",
+            Self::Cmake => "cmake",
+            Self::PkgConfig => "pkg-config",
+            Self::Hiredis => "libhiredis-dev",
         }
     }
 
@@ -53,6 +62,9 @@ impl Need {
             Self::Valgrind => "the program valgrind",
             Self::RustWeb => "a Rust compiler for WebAssembly",
             Self::RustWebSource => "the sources of Rust's standard library",
+            Self::Cmake => "the program cmake",
+            Self::PkgConfig => "the program pkg-config",
+            Self::Hiredis => "the library hiredis with its headers",
         }
     }
 }
@@ -165,6 +177,11 @@ fn is_there(session: &mut Session, need: Need) -> bool {
         Need::Valgrind => session.find("valgrind").is_some(),
         Need::RustWeb => Path::new("/usr/bin/rustc").is_file(),
         Need::RustWebSource => Path::new("/usr/lib/rustlib/src/rust/library").is_dir(),
+        Need::Cmake => session.find("cmake").is_some(),
+        Need::PkgConfig => session.find("pkg-config").is_some(),
+        Need::Hiredis => {
+            session.step("pkg-config").args(["--exists", "hiredis >= 0.14"]).ask().is_some()
+        }
     }
 }
 

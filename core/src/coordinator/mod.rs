@@ -25,7 +25,6 @@ mod stats;
 mod transacting;
 mod transactions;
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::vec::Vec;
@@ -172,9 +171,9 @@ pub struct Coordinator {
     asked: VecDeque<CounterId>,
     calls: BTreeMap<CallId, Call>,
     /// Transactions as their users see them.
-    undertakings: BTreeMap<Handle, Box<Undertaking>>,
+    undertakings: BTreeMap<Handle, Undertaking>,
     /// Transactions by the ids they run under, until all participants know of the end.
-    transactions: BTreeMap<Txid, Box<TransactionEntry>>,
+    transactions: BTreeMap<Txid, TransactionEntry>,
     /// Other clients' transactions that are ended from here.
     recoveries: BTreeMap<Txid, RecoveryEntry>,
     sweeps: BTreeMap<CallId, Sweeper>,

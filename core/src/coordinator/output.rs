@@ -2,7 +2,7 @@
 
 use super::call::{Call, Question, request_timeout};
 use super::node::{Loaded, Push};
-use super::transactions::TAG;
+use super::transactions::{Concern, TAG};
 use super::{Coordinator, Life, Owner, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
@@ -105,8 +105,7 @@ impl Coordinator {
         background: bool,
     ) {
         let request = self.next_request();
-        // Enough for a few operations on a few keys.
-        let mut argv = Argv::with_capacity(32, 512);
+        let mut argv = Argv::new();
         self.start_script(op.script(), node, request, &mut argv);
         op.encode(&self.keys.transactions(TAG), &mut argv);
         self.queue(request, owner, node, Some(op.script()), argv, deadline, background);
@@ -200,8 +199,10 @@ impl Coordinator {
                 Origin::Operation(number)
             }
             Owner::Transaction(txid, _) if !background => {
-                let of = self.transactions.get(&txid).map(|entry| entry.handle);
-                of.map_or(Origin::Background, |Handle(number)| Origin::Operation(number))
+                match self.transactions.get(&txid).map(|entry| entry.concern) {
+                    Some(Concern::User(Handle(number))) => Origin::Operation(number),
+                    _ => Origin::Background,
+                }
             }
             Owner::Recovery(txid, _) if !background => self.resolving(txid),
             _ => Origin::Background,

@@ -1,7 +1,6 @@
 //! The verbs of transactions, and what becomes of each: it waits behind others of this coordinator
 //! that want the same keys, runs under one id after another until it is decided, and ends.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -60,7 +59,7 @@ pub(super) struct Undertaking {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Concern {
     /// Who waits for it.
-    User,
+    User(Handle),
     /// Who was told that it is in doubt.
     Doubt,
     /// Nobody: it was tried again under another id.
@@ -119,7 +118,7 @@ impl Coordinator {
             trouble: None,
             indexed: None,
         };
-        self.undertakings.insert(handle, Box::new(undertaking));
+        self.undertakings.insert(handle, undertaking);
         self.stats.transactions += 1;
         self.go(handle, false);
         self.index_undertaking(handle);
@@ -247,14 +246,13 @@ impl Coordinator {
             ack: options.ack,
             limit,
         };
-        self.add_transaction(begin, handle, background);
+        self.add_transaction(begin, Concern::User(handle), background);
     }
 
     /// A machine has come to its end, or to doubt.
     pub(super) fn on_ending(&mut self, txid: Txid, ending: Ending, background: bool) {
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
-        let (handle, concern) = (entry.handle, entry.concern);
-        let id = entry.machine.id().to_text();
+        let (concern, id) = (entry.concern, entry.machine.id().to_text());
         let outcome = match &ending {
             Ending::Committed { .. } => TransactionOutcome::Committed,
             Ending::Aborted(_) => TransactionOutcome::Aborted,
@@ -264,13 +262,13 @@ impl Coordinator {
             Ending::Unknown(_) => Concern::Doubt,
             _ => Concern::Nobody,
         };
-        match concern {
-            Concern::User => {}
+        let handle = match concern {
+            Concern::User(handle) => handle,
             Concern::Doubt => {
                 return self.events.push_back(Event::TransactionEnded { id, outcome });
             }
             Concern::Nobody => return,
-        }
+        };
         let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
         let plan = undertaking.plan.clone();
         let event = match ending {

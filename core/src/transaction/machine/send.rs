@@ -75,7 +75,8 @@ impl Transaction {
             }
         }
         let deadline = cx.now + cx.request_timeout;
-        cx.effects.push(Effect::Send { attempt, to, op, deadline, background: cx.background });
+        let background = cx.background || self.told != Told::Nothing;
+        cx.effects.push(Effect::Send { attempt, to, op, deadline, background });
     }
 
     fn op(&self, place: usize, asked: Asked) -> Option<Op> {

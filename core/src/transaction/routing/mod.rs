@@ -5,8 +5,6 @@ mod allow;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use self::allow::{Allowed, Merge, allowed, short};
@@ -88,7 +86,7 @@ pub struct PlanPart {
     /// Its stable id.
     pub participant: Vec<u8>,
     /// What it is asked to do.
-    pub work: Arc<Work>,
+    pub work: Work,
     /// For each operation, the number of the command that it is a part of, from 0.
     commands: Vec<u32>,
     /// For each check, the number of the expectation, from 0.
@@ -189,7 +187,7 @@ impl Plan {
             (part.work.copy_elements, part.work.copy_bytes) = (copy.elements, copy.bytes);
             part.work.check()?;
             let Building { work, commands, expectations, .. } = part;
-            Ok(PlanPart { participant, work: Arc::new(work), commands, expectations })
+            Ok(PlanPart { participant, work, commands, expectations })
         };
         let parts = parts.into_iter().map(finished).collect::<Result<_>>()?;
         Ok(Self { ring: places.fingerprint(), parts, shapes })
@@ -294,15 +292,14 @@ fn merge(how: Merge, replies: Vec<Reply>) -> Option<Reply> {
 
 /// The part of the participant that has `key`.
 fn part_of<'a>(
-    who: impl Fn() -> String,
+    who: &str,
     key: &[u8],
     places: &impl Places,
     parts: &'a mut BTreeMap<Vec<u8>, Building>,
 ) -> Result<(Vec<u8>, &'a mut Building)> {
     if places.is_own(key) {
         return Err(Error::invalid(format!(
-            "{}: key '{}' is one of comity's own: locks and counters are not written by transactions",
-            who(),
+            "{who}: key '{}' is one of comity's own: locks and counters are not written by transactions",
             short(key)
         )));
     }
@@ -328,11 +325,11 @@ fn add(
     let allowed = allowed(number as usize + 1, words)?;
     let name = words.first().copied().unwrap_or_default().to_ascii_uppercase();
     let called = allowed.name.map_or(name.as_slice(), str::as_bytes);
-    let who = || format!("Command # {} ({})", number + 1, short(&name));
+    let who = format!("Command # {} ({})", number + 1, short(&name));
     let mut home: Option<(Vec<u8>, Vec<u8>)> = None;
     for part in pieces(&allowed, words) {
         let Some((key, arguments)) = part.split_first() else { continue };
-        let (id, building) = part_of(who, key, places, parts)?;
+        let (id, building) = part_of(&who, key, places, parts)?;
         match &home {
             None => home = Some((id, key.to_vec())),
             Some((first, _)) if *first == id => {}
@@ -340,8 +337,7 @@ fn add(
                 return Err(Error::new(
                     ErrorCode::Unsupported,
                     format!(
-                        "{}: keys '{}' and '{}' are at two participants, '{}' and '{}': use a command for each",
-                        who(),
+                        "{who}: keys '{}' and '{}' are at two participants, '{}' and '{}': use a command for each",
                         short(other),
                         short(key),
                         short(first),
@@ -380,10 +376,10 @@ fn expect(
     places: &impl Places,
     parts: &mut BTreeMap<Vec<u8>, Building>,
 ) -> Result<()> {
-    let who = || format!("expectation # {}", number + 1);
+    let who = format!("expectation # {}", number + 1);
     let get = |key: u32| operation(b"GET", key, &[]);
     let mut add = |key: &[u8], check: &dyn Fn(u32) -> Check| {
-        let (_, building) = part_of(who, key, places, parts)?;
+        let (_, building) = part_of(&who, key, places, parts)?;
         let place = building.key(key, Mode::Shared)?;
         building.work.checks.push(check(place));
         building.expectations.push(number);
@@ -399,8 +395,7 @@ fn expect(
             let words: Vec<&[u8]> = read.iter().map(Vec::as_slice).collect();
             if words.len() > MAX_WORDS {
                 return Err(Error::limit(format!(
-                    "{}: {} words, the limit is {MAX_WORDS}",
-                    who(),
+                    "{who}: {} words, the limit is {MAX_WORDS}",
                     words.len()
                 )));
             }
@@ -411,12 +406,12 @@ fn expect(
             else {
                 return Err(Error::new(
                     ErrorCode::Unsupported,
-                    format!("{}: a read of one key is needed: use one for each", who()),
+                    format!("{who}: a read of one key is needed: use one for each"),
                 ));
             };
             let name = words.first().copied().unwrap_or_default();
             if allowed.access != Access::Read {
-                return Err(Error::invalid(format!("{}: {} writes", who(), short(name))));
+                return Err(Error::invalid(format!("{who}: {} writes", short(name))));
             }
             add(key, &|place| Check::new(operation(name, place, arguments), reply))
         }

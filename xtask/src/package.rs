@@ -1,0 +1,201 @@
+//! The stages of `cargo xtask test c` that use the library as others do: unpacked from its archive in a
+//! folder of its own, by the lines of its README, and by its examples.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use crate::library::{self, CRATE};
+use crate::redis::Server;
+use crate::run::{Failure, Session, Step};
+
+/// Compilers and what makes them strict, in both languages.
+const COMPILERS: [(&str, &str); 4] = [
+    ("gcc", "-std=c99"),
+    ("clang", "-std=c99"),
+    ("g++", "-x c++ -std=c++17"),
+    ("clang++", "-x c++ -std=c++17"),
+];
+const STRICT: &str = "-D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -pedantic";
+
+/// The examples whose output is that of `tests/examples`.
+const EXAMPLES: [&str; 4] = ["ring", "lock", "transaction", "counter"];
+
+/// An unpacked archive; it is gone when this value is dropped.
+struct Unpacked {
+    folder: PathBuf,
+    prefix: PathBuf,
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Unpacked {
+    /// Unpacks where nothing of the repository is near.
+    fn unpack(session: &Session, package: &library::Package) -> Result<Self, Failure> {
+        let folder = env::temp_dir().join(format!("comity-package-{}", process::id()));
+        fs::create_dir_all(&folder).map_err(|error| Failure::new(error.to_string()))?;
+        let name = package.prefix.file_name().unwrap_or_default();
+        let unpacked = Self { prefix: folder.join(name), folder };
+        session
+            .step("tar")
+            .arg("-xzf")
+            .args([&package.archive, Path::new("-C")])
+            .arg(&unpacked.folder)
+            .run()?;
+        Ok(unpacked)
+    }
+
+    /// A shell command in the folder that finds this package.
+    fn shell(&self, session: &Session, line: &str) -> Step {
+        let prefix = self.prefix.to_string_lossy();
+        session
+            .step("sh")
+            .args(["-c", line])
+            .within(&self.folder.to_string_lossy())
+            .env("PKG_CONFIG_PATH", &format!("{prefix}/lib/pkgconfig"))
+            .env("LD_LIBRARY_PATH", &format!("{prefix}/lib"))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+        let path = self.folder.join(name);
+        fs::write(&path, text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    }
+}
+
+/// Packs the library, unpacks it elsewhere and uses it from there.
+pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
+    let package = library::pack(session)?;
+    let unpacked = session.stage("c: unpack it", |session| Unpacked::unpack(session, &package))?;
+    let server = Server::start(session)?;
+    session.stage("c: the README", |session| readme(session, &unpacked, &server))?;
+    session.stage("c: CMake", |session| cmake(session, &unpacked))?;
+    session.stage("c: examples", |session| examples(session, &unpacked, &server, "", ""))?;
+    session.stage("c: examples under valgrind", |session| {
+        examples(session, &unpacked, &server, "", crate::c::VALGRIND)
+    })?;
+    session.stage("c: examples with sanitizers", |session| {
+        examples(session, &unpacked, &server, crate::c::SANITIZERS, "")
+    })
+}
+
+/// Every program of the README, linked by the lines that follow it, says what the README says.
+fn readme(session: &Session, unpacked: &Unpacked, server: &Server) -> Result<(), Failure> {
+    let path = session.root().join(CRATE).join("README.md");
+    let text = fs::read_to_string(&path)
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let (mut program, mut output, mut lines) = ("", "", 0);
+    for (language, block) in blocks(&text) {
+        match language {
+            "c" => program = block,
+            "text" => output = block,
+            "sh" => {
+                let program = program.replace("6379", &server.port().to_string());
+                unpacked.write("app.c", &program)?;
+                for (compiler, flags) in COMPILERS {
+                    let strict = format!("{compiler} {flags} {STRICT} ");
+                    // The language of what comes first is not that of the libraries behind it.
+                    let line = block.trim().replacen("cc ", &strict, 1);
+                    let line = line.replacen("app.c ", "app.c -x none ", 1);
+                    unpacked.shell(session, &format!("{line} -o app")).run()?;
+                    same(&unpacked.shell(session, "./app").read()?, output)?;
+                }
+                lines += 1;
+            }
+            _ => {}
+        }
+    }
+    if lines == 3 { Ok(()) } else { Err(Failure::new(format!("{lines} lines that link, not 3"))) }
+}
+
+/// The fenced blocks of a text in Markdown, each with its language.
+fn blocks(text: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let mut pieces = text.split("```");
+    while let (Some(_), Some(block)) = (pieces.next(), pieces.next()) {
+        if let Some((language, block)) = block.split_once('\n') {
+            found.push((language.trim(), block));
+        }
+    }
+    found
+}
+
+/// `find_package` gives the library, shared and static.
+fn cmake(session: &Session, unpacked: &Unpacked) -> Result<(), Failure> {
+    let project = session.root().join(CRATE).join("tests/cmake");
+    for (kind, choice) in [("shared", "OFF"), ("static", "ON")] {
+        let line = format!(
+            "cmake -S '{}' -B {kind} -DCMAKE_PREFIX_PATH='{}' -DCOMITY_USE_STATIC_LIBS={choice} && \
+             cmake --build {kind} && {kind}/app",
+            project.display(),
+            unpacked.prefix.display()
+        );
+        unpacked.shell(session, &line).run()?;
+    }
+    // A version that this one does not serve is not found.
+    let line = format!(
+        "! cmake -S '{}' -B other -DCMAKE_PREFIX_PATH='{}' -DWANTED=0.0 2>/dev/null >/dev/null",
+        project.display(),
+        unpacked.prefix.display()
+    );
+    unpacked.shell(session, &line).run()
+}
+
+/// The examples of the package say on the embedded store and on a server what they say in every language.
+fn examples(
+    session: &Session,
+    unpacked: &Unpacked,
+    server: &Server,
+    flags: &str,
+    runner: &str,
+) -> Result<(), Failure> {
+    for example in EXAMPLES {
+        let expected = session.root().join(format!("tests/examples/{example}.txt"));
+        let expected = fs::read_to_string(&expected)
+            .map_err(|error| Failure::new(format!("{}: {error}", expected.display())))?;
+        build_example(session, unpacked, example, flags)?;
+        let line = format!("{runner} ./{example}");
+        same(&unpacked.shell(session, line.trim()).read()?, &expected)?;
+        if example != "ring" {
+            let line = format!("{line} --redis 127.0.0.1:{}", server.port());
+            same(&unpacked.shell(session, line.trim()).read()?, &expected)?;
+        }
+    }
+    Ok(())
+}
+
+fn build_example(
+    session: &Session,
+    unpacked: &Unpacked,
+    example: &str,
+    flags: &str,
+) -> Result<(), Failure> {
+    let source = unpacked.prefix.join(format!("examples/{example}.c"));
+    let line = format!(
+        "cc -std=c99 {STRICT} {flags} '{}' $(pkg-config --cflags --libs comity hiredis) -o {example}",
+        source.display()
+    );
+    unpacked.shell(session, &line).run()
+}
+
+fn same(found: &str, expected: &str) -> Result<(), Failure> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Failure::new(format!("this was printed:\n{found}\ninstead of this:\n{expected}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_found() {
+        let text = "a\n```c\nint x;\n```\nb\n```\nplain\n```\n";
+        assert_eq!(blocks(text), [("c", "int x;\n"), ("", "plain\n")]);
+    }
+}
