@@ -971,12 +971,6 @@ uint32_t comity_fence_check(comity_coordinator *coordinator,
                             uint64_t now_us,
                             uint64_t *call);
 
-// Writes the defaults to *options. struct_size is sizeof(comity_transaction_options).
-//
-// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or a size that no header has.
-uint32_t comity_transaction_options_init(comity_transaction_options *options,
-                                         size_t struct_size);
-
 // Makes a transaction with nothing to do.
 //
 // Returns COMITY_OK and writes *out, to be freed with comity_transaction_free; or
@@ -1038,6 +1032,12 @@ uint32_t comity_transaction_expect_unchanged(comity_transaction *transaction,
                                              const char **argv,
                                              const size_t *argvlen,
                                              const comity_reply *reply);
+
+// Writes the defaults to *options. struct_size is sizeof(comity_transaction_options).
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or a size that no header has.
+uint32_t comity_transaction_options_init(comity_transaction_options *options,
+                                         size_t struct_size);
 
 // Executes the commands of a transaction, all or none, if all its expectations are met. What it is to
 // do is copied. options may be NULL for the defaults. Writes the number of this execution to *number,
@@ -1118,46 +1118,6 @@ uint32_t comity_counter_open(comity_coordinator *coordinator,
                              uint64_t now_us,
                              uint64_t *counter);
 
-// As comity_counter_open, and counts what data, of COMITY_EVENT_COUNTER_JOURNAL or of
-// comity_counter_snapshot, holds of it and the server has not: once, however often and wherever the
-// same bytes are restored.
-//
-// Returns as comity_counter_open, or COMITY_ERROR_CORRUPT for bytes that are not such, or of another
-// counter: then nothing is changed.
-uint32_t comity_counter_restore(comity_coordinator *coordinator,
-                                const void *name,
-                                size_t name_len,
-                                const comity_counter_options *options,
-                                const void *data,
-                                size_t data_len,
-                                uint64_t now_us,
-                                uint64_t *counter);
-
-// As comity_counter_restore for a counter that is open already, before it has counted or asked the
-// server anything; a journaled one asks at once.
-//
-// Returns COMITY_OK; or COMITY_ERROR_CORRUPT, COMITY_ERROR_INVALID_ARGUMENT for NULL,
-// COMITY_ERROR_INVALID_STATE for a counter that is in use or not open, or COMITY_ERROR_CLOSED: then
-// nothing is changed.
-uint32_t comity_counter_take_up(comity_coordinator *coordinator,
-                                uint64_t counter,
-                                const void *data,
-                                size_t data_len,
-                                uint64_t now_us);
-
-// Counts what the replicas of a peer counter have counted, by the bytes of
-// comity_pn_counter_snapshot: each unit once, however often and by whomever they are merged. It shows
-// in the value when the server has it, which a comity_counter_flush waits for.
-//
-// Returns COMITY_OK; or COMITY_ERROR_CORRUPT for other bytes, COMITY_ERROR_LIMIT_EXCEEDED,
-// COMITY_ERROR_INVALID_ARGUMENT for NULL, COMITY_ERROR_INVALID_STATE or COMITY_ERROR_CLOSED: then
-// nothing is changed.
-uint32_t comity_counter_merge(comity_coordinator *coordinator,
-                              uint64_t counter,
-                              const void *data,
-                              size_t data_len,
-                              uint64_t now_us);
-
 // Counts amount, up or down.
 //
 // Returns COMITY_OK; or COMITY_ERROR_OVERFLOW beyond 2^64 - 1 increments or decrements in one life of
@@ -1168,37 +1128,6 @@ uint32_t comity_counter_add(comity_coordinator *coordinator,
                             uint64_t counter,
                             int64_t amount,
                             uint64_t now_us);
-
-// Tells what the host has counted in all since the opening, for a counter that is collected: a host
-// that counts in its own memory, from many threads. It is to be told when something is counted and
-// nothing was pending, when half of max_units were counted since it was told last, before a flush, a
-// read or a close, and whenever comity_poll_counter_due asks. Lower numbers than before change
-// nothing.
-//
-// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE, COMITY_ERROR_CLOSED, or
-// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.
-uint32_t comity_counter_advance(comity_coordinator *coordinator,
-                                uint64_t counter,
-                                comity_tally tally,
-                                uint64_t now_us);
-
-// Writes the number of a collected counter whose flush is due to *counter, to be answered with
-// comity_counter_collect; 0 if there is none. A host that opens collected counters calls it until it
-// gives 0, before it polls commands.
-//
-// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
-uint32_t comity_poll_counter_due(comity_coordinator *coordinator,
-                                 uint64_t *counter);
-
-// Tells what the host has counted, asked for by comity_poll_counter_due; what of it is pending is
-// flushed at once. From here on the host counts as one that has told all.
-//
-// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE, or COMITY_ERROR_INVALID_ARGUMENT for NULL: then
-// nothing is changed.
-uint32_t comity_counter_collect(comity_coordinator *coordinator,
-                                uint64_t counter,
-                                comity_tally tally,
-                                uint64_t now_us);
 
 // Writes what the counter stands at as far as is known here, at once, to *out, valid until the next
 // call of comity_counter_value on the handle. Own counts are always in it.
@@ -1219,14 +1148,14 @@ uint32_t comity_counter_value_int64(const comity_coordinator *coordinator,
                                     uint64_t now_us,
                                     int64_t *out);
 
-// Writes how many units more may be counted before an addition is refused to *out; COMITY_NONE where
-// there is no bound. Who keeps a collected counter refuses beyond them.
+// Flushes what is pending, retires the slot, and leads to COMITY_EVENT_COUNTER_CLOSED within the
+// timeout of the config.
 //
-// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE for a counter that is not open, or
-// COMITY_ERROR_INVALID_ARGUMENT for NULL.
-uint32_t comity_counter_room(const comity_coordinator *coordinator,
-                             uint64_t counter,
-                             uint64_t *out);
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE for a counter that is not open,
+// COMITY_ERROR_CLOSED, or COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.
+uint32_t comity_counter_close(comity_coordinator *coordinator,
+                              uint64_t counter,
+                              uint64_t now_us);
 
 // Asks for a value that is at least as recent as a token of comity_counter_reading, or as the call if
 // at_least is COMITY_FRESH. Writes the number of the call to *call. Leads to COMITY_EVENT_COUNTER_READ
@@ -1276,6 +1205,86 @@ uint32_t comity_counter_audit(comity_coordinator *coordinator,
                               uint64_t now_us,
                               uint64_t *call);
 
+// Tells what the host has counted in all since the opening, for a counter that is collected: a host
+// that counts in its own memory, from many threads. It is to be told when something is counted and
+// nothing was pending, when half of max_units were counted since it was told last, before a flush, a
+// read or a close, and whenever comity_poll_counter_due asks. Lower numbers than before change
+// nothing.
+//
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE, COMITY_ERROR_CLOSED, or
+// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.
+uint32_t comity_counter_advance(comity_coordinator *coordinator,
+                                uint64_t counter,
+                                comity_tally tally,
+                                uint64_t now_us);
+
+// Writes the number of a collected counter whose flush is due to *counter, to be answered with
+// comity_counter_collect; 0 if there is none. A host that opens collected counters calls it until it
+// gives 0, before it polls commands.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_poll_counter_due(comity_coordinator *coordinator,
+                                 uint64_t *counter);
+
+// Tells what the host has counted, asked for by comity_poll_counter_due; what of it is pending is
+// flushed at once. From here on the host counts as one that has told all.
+//
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE, or COMITY_ERROR_INVALID_ARGUMENT for NULL: then
+// nothing is changed.
+uint32_t comity_counter_collect(comity_coordinator *coordinator,
+                                uint64_t counter,
+                                comity_tally tally,
+                                uint64_t now_us);
+
+// Writes how many units more may be counted before an addition is refused to *out; COMITY_NONE where
+// there is no bound. Who keeps a collected counter refuses beyond them.
+//
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE for a counter that is not open, or
+// COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_counter_room(const comity_coordinator *coordinator,
+                             uint64_t counter,
+                             uint64_t *out);
+
+// As comity_counter_open, and counts what data, of COMITY_EVENT_COUNTER_JOURNAL or of
+// comity_counter_snapshot, holds of it and the server has not: once, however often and wherever the
+// same bytes are restored.
+//
+// Returns as comity_counter_open, or COMITY_ERROR_CORRUPT for bytes that are not such, or of another
+// counter: then nothing is changed.
+uint32_t comity_counter_restore(comity_coordinator *coordinator,
+                                const void *name,
+                                size_t name_len,
+                                const comity_counter_options *options,
+                                const void *data,
+                                size_t data_len,
+                                uint64_t now_us,
+                                uint64_t *counter);
+
+// As comity_counter_restore for a counter that is open already, before it has counted or asked the
+// server anything; a journaled one asks at once.
+//
+// Returns COMITY_OK; or COMITY_ERROR_CORRUPT, COMITY_ERROR_INVALID_ARGUMENT for NULL,
+// COMITY_ERROR_INVALID_STATE for a counter that is in use or not open, or COMITY_ERROR_CLOSED: then
+// nothing is changed.
+uint32_t comity_counter_take_up(comity_coordinator *coordinator,
+                                uint64_t counter,
+                                const void *data,
+                                size_t data_len,
+                                uint64_t now_us);
+
+// Counts what the replicas of a peer counter have counted, by the bytes of
+// comity_pn_counter_snapshot: each unit once, however often and by whomever they are merged. It shows
+// in the value when the server has it, which a comity_counter_flush waits for.
+//
+// Returns COMITY_OK; or COMITY_ERROR_CORRUPT for other bytes, COMITY_ERROR_LIMIT_EXCEEDED,
+// COMITY_ERROR_INVALID_ARGUMENT for NULL, COMITY_ERROR_INVALID_STATE or COMITY_ERROR_CLOSED: then
+// nothing is changed.
+uint32_t comity_counter_merge(comity_coordinator *coordinator,
+                              uint64_t counter,
+                              const void *data,
+                              size_t data_len,
+                              uint64_t now_us);
+
 // Writes what a later life has to take up to lose nothing to *out, for comity_counter_restore: bytes
 // that are valid until the next call of comity_counter_snapshot on the handle. What was counted
 // before the server has given the counter a slot is not in it.
@@ -1293,15 +1302,6 @@ uint32_t comity_counter_snapshot(comity_coordinator *coordinator,
 uint32_t comity_counter_journaled(comity_coordinator *coordinator,
                                   uint64_t counter,
                                   uint64_t now_us);
-
-// Flushes what is pending, retires the slot, and leads to COMITY_EVENT_COUNTER_CLOSED within the
-// timeout of the config.
-//
-// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE for a counter that is not open,
-// COMITY_ERROR_CLOSED, or COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.
-uint32_t comity_counter_close(comity_coordinator *coordinator,
-                              uint64_t counter,
-                              uint64_t now_us);
 
 // Writes a number to *out as 64 bits.
 //

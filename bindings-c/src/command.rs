@@ -64,10 +64,10 @@ impl Outbox {
     }
 
     fn show(&mut self, command: Option<Command>) -> *const comity_command {
+        let Some(command) = command else { return ptr::null() };
+        let command = self.command.insert(command);
         self.starts.clear();
         self.lens.clear();
-        self.command = command;
-        let Some(command) = &self.command else { return ptr::null() };
         for word in command.argv.iter() {
             self.starts.push(word.as_ptr().cast());
             self.lens.push(word.len());

@@ -43,7 +43,7 @@ pub struct comity_config {
     pub reserved: u32,
 }
 
-// SAFETY: it is numbers and pointers without padding.
+// SAFETY: it is numbers and pointers.
 unsafe impl Options for comity_config {
     const NAME: &'static str = "comity_config";
 

@@ -38,7 +38,7 @@ pub struct comity_lock_options {
     pub reserved: u32,
 }
 
-// SAFETY: it is numbers and pointers without padding.
+// SAFETY: it is numbers and pointers.
 unsafe impl Options for comity_lock_options {
     const NAME: &'static str = "comity_lock_options";
 

@@ -15,8 +15,7 @@ const MAX_SIZE: usize = 4_096;
 ///
 /// # Safety
 ///
-/// It is `repr(C)` without padding, its first field is its size as a `usize`, its size is a multiple
-/// of that of a `u64`, and any bytes are valid in it.
+/// It is `repr(C)`, its first field is its size as a `usize`, and any bytes are valid in it.
 pub(crate) unsafe trait Options: Copy {
     /// What C calls it.
     const NAME: &'static str;
@@ -99,7 +98,7 @@ pub(crate) fn reserved(number: u32, name: &str) -> Result<()> {
 }
 
 fn check_size<T: Options>(size: usize) -> Result<()> {
-    if size == 0 || !size.is_multiple_of(size_of::<u64>()) || size > MAX_SIZE {
+    if size == 0 || !size.is_multiple_of(align_of::<usize>()) || size > MAX_SIZE {
         let name = T::NAME;
         let message = format!("{name}: struct_size is {size}; {name}_init sets it");
         return Err(Error::new(ErrorCode::InvalidArgument, message));
@@ -120,7 +119,7 @@ mod tests {
         new: u64,
     }
 
-    // SAFETY: it is plain numbers without padding.
+    // SAFETY: it is numbers.
     unsafe impl Options for Sample {
         const NAME: &'static str = "sample";
 
@@ -158,14 +157,14 @@ mod tests {
 
     #[test]
     fn sizes_that_no_header_gives_are_refused() {
-        for size in [0, 1, 12, 4_104, u64::MAX] {
+        for size in [0, 1, 13, 4_104, u64::MAX] {
             assert!(read_words(&[size, 0, 0]).is_err(), "{size}");
         }
         // SAFETY: NULL is refused, and nothing is written where the size is refused.
         unsafe {
             assert_eq!(init(ptr::null_mut::<Sample>(), 16), COMITY_ERROR_INVALID_ARGUMENT);
             let mut words = [9_u64; 3];
-            let refused = init(words.as_mut_ptr().cast::<Sample>(), 12);
+            let refused = init(words.as_mut_ptr().cast::<Sample>(), 13);
             assert_eq!((refused, words), (COMITY_ERROR_INVALID_ARGUMENT, [9; 3]));
             assert_eq!(read(ptr::null::<Sample>()), Ok(Sample::defaults()));
             assert!(needed(ptr::null::<Sample>()).is_err());

@@ -66,7 +66,7 @@ int main(void) {
     lock.struct_size = 0;
     FAILS(comity_lock_acquire(w.co[0], TEXT("none"), &lock, w.now, &number),
           COMITY_ERROR_INVALID_ARGUMENT, "comity_lock_options_init");
-    FAILS(comity_counter_options_init(&counter, 12), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS(comity_counter_options_init(&counter, 13), COMITY_ERROR_INVALID_ARGUMENT,
           "comity_counter_options_init");
     CHECK(counter.struct_size == sizeof counter);
 

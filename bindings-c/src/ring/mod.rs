@@ -48,7 +48,7 @@ pub struct comity_ring_options {
     pub reserved: u32,
 }
 
-// SAFETY: it is numbers without padding.
+// SAFETY: it is numbers.
 unsafe impl Options for comity_ring_options {
     const NAME: &'static str = "comity_ring_options";
 

@@ -1,22 +1,18 @@
-//! Transactions: what one is to do, and the verbs.
+//! The verbs of transactions, and how one is executed.
 #![allow(non_camel_case_types, reason = "the names are the C names")]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::c_void;
 
-use comity::error::{Error, ErrorCode, Result};
+use comity::error::Result;
 use comity::time::Span;
-use comity::transaction::{
-    Ack, CopyLimits, Expectation, Handle, Heuristic, MAX_OPERATIONS, MAX_PARTICIPANTS, MAX_WORDS,
-    TransactionOptions, Words,
-};
+use comity::transaction::{Ack, CopyLimits, Handle, Heuristic, TransactionOptions};
 
+use super::comity_transaction;
 use crate::COMITY_NONE;
 use crate::coordinator::{at, comity_coordinator, span};
-use crate::handle::{Kind, argument, give, with_mut};
+use crate::handle::{argument, with_mut};
 use crate::options::{self, Options, reserved};
-use crate::pointer::{bytes, place, unknown, words};
-use crate::reply::{self, comity_reply};
-use crate::status::guard;
+use crate::pointer::{bytes, place, unknown};
 
 /// A commit is told when plain readers see it, too: after two round trips.
 pub const COMITY_ACK_APPLIED: u32 = 1;
@@ -29,38 +25,6 @@ pub const COMITY_HEURISTIC_NONE: u32 = 0;
 pub const COMITY_HEURISTIC_COMMIT: u32 = 1;
 /// What is prepared is dropped.
 pub const COMITY_HEURISTIC_ABORT: u32 = 2;
-
-/// What a transaction is to do: commands, and what has to be so for them to be applied. It is no
-/// running transaction, and may be executed any number of times, by any coordinator. One thread at a
-/// time may use it.
-#[derive(Debug, Default)]
-pub struct comity_transaction {
-    commands: Vec<Words>,
-    expectations: Vec<Expectation>,
-}
-
-impl Kind for comity_transaction {
-    const NAME: &'static str = "comity_transaction";
-    const MAGIC: u64 = u64::from_le_bytes(*b"cmtyTRAN");
-}
-
-impl comity_transaction {
-    /// Errors if no transaction has one command or expectation more.
-    fn has_room(&self) -> Result<()> {
-        const MOST: usize = MAX_OPERATIONS * MAX_PARTICIPANTS;
-        if self.commands.len() + self.expectations.len() >= MOST {
-            let message = format!("transaction: {MOST} commands and expectations are the limit");
-            return Err(Error::new(ErrorCode::LimitExceeded, message));
-        }
-        Ok(())
-    }
-
-    fn expect(&mut self, expectation: Expectation) -> Result<()> {
-        self.has_room()?;
-        self.expectations.push(expectation);
-        Ok(())
-    }
-}
 
 /// How a transaction is executed. comity_transaction_options_init writes the defaults.
 #[repr(C)]
@@ -85,7 +49,7 @@ pub struct comity_transaction_options {
     pub reserved: u32,
 }
 
-// SAFETY: it is numbers without padding.
+// SAFETY: it is numbers.
 unsafe impl Options for comity_transaction_options {
     const NAME: &'static str = "comity_transaction_options";
 
@@ -128,160 +92,6 @@ pub unsafe extern "C" fn comity_transaction_options_init(
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
     unsafe { options::init(options, struct_size) }
-}
-
-/// Makes a transaction with nothing to do.
-///
-/// Returns COMITY_OK and writes *out, to be freed with comity_transaction_free; or
-/// COMITY_ERROR_INVALID_ARGUMENT for NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn comity_transaction_new(out: *mut *mut comity_transaction) -> u32 {
-    guard(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let out = unsafe { place(out, "out") }?;
-        out.write(give(comity_transaction::default()));
-        Ok(())
-    })
-}
-
-/// Frees a transaction; what it began goes on. NULL is fine.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn comity_transaction_free(transaction: *mut comity_transaction) {
-    // SAFETY: the caller keeps the rules of the header.
-    unsafe { crate::handle::free(transaction) }
-}
-
-/// Takes all commands and expectations out of a transaction, so that it can be filled again.
-///
-/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn comity_transaction_clear(transaction: *mut comity_transaction) -> u32 {
-    // SAFETY: the caller keeps the rules of the header.
-    unsafe {
-        with_mut(transaction, |transaction| {
-            transaction.commands.clear();
-            transaction.expectations.clear();
-            Ok(())
-        })
-    }
-}
-
-/// Copied words of a command.
-///
-/// # Safety
-///
-/// The rules of the header.
-unsafe fn copied(argc: c_int, argv: *mut *const c_char, argvlen: *const usize) -> Result<Words> {
-    let mut copy = Words::new();
-    // SAFETY: the caller keeps the rules of the header.
-    unsafe { words(argc, argv, argvlen, MAX_WORDS, |word| copy.push(word.to_vec())) }?;
-    Ok(copy)
-}
-
-/// Adds a command: its name and its arguments, 1 to 4000 words, which are copied. argvlen may be NULL
-/// if each ends with a zero byte. Whether a transaction takes the command shows when it is executed.
-///
-/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or no words, or
-/// COMITY_ERROR_LIMIT_EXCEEDED: then nothing is added.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn comity_transaction_command(
-    transaction: *mut comity_transaction,
-    argc: c_int,
-    argv: *mut *const c_char,
-    argvlen: *const usize,
-) -> u32 {
-    // SAFETY: the caller keeps the rules of the header.
-    unsafe {
-        with_mut(transaction, |transaction| {
-            transaction.has_room()?;
-            transaction.commands.push(copied(argc, argv, argvlen)?);
-            Ok(())
-        })
-    }
-}
-
-/// Lets the transaction be applied only if a key holds this string.
-///
-/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or COMITY_ERROR_LIMIT_EXCEEDED: then
-/// nothing is added.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn comity_transaction_expect_value(
-    transaction: *mut comity_transaction,
-    key: *const c_void,
-    key_len: usize,
-    value: *const c_void,
-    value_len: usize,
-) -> u32 {
-    // SAFETY: the caller keeps the rules of the header.
-    unsafe {
-        with_mut(transaction, |transaction| {
-            let key = bytes(key, key_len, "key")?.to_vec();
-            let value = bytes(value, value_len, "value")?.to_vec();
-            transaction.expect(Expectation::Value { key, value })
-        })
-    }
-}
-
-/// Lets the transaction be applied only if a key exists.
-///
-/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or COMITY_ERROR_LIMIT_EXCEEDED: then
-/// nothing is added.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn comity_transaction_expect_exists(
-    transaction: *mut comity_transaction,
-    key: *const c_void,
-    key_len: usize,
-) -> u32 {
-    // SAFETY: the caller keeps the rules of the header.
-    unsafe {
-        with_mut(transaction, |transaction| {
-            let key = bytes(key, key_len, "key")?.to_vec();
-            transaction.expect(Expectation::Exists { key })
-        })
-    }
-}
-
-/// Lets the transaction be applied only if a key does not exist.
-///
-/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or COMITY_ERROR_LIMIT_EXCEEDED: then
-/// nothing is added.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn comity_transaction_expect_absent(
-    transaction: *mut comity_transaction,
-    key: *const c_void,
-    key_len: usize,
-) -> u32 {
-    // SAFETY: the caller keeps the rules of the header.
-    unsafe {
-        with_mut(transaction, |transaction| {
-            let key = bytes(key, key_len, "key")?.to_vec();
-            transaction.expect(Expectation::Absent { key })
-        })
-    }
-}
-
-/// Lets the transaction be applied only if a read is answered as it was before. The words are those
-/// of a command that only reads, as for comity_transaction_command, and reply is what it was answered;
-/// both are copied.
-///
-/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, no words or a reply that is none, or
-/// COMITY_ERROR_LIMIT_EXCEEDED: then nothing is added.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn comity_transaction_expect_unchanged(
-    transaction: *mut comity_transaction,
-    argc: c_int,
-    argv: *mut *const c_char,
-    argvlen: *const usize,
-    reply: *const comity_reply,
-) -> u32 {
-    // SAFETY: the caller keeps the rules of the header.
-    unsafe {
-        with_mut(transaction, |transaction| {
-            let read = copied(argc, argv, argvlen)?;
-            let reply = reply::read(reply)?;
-            transaction.expect(Expectation::Unchanged { read, reply })
-        })
-    }
 }
 
 /// Executes the commands of a transaction, all or none, if all its expectations are met. What it is to
