@@ -180,6 +180,24 @@ pub enum Event {
         replies: Option<Vec<Reply>>,
         /// Whether plain readers see all of it by now.
         applied: bool,
+        /// So many replicas of each of its servers are known to have all of it; none where they were
+        /// not waited for.
+        replicas: Option<u32>,
+    },
+    /// The transaction is committed, and fewer of a node's replicas are known to have it than was
+    /// asked for: a failover of the node could lose its part. One for each such node, ahead of
+    /// `TransactionCommitted`.
+    TransactionNotDurable {
+        /// The transaction.
+        transaction: Handle,
+        /// Its id, as text.
+        id: Vec<u8>,
+        /// The node.
+        node: NodeId,
+        /// So many of its replicas are known to have it.
+        replicas: u32,
+        /// Why not more: `NoAnswer`, or what kept the question from being answered.
+        error: Error,
     },
     /// Nothing of the transaction was applied, and nothing will be. *Last.*
     TransactionFailed {

@@ -12,7 +12,7 @@ use crate::counter;
 use crate::keyspace::{Keyspace, ServerTime, WrongType, command};
 use crate::lock;
 use crate::redis::script::{Digests, Script};
-use crate::redis::{Argv, LockKeys, Reply};
+use crate::redis::{Argv, LockKeys, Reply, parse_number};
 use crate::time::Time;
 use crate::transaction;
 
@@ -80,6 +80,11 @@ impl MemoryStore {
                 self.messages.push_back(Message { channel: word(1), payload: word(2) });
                 Reply::Integer(0)
             }
+            // There are no replicas, and nothing to wait for.
+            (b"WAIT", 3) => match [1, 2].map(|at| argv.get(at).and_then(parse_number)) {
+                [Some(_), Some(_)] => Reply::Integer(0),
+                _ => Reply::error("ERR value is not an integer or out of range"),
+            },
             (b"PING", 1) => Reply::Simple(b"PONG".to_vec()),
             (b"TIME", 1) => {
                 let (seconds, rest) = (now.0 / 1_000_000, now.0 % 1_000_000);
@@ -121,7 +126,7 @@ impl MemoryStore {
             };
         };
         self.loaded.insert(script);
-        let keys = argv.get(2).and_then(crate::redis::parse_number);
+        let keys = argv.get(2).and_then(parse_number);
         let keys = keys.and_then(|count| usize::try_from(count).ok());
         let Some(keys) = keys.filter(|keys| *keys <= argv.len() - 3) else {
             return Reply::error("ERR Number of keys can't be greater than number of args");
@@ -166,7 +171,8 @@ impl MemoryStore {
             | Script::Finish
             | Script::Status
             | Script::Vote
-            | Script::Sweep => {
+            | Script::Sweep
+            | Script::Confirm => {
                 let names: Vec<&[u8]> = argv.iter().skip(3).take(keys).collect();
                 let (meta, names) = names.split_first().ok_or(Problem::Arguments)?;
                 let op = transaction::Op::decode(script, names, &mut { words });

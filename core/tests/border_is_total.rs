@@ -16,7 +16,7 @@ use comity::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{
-    Ack, CopyLimits, Expectation, Handle, Heuristic, TransactionOptions, Words,
+    Ack, CopyLimits, Durability, Expectation, Handle, Heuristic, TransactionOptions, Words,
 };
 use support::{Rng, for_seeds};
 
@@ -193,7 +193,12 @@ impl Chaos {
                 let (timeout, patience) = (span(rng), span(rng));
                 let ack = rng.pick(&[Ack::Applied, Ack::Decided]);
                 let copy = CopyLimits { elements: 2, bytes: rng.pick(&[0, 1_000]) };
-                let options = TransactionOptions { ack, timeout, patience, copy };
+                let replicas = rng.pick(&[0, 1, 64, 65]);
+                let durability = match span(rng) {
+                    Some(timeout) => Durability::Wait { replicas, timeout },
+                    None => Durability::None,
+                };
+                let options = TransactionOptions { ack, timeout, patience, copy, durability };
                 let begun = self.co.transaction_execute(&commands, &expectations, options, now);
                 self.transactions.extend(begun);
             }

@@ -52,6 +52,11 @@ impl Coordinator {
                 let outcome = self.transaction_outcome(&pending, reply);
                 self.on_transaction_outcome(pending.owner, outcome, pending.background);
             }
+            Owner::Confirm(node, attempt) => {
+                let outcome = self.transaction_outcome(&pending, reply);
+                self.with_replication(node, |machine, cx| machine.on_outcome(attempt, outcome, cx));
+            }
+            Owner::Wait(node, attempt) => self.on_wait_reply(node, attempt, reply),
             Owner::Time(_) => self.on_time_reply(&pending, reply),
             Owner::Subscription => match reply {
                 Reply::Error(text) => self.on_push_failed(pending.node, Refusal::of(text).error),
@@ -170,6 +175,7 @@ impl Coordinator {
                 Timer::Undertaking(handle) => self.on_undertaking_timeout(handle),
                 Timer::Transaction(txid) => self.on_transaction_timeout(txid),
                 Timer::Recovery(txid) => self.on_recovery_timeout(txid),
+                Timer::Replication(node) => self.on_replication_timeout(node),
                 Timer::Clock(node) => self.on_clock_timeout(node),
                 Timer::Subscribe(node) => self.on_subscribe_timeout(node),
                 Timer::Request(request) => {
@@ -219,6 +225,10 @@ impl Coordinator {
             Owner::Transaction(..) | Owner::Recovery(..) | Owner::Sweep(..) => {
                 let outcome = transaction::machine::Outcome::Failed(failure);
                 self.on_transaction_outcome(pending.owner, outcome, pending.background);
+            }
+            Owner::Confirm(node, attempt) | Owner::Wait(node, attempt) => {
+                let outcome = transaction::machine::Outcome::Failed(failure);
+                self.with_replication(node, |machine, cx| machine.on_outcome(attempt, outcome, cx));
             }
             Owner::Time(_) => self.on_time_failure(pending.node, failure),
             Owner::Subscription => self.on_push_failed(pending.node, Call::failure(failure)),
@@ -319,7 +329,10 @@ impl Coordinator {
                 self.on_recovery_script_missing(txid, attempt, background);
             }
             Owner::Sweep(call, attempt) => self.on_sweep_script_missing(call, attempt, background),
-            Owner::Time(_) | Owner::Subscription => {}
+            Owner::Confirm(node, attempt) => {
+                self.with_replication(node, |machine, cx| machine.on_script_missing(attempt, cx));
+            }
+            Owner::Wait(..) | Owner::Time(_) | Owner::Subscription => {}
         }
     }
 

@@ -21,6 +21,7 @@ mod node;
 mod output;
 mod recoveries;
 mod refusal;
+mod replicas;
 mod stats;
 mod transacting;
 mod transactions;
@@ -90,6 +91,9 @@ enum Owner {
     Transaction(Txid, transaction::Attempt),
     Recovery(Txid, transaction::Attempt),
     Sweep(CallId, transaction::Attempt),
+    /// What is recorded of the transactions whose replicas are waited for, and how many have it.
+    Confirm(NodeId, transaction::Attempt),
+    Wait(NodeId, transaction::Attempt),
     /// What its clock shows, for this transaction.
     Time(Handle),
     Subscription,
@@ -115,6 +119,7 @@ enum Timer {
     Undertaking(Handle),
     Transaction(Txid),
     Recovery(Txid),
+    Replication(NodeId),
     Clock(NodeId),
     Subscribe(NodeId),
     Request(RequestId),

@@ -8,6 +8,8 @@ use super::clocks::Clock;
 use crate::lock::{Anchor, Fence};
 use crate::redis::script::Script;
 use crate::redis::{Command, RequestId};
+use crate::time::Time;
+use crate::transaction::replication::Replication;
 
 /// The push connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,11 +44,14 @@ pub(super) struct Node {
     /// A grant could not be published: said once.
     pub(super) mute: bool,
     pub(super) clock: Clock,
+    pub(super) replication: Replication,
+    /// What the timers know of it.
+    pub(super) replication_due: Option<Time>,
     pub(super) scripts: [Loaded; Script::ALL.len()],
 }
 
 impl Node {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             queue: VecDeque::new(),
             anchor: None,
@@ -55,6 +60,8 @@ impl Node {
             push_failures: 0,
             mute: false,
             clock: Clock::Unknown,
+            replication: Replication::default(),
+            replication_due: None,
             scripts: [const { Loaded::Assumed }; Script::ALL.len()],
         }
     }

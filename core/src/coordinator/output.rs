@@ -9,7 +9,7 @@ use crate::event::{CallId, Event};
 use crate::lock::{Attempt, LockId, Op};
 use crate::redis::script::Script;
 use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::transaction::{self, Handle};
 
 impl Coordinator {
@@ -111,6 +111,23 @@ impl Coordinator {
         self.queue(request, owner, node, Some(op.script()), argv, deadline, background);
     }
 
+    /// A `WAIT` of so many whole milliseconds.
+    pub(super) fn send_wait(
+        &mut self,
+        owner: Owner,
+        node: NodeId,
+        replicas: u32,
+        span: Span,
+        deadline: Time,
+    ) {
+        let request = self.next_request();
+        let mut argv = Argv::new();
+        argv.push(b"WAIT");
+        argv.push_number(replicas.into());
+        argv.push_number(span.as_micros() / 1_000);
+        self.queue(request, owner, node, None, argv, deadline, true);
+    }
+
     pub(super) fn send_time(&mut self, node: NodeId, for_whom: Handle) {
         let request = self.next_request();
         let argv = [&b"TIME"[..]].into_iter().collect();
@@ -207,7 +224,11 @@ impl Coordinator {
             Owner::Recovery(txid, _) if !background => self.resolving(txid),
             _ => Origin::Background,
         };
-        let route = if owner == Owner::Subscription { Route::Subscribe } else { Route::Node };
+        let route = match owner {
+            Owner::Subscription => Route::Subscribe,
+            Owner::Confirm(..) | Owner::Wait(..) => Route::Blocking,
+            _ => Route::Node,
+        };
         let sent_at = self.now;
         let pending = Request { owner, node, script, sent_at, deadline, background, polled: false };
         self.requests.insert(request, pending);

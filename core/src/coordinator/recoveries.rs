@@ -100,7 +100,7 @@ impl Coordinator {
                 }
                 Effect::Found(found) => self.on_found(txid, found),
                 Effect::Damaged { at } => self.on_damaged_by_recovery(txid, &at),
-                Effect::Ended(_) | Effect::Met(_) | Effect::Recover(_) | Effect::Swept(_) => {}
+                _ => {}
             }
         }
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };

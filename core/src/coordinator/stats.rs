@@ -55,6 +55,8 @@ stats! {
     transaction_doubts,
     /// Times that a server did not have what a transaction had decided.
     transaction_damages,
+    /// Times that too few replicas of a server were known to have a transaction.
+    transaction_not_durable,
     /// Transactions of other clients that were ended from here.
     transaction_recoveries,
     /// Commands rendered.
@@ -90,6 +92,7 @@ impl Stats {
             Event::TransactionFailed { .. } => &mut self.transaction_failures,
             Event::TransactionUnknown { .. } => &mut self.transaction_doubts,
             Event::TransactionDamaged { .. } => &mut self.transaction_damages,
+            Event::TransactionNotDurable { .. } => &mut self.transaction_not_durable,
             _ => return,
         };
         *counter += 1;

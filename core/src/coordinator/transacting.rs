@@ -70,7 +70,17 @@ impl Coordinator {
                 Effect::Ended(ending) => self.on_ending(txid, ending, background),
                 Effect::Met(met) => self.on_met(txid, &met),
                 Effect::Damaged { at } => self.on_damaged(txid, &at),
-                Effect::Found(_) | Effect::Recover(_) | Effect::Swept(_) => {}
+                Effect::Replicate { to, replicas, until } => {
+                    self.let_go(txid);
+                    if let Some(node) = self.node_named(&to) {
+                        self.with_replication(node, |m, cx| m.join(txid, replicas, until, cx));
+                    }
+                }
+                Effect::Found(_)
+                | Effect::Recover(_)
+                | Effect::Swept(_)
+                | Effect::Wait { .. }
+                | Effect::Copied { .. } => {}
             }
         }
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
@@ -85,6 +95,7 @@ impl Coordinator {
         }
         if let Some(slot) = slot {
             self.transactions.remove(&txid);
+            self.nodes.iter_mut().for_each(|node| node.replication.leave(txid));
             match slot {
                 Slot::Free => self.sessions.give_back(txid),
                 Slot::Pinned => self.sessions.pin(txid),

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::call::Question;
+use super::transacting::TransactionEntry;
 use super::{Coordinator, Life, Timer};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event, TransactionOutcome};
@@ -244,6 +245,7 @@ impl Coordinator {
             patience: options.patience.unwrap_or(self.timeout),
             order,
             ack: options.ack,
+            durability: options.durability,
             limit,
         };
         self.add_transaction(begin, Concern::User(handle), background);
@@ -272,12 +274,16 @@ impl Coordinator {
         let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
         let plan = undertaking.plan.clone();
         let event = match ending {
-            Ending::Committed { replies, applied } => Event::TransactionCommitted {
-                transaction: handle,
-                id,
-                replies: replies.and_then(|parts| plan.replies(parts)),
-                applied,
-            },
+            Ending::Committed { replies, applied, copies } => {
+                let replicas = copies.map(|copies| self.tell_copies(handle, &id, &plan, copies));
+                Event::TransactionCommitted {
+                    transaction: handle,
+                    id,
+                    replies: replies.and_then(|parts| plan.replies(parts)),
+                    applied,
+                    replicas,
+                }
+            }
             Ending::Aborted(reason) => {
                 if self.tries_again(handle, &reason, background) {
                     return;
@@ -376,12 +382,29 @@ impl Coordinator {
         }
         self.stats.count(&event);
         self.events.push_back(event);
-        let keys = undertaking.plan.keys().map(|key| key.name.as_slice());
-        for behind in self.line.leave(handle, keys) {
+        self.leave_line(handle, &undertaking.plan);
+        self.finish_closing();
+    }
+
+    /// Whoever is behind it may have its keys.
+    fn leave_line(&mut self, handle: Handle, plan: &Plan) {
+        for behind in self.line.leave(handle, plan.keys().map(|key| key.name.as_slice())) {
             self.go(behind, false);
             self.index_undertaking(behind);
         }
-        self.finish_closing();
+    }
+
+    /// It is applied, and who waits for it waits for something else.
+    pub(super) fn let_go(&mut self, txid: Txid) {
+        let Some(TransactionEntry { concern: Concern::User(handle), .. }) =
+            self.transactions.get(&txid)
+        else {
+            return;
+        };
+        let handle = *handle;
+        if let Some(plan) = self.undertakings.get(&handle).map(|u| u.plan.clone()) {
+            self.leave_line(handle, &plan);
+        }
     }
 
     pub(super) fn index_undertaking(&mut self, handle: Handle) {

@@ -23,6 +23,12 @@ pub enum Route {
     /// is reported as [`NodeChange::PushReady`](super::NodeChange), a failed one as a failure or
     /// an error reply.
     Subscribe,
+    /// Over a connection to the command's node that serves this route alone, for a command of it
+    /// blocks the connection. All commands of this route that are ready for a node leave in one write
+    /// on one connection, in their order: each waits for what those before it have written there. Any
+    /// that cannot is [`NotSent`](super::Failure); none is ever sent on another connection. A driver
+    /// that has no such connection reports all of them as not sent.
+    Blocking,
 }
 
 /// Whom a command serves.

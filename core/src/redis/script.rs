@@ -23,6 +23,8 @@ pub(crate) enum Script {
     Vote,
     /// What transactions have left over.
     Sweep,
+    /// Which transactions are recorded, asked by a write.
+    Confirm,
     /// What a server can do.
     Check,
 }
@@ -35,7 +37,7 @@ macro_rules! transaction {
 }
 
 impl Script {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Queue,
         Self::Guard,
         Self::Counter,
@@ -45,6 +47,7 @@ impl Script {
         Self::Status,
         Self::Vote,
         Self::Sweep,
+        Self::Confirm,
         Self::Check,
     ];
 
@@ -72,6 +75,7 @@ impl Script {
             Self::Status => transaction!("register.lua", "answers.lua", "status.lua"),
             Self::Vote => transaction!("register.lua", "answers.lua", "vote.lua"),
             Self::Sweep => transaction!("register.lua", "locks.lua", "sweep.lua"),
+            Self::Confirm => transaction!("register.lua", "confirm.lua"),
             Self::Check => include_str!("check.lua"),
         }
     }

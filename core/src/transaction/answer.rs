@@ -77,6 +77,11 @@ pub enum Answer {
         /// How much was removed.
         count: u64,
     },
+    /// To `CONFIRM`.
+    Confirmed {
+        /// What is recorded of each; none where nothing is, or of another use of its slot.
+        states: Vec<Option<State>>,
+    },
 }
 
 /// Why a transaction is refused.
@@ -239,6 +244,11 @@ impl Answer {
                 out.push(b"REMOVED");
                 out.push_number(*count);
             }
+            Self::Confirmed { states } => {
+                out.push(b"CONFIRMED");
+                let letter = |state: &Option<State>| state.map_or(b'-', |state| state.letter()[0]);
+                out.push(&states.iter().map(letter).collect::<Vec<u8>>());
+            }
         }
     }
 
@@ -280,6 +290,15 @@ impl Answer {
                 Self::Page { cursor, now, found }
             }
             b"REMOVED" => Self::Removed { count: fields.number()? },
+            b"CONFIRMED" => {
+                let state = |letter: &u8| match letter {
+                    b'-' => Some(None),
+                    letter => State::parse(&[*letter]).map(Some),
+                };
+                Self::Confirmed {
+                    states: fields.bytes()?.iter().map(state).collect::<Option<_>>()?,
+                }
+            }
             verb => {
                 let recorded = fields.bytes()? == b"1";
                 Self::Refused { recorded, why: Refusal::pull(verb, fields)? }
@@ -435,6 +454,7 @@ mod tests {
             Answer::Mismatch,
             Answer::Page { cursor: 7, now, found: vec![swept] },
             Answer::Removed { count: 4 },
+            Answer::Confirmed { states: vec![Some(State::Done), None, Some(State::Prepared)] },
         ];
         for why in refusals {
             let recorded = matches!(why, Refusal::Changed { .. });

@@ -9,7 +9,9 @@ use super::machine::{Cx, Effect, Outcome, Transaction};
 use super::recovery::Recovery;
 use super::routing::Places;
 use super::session::Sessions;
-use super::{Answer, Begin, CopyLimits, Expectation, Plan, Slot, Task, TransactionId, Txid, Words};
+use super::{
+    Answer, Begin, Copied, CopyLimits, Expectation, Plan, Slot, Task, TransactionId, Txid, Words,
+};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::redis::Failure;
@@ -107,6 +109,11 @@ impl BareTransaction {
         let mut effects = Vec::new();
         let machine = with_cx(now, &mut effects, |cx| Transaction::new(begin, cx));
         (Self(machine), effects)
+    }
+
+    /// What is known of the replicas of the participant at `place`.
+    pub fn copied(&mut self, place: usize, copied: Copied, now: Time) -> Vec<Effect> {
+        self.step(now, |machine, cx| machine.on_copied(place, copied, cx))
     }
 
     /// Its user gives it up.

@@ -49,6 +49,7 @@
 //! | `STATUS` | `status.lua` | `register.lua`, `answers.lua` |
 //! | `VOTE` | `vote.lua` | `register.lua`, `answers.lua` |
 //! | `SWEEP` | `sweep.lua` | `register.lua`, `locks.lua` |
+//! | `CONFIRM` | `confirm.lua` | `register.lua` |
 //!
 //! A transaction at a single participant works on the keys themselves, in an order in which what
 //! fails can be undone, and on shadows where there is none; `plan.rs` tells which. Shadows keep
@@ -64,6 +65,7 @@ mod op;
 pub(crate) mod outcome;
 mod plan;
 pub(crate) mod recovery;
+pub(crate) mod replication;
 mod replies;
 pub(crate) mod routing;
 mod server;
@@ -73,17 +75,20 @@ mod text;
 mod work;
 
 use alloc::vec::Vec;
+use alloc::{format, vec};
 use core::fmt;
 
 pub use answer::{Answer, Held, Refusal, State, Swept};
-pub use machine::{Ack, Attempt, Begin, Effect, Ending, Met, Order, Reason, Slot};
-pub use op::{Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
+pub use machine::{Ack, Attempt, Begin, Copies, Effect, Ending, Met, Order, Reason, Slot};
+pub use op::{Confirm, Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
 pub use recovery::{Found, Heuristic, Task};
+pub use replication::Copied;
 pub use routing::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};
 pub use server::execute;
 use text::{parse_hex, write_hex};
 pub use work::{Check, Operation, Work};
 
+use crate::error::{Error, Result};
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
 
@@ -212,6 +217,26 @@ impl fmt::Debug for TransactionId {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Handle(pub u64);
 
+/// The most replicas that can be waited for.
+pub const MAX_REPLICAS: u32 = 64;
+
+/// Who has to have a transaction before its user is told that it is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Durability {
+    /// Its servers.
+    #[default]
+    None,
+    /// Replicas of theirs as well, by Redis' `WAIT`: all of it, applied. Where too few have it in
+    /// time, it is committed all the same, and `TransactionNotDurable` says so.
+    Wait {
+        /// How many of each server's, from 1 to [`MAX_REPLICAS`].
+        replicas: u32,
+        /// How long to wait for them once it is applied, from 10 ms to 60 s.
+        timeout: Span,
+    },
+}
+
 /// How a transaction is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -226,6 +251,8 @@ pub struct TransactionOptions {
     pub patience: Option<Span>,
     /// What it may copy.
     pub copy: CopyLimits,
+    /// Who has to have it. Only what is applied can be waited for: with [`Ack::Applied`].
+    pub durability: Durability,
 }
 
 impl TransactionOptions {
@@ -233,12 +260,26 @@ impl TransactionOptions {
     ///
     /// # Errors
     /// `InvalidArgument`, naming the option, the value and the range.
-    pub fn check(&self) -> crate::error::Result<()> {
-        for (name, span) in [("timeout", self.timeout), ("patience", self.patience)] {
+    pub fn check(&self) -> Result<()> {
+        let mut spans = vec![("timeout", self.timeout), ("patience", self.patience)];
+        if let Durability::Wait { replicas, timeout } = self.durability {
+            if !(1..=MAX_REPLICAS).contains(&replicas) {
+                let message =
+                    format!("durability: {replicas} replicas are outside 1 to {MAX_REPLICAS}");
+                return Err(Error::invalid(message));
+            }
+            if self.ack != Ack::Applied {
+                let message = "durability: replicas are waited for once it is applied, so ack has to \
+                               be that, too";
+                return Err(Error::invalid(message));
+            }
+            spans.push(("durability: timeout", Some(timeout)));
+        }
+        for (name, span) in spans {
             if let Some(span) = span.filter(|s| *s < Span::from_millis(10) || *s > MAX_PATIENCE) {
                 let us = span.as_micros();
-                let message = alloc::format!("{name}: {us} us is outside 10 ms to 60 s");
-                return Err(crate::error::Error::invalid(message));
+                let message = format!("{name}: {us} us is outside 10 ms to 60 s");
+                return Err(Error::invalid(message));
             }
         }
         Ok(())

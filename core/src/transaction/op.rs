@@ -30,6 +30,8 @@ pub enum Op {
     Vote(Query),
     /// Find and remove what is left over. See `sweep.lua`.
     Sweep(Sweep),
+    /// What is recorded of some transactions, asked by a write. See `confirm.lua`.
+    Confirm(Confirm),
 }
 
 /// A whole transaction in one script. A refusal of one that writes is recorded as `ABORTED`.
@@ -136,6 +138,14 @@ pub enum Sweep {
     },
 }
 
+/// What is recorded of some transactions. It changes nothing, and yet writes: a `WAIT` behind it on the
+/// same connection waits until replicas have it, and with it all that was recorded before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Confirm {
+    /// Which.
+    pub txids: Vec<Txid>,
+}
+
 impl Role {
     /// The stable id of the primary's node.
     #[must_use]
@@ -177,6 +187,7 @@ impl Op {
             Self::Status(_) => Script::Status,
             Self::Vote(_) => Script::Vote,
             Self::Sweep(_) => Script::Sweep,
+            Self::Confirm(_) => Script::Confirm,
         }
     }
 
@@ -257,6 +268,11 @@ impl Op {
                     Sweep::Shadows { .. } => argv.push(b"S"),
                 }
             }
+            Self::Confirm(Confirm { txids }) => {
+                argv.push(b"1");
+                argv.push(meta);
+                txids.iter().for_each(|txid| argv.push(&txid.to_text()));
+            }
         }
     }
 
@@ -269,6 +285,10 @@ impl Op {
     ) -> Option<Self> {
         if script == Script::Sweep {
             return Sweep::decode(names, words).map(Self::Sweep);
+        }
+        if script == Script::Confirm {
+            let txids = words.map(Txid::parse).collect::<Option<Vec<_>>>()?;
+            return (!txids.is_empty()).then_some(Self::Confirm(Confirm { txids }));
         }
         let txid = Txid::parse(words.next()?)?;
         match script {
@@ -462,6 +482,7 @@ mod tests {
         ops.push(Op::Sweep(Sweep::Page { cursor: u64::MAX }));
         ops.push(Op::Sweep(Sweep::Registers { txids: vec![txid, txid] }));
         ops.push(Op::Sweep(Sweep::Shadows { names: vec![b"x".to_vec()] }));
+        ops.push(Op::Confirm(Confirm { txids: vec![txid, txid] }));
         for op in ops {
             let mut argv = Argv::new();
             op.encode(b"meta", &mut argv);

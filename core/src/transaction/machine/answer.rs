@@ -93,11 +93,7 @@ impl Transaction {
 
     /// A participant has ended it, in this way or that.
     fn ended(&mut self, cx: &mut Cx<'_>) {
-        let finishing = matches!(self.state, State::Decided | State::Finishing);
-        self.end_if_over();
-        if finishing && self.state == State::Done {
-            self.tell_commit(cx);
-        }
+        self.end_if_over(cx);
     }
 
     fn on_vote(&mut self, place: usize, answer: Answer, cx: &mut Cx<'_>) {

@@ -6,11 +6,15 @@
 //! | Preparing | the votes are asked for; of one participant, the whole is | all yes; a refusal; a cancellation; the limit |
 //! | Decided | committed, but by somebody else: the replies are asked for again | all replies |
 //! | Finishing | committed, all replies are here: it is told to all participants | all acknowledged |
+//! | Replicating | applied everywhere: replicas are to have it as well | as many as were asked for; the limit; a server that has lost it |
 //! | Aborting | the primary, and nobody else, is told to abort | its answer; the limit |
 //! | Unknown | the same, and the user has been told that the outcome is in doubt | its answer |
 //! | Releasing | aborted: told to all who were asked, whatever they answered | all acknowledged |
 //! | Forgotten | the primary does not know any more: what is locked is released | all acknowledged |
 //! | Done | nothing is left to do | |
+//!
+//! Replicating asks for what is applied, not for votes: its slot is not used again before, so what a
+//! failover to one of those replicas then finds is all of it, and not a vote whose end is forgotten.
 //!
 //! A commit stands when all votes are yes, an abort when the primary has recorded it. Nothing is
 //! released before that, and no abort is reported before it.
@@ -20,6 +24,7 @@
 //! participants, the next when the one before has voted. So those who wait never wait in a circle.
 
 mod answer;
+mod copies;
 mod send;
 
 use alloc::sync::Arc;
@@ -31,7 +36,8 @@ pub(super) use send::back_off;
 pub(crate) use send::pause;
 
 use super::recovery::{Found, Task};
-use super::{Answer, Op, Plan, Refusal, TransactionId, Txid};
+use super::replication::Copied;
+use super::{Answer, Confirm, Durability, Op, Plan, Refusal, TransactionId, Txid};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyspace::ServerTime;
@@ -80,6 +86,35 @@ pub enum Effect {
     Swept(Result<u64>),
     /// A key was locked by another transaction.
     Met(Met),
+    /// It is applied, so whoever wants its keys may have them; and replicas are to have it.
+    Replicate {
+        /// The stable id of the participant.
+        to: Vec<u8>,
+        /// How many.
+        replicas: u32,
+        /// Until when that is of interest.
+        until: Time,
+    },
+    /// Send these two as one, [`Blocking`](crate::redis::Route): the question, and a `WAIT` behind it.
+    Wait {
+        /// Comes back with the outcomes.
+        attempt: Attempt,
+        /// What is recorded of those who want to know.
+        confirm: Confirm,
+        /// For how many replicas.
+        replicas: u32,
+        /// For how long at most, in whole milliseconds.
+        span: Span,
+        /// When the driver gives up on both.
+        deadline: Time,
+    },
+    /// What is known of a transaction's replicas.
+    Copied {
+        /// Which transaction.
+        txid: Txid,
+        /// What.
+        copied: Copied,
+    },
     /// A participant does not have what was decided.
     Damaged {
         /// The stable id of the participant.
@@ -97,6 +132,8 @@ pub enum Ending {
         replies: Option<Vec<Vec<Reply>>>,
         /// Whether it is applied at all participants by now.
         applied: bool,
+        /// For each participant what its replicas have; none where that was not asked for.
+        copies: Option<Vec<Copies>>,
     },
     /// It will never be applied.
     Aborted(Reason),
@@ -104,6 +141,15 @@ pub enum Ending {
     Unknown(Reason),
     /// Nobody can tell, now or later.
     Forgotten,
+}
+
+/// How many replicas of a participant have a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Copies {
+    /// So many are known to have it.
+    pub replicas: u32,
+    /// Why they are not as many as was asked for; none if they are.
+    pub error: Option<Error>,
 }
 
 /// Why a transaction was not committed.
@@ -200,6 +246,8 @@ pub struct Begin {
     pub order: Order,
     /// When its user is told.
     pub ack: Ack,
+    /// Who has to have it by then.
+    pub durability: Durability,
     /// When it is aborted if it is not decided.
     pub limit: Time,
 }
@@ -216,6 +264,7 @@ enum State {
     Preparing,
     Decided,
     Finishing,
+    Replicating,
     Aborting,
     Unknown,
     Releasing,
@@ -244,6 +293,15 @@ enum End {
     Never,
 }
 
+/// Whether a participant's replicas are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Copying {
+    Unasked,
+    Asked,
+    /// As many as were asked for have it, or there is no use in waiting.
+    Settled,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Asked {
     Prepare,
@@ -263,6 +321,8 @@ struct Part {
     failures: u32,
     /// How often it has waited for a lock.
     waits: u32,
+    copying: Copying,
+    copies: Copies,
 }
 
 /// What the user has been told.
@@ -306,6 +366,8 @@ impl Transaction {
             wake: None,
             failures: 0,
             waits: 0,
+            copying: Copying::Unasked,
+            copies: Copies::default(),
         };
         let mut machine = Self {
             state: State::Preparing,
@@ -333,6 +395,11 @@ impl Transaction {
         self.begin.plan.participant(place).map(<[u8]>::to_vec)
     }
 
+    /// The place of the participant with this stable id.
+    pub(crate) fn place_of(&self, id: &[u8]) -> Option<usize> {
+        self.begin.plan.parts.iter().position(|part| part.participant == id)
+    }
+
     /// What becomes of its slot, when it is done.
     pub(crate) const fn slot(&self) -> Option<Slot> {
         match self.state {
@@ -344,7 +411,14 @@ impl Transaction {
     /// Whether what is decided is on its way to the participants: whoever wants the same keys may
     /// be sent behind it.
     pub(crate) const fn lets_go(&self) -> bool {
-        matches!(self.state, State::Finishing | State::Releasing | State::Forgotten | State::Done)
+        matches!(
+            self.state,
+            State::Finishing
+                | State::Replicating
+                | State::Releasing
+                | State::Forgotten
+                | State::Done
+        )
     }
 
     /// Whether the outcome of `attempt` makes a difference.
@@ -362,10 +436,16 @@ impl Transaction {
         self.parts.iter().filter_map(|part| part.wake).chain(limit).min()
     }
 
-    /// Gives it up, if it is not decided.
+    /// Gives it up, if it is not decided. Nobody waits for replicas any more.
     pub(crate) fn cancel(&mut self, cx: &mut Cx<'_>) {
         if self.state == State::Preparing {
-            self.abort(Reason::Cancelled, cx);
+            return self.abort(Reason::Cancelled, cx);
+        }
+        if let Durability::Wait { timeout, .. } = &mut self.begin.durability {
+            *timeout = Span::ZERO;
+        }
+        if self.state == State::Replicating {
+            self.limit = self.limit.min(cx.now);
         }
     }
 
@@ -380,7 +460,10 @@ impl Transaction {
                     self.state = State::Unknown;
                     self.tell_doubt(cx);
                 }
-                _ => self.tell_commit(cx),
+                _ => {
+                    self.tell_commit(cx);
+                    self.end_if_over(cx);
+                }
             }
         }
         for place in 0..self.parts.len() {

@@ -1,7 +1,8 @@
 //! What a transaction sends, how it gets from state to state, and what it tells.
 
 use super::{
-    Ack, Asked, Cx, Effect, End, Ending, Order, Reason, Slot, State, Told, Transaction, Vote,
+    Ack, Asked, Copying, Cx, Effect, End, Ending, Order, Reason, Slot, State, Told, Transaction,
+    Vote,
 };
 use crate::entropy::Entropy;
 use crate::time::{Span, Time};
@@ -49,7 +50,7 @@ impl Transaction {
             State::Releasing | State::Forgotten => {
                 (part.vote != Vote::Unasked).then_some(Asked::Finish)
             }
-            State::Done => None,
+            State::Replicating | State::Done => None,
         };
         asked.filter(|_| open)
     }
@@ -101,7 +102,7 @@ impl Transaction {
             }),
             Asked::Finish => {
                 let verdict = match self.state {
-                    State::Decided | State::Finishing => Verdict::Commit,
+                    State::Decided | State::Finishing | State::Replicating => Verdict::Commit,
                     State::Forgotten => Verdict::Release,
                     _ => Verdict::Abort,
                 };
@@ -119,22 +120,35 @@ impl Transaction {
             }
             self.send(place, cx);
         }
-        self.end_if_over();
+        self.end_if_over(cx);
     }
 
-    /// Nothing is left to ask.
-    pub(super) fn end_if_over(&mut self) {
-        let over = !matches!(self.state, State::Preparing)
-            && (0..self.parts.len()).all(|place| self.asks(place).is_none());
-        if over {
-            self.state = State::Done;
+    /// Nothing is left to ask the participants.
+    pub(super) fn end_if_over(&mut self, cx: &mut Cx<'_>) {
+        let asks = (0..self.parts.len()).any(|place| self.asks(place).is_some());
+        if self.state == State::Preparing || asks {
+            return;
         }
+        let committed =
+            matches!(self.state, State::Decided | State::Finishing | State::Replicating);
+        if committed && self.told == Told::Nothing && self.replicate(cx) {
+            return;
+        }
+        if committed {
+            self.tell_commit(cx);
+        }
+        self.state = State::Done;
+    }
+
+    /// Whether the user is told of a commit as soon as it is certain.
+    fn tells_at_once(&self) -> bool {
+        self.durable().is_none() && (self.begin.ack == Ack::Decided || self.is_single())
     }
 
     /// All votes are yes, and this machine has seen them.
     pub(super) fn commit(&mut self, cx: &mut Cx<'_>) {
         self.reason = None;
-        if self.begin.ack == Ack::Decided || self.is_single() {
+        if self.tells_at_once() {
             self.tell_commit(cx);
         }
         self.limit = self.limit.max(cx.now + cx.request_timeout);
@@ -153,7 +167,7 @@ impl Transaction {
     pub(super) fn on_replies(&mut self, cx: &mut Cx<'_>) {
         let known = |vote: &Vote| matches!(vote, Vote::Yes(_) | Vote::Gone);
         if self.state == State::Decided && self.parts.iter().all(|part| known(&part.vote)) {
-            if self.begin.ack == Ack::Decided || self.is_single() {
+            if self.tells_at_once() {
                 self.tell_commit(cx);
             }
             self.state = State::Finishing;
@@ -198,6 +212,7 @@ impl Transaction {
         self.slot = Slot::Pinned;
         if let Some(part) = self.parts.get_mut(place) {
             part.end = End::Never;
+            part.copying = Copying::Settled;
         }
         let at = self.begin.plan.participant(place).unwrap_or_default().to_vec();
         cx.effects.push(Effect::Damaged { at });
@@ -240,6 +255,7 @@ impl Transaction {
         let replies = replies.collect();
         let applied =
             self.is_single() || self.parts.iter().all(|part| part.end == End::Acknowledged);
-        self.tell(Ending::Committed { replies, applied }, cx);
+        let copies = self.copies();
+        self.tell(Ending::Committed { replies, applied, copies }, cx);
     }
 }

@@ -14,7 +14,7 @@ use register::Register;
 use shadows::{Outcome, apply};
 
 use super::op::Role;
-use super::{Answer, Finish, Key, Op, Query, State, Txid, Verdict, parse_hex, shadow};
+use super::{Answer, Confirm, Finish, Key, Op, Query, State, Txid, Verdict, parse_hex, shadow};
 use crate::keyspace::{Keyspace, Result, ServerTime};
 
 /// Executes `op` at the participant whose hash is at `meta`.
@@ -31,6 +31,7 @@ pub fn execute(space: &mut Keyspace, meta: &[u8], op: &Op) -> Result<Answer> {
         Op::Status(query) => table.status(*query),
         Op::Vote(query) => table.vote(*query),
         Op::Sweep(sweep) => table.sweep(sweep),
+        Op::Confirm(confirm) => table.confirm(confirm),
     })
 }
 
@@ -156,6 +157,15 @@ impl Table<'_> {
             Known::Nothing if !force => Answer::Nothing,
             Known::Nothing => self.bury(txid, not_after, &Role::Secondary { primary: Vec::new() }),
         }
+    }
+
+    /// There are no replicas here that a write would have to reach.
+    fn confirm(&self, confirm: &Confirm) -> Answer {
+        let state = |txid: &Txid| match self.known(*txid) {
+            Known::Register(register) => Some(register.state),
+            Known::Later | Known::Nothing => None,
+        };
+        Answer::Confirmed { states: confirm.txids.iter().map(state).collect() }
     }
 
     fn finish(&mut self, op: &Finish) -> Answer {

@@ -1,0 +1,106 @@
+//! Waiting for replicas: whoever wants to know is in the round of a node's.
+
+use alloc::vec::Vec;
+
+use super::refusal::Refusal;
+use super::{Coordinator, Owner, Timer};
+use crate::error::{Error, ErrorCode};
+use crate::event::Event;
+use crate::redis::{NodeId, Reply};
+use crate::transaction::machine::{Cx, Outcome};
+use crate::transaction::replication::Replication;
+use crate::transaction::{self, Attempt, Copied, Copies, Effect, Handle, Plan, Txid};
+
+impl Coordinator {
+    pub(super) fn with_replication(
+        &mut self,
+        node: NodeId,
+        step: impl FnOnce(&mut Replication, &mut Cx<'_>),
+    ) {
+        let index = node.0 as usize;
+        let Some(state) = self.nodes.get_mut(index) else { return };
+        let mut machine = core::mem::take(&mut state.replication);
+        let mut effects = Vec::new();
+        step(&mut machine, &mut self.transaction_cx(&mut effects, true));
+        self.nodes[index].replication = machine;
+        for effect in effects {
+            match effect {
+                Effect::Wait { attempt, confirm, replicas, span, deadline } => {
+                    // In this order, and with nothing in between.
+                    let op = transaction::Op::Confirm(confirm);
+                    self.send_transaction(Owner::Confirm(node, attempt), node, &op, deadline, true);
+                    let owner = Owner::Wait(node, attempt);
+                    self.send_wait(owner, node, replicas, span, deadline);
+                }
+                Effect::Copied { txid, copied } => self.on_copied(node, txid, copied),
+                _ => {}
+            }
+        }
+        let Some(state) = self.nodes.get_mut(index) else { return };
+        let due = state.replication.deadline();
+        if state.replication_due != due {
+            if let Some(old) = core::mem::replace(&mut state.replication_due, due) {
+                self.timers.remove(&(old, Timer::Replication(node)));
+            }
+            if let Some(due) = due {
+                self.timers.insert((due, Timer::Replication(node)));
+            }
+        }
+    }
+
+    fn on_copied(&mut self, node: NodeId, txid: Txid, copied: Copied) {
+        let id = self.node_id(node).unwrap_or_default().to_vec();
+        self.with_transaction(txid, true, |machine, cx| {
+            if let Some(place) = machine.place_of(&id) {
+                machine.on_copied(place, copied, cx);
+            }
+        });
+    }
+
+    pub(super) fn on_wait_reply(&mut self, node: NodeId, attempt: Attempt, reply: &Reply) {
+        let count = match reply {
+            Reply::Integer(count) => u32::try_from(*count).ok(),
+            _ => None,
+        };
+        self.with_replication(node, |machine, cx| match (count, reply) {
+            (Some(count), _) => machine.on_waited(attempt, count, cx),
+            (None, Reply::Error(text)) => {
+                let Refusal { error, transient, .. } = Refusal::of(text);
+                machine.on_outcome(attempt, Outcome::Refused { error, transient }, cx);
+            }
+            (None, _) => {
+                let message = "the server's answer to WAIT is not a number";
+                let error = Error::new(ErrorCode::Unsupported, message);
+                machine.on_outcome(attempt, Outcome::Refused { error, transient: false }, cx);
+            }
+        });
+    }
+
+    pub(super) fn on_replication_timeout(&mut self, node: NodeId) {
+        if let Some(state) = self.nodes.get_mut(node.0 as usize) {
+            state.replication_due = None;
+        }
+        self.with_replication(node, Replication::on_timeout);
+    }
+
+    /// Says where too few replicas have it. How many have it everywhere.
+    pub(super) fn tell_copies(
+        &mut self,
+        transaction: Handle,
+        id: &[u8],
+        plan: &Plan,
+        copies: Vec<Copies>,
+    ) -> u32 {
+        let least = copies.iter().map(|copies| copies.replicas).min();
+        for (part, Copies { replicas, error }) in plan.parts.iter().zip(copies) {
+            let (Some(error), Some(node)) = (error, self.node_named(&part.participant)) else {
+                continue;
+            };
+            let id = id.to_vec();
+            let event = Event::TransactionNotDurable { transaction, id, node, replicas, error };
+            self.stats.count(&event);
+            self.events.push_back(event);
+        }
+        least.unwrap_or(0)
+    }
+}
