@@ -79,6 +79,16 @@ fn what_is_swept_when_the_time_is_over() {
 }
 
 #[test]
+fn what_replicas_are_to_have_and_a_slot_that_is_used_again() {
+    let budget = Budget { recoveries: 1, ..faults(1) };
+    Scenario::new("replicas", 2, budget)
+        .durable()
+        .with(0, "a b", "", "")
+        .with(0, "b", "", "")
+        .assert_holds();
+}
+
+#[test]
 fn two_that_wait_for_each_others_keys() {
     let budget = Budget { recoveries: 0, crashes: 0, timers: 3, ..faults(1) };
     Scenario::new("waiting", 2, budget)

@@ -16,7 +16,7 @@ fn txid_of(op: &Op) -> Option<Txid> {
         Op::Prepare(op) => op.txid,
         Op::Finish(op) => op.txid,
         Op::Status(query) | Op::Vote(query) => query.txid,
-        Op::Sweep(_) => return None,
+        Op::Sweep(_) | Op::Confirm(_) => return None,
     })
 }
 

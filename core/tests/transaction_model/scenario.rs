@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use comity::redis::Reply;
+use comity::time::Span;
 use comity::transaction::bare::plan;
-use comity::transaction::{Ack, Expectation, Order, Plan, Words};
+use comity::transaction::{Ack, Durability, Expectation, Order, Plan, Words};
 
 use crate::mutation::Mutation;
 
@@ -55,6 +56,8 @@ pub(crate) struct Scenario {
     /// How many recoveries there are at one time.
     pub(crate) helpers: usize,
     pub(crate) budget: Budget,
+    /// Whether replicas are to have them.
+    pub(crate) durability: Durability,
     pub(crate) mutation: Option<Mutation>,
 }
 
@@ -81,12 +84,25 @@ fn words(line: &str) -> Words {
 
 impl Scenario {
     pub(crate) fn new(name: &'static str, participants: usize, budget: Budget) -> Self {
-        let (scripts, helpers, mutation) = (Vec::new(), 1, None);
-        Self { name, participants, scripts, helpers, budget, mutation }
+        Self {
+            name,
+            participants,
+            scripts: Vec::new(),
+            helpers: 1,
+            budget,
+            durability: Durability::None,
+            mutation: None,
+        }
     }
 
     pub(crate) fn helpers(self, helpers: usize) -> Self {
         Self { helpers, ..self }
+    }
+
+    /// A replica of each participant is to have all of them.
+    pub(crate) fn durable(self) -> Self {
+        let durability = Durability::Wait { replicas: 1, timeout: Span::from_secs(3_600) };
+        Self { durability, ..self }
     }
 
     /// Adds a transaction that counts up `writes` and reads `reads`, if `expects` are not there.

@@ -1,9 +1,11 @@
 //! A state of the model, and the steps that lead from one to the next.
 
+use comity::error::{Error, ErrorCode};
 use comity::time::{Span, Time};
 use comity::transaction::bare::{BareRecovery, BareSessions, BareTransaction};
 use comity::transaction::{
-    Answer, Begin, Effect, Ending, Found, Op, Slot, Sweep, Task, TransactionId, Txid,
+    Answer, Begin, Confirm, Copied, Effect, Ending, Found, Op, Slot, Sweep, Task, TransactionId,
+    Txid,
 };
 
 use crate::kept::Kept;
@@ -18,6 +20,9 @@ const START: Time = Time::from_micros(1_000_000);
 pub(crate) const LIMIT: Time = Time::from_micros(1_000_000_000_000);
 /// When everything is due.
 const END: Time = Time::from_micros(2_000_000_000_000);
+
+/// From here on an attempt stands for a participant whose replicas are asked for.
+const COPIES: u32 = 1 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Who {
@@ -149,6 +154,9 @@ impl World {
             Step::Answer(place) => {
                 let Flight { who, attempt, op, answer, .. } = self.flights.remove(place);
                 let answer = answer.expect("it was executed");
+                if let Answer::Confirmed { states } = &answer {
+                    return self.copied(scenario, who, attempt, copies(states));
+                }
                 let answer = scenario.heard(who, &op, answer);
                 self.input(scenario, who, |machine| match machine {
                     Machine::Run(machine) => machine.answered(attempt, answer, START),
@@ -249,6 +257,7 @@ impl World {
             patience: Span::ZERO,
             order: what.order,
             ack: what.ack,
+            durability: scenario.durability,
             limit: LIMIT,
         };
         let after = (0..self.runs.len()).filter(|run| self.is_committed(*run)).collect();
@@ -271,8 +280,21 @@ impl World {
         self.effects(scenario, Who::Helper(place), effects);
     }
 
+    /// What is known of the replicas of the participant that `attempt` stands for.
+    fn copied(&mut self, scenario: &Scenario, who: Who, attempt: u32, copied: Copied) {
+        let place = usize::try_from(attempt - COPIES).expect("few");
+        self.input(scenario, who, |machine| match machine {
+            Machine::Run(machine) => machine.copied(place, copied, START),
+            Machine::Helper(_) => Vec::new(),
+        });
+    }
+
     fn fail(&mut self, scenario: &Scenario, flight: &Flight) {
         let attempt = flight.attempt;
+        if attempt >= COPIES {
+            let error = Error::new(ErrorCode::NoAnswer, "lost");
+            return self.copied(scenario, flight.who, attempt, Copied::Failed(error));
+        }
         self.input(scenario, flight.who, |machine| match machine {
             Machine::Run(machine) => machine.failed(attempt, START),
             Machine::Helper(machine) => machine.failed(attempt, START),
@@ -284,6 +306,9 @@ impl World {
         match flight.who {
             Who::Run(run) => {
                 let machine = self.runs[run].as_ref().and_then(|run| run.machine.as_ref());
+                if flight.attempt >= COPIES {
+                    return machine.is_some();
+                }
                 machine.is_some_and(|machine| machine.awaits(flight.attempt))
             }
             Who::Helper(place) => {
@@ -336,6 +361,8 @@ impl World {
                 }
                 Effect::Found(found) => self.found(who, &found),
                 Effect::Met(_) => {}
+                Effect::Replicate { to, .. } => self.ask_for_copies(who, place_of(&to)),
+                Effect::Wait { .. } | Effect::Copied { .. } => panic!("nobody shares a round"),
                 Effect::Recover(_) | Effect::Swept(_) => panic!("nobody sweeps"),
             }
         }
@@ -353,6 +380,15 @@ impl World {
             }
         }
         self.sort();
+    }
+
+    /// A round for one transaction. Its participants are the servers, in their order.
+    fn ask_for_copies(&mut self, who: Who, to: usize) {
+        let Who::Run(run) = who else { return };
+        let state = self.runs[run].as_ref().expect("it has begun");
+        let op = Op::Confirm(Confirm { txids: vec![state.id.txid] });
+        let attempt = COPIES + u32::try_from(to).expect("few");
+        self.flights.push(Flight { who, attempt, to, op: Kept::new(op), answer: None });
     }
 
     /// A recovery has come to its end.
@@ -440,6 +476,15 @@ impl World {
             }
         }
         self.sort();
+    }
+}
+
+/// What a round tells that found these registers. A replica has what its server has.
+fn copies(states: &[Option<Register>]) -> Copied {
+    match states {
+        [Some(Register::Done)] => Copied::Replicas { count: 1, last: false },
+        [Some(Register::Prepared)] => Copied::Unfinished,
+        _ => Copied::Gone,
     }
 }
 
