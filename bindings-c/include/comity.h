@@ -109,6 +109,12 @@
 // reported by COMITY_NODE_PUSH_READY, a failed one as a failure or an error reply.
 #define COMITY_ROUTE_SUBSCRIBE 2
 
+// Over a connection to the node that serves this route alone, because a command of it blocks the
+// connection. All of them that are ready for a node leave in one write on one connection, in their
+// order; any that cannot is COMITY_FAILURE_NOT_SENT, and none is ever sent on another connection. A
+// host without such a connection reports all of them as not sent.
+#define COMITY_ROUTE_BLOCKING 3
+
 // Not a byte was written: the command was certainly not executed.
 #define COMITY_FAILURE_NOT_SENT 1
 
@@ -225,7 +231,7 @@
 // counter is closed. units were not acknowledged by then. Last.
 #define COMITY_EVENT_COUNTER_CLOSED 17
 
-// transaction is applied, or will be. id, replies, applied. Last.
+// transaction is applied, or will be. id, replies, applied, replicas. Last.
 #define COMITY_EVENT_TRANSACTION_COMMITTED 18
 
 // Nothing of transaction was applied, and nothing will be. id, error. Last.
@@ -264,6 +270,10 @@
 
 // Everything that comity_close began is done, or its time is over.
 #define COMITY_EVENT_CLOSED 30
+
+// transaction is committed, and fewer replicas of node are known to have it than was asked for. Ahead
+// of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
+#define COMITY_EVENT_TRANSACTION_NOT_DURABLE 31
 
 // The transaction is applied, or will be.
 #define COMITY_OUTCOME_COMMITTED 1
@@ -573,6 +583,9 @@ typedef struct comity_event {
   const struct comity_reply *replies;
   // How many replies.
   size_t reply_count;
+  // So many replicas are known to have all of the transaction: of each of its servers, or of node;
+  // COMITY_NONE where they were not waited for.
+  uint64_t replicas;
 } comity_event;
 
 // How a lock is acquired and kept. comity_lock_options_init writes the defaults.
@@ -614,8 +627,13 @@ typedef struct comity_transaction_options {
   uint32_t copy_elements;
   // The most bytes of a value that it copies; 1048576 by default.
   uint32_t copy_bytes;
-  // Zero.
-  uint32_t reserved;
+  // How many replicas of each server are to have it before it is told, from 1 to 64, with
+  // COMITY_ACK_APPLIED; 0 = none are waited for, the default. Where too few have it in time it is
+  // committed all the same, and COMITY_EVENT_TRANSACTION_NOT_DURABLE says so.
+  uint32_t replicas;
+  // How long to wait for them once it is applied, 10 ms to 60 s in microseconds; 1000000 by
+  // default.
+  uint64_t replicas_timeout_us;
 } comity_transaction_options;
 
 // How a counter is kept. comity_counter_options_init writes the defaults.
@@ -701,6 +719,8 @@ typedef struct comity_statistics {
   uint64_t transaction_doubts;
   // Times that a server did not have what a transaction had decided.
   uint64_t transaction_damages;
+  // Times that too few replicas of a server were known to have a transaction.
+  uint64_t transaction_not_durable;
   // Transactions of other clients that were ended from here.
   uint64_t transaction_recoveries;
   // Commands rendered.

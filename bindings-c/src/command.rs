@@ -15,6 +15,11 @@ pub const COMITY_ROUTE_NODE: u32 = 1;
 /// Over the node's push connection, which the host opens for it: a confirmed subscription is
 /// reported by COMITY_NODE_PUSH_READY, a failed one as a failure or an error reply.
 pub const COMITY_ROUTE_SUBSCRIBE: u32 = 2;
+/// Over a connection to the node that serves this route alone, because a command of it blocks the
+/// connection. All of them that are ready for a node leave in one write on one connection, in their
+/// order; any that cannot is COMITY_FAILURE_NOT_SENT, and none is ever sent on another connection. A
+/// host without such a connection reports all of them as not sent.
+pub const COMITY_ROUTE_BLOCKING: u32 = 3;
 
 /// One Redis command: send it once, before its deadline, and report its reply or failure.
 #[repr(C)]
@@ -82,6 +87,7 @@ impl Outbox {
             node: command.node.0,
             route: match command.route {
                 Route::Subscribe => COMITY_ROUTE_SUBSCRIBE,
+                Route::Blocking => COMITY_ROUTE_BLOCKING,
                 _ => COMITY_ROUTE_NODE,
             },
             argv: self.starts.as_mut_ptr(),

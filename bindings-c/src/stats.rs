@@ -50,6 +50,8 @@ pub struct comity_statistics {
     pub transaction_doubts: u64,
     /// Times that a server did not have what a transaction had decided.
     pub transaction_damages: u64,
+    /// Times that too few replicas of a server were known to have a transaction.
+    pub transaction_not_durable: u64,
     /// Transactions of other clients that were ended from here.
     pub transaction_recoveries: u64,
     /// Commands rendered.
@@ -76,8 +78,8 @@ impl From<Stats> for comity_statistics {
             lock_acquires, lock_queued, lock_grants, lock_renewals, lock_releases, lock_losses,
             lock_failures, counter_opens, counter_flushes, counter_losses, counter_regressions,
             transactions, transaction_commits, transaction_failures, transaction_doubts,
-            transaction_damages, transaction_recoveries, commands, replies, not_sent,
-            outcome_unknown, refusals, ignored, pushes, scripts_sent,
+            transaction_damages, transaction_not_durable, transaction_recoveries, commands,
+            replies, not_sent, outcome_unknown, refusals, ignored, pushes, scripts_sent,
         }
     }
 }

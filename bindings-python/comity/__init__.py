@@ -14,7 +14,7 @@ any I/O, for programs that bring their own.
 """
 
 from ._core import Counter, ErrorReply, Event, PNCounter, Ring, __version__
-from .builder import Savepoint
+from .builder import Savepoint, Wait
 from .clock import clock
 from .coordinator import Coordinator, connect
 from .counter import Batched, CounterAudit, CounterValue, Journaled
@@ -85,6 +85,7 @@ __all__ = [
     "Transaction",
     "Unreachable",
     "Unsupported",
+    "Wait",
     "Waiter",
     "WrongType",
     "__version__",

@@ -44,8 +44,11 @@ class Command:
         """The number of the node it goes to."""
 
     @property
-    def route(self) -> Literal["node", "subscribe"]:
-        """`subscribe`: open the push connection and send it there."""
+    def route(self) -> Literal["node", "subscribe", "blocking"]:
+        """`subscribe`: open the push connection and send it there. `blocking`: over a connection
+        that serves this route alone. All of them that are ready for a node leave in one write;
+        what cannot is not sent, and never sent on another connection.
+        """
 
     @property
     def origin(self) -> int | None:
@@ -77,7 +80,9 @@ class Event:
     bytes; say `counter_journaled` when they are written down. `counter_lost`: counter, units,
     error. `counter_regressed`: counter. `counter_refused`: counter, error. `counter_closed`
     (terminal): counter, units (that are not acknowledged). `transaction_committed` (terminal):
-    transaction, id, replies (None where they are gone), applied. `transaction_failed` (terminal):
+    transaction, id, replies (None where they are gone), applied, replicas; ahead of it one
+    `transaction_not_durable` for each node of which too few replicas are known to have it:
+    transaction, id, node, replicas, error. `transaction_failed` (terminal):
     transaction, id, error. `transaction_unknown` (terminal): transaction, id, error; later
     `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,
     `transaction_resolved` (terminal): call, id, outcome. `transaction_swept` (terminal): call,
@@ -109,6 +114,7 @@ class Event:
         "counter_refused",
         "counter_closed",
         "transaction_committed",
+        "transaction_not_durable",
         "transaction_failed",
         "transaction_unknown",
         "transaction_ended",
@@ -210,6 +216,10 @@ class Event:
     @property
     def applied(self) -> bool | None:
         """Whether plain readers see all of a transaction by now."""
+
+    @property
+    def replicas(self) -> int | None:
+        """So many replicas of each server, or of the node, are known to have a transaction."""
 
     @property
     def outcome(
@@ -353,12 +363,14 @@ class Coordinator:
         patience_us: int | None = None,
         copy_elements: int | None = None,
         copy_bytes: int | None = None,
+        replicas: tuple[int, int] | None = None,
     ) -> int:
         """Executes all of the commands or none, if every expectation is met: `("value", key,
         value)`, `("exists", key)`, `("absent", key)`, or `("unchanged", words, reply)` for a read.
         `timeout_us`: until when it is decided. `patience_us`: how long its keys stay locked after a
         vote before others may end it. `copy_elements`, `copy_bytes`: the largest value that is
-        copied to be changed. Raises `Unsupported`, `InvalidArgument`, `LimitExceeded`.
+        copied to be changed. `replicas`: how many of each server's are to have it, and for how many
+        microseconds they are waited for. Raises `Unsupported`, `InvalidArgument`, `LimitExceeded`.
         """
 
     def transaction_cancel(self, transaction: int, now: int) -> None:

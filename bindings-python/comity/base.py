@@ -163,7 +163,7 @@ class Base:
             raise error
         if event is None or event.id is None:
             raise InvalidState("this process was forked while the transaction was executed")
-        return Committed(event.id, event.replies)
+        return Committed(event.id, event.replies, event.replicas)
 
     @staticmethod
     def _outcome(operation: Operation) -> Outcome:
@@ -221,8 +221,12 @@ def _report(session: Session, event: _core.Event) -> None:
         said = partial(log.warning, text, name, event.outcome)
     else:
         where = session.core.node_id(event.node or 0).decode("utf-8", "backslashreplace")
-        text = "transaction %s is damaged: the server %s does not have what was decided"
-        said = partial(log.error, text, name, where)
+        if event.kind == "transaction_not_durable":
+            text = "transaction %s is committed, and not durable: the server %s: %s"
+            said = partial(log.warning, text, name, where, event.error)
+        else:
+            text = "transaction %s is damaged: the server %s does not have what was decided"
+            said = partial(log.error, text, name, where)
     session.run_callback(said)
 
 

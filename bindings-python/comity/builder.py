@@ -37,6 +37,7 @@ Expectation: TypeAlias = (
 )
 
 _MAX_COPY: Final = 2**32 - 1
+MAX_REPLICAS: Final = 64
 
 READS: Final = frozenset(
     (
@@ -62,6 +63,19 @@ _ALL_OF: Final[dict[bytes, Callable[[bytes], tuple[bytes, ...]]]] = {
 
 
 @dataclass(frozen=True)
+class Wait:
+    """A transaction is to be had by `replicas` replicas of each of its servers, 1..64, before
+    `execute` returns; they are waited for at most `timeout` seconds, 0.01..60, once it is applied.
+
+    Where too few are known to have it by then it is committed all the same: `Transaction.replicas`
+    says how many, and it is logged as a warning.
+    """
+
+    replicas: int = 1
+    timeout: float = 1.0
+
+
+@dataclass(frozen=True)
 class Options:
     """How a transaction is executed, as the core takes it: spans are microseconds."""
 
@@ -70,18 +84,22 @@ class Options:
     patience_us: int | None = None
     copy_elements: int | None = None
     copy_bytes: int | None = None
+    replicas: tuple[int, int] | None = None
 
     @classmethod
     def of(
         cls,
         ack: object = "applied",
         timeout: float | None = None,
+        *,
         patience: float | None = None,
         copy_elements: int | None = None,
         copy_bytes: int | None = None,
+        durability: Wait | None = None,
     ) -> Options:
         """From what a user gives. Raises `InvalidArgument`, naming the option and its range."""
-        if ack == "applied" and timeout is patience is copy_elements is copy_bytes is None:
+        others = (timeout, patience, copy_elements, copy_bytes, durability)
+        if ack == "applied" and others == (None,) * 5:
             return _USUAL
         if ack not in ("applied", "decided"):
             raise InvalidArgument(f'ack must be "applied" or "decided", not {ack!r}')
@@ -91,10 +109,24 @@ class Options:
             None if patience is None else seconds("patience", patience, MIN_TIMEOUT, MAX_TIMEOUT),
             _copies("copy_elements", copy_elements),
             _copies("copy_bytes", copy_bytes),
+            None if durability is None else _replicas(durability, ack),
         )
 
 
 _USUAL: Final = Options()
+
+
+def _replicas(durability: object, ack: object) -> tuple[int, int]:
+    if not isinstance(durability, Wait):
+        raise InvalidArgument(f"durability must be None or Wait(...), not {durability!r:.80}")
+    if ack != "applied":
+        raise InvalidArgument('durability=Wait(...) waits for what is applied: with ack="applied"')
+    replicas = durability.replicas
+    if isinstance(replicas, bool) or not isinstance(replicas, int):
+        raise InvalidArgument(f"replicas must be an int, not {type(replicas).__name__}")
+    if not 1 <= replicas <= MAX_REPLICAS:
+        raise InvalidArgument(f"replicas must be 1..{MAX_REPLICAS}, not {replicas}")
+    return replicas, seconds("timeout", durability.timeout, MIN_TIMEOUT, MAX_TIMEOUT)
 
 
 def _copies(name: str, value: int | None) -> int | None:
@@ -120,6 +152,7 @@ class Committed(NamedTuple):
 
     id: bytes
     replies: list[Any] | None
+    replicas: int | None = None
 
 
 _T = TypeVar("_T")
@@ -156,6 +189,7 @@ class Builder(AllCommands):
         self._savepoints: list[Savepoint] = []
         self._id: bytes | None = None
         self._results: list[Any] | None = None
+        self._replicas: int | None = None
 
     def __len__(self) -> int:
         """How many commands are buffered."""
@@ -178,6 +212,13 @@ class Builder(AllCommands):
     def results(self) -> list[Any] | None:
         """What `execute`, or the end of the `with` block, last returned; None before the first."""
         return self._results
+
+    @property
+    def replicas(self) -> int | None:
+        """So many replicas of each of its servers are known to have the last commit; None where
+        that was not asked for (`durability`), or where it only read.
+        """
+        return self._replicas
 
     def command(self, name: str | bytes, *args: Any) -> Any:
         """Any command that a transaction takes, by its name, its key and its arguments.
@@ -388,6 +429,7 @@ class Builder(AllCommands):
         if commands or expectations:
             done = yield Request(commands, expectations, self._options)
             self._id = done.id
+            self._replicas = done.replicas
             if done.replies is None:
                 results = [None] * len(commands)
             else:

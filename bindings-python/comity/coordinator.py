@@ -20,7 +20,7 @@ from .base import (
     opened,
     transaction_id,
 )
-from .builder import Ack, Committed, Options, Outcome, Request
+from .builder import Ack, Committed, Options, Outcome, Request, Wait
 from .counter import Durability, ThreadDesk, ThreadReports
 from .driver import Driver, SocketDriver
 from .errors import Closed, ConflictError, Error, InvalidArgument
@@ -127,6 +127,7 @@ class Coordinator(Base):
         patience: float | None = None,
         copy_elements: int | None = None,
         copy_bytes: int | None = None,
+        durability: Wait | None = None,
     ) -> Transaction:
         """An empty transaction; nothing is sent before it is executed.
 
@@ -135,10 +136,20 @@ class Coordinator(Base):
         coordinator's by default. `patience`: seconds after which other clients may take it for
         abandoned and see to its end. `copy_elements`, `copy_bytes`: how large a collection or a
         string that is changed may be, where it has to be copied; 10,000 and 1 MiB by default.
+        `durability`: `Wait(replicas=1, timeout=1.0)` has `execute` return when so many replicas of
+        each server have it; `Transaction.replicas` says how many have.
 
         Raises `InvalidArgument`, naming the value and its range.
         """
-        return Transaction(self, Options.of(ack, timeout, patience, copy_elements, copy_bytes))
+        options = Options.of(
+            ack,
+            timeout,
+            patience=patience,
+            copy_elements=copy_elements,
+            copy_bytes=copy_bytes,
+            durability=durability,
+        )
+        return Transaction(self, options)
 
     def run_transaction(
         self,
@@ -148,6 +159,7 @@ class Coordinator(Base):
         value_from_callable: bool = False,
         ack: Ack = "applied",
         timeout: float | None = None,
+        durability: Wait | None = None,
     ) -> Any:
         """Watches `keys`, calls `func(tx)` and executes; again after a conflict.
 
@@ -157,7 +169,7 @@ class Coordinator(Base):
         `ConflictError` is raised; any other failure at once.
         """
         left = checked_attempts(attempts)
-        tx = self.transaction(ack=ack, timeout=timeout)
+        tx = self.transaction(ack=ack, timeout=timeout, durability=durability)
         while True:
             left -= 1
             try:

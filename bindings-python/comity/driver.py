@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from .lane import Connector, Lane
@@ -49,7 +50,9 @@ def spawn(callback: Callable[[], None]) -> None:
 
 
 class SocketDriver:
-    """Per node a lane for callers, a background thread and a push thread; one timer."""
+    """Per node a lane for callers, a background thread and a push thread, and where it is needed
+    another for what blocks; one timer.
+    """
 
     def __init__(self, session: Session, connectors: Sequence[Connector]) -> None:
         self._session = session
@@ -63,11 +66,23 @@ class SocketDriver:
             self._lanes.append(Lane(session, node, box.foreground, connector, watch=push))
             background = Background(session, node, box.background, connector)
             box.wake_background = background.ring
+            box.wake_blocking = partial(self._block, node, connector)
             box.wake_subscribe = push.ring
             self._background.append(background)
             self._pushes.append(push)
         self._several = Several(session, self._lanes)
         self._timer = Timer(session)
+        self._stopped = False
+
+    def _block(self, node: int, connector: Connector) -> None:
+        """Has a thread of its own do what blocks the connection to a node."""
+        if self._stopped:
+            return
+        box = self._session.boxes[node]
+        blocking = Background(self._session, node, box.blocking, connector, "blocking")
+        self._background.append(blocking)
+        box.wake_blocking = blocking.ring
+        blocking.ring()
 
     def wait(self, operation: Operation) -> None:
         """See `Driver`. An operation is driven by the lanes its commands go to, once it has any."""
@@ -88,6 +103,7 @@ class SocketDriver:
 
     def stop(self, *, join: bool = True) -> None:
         """See `Driver`."""
+        self._stopped = True
         workers = [*self._background, *self._pushes, self._timer]
         for worker in workers:
             worker.stop()

@@ -136,7 +136,7 @@ class MemoryPump:
             with session.mutex:
                 batch: list[_core.Command] = []
                 for box in session.boxes:
-                    for outbox in (box.subscribe, box.foreground, box.background):
+                    for outbox in (box.subscribe, box.foreground, box.background, box.blocking):
                         batch += outbox
                         outbox.clear()
             if not batch:

@@ -59,9 +59,13 @@ _TOLD: Final = frozenset(
         "transaction_unknown",
         "transaction_ended",
         "transaction_damaged",
+        "transaction_not_durable",
     )
 )
 """What befalls a transaction that somebody must hear of."""
+
+_BESIDES: Final = frozenset(("transaction_damaged", "transaction_not_durable"))
+"""What is told of a transaction besides its outcome."""
 
 
 class Operation:
@@ -130,14 +134,33 @@ class Box:
     The hooks are called with the session's mutex held and must not block.
     """
 
-    __slots__ = ("background", "foreground", "subscribe", "wake_background", "wake_subscribe")
+    __slots__ = (
+        "background",
+        "blocking",
+        "foreground",
+        "subscribe",
+        "wake_background",
+        "wake_blocking",
+        "wake_subscribe",
+    )
 
     def __init__(self) -> None:
         self.foreground: list[Command] = []
         self.background: list[Command] = []
+        self.blocking: list[Command] = []
         self.subscribe: list[Command] = []
         self.wake_background: Callable[[], object] = _nobody
+        self.wake_blocking: Callable[[], object] = _nobody
         self.wake_subscribe: Callable[[], object] = _nobody
+
+    def put_aside(self, command: Command) -> None:
+        """Books a command that has a connection of its own."""
+        if command.route == "subscribe":
+            self.subscribe.append(command)
+            self.wake_subscribe()
+        else:
+            self.blocking.append(command)
+            self.wake_blocking()
 
 
 class Listener(Protocol):
@@ -399,9 +422,8 @@ class Session:
             self._book(event)
         while (command := core.poll_command()) is not None:
             box = self.boxes[command.node]
-            if command.route == "subscribe":
-                box.subscribe.append(command)
-                box.wake_subscribe()
+            if command.route != "node":
+                box.put_aside(command)
                 continue
             origin = command.origin
             if origin is not None:
@@ -434,7 +456,7 @@ class Session:
             self.on_counter(event)
         if key is None:
             key = event.transaction
-            if kind in _TOLD and (key not in self.operations or kind == "transaction_damaged"):
+            if kind in _TOLD and (key not in self.operations or kind in _BESIDES):
                 self.on_transaction(event)
         if key is not None:
             operation = self.operations.get(key)
@@ -451,8 +473,8 @@ class Session:
                 listener.put(event)
 
     def _settle(self, operation: Operation, key: int, kind: str, event: Event) -> None:
-        if kind == "transaction_damaged":
-            return  # its outcome comes besides
+        if kind in _BESIDES:
+            return
         operation.event = event
         if kind == "lock_granted":
             operation.fence = event.fence or 0

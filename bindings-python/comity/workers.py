@@ -93,9 +93,14 @@ class Background(Worker):
     """Sends the commands of one node that no thread waits for, and reads what they answer."""
 
     def __init__(
-        self, session: Session, node: int, outbox: list[Command], connector: Connector
+        self,
+        session: Session,
+        node: int,
+        outbox: list[Command],
+        connector: Connector,
+        what: str = "background",
     ) -> None:
-        super().__init__(f"comity-background-{node}")
+        super().__init__(f"comity-{what}-{node}")
         self._bell = Bell()
         self._outbox = outbox
         self.lane = Lane(session, node, outbox, connector, bell=self._bell)

@@ -30,6 +30,7 @@ impl Command {
     const fn route(&self) -> &'static str {
         match self.0.route {
             Route::Subscribe => "subscribe",
+            Route::Blocking => "blocking",
             _ => "node",
         }
     }

@@ -393,7 +393,7 @@ impl Coordinator {
         Ok(counter)
     }
 
-    #[pyo3(signature = (commands, now, *, expectations=None, ack="applied", timeout_us=None, patience_us=None, copy_elements=None, copy_bytes=None))]
+    #[pyo3(signature = (commands, now, *, expectations=None, ack="applied", timeout_us=None, patience_us=None, copy_elements=None, copy_bytes=None, replicas=None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn transaction_execute(
         &self,
@@ -406,12 +406,20 @@ impl Coordinator {
         patience_us: Option<u64>,
         copy_elements: Option<u32>,
         copy_bytes: Option<u32>,
+        replicas: Option<(u32, u64)>,
     ) -> PyResult<u64> {
         let commands = transaction::commands(commands)?;
         let expectations =
             expectations.map_or_else(|| Ok(Vec::new()), transaction::expectations)?;
-        let options =
-            transaction::options(py, ack, timeout_us, patience_us, copy_elements, copy_bytes)?;
+        let options = transaction::options(
+            py,
+            ack,
+            timeout_us,
+            patience_us,
+            copy_elements,
+            copy_bytes,
+            replicas,
+        )?;
         let begun = self.verb(py, now, |core| {
             core.transaction_execute(&commands, &expectations, options, at(now))
         })?;

@@ -39,6 +39,7 @@ pub(crate) struct Event {
     id: Option<Py<PyBytes>>,
     replies: Option<Py<PyAny>>,
     applied: Option<bool>,
+    replicas: Option<u32>,
     outcome: Option<&'static str>,
     error: Option<Py<PyAny>>,
 }
@@ -168,10 +169,17 @@ impl Event {
                 units: Some(unacknowledged.units()),
                 ..Self::of_counter("counter_closed", *counter)
             },
-            E::TransactionCommitted { transaction, id, replies, applied } => Self {
+            E::TransactionCommitted { transaction, id, replies, applied, replicas } => Self {
                 replies: replies.as_deref().map(|replies| every(py, replies)).transpose()?,
                 applied: Some(*applied),
+                replicas: *replicas,
                 ..Self::of_transaction(py, "transaction_committed", *transaction, id)
+            },
+            E::TransactionNotDurable { transaction, id, node, replicas, error } => Self {
+                replicas: Some(*replicas),
+                ..Self::of_transaction(py, "transaction_not_durable", *transaction, id)
+                    .with_node(*node)
+                    .with_error(py, error)?
             },
             E::TransactionFailed { transaction, id, error } => {
                 Self::of_transaction(py, "transaction_failed", *transaction, id)

@@ -2,7 +2,9 @@
 
 use comity::redis::Reply;
 use comity::time::Span;
-use comity::transaction::{Ack, CopyLimits, Expectation, Heuristic, TransactionOptions, Words};
+use comity::transaction::{
+    Ack, CopyLimits, Durability, Expectation, Heuristic, TransactionOptions, Words,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -58,6 +60,7 @@ pub(crate) fn options(
     patience_us: Option<u64>,
     copy_elements: Option<u32>,
     copy_bytes: Option<u32>,
+    replicas: Option<(u32, u64)>,
 ) -> PyResult<TransactionOptions> {
     let ack = match ack {
         "applied" => Ack::Applied,
@@ -72,7 +75,11 @@ pub(crate) fn options(
         bytes: copy_bytes.unwrap_or(default.bytes),
     };
     let [timeout, patience] = [timeout_us, patience_us].map(|us| us.map(Span::from_micros));
-    Ok(TransactionOptions { ack, timeout, patience, copy })
+    let durability = replicas.map_or(Durability::None, |(replicas, timeout)| Durability::Wait {
+        replicas,
+        timeout: Span::from_micros(timeout),
+    });
+    Ok(TransactionOptions { ack, timeout, patience, copy, durability })
 }
 
 /// What an operator decides.

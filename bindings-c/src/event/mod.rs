@@ -50,7 +50,7 @@ pub const COMITY_EVENT_COUNTER_REGRESSED: u32 = 15;
 pub const COMITY_EVENT_COUNTER_REFUSED: u32 = 16;
 /// counter is closed. units were not acknowledged by then. Last.
 pub const COMITY_EVENT_COUNTER_CLOSED: u32 = 17;
-/// transaction is applied, or will be. id, replies, applied. Last.
+/// transaction is applied, or will be. id, replies, applied, replicas. Last.
 pub const COMITY_EVENT_TRANSACTION_COMMITTED: u32 = 18;
 /// Nothing of transaction was applied, and nothing will be. id, error. Last.
 pub const COMITY_EVENT_TRANSACTION_FAILED: u32 = 19;
@@ -77,6 +77,9 @@ pub const COMITY_EVENT_PUSH_READY: u32 = 28;
 pub const COMITY_EVENT_PUSH_UNAVAILABLE: u32 = 29;
 /// Everything that comity_close began is done, or its time is over.
 pub const COMITY_EVENT_CLOSED: u32 = 30;
+/// transaction is committed, and fewer replicas of node are known to have it than was asked for. Ahead
+/// of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
+pub const COMITY_EVENT_TRANSACTION_NOT_DURABLE: u32 = 31;
 
 /// The transaction is applied, or will be.
 pub const COMITY_OUTCOME_COMMITTED: u32 = 1;
@@ -152,6 +155,9 @@ pub struct comity_event {
     pub replies: *const comity_reply,
     /// How many replies.
     pub reply_count: usize,
+    /// So many replicas are known to have all of the transaction: of each of its servers, or of node;
+    /// COMITY_NONE where they were not waited for.
+    pub replicas: u64,
 }
 
 /// Who holds a lock and who waits for it.
@@ -260,6 +266,7 @@ pub extern "C" fn comity_event_name(kind: u32) -> *const c_char {
         COMITY_EVENT_COUNTER_REFUSED => c"CounterRefused",
         COMITY_EVENT_COUNTER_CLOSED => c"CounterClosed",
         COMITY_EVENT_TRANSACTION_COMMITTED => c"TransactionCommitted",
+        COMITY_EVENT_TRANSACTION_NOT_DURABLE => c"TransactionNotDurable",
         COMITY_EVENT_TRANSACTION_FAILED => c"TransactionFailed",
         COMITY_EVENT_TRANSACTION_UNKNOWN => c"TransactionUnknown",
         COMITY_EVENT_TRANSACTION_ENDED => c"TransactionEnded",

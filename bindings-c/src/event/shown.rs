@@ -47,6 +47,7 @@ const NOTHING: comity_event = comity_event {
     audit: ptr::null(),
     replies: ptr::null(),
     reply_count: 0,
+    replicas: COMITY_NONE,
 };
 
 /// The event that was polled last, and what it points to.
@@ -167,7 +168,7 @@ impl Parts {
                 units: (*unacknowledged).into(),
                 ..of_counter(COMITY_EVENT_COUNTER_CLOSED, *counter)
             },
-            E::TransactionCommitted { transaction, id, replies, applied } => {
+            E::TransactionCommitted { transaction, id, replies, applied, replicas } => {
                 let shown = replies.as_ref().map(|replies| {
                     self.lists.clear();
                     self.lists.list(COMITY_REPLY_ARRAY, replies.iter())
@@ -176,8 +177,14 @@ impl Parts {
                     replies: shown.map_or(ptr::null(), |list| list.elements),
                     reply_count: shown.map_or(0, |list| list.count),
                     applied: (*applied).into(),
+                    replicas: replicas.map_or(COMITY_NONE, u64::from),
                     ..of_transaction(COMITY_EVENT_TRANSACTION_COMMITTED, *transaction, id)
                 }
+            }
+            E::TransactionNotDurable { transaction, id, node, replicas, error } => {
+                let kind = COMITY_EVENT_TRANSACTION_NOT_DURABLE;
+                let event = of_node(*node, of_transaction(kind, *transaction, id));
+                comity_event { replicas: (*replicas).into(), ..self.because(error, event) }
             }
             E::TransactionFailed { transaction, id, error } => self
                 .because(error, of_transaction(COMITY_EVENT_TRANSACTION_FAILED, *transaction, id)),

@@ -5,13 +5,13 @@ use std::ffi::c_void;
 
 use comity::error::Result;
 use comity::time::Span;
-use comity::transaction::{Ack, CopyLimits, Handle, Heuristic, TransactionOptions};
+use comity::transaction::{Ack, CopyLimits, Durability, Handle, Heuristic, TransactionOptions};
 
 use super::comity_transaction;
 use crate::COMITY_NONE;
 use crate::coordinator::{at, comity_coordinator, span};
 use crate::handle::{argument, with_mut};
-use crate::options::{self, Options, reserved};
+use crate::options::{self, Options};
 use crate::pointer::{bytes, place, unknown};
 
 /// A commit is told when plain readers see it, too: after two round trips.
@@ -45,8 +45,13 @@ pub struct comity_transaction_options {
     pub copy_elements: u32,
     /// The most bytes of a value that it copies; 1048576 by default.
     pub copy_bytes: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// How many replicas of each server are to have it before it is told, from 1 to 64, with
+    /// COMITY_ACK_APPLIED; 0 = none are waited for, the default. Where too few have it in time it is
+    /// committed all the same, and COMITY_EVENT_TRANSACTION_NOT_DURABLE says so.
+    pub replicas: u32,
+    /// How long to wait for them once it is applied, 10 ms to 60 s in microseconds; 1000000 by
+    /// default.
+    pub replicas_timeout_us: u64,
 }
 
 // SAFETY: it is numbers.
@@ -62,7 +67,8 @@ unsafe impl Options for comity_transaction_options {
             ack: COMITY_ACK_APPLIED,
             copy_elements: copy.elements,
             copy_bytes: copy.bytes,
-            reserved: 0,
+            replicas: 0,
+            replicas_timeout_us: 1_000_000,
         }
     }
 }
@@ -70,7 +76,6 @@ unsafe impl Options for comity_transaction_options {
 unsafe fn read(options: *const comity_transaction_options) -> Result<TransactionOptions> {
     // SAFETY: the caller keeps the rules of the header.
     let options = unsafe { options::read(options) }?;
-    reserved(options.reserved, comity_transaction_options::NAME)?;
     let ack = match options.ack {
         COMITY_ACK_APPLIED => Ack::Applied,
         COMITY_ACK_DECIDED => Ack::Decided,
@@ -79,7 +84,14 @@ unsafe fn read(options: *const comity_transaction_options) -> Result<Transaction
     let [timeout, patience]: [Option<Span>; 2] =
         [options.timeout_us, options.patience_us].map(span);
     let copy = CopyLimits { elements: options.copy_elements, bytes: options.copy_bytes };
-    Ok(TransactionOptions { ack, timeout, patience, copy })
+    let durability = match options.replicas {
+        0 => Durability::None,
+        replicas => {
+            let timeout = Span::from_micros(options.replicas_timeout_us);
+            Durability::Wait { replicas, timeout }
+        }
+    };
+    Ok(TransactionOptions { ack, timeout, patience, copy, durability })
 }
 
 /// Writes the defaults to *options. struct_size is sizeof(comity_transaction_options).

@@ -19,7 +19,7 @@ from ..base import (
     opened,
     transaction_id,
 )
-from ..builder import Ack, Committed, Options, Outcome, Request
+from ..builder import Ack, Committed, Options, Outcome, Request, Wait
 from ..counter import Durability
 from ..errors import Closed, ConflictError, InvalidArgument, InvalidState
 from ..events import DEFAULT_BUFFER
@@ -141,9 +141,18 @@ class Coordinator(Base):
         patience: float | None = None,
         copy_elements: int | None = None,
         copy_bytes: int | None = None,
+        durability: Wait | None = None,
     ) -> Transaction:
         """An empty transaction: see `comity.Coordinator.transaction`."""
-        return Transaction(self, Options.of(ack, timeout, patience, copy_elements, copy_bytes))
+        options = Options.of(
+            ack,
+            timeout,
+            patience=patience,
+            copy_elements=copy_elements,
+            copy_bytes=copy_bytes,
+            durability=durability,
+        )
+        return Transaction(self, options)
 
     async def run_transaction(
         self,
@@ -153,13 +162,14 @@ class Coordinator(Base):
         value_from_callable: bool = False,
         ack: Ack = "applied",
         timeout: float | None = None,
+        durability: Wait | None = None,
     ) -> Any:
         """Watches `keys`, calls `func(tx)` and executes; again after a conflict.
 
         `func` may be a coroutine function. See `comity.Coordinator.run_transaction`.
         """
         left = checked_attempts(attempts)
-        tx = self.transaction(ack=ack, timeout=timeout)
+        tx = self.transaction(ack=ack, timeout=timeout, durability=durability)
         while True:
             left -= 1
             try:

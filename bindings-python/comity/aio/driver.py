@@ -35,7 +35,9 @@ class Driver(Protocol):
 
 
 class SocketDriver:
-    """Per node a lane and a push connection; one timer."""
+    """Per node a lane and a push connection, and where it is needed a lane for what blocks; one
+    timer.
+    """
 
     def __init__(self, session: Session, connectors: Sequence[Connector]) -> None:
         self._session = session
@@ -56,9 +58,19 @@ class SocketDriver:
             push = PushReader(session, node, box.subscribe, connector, loop=loop, others=others)
             box.wake_background = partial(self._rung, loop.call_soon, lane)
             box.wake_subscribe = partial(self._rung, loop.call_soon, push)
+            box.wake_blocking = partial(self._block, node, connector, loop)
             self._lanes.append(lane)
             self._pushes.append(push)
         self._timer = Timer(session, loop, self._tick)
+
+    def _block(self, node: int, connector: Connector, loop: asyncio.AbstractEventLoop) -> None:
+        """Has a connection of its own do what blocks one."""
+        box = self._session.boxes[node]
+        outbox = box.blocking
+        lane = Lane(self._session, node, outbox, connector, loop=loop, others=self._flush)
+        self._lanes.append(lane)
+        box.wake_blocking = partial(self._rung, loop.call_soon, lane)
+        box.wake_blocking()
 
     async def wait(self, operation: Operation, timeout: float | None = None) -> None:
         """See `Driver`."""
