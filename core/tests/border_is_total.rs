@@ -16,7 +16,7 @@ use comity::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{
-    Ack, CopyLimits, Durability, Expectation, Handle, Heuristic, TransactionOptions, Words,
+    self, Ack, CopyLimits, Expectation, Handle, Heuristic, TransactionOptions, Words,
 };
 use support::{Rng, for_seeds};
 
@@ -195,8 +195,8 @@ impl Chaos {
                 let copy = CopyLimits { elements: 2, bytes: rng.pick(&[0, 1_000]) };
                 let replicas = rng.pick(&[0, 1, 64, 65]);
                 let durability = match span(rng) {
-                    Some(timeout) => Durability::Wait { replicas, timeout },
-                    None => Durability::None,
+                    Some(timeout) => transaction::Durability::Wait { replicas, timeout },
+                    None => transaction::Durability::None,
                 };
                 let options = TransactionOptions { ack, timeout, patience, copy, durability };
                 let begun = self.co.transaction_execute(&commands, &expectations, options, now);
