@@ -52,7 +52,7 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
         E::CounterClosed { counter, unacknowledged } => {
             out.byte(16).number(counter.0).wide(unacknowledged.units());
         }
-        E::TransactionCommitted { transaction, id, replies, applied } => {
+        E::TransactionCommitted { transaction, id, replies, applied, replicas: _ } => {
             out.byte(17).number(transaction.0).bytes(id);
             out.option(replies.as_deref(), |out, all| out.each(all.iter(), reply::write));
             out.flag(*applied);

@@ -2,7 +2,7 @@
 
 use comity::time::Span;
 use comity::transaction::{
-    Ack, CopyLimits, Expectation, Handle, Heuristic, TransactionOptions, Words,
+    Ack, CopyLimits, Durability, Expectation, Handle, Heuristic, TransactionOptions, Words,
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -37,7 +37,8 @@ impl RawCoordinator {
         };
         let [timeout, patience]: [Option<Span>; 2] = [timeout, patience].map(|us| us.map(span));
         let ack = if decided { Ack::Decided } else { Ack::Applied };
-        let options = TransactionOptions { ack, timeout, patience, copy };
+        let durability = Durability::None;
+        let options = TransactionOptions { ack, timeout, patience, copy, durability };
         let begun = self.core.transaction_execute(&commands, &expectations, options, at(now));
         Ok(number(outcome(begun)?.0))
     }
