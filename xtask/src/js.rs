@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use crate::node::Node;
+use crate::python::{self, System, Venv};
 use crate::run::{Failure, Session};
 use crate::setup::{self, Need};
 
@@ -22,8 +24,9 @@ const FEATURES: [&str; 6] = [
 ];
 
 /// Builds the package into `dist/` of its folder.
-pub(crate) fn build(session: &mut Session) -> Result<(), Failure> {
-    packages(session)?;
+pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {
+    let node = Node::ready(session)?;
+    packages(session, &node)?;
     let compiled = session.stage("js: compile to WebAssembly", compile)?;
     let raw = session.root().join(PACKAGE).join("dist/raw");
     session.stage("js: make the glue", |session| {
@@ -49,55 +52,66 @@ pub(crate) fn build(session: &mut Session) -> Result<(), Failure> {
     }
     session.stage("js: make the package", |session| {
         session.step("node").arg("pack/package.mjs").within(PACKAGE).run()
-    })
+    })?;
+    Ok(node)
 }
 
 /// Puts the package into `dist/`, as it would be published.
 pub(crate) fn dist(session: &mut Session) -> Result<(), Failure> {
-    build(session)?;
+    let node = build(session)?;
     let folder = session.root().join("dist");
     fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("no dist/: {error}")))?;
     session.stage("js: pack", |session| {
-        session.step("npm").args(["pack", "--pack-destination"]).arg(&folder).within(PACKAGE).run()
+        node.npm(session).args(["pack", "--pack-destination"]).arg(&folder).within(PACKAGE).run()
     })
 }
 
-/// Checks the package's types as a user meets them, and runs the tests in Node.
+/// Checks the package's types as a user meets them, and tests it in Node and in a browser, over real
+/// servers, with a Python process as the other contender.
 pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
     build(session)?;
-    setup::ensure(session, &[Need::RedisServer])?;
+    setup::ensure(session, &[Need::RedisServer, Need::Webdis, Need::Chromium])?;
+    let venv = Venv::ready(session, System::MayInstall, &[python::BUILD, python::CLIENT])?;
+    python::install_fresh_wheel(session, &venv)?;
     session.stage("js: types", |session| {
         let tool = session.root().join(PACKAGE).join("node_modules/typescript/bin/tsc");
         session.step("node").arg(tool).args(["-p", "tests"]).within(PACKAGE).run()
     })?;
-    // By name: versions of Node differ in what they make of a folder or a pattern.
-    let tests = tests(&session.root().join(PACKAGE).join("tests"));
-    session.stage("js: tests in Node", |session| {
-        session.step("node").arg("--test").args(tests).within(PACKAGE).run()
-    })
+    let python = venv.program("python");
+    for (name, folder) in
+        [("js: tests in Node", "tests"), ("js: tests in Chromium", "tests/browser")]
+    {
+        session.stage(name, |session| {
+            // By name: versions of Node differ in what they make of a folder or a pattern.
+            let tests = tests(&session.root().join(PACKAGE), folder);
+            let step = session.step("node").arg("--test").args(tests).within(PACKAGE);
+            step.env("COMITY_PYTHON", &python.to_string_lossy()).run()
+        })?;
+    }
+    Ok(())
 }
 
-/// The files of tests in a folder.
-fn tests(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+/// The files of tests in a folder of the package.
+fn tests(package: &Path, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(package.join(folder)).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut tests: Vec<String> = names
         .filter(|name| name.ends_with(".test.mjs"))
-        .map(|name| format!("tests/{name}"))
+        .map(|name| format!("{folder}/{name}"))
         .collect();
     tests.sort();
     tests
 }
 
 /// Installs the packages that the lock file names.
-fn packages(session: &mut Session) -> Result<(), Failure> {
+fn packages(session: &mut Session, node: &Node) -> Result<(), Failure> {
     let folder = session.root().join(PACKAGE);
     if is_newer(&folder.join("node_modules/.package-lock.json"), &folder.join("package-lock.json"))
     {
         return Ok(());
     }
     session.stage("js: install packages", |session| {
-        session.step("npm").args(["ci", "--no-audit", "--no-fund"]).within(PACKAGE).run()
+        node.npm(session).args(["ci", "--no-audit", "--no-fund"]).within(PACKAGE).run()
     })
 }
 

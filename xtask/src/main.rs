@@ -10,6 +10,7 @@
     reason = "a task runner talks to a person at a terminal"
 )]
 
+mod apt;
 mod bench;
 mod c;
 mod demo;
@@ -17,6 +18,7 @@ mod dist;
 mod js;
 mod library;
 mod package;
+mod node;
 mod python;
 mod redis;
 mod run;

@@ -6,8 +6,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::apt;
 use crate::run::{Failure, Session};
 
 /// Something from outside the repository, other than Rust, a C compiler and Python.
@@ -31,6 +32,10 @@ pub(crate) enum Need {
     PkgConfig,
     /// The header and the library of hiredis.
     Hiredis,
+    /// The program `webdis`, Redis over HTTP.
+    Webdis,
+    /// The browser `chromium`.
+    Chromium,
 }
 
 impl Need {
@@ -38,8 +43,7 @@ impl Need {
     ///
     /// For the server this is `redis-tools`: Debian builds one binary that acts by the name it is
     /// called by, and `redis-tools` ships it as `redis-check-rdb`. The package `redis-server` adds
-    /// a link and a service on port 6379 that would start now and at every boot, which nobody who
-    /// runs tests asked for. The link is made here instead.
+    /// a link and a service on port 6379. The link is made here instead.
     fn package(self) -> &'static str {
         match self {
             Self::RedisServer => "redis-tools",
@@ -51,6 +55,8 @@ impl Need {
             Self::Cmake => "cmake",
             Self::PkgConfig => "pkg-config",
             Self::Hiredis => "libhiredis-dev",
+            Self::Webdis => "webdis",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -65,9 +71,15 @@ impl Need {
             Self::Cmake => "the program cmake",
             Self::PkgConfig => "the program pkg-config",
             Self::Hiredis => "the library hiredis with its headers",
+            Self::Webdis => "the program webdis",
+            Self::Chromium => "the browser chromium",
         }
     }
 }
+
+/// Packages that bring a service, which would start now and at every boot: nobody who runs tests
+/// asked for that. They are unpacked into the folder for tools instead.
+const UNPACKED: [&str; 1] = ["webdis"];
 
 /// How this machine gets packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +114,12 @@ pub(crate) fn ensure(session: &mut Session, needs: &[Need]) -> Result<(), Failur
                     println!("{} is missing", need.text());
                 }
                 println!("installing with apt-get: {}", packages.join(", "));
-                apt_install(session, &packages)
+                let (unpacked, installed): (Vec<&str>, Vec<&str>) =
+                    packages.iter().partition(|package| UNPACKED.contains(package));
+                apt::install(session, &installed)?;
+                unpacked
+                    .iter()
+                    .try_for_each(|package| apt::unpack(session, package, &tools(session)))
             })?;
             match missing.iter().find(|need| !is_there(session, **need)) {
                 None => Ok(()),
@@ -182,13 +199,30 @@ fn is_there(session: &mut Session, need: Need) -> bool {
         Need::Hiredis => {
             session.step("pkg-config").args(["--exists", "hiredis >= 0.14"]).ask().is_some()
         }
+        Need::Webdis => session.find("webdis").is_some() || find_unpacked(session, "webdis"),
+        Need::Chromium => session.find("chromium").is_some(),
     }
+}
+
+/// Where programs lie that are on the `PATH` of the commands alone.
+fn tools(session: &Session) -> PathBuf {
+    session.target().join("tools")
+}
+
+/// Whether `program` was unpacked here, by an earlier run or just now.
+fn find_unpacked(session: &mut Session, program: &str) -> bool {
+    let folder = tools(session).join(program).join("usr/bin");
+    let there = folder.join(program).is_file();
+    if there {
+        session.put_first_on_path(&folder);
+    }
+    there
 }
 
 /// Makes `redis-server` from the binary of `redis-tools`, if that is installed.
 fn link_redis_server(session: &mut Session) -> bool {
     let Some(binary) = session.find("redis-check-rdb") else { return false };
-    let folder = session.target().join("tools");
+    let folder = tools(session);
     let link = folder.join("redis-server");
     if fs::create_dir_all(&folder).is_err() {
         return false;
@@ -211,33 +245,6 @@ fn link_redis_server(session: &mut Session) -> bool {
 fn says_server(version: &str) -> bool {
     let version = version.to_lowercase();
     version.starts_with("redis server") || version.starts_with("valkey server")
-}
-
-fn apt_install(session: &Session, packages: &[&str]) -> Result<(), Failure> {
-    let known = |package: &&str| session.step("apt-cache").args(["show", package]).ask().is_some();
-    let fresh = !packages.iter().all(known);
-    if fresh {
-        apt_get(session, &["update"])?;
-    }
-    let mut words = vec!["install", "-y", "--no-install-recommends"];
-    words.extend(packages);
-    match apt_get(session, &words) {
-        // Package lists that are too old name files that the server no longer has.
-        Err(_) if !fresh => {
-            apt_get(session, &["update"])?;
-            apt_get(session, &words)
-        }
-        result => result,
-    }
-}
-
-fn apt_get(session: &Session, words: &[&str]) -> Result<(), Failure> {
-    session
-        .step("apt-get")
-        .args(["-o", "DPkg::Lock::Timeout=120"])
-        .args(words)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .run()
 }
 
 /// Makes sure that cargo's command `name` is there, which rustup's smallest profile leaves out.
