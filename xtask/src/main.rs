@@ -17,8 +17,9 @@ mod demo;
 mod dist;
 mod js;
 mod library;
-mod package;
 mod node;
+mod package;
+mod playground;
 mod python;
 mod redis;
 mod run;
@@ -40,6 +41,7 @@ usage: cargo xtask COMMAND
   dist [WHAT...]         build into dist/: python (the wheel and the source distribution), js (the
                          npm package), c (the library with its headers; default: all)
   bench [WHAT...]        measure: ring, locks, counter, lock (default: all)
+  playground [--port N]  serve the page on which the ring and the lock can be tried
   help                   print this text
 
 exit codes: 0 done, 1 something failed, 2 wrong usage, 3 this machine lacks something that
@@ -53,6 +55,7 @@ enum Task {
     Test(Vec<test::Part>),
     Dist(Vec<dist::Product>),
     Bench(Vec<bench::Subject>),
+    Playground { port: u16 },
 }
 
 impl Task {
@@ -71,6 +74,7 @@ impl Task {
             "test" => choose(rest, &test::Part::ALL).map(Self::Test),
             "dist" => choose(rest, &dist::Product::ALL).map(Self::Dist),
             "bench" => choose(rest, &bench::Subject::ALL).map(Self::Bench),
+            "playground" => playground::port(rest).map(|port| Self::Playground { port }),
             other => Err(format!("there is no command `{other}`")),
         }
     }
@@ -82,6 +86,7 @@ impl Task {
             Self::Test(parts) => test::run(session, parts),
             Self::Dist(products) => dist::run(session, products),
             Self::Bench(subjects) => bench::run(session, subjects),
+            Self::Playground { port } => playground::run(session, *port),
         }
     }
 }
