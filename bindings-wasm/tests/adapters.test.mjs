@@ -9,6 +9,7 @@ import { ErrorReply } from "../dist/esm/core/reply.js";
 import { http as overHttp } from "../dist/esm/driver/http.js";
 import { ioredis } from "../dist/esm/driver/ioredis.js";
 import { nodeRedis } from "../dist/esm/driver/node-redis.js";
+import { cleanup } from "./support/cleanup.mjs";
 import { startRedis, startWebdis } from "./support/servers.mjs";
 import { startUpstash } from "./support/upstash.mjs";
 
@@ -42,7 +43,7 @@ const KINDS = {
 
 async function linked(t, transport) {
   const link = await transport.connect(never());
-  t.after(() => link.close());
+  cleanup(t, () => link.close());
   const ask = async (...words) => {
     const [reply] = link.send([argv(...words)]);
     return reply;
@@ -96,7 +97,7 @@ for (const kind of Object.keys(KINDS).filter((name) => name !== "upstash")) {
       (payload) => heard.push(payload),
       never(),
     );
-    t.after(() => subscription.close());
+    cleanup(t, () => subscription.close());
     assert.equal(await ask("PUBLISH", inbox, ALL), 1);
     assert.equal(await ask("PUBLISH", inbox, ""), 1);
     while (heard.length < 2) await pause(1);

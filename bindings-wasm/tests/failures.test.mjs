@@ -12,6 +12,7 @@ import { ErrorReply } from "../dist/esm/core/reply.js";
 import { ADAPTERS } from "../dist/esm/driver/adapters.js";
 import { http as overHttp } from "../dist/esm/driver/http.js";
 import { NotSent, Refused } from "../dist/esm/driver/transport.js";
+import { cleanup } from "./support/cleanup.mjs";
 import { command, freePort, startProxy, startRedis, startWebdis } from "./support/servers.mjs";
 
 const bytes = (text) => new TextEncoder().encode(text);
@@ -41,7 +42,7 @@ async function startSilence(t) {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  cleanup(t, () => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
@@ -60,7 +61,7 @@ async function startGateway(t, status, body = "") {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  cleanup(t, () => {
     server.closeAllConnections();
     server.close();
   });
@@ -179,7 +180,7 @@ for (const [kind, make] of Object.entries(CLIENTS)) {
     const { port } = await startRedis(t);
     const client = make(port);
     const link = await adapt(client).connect(never());
-    t.after(() => link.close());
+    cleanup(t, () => link.close());
     await client.connect();
     await client.set("k", "v");
     assert.equal(await client.get("k"), "v");
@@ -208,7 +209,7 @@ test("clients that cannot be served are refused with the reason", async (t) => {
   const { port } = await startRedis(t);
   const nodes = [{ host: "127.0.0.1", port }];
   const cluster = new Cluster(nodes, { lazyConnect: true });
-  t.after(() => cluster.disconnect());
+  cleanup(t, () => cluster.disconnect());
   for (const [client, reason] of [
     [createClient({ keyPrefix: "app:" }), /keyPrefix/],
     [createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${port}` }] }), /Cluster client/],
@@ -338,7 +339,7 @@ test("http: a password for Webdis, and what it forbids", async (t) => {
   const link = await overHttp(`http://me:secret@127.0.0.1:${port}`, { dialect: "webdis" }).connect(
     never(),
   );
-  t.after(() => link.close());
+  cleanup(t, () => link.close());
   assert.equal(await link.send([argv("SET", "k", "v")])[0], "OK");
   assert.match((await link.send([argv("INCR", "k")])[0]).text, /^NOPERM /);
   const stranger = overHttp(`http://127.0.0.1:${port}`, { dialect: "webdis" });

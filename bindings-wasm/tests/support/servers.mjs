@@ -9,6 +9,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { cleanup } from "./cleanup.mjs";
 
 const TRIES = 3;
 
@@ -25,7 +26,7 @@ export async function freePort() {
 /** A folder that is gone after the test. */
 export async function folder(t) {
   const path = await mkdtemp(join(tmpdir(), "comity-js-"));
-  t.after(() => rm(path, { recursive: true, force: true }));
+  cleanup(t, () => rm(path, { recursive: true, force: true }));
   return path;
 }
 
@@ -46,7 +47,7 @@ async function started(t, program, argumentsFor, ready) {
         await exited;
       }
     };
-    t.after(() => stop());
+    cleanup(t, () => stop());
     const deadline = Date.now() + 10_000;
     while (Date.now() < deadline && child.exitCode === null) {
       const error = await Promise.race([
@@ -153,7 +154,7 @@ export async function startProxy(t, target) {
   const cut = () => {
     for (const pair of pairs) for (const socket of pair) socket.destroy();
   };
-  t.after(() => {
+  cleanup(t, () => {
     server.close();
     cut();
   });

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import { createClient, RESP_TYPES } from "redis";
+import { cleanup } from "./cleanup.mjs";
 
 /** Starts it for the Redis server on `redisPort`. */
 export async function startUpstash(t, redisPort) {
@@ -40,7 +41,7 @@ export async function startUpstash(t, redisPort) {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  cleanup(t, () => {
     server.closeAllConnections();
     server.close();
     client.destroy();
