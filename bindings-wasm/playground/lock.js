@@ -88,7 +88,7 @@ export function lockPanel() {
   return {
     /** Lets `ms` milliseconds of the world's time pass. */
     advance(ms) {
-      world.advance(world.now + ms * 1000);
+      world.advance(world.now + Math.round(ms * 1000));
       refresh();
     },
   };
