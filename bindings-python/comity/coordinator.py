@@ -336,10 +336,11 @@ def connect(
     polling; where an ACL forbids channels, say False. `allow_eviction`: take transactions to
     servers that evict keys as well, which can lose a part of one.
 
-    The client's address, credentials, TLS and database are used; connections (three per server)
-    are comity's own. Raises `Unsupported` for clients comity cannot serve and `LimitExceeded`
-    for a pool that is too small, before anything is sent; with `check` also `Unreachable`,
-    `NoAnswer`, `ServerRefused`. Warns (`RuntimeWarning`) about a server that evicts keys.
+    The client's address, credentials, TLS and database are used; connections (three per server, a
+    fourth for `durability` of transactions) are comity's own. Raises `Unsupported` for clients
+    comity cannot serve and `LimitExceeded` for a pool that is too small, before anything is sent;
+    with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`. Warns (`RuntimeWarning`) about a
+    server that evicts keys.
     """
     span = seconds("timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT)
     head = octets("prefix", prefix)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -350,6 +352,27 @@ def test_a_snapshot(co, store):
         co.snapshot("a", "set")
 
 
+def test_the_store_has_no_replicas(co, store, caplog):
+    with co.events() as told, caplog.at_level(logging.WARNING, logger="comity"):
+        began = time.monotonic()
+        tx = co.transaction(durability=comity.Wait(replicas=1, timeout=60))
+        assert tx.replicas is None
+        assert tx.set("a", 1).execute() == [True]
+        assert (tx.replicas, store.execute("GET", "a")) == (0, b"1")
+        assert time.monotonic() - began < 5
+        events = list(iter(lambda: told.get(timeout=0), None))
+    assert [e.kind for e in events] == ["transaction_not_durable", "transaction_committed"]
+    assert [e.replicas for e in events] == [0, 0]
+    assert (events[0].id, events[0].transaction) == (events[1].id, events[1].transaction)
+    assert str(events[0].error) == "0 of 1 replicas are known to have it"
+    deadline = time.monotonic() + 5
+    while "not durable" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    tx.get("a").execute()
+    assert tx.replicas is None
+
+
 def test_status_and_resolve(co):
     tx = co.transaction()
     tx.set("a", 1).execute()
@@ -435,6 +458,13 @@ def test_bad_input(co, store, call, error, match):
         ({"copy_elements": -1}, "copy_elements"),
         ({"copy_bytes": 2**32}, "copy_bytes"),
         ({"copy_bytes": 1.5}, "copy_bytes"),
+        ({"durability": "wait"}, "durability must be None or Wait"),
+        ({"durability": comity.Wait(replicas=0)}, "replicas must be 1..64, not 0"),
+        ({"durability": comity.Wait(replicas=65)}, "replicas must be 1..64, not 65"),
+        ({"durability": comity.Wait(replicas=True)}, "replicas must be an int, not bool"),
+        ({"durability": comity.Wait(timeout=0.001)}, "timeout"),
+        ({"durability": comity.Wait(timeout=61)}, "timeout"),
+        ({"durability": comity.Wait(), "ack": "decided"}, 'with ack="applied"'),
     ],
 )
 def test_bad_options(co, options, match):

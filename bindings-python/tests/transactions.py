@@ -23,6 +23,8 @@ def step(words: list[bytes]) -> str | None:
     arguments = words[3 + int(words[2]) :]
     if not arguments or not _ID.match(arguments[0]):
         return None
+    if all(map(_ID.match, arguments)):
+        return "CONFIRM"
     if len(arguments) == 3:
         return "QUERY"
     if len(arguments) == 4 and arguments[2] in (b"C", b"A", b"Q"):

@@ -90,6 +90,9 @@ async def count_on_a_loop(co: comity.aio.Coordinator) -> None:
 
 def transact(co: comity.Coordinator) -> None:
     """The transaction."""
+    durable = co.transaction(durability=comity.Wait(replicas=1, timeout=0.5))
+    reached: int | None = durable.replicas
+    print(reached)
     tx = co.transaction(ack="decided", timeout=1, patience=2.5, copy_elements=10, copy_bytes=10)
     assert_type(tx, comity.Transaction)
     chained = tx.incrby("alice", -30).set(b"bob", 1.5, ex=10).zadd("z", {"a": 1})
