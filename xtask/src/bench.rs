@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: comity and its peers, measured in one process.
 
+use crate::js;
 use crate::python::{self, System, Venv};
 use crate::run::{Failure, Session};
 use crate::setup::{self, Need};
@@ -17,15 +18,18 @@ pub(crate) enum Subject {
     Lock,
     /// The counter through Python against redis-py's `incr`.
     Count,
+    /// Ring, counter and lock through JavaScript against their peers from npm.
+    Js,
 }
 
 impl Subject {
-    pub(crate) const ALL: [(&str, Self); 5] = [
+    pub(crate) const ALL: [(&str, Self); 6] = [
         ("ring", Self::Ring),
         ("locks", Self::Locks),
         ("counter", Self::Counter),
         ("lock", Self::Lock),
         ("count", Self::Count),
+        ("js", Self::Js),
     ];
 }
 
@@ -37,6 +41,7 @@ pub(crate) fn run(session: &mut Session, subjects: &[Subject]) -> Result<(), Fai
         Subject::Counter => core(session, "counter"),
         Subject::Lock => lock(session),
         Subject::Count => count(session),
+        Subject::Js => js(session),
     })
 }
 
@@ -54,6 +59,18 @@ fn lock(session: &mut Session) -> Result<(), Failure> {
     session.stage("bench: lock", |session| {
         let script = format!("{}/benches/lock.py", python::PACKAGE);
         venv.step(session, "python").arg(script).run()
+    })
+}
+
+fn js(session: &mut Session) -> Result<(), Failure> {
+    js::build(session)?;
+    setup::ensure(session, &[Need::RedisServer, Need::Webdis])?;
+    session.stage("bench: js", |session| {
+        let native = ["bench", "--quiet", "-p", "comity-wasm", "--bench", "native"];
+        let native = session.step("cargo").args(native).ask().unwrap_or_default();
+        let native = native.trim();
+        let step = session.step("node").arg("benches/run.mjs").within(js::PACKAGE);
+        step.env("COMITY_NATIVE_NS", native).run()
     })
 }
 
