@@ -317,6 +317,21 @@ test("http: what still waits for a connection was not sent when it is closed", a
   assert.deepEqual(sent, [true, true, true, true, true, false, false, false]);
 });
 
+test("http: no signal is shared by requests, for each would keep something of all", async (t) => {
+  const { url } = await startGateway(t, 200, "+OK\r\n");
+  const signals = [];
+  const link = await overHttp(url, {
+    dialect: "webdis",
+    fetch: (to, how) => {
+      signals.push(how.signal);
+      return fetch(to, how);
+    },
+  }).connect(never());
+  await Promise.all(link.send(Array.from({ length: 20 }, () => argv("GET", "k"))));
+  link.close();
+  assert.equal(new Set(signals).size, 21);
+});
+
 test("http: credentials go along", async (t) => {
   const { url, seen } = await startGateway(t, 200, "+OK\r\n");
   const { port } = new URL(url);

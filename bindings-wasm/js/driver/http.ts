@@ -124,15 +124,15 @@ interface Waiting {
 class HttpConnection implements Connection {
   readonly closed: Promise<unknown>;
   readonly #gateway: Gateway;
-  readonly #gone = new AbortController();
+  /** One for each request: a signal that many share keeps something of each. */
+  readonly #running = new Set<AbortController>();
   #waiting: Waiting[] = [];
-  #running = 0;
+  #gone = false;
+  #ended: (value?: unknown) => void = () => undefined;
 
   constructor(gateway: Gateway) {
     this.#gateway = gateway;
-    this.closed = new Promise((resolve) => {
-      this.#gone.signal.addEventListener("abort", resolve, { once: true });
-    });
+    this.closed = new Promise((resolve) => (this.#ended = resolve));
   }
 
   send(batch: Parameters<Connection["send"]>[0]): readonly Promise<Reply>[] {
@@ -148,7 +148,9 @@ class HttpConnection implements Connection {
   }
 
   close(): void {
-    this.#gone.abort();
+    this.#gone = true;
+    this.#ended();
+    for (const request of this.#running) request.abort();
     const unsent = this.#waiting;
     this.#waiting = [];
     for (const { reject } of unsent) reject(new NotSent("the connection is gone"));
@@ -157,21 +159,22 @@ class HttpConnection implements Connection {
   #enqueue(argv: readonly Uint8Array[]): Promise<Reply> {
     const command = this.#gateway.encode(argv);
     if (command instanceof ErrorReply) return Promise.resolve(command);
-    if (this.#gone.signal.aborted) return Promise.reject(new NotSent("the connection is gone"));
+    if (this.#gone) return Promise.reject(new NotSent("the connection is gone"));
     return new Promise((resolve, reject) => this.#waiting.push({ command, resolve, reject }));
   }
 
   #next(): void {
-    while (this.#waiting.length > 0 && this.#running < AT_ONCE) {
+    while (this.#waiting.length > 0 && this.#running.size < AT_ONCE) {
       void this.#exchange(this.#waiting.splice(0, this.#gateway.most));
     }
   }
 
   async #exchange(batch: readonly Waiting[]): Promise<void> {
-    this.#running += 1;
+    const request = new AbortController();
+    this.#running.add(request);
     try {
       const commands = batch.map(({ command }) => command);
-      const replies = await this.#gateway.exchange(commands, this.#gone.signal);
+      const replies = await this.#gateway.exchange(commands, request.signal);
       batch.forEach(({ resolve }, at) => resolve(replies[at] ?? null));
     } catch (error) {
       if (error instanceof Denied) {
@@ -181,7 +184,7 @@ class HttpConnection implements Connection {
         this.close();
       }
     } finally {
-      this.#running -= 1;
+      this.#running.delete(request);
       this.#next();
     }
   }
