@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 
+use crate::c::{SANITIZERS, VALGRIND};
 use crate::library::{self, CRATE};
+use crate::python::{self, System, Venv};
 use crate::redis::Server;
 use crate::run::{Failure, Session, Step};
 
@@ -74,13 +76,19 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
     let server = Server::start(session)?;
     session.stage("c: the README", |session| readme(session, &unpacked, &server))?;
     session.stage("c: CMake", |session| cmake(session, &unpacked))?;
-    session.stage("c: examples", |session| examples(session, &unpacked, &server, "", ""))?;
-    session.stage("c: examples under valgrind", |session| {
-        examples(session, &unpacked, &server, "", crate::c::VALGRIND)
+    session.stage("c: examples, adapter", |session| {
+        examples(session, &unpacked, &server, "", "")?;
+        adapter(session, &unpacked, "", "")
     })?;
-    session.stage("c: examples with sanitizers", |session| {
-        examples(session, &unpacked, &server, crate::c::SANITIZERS, "")
-    })
+    session.stage("c: the same under valgrind", |session| {
+        examples(session, &unpacked, &server, "", VALGRIND)?;
+        adapter(session, &unpacked, "", VALGRIND)
+    })?;
+    session.stage("c: the same with sanitizers", |session| {
+        examples(session, &unpacked, &server, SANITIZERS, "")?;
+        adapter(session, &unpacked, SANITIZERS, "")
+    })?;
+    beside_python(session, &unpacked)
 }
 
 /// Every program of the README, linked by the lines that follow it, says what the README says.
@@ -157,7 +165,8 @@ fn examples(
         let expected = session.root().join(format!("tests/examples/{example}.txt"));
         let expected = fs::read_to_string(&expected)
             .map_err(|error| Failure::new(format!("{}: {error}", expected.display())))?;
-        build_example(session, unpacked, example, flags)?;
+        let source = unpacked.prefix.join(format!("examples/{example}.c"));
+        build(session, unpacked, &source, example, flags)?;
         let line = format!("{runner} ./{example}");
         same(&unpacked.shell(session, line.trim()).read()?, &expected)?;
         if example != "ring" {
@@ -168,18 +177,46 @@ fn examples(
     Ok(())
 }
 
-fn build_example(
+/// The adapter meets every fault that a socket pair can play.
+fn adapter(
     session: &Session,
     unpacked: &Unpacked,
-    example: &str,
+    flags: &str,
+    runner: &str,
+) -> Result<(), Failure> {
+    let source = session.root().join(CRATE).join("tests/redis/adapter.c");
+    build(session, unpacked, &source, "adapter", flags)?;
+    same(&unpacked.shell(session, format!("{runner} ./adapter").trim()).read()?, "ok\n")
+}
+
+/// Compiles a program strictly, with what pkg-config says.
+fn build(
+    session: &Session,
+    unpacked: &Unpacked,
+    source: &Path,
+    program: &str,
     flags: &str,
 ) -> Result<(), Failure> {
-    let source = unpacked.prefix.join(format!("examples/{example}.c"));
     let line = format!(
-        "cc -std=c99 {STRICT} {flags} '{}' $(pkg-config --cflags --libs comity hiredis) -o {example}",
+        "cc -std=c99 {STRICT} {flags} '{}' $(pkg-config --cflags --libs comity hiredis) -o {program}",
         source.display()
     );
     unpacked.shell(session, &line).run()
+}
+
+/// Clients in C and in Python meet on real servers, and those in C meet what networks do.
+fn beside_python(session: &mut Session, unpacked: &Unpacked) -> Result<(), Failure> {
+    let requirements = [python::BUILD, python::CLIENT, python::RUNNER];
+    let venv = Venv::ready(session, System::MayInstall, &requirements)?;
+    python::install_fresh_wheel(session, &venv)?;
+    session.stage("c: beside Python on real servers", |session| {
+        venv.step(session, "pytest")
+            .args(["-q", "--import-mode=importlib", "-n", "4", "--dist", "worksteal"])
+            .arg(format!("{}/{}", python::PACKAGE, python::BESIDE_C))
+            .env("COMITY_C_PREFIX", &unpacked.prefix.to_string_lossy())
+            .env("COMITY_C_FLAGS", SANITIZERS)
+            .run()
+    })
 }
 
 fn same(found: &str, expected: &str) -> Result<(), Failure> {

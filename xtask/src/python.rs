@@ -24,6 +24,9 @@ pub(crate) const OLDEST: &[&str] = &["redis==6.4.0"];
 /// The package's folder.
 pub(crate) const PACKAGE: &str = "bindings-python";
 
+/// The tests in that folder which need the C library as well, and so are run with its own.
+pub(crate) const BESIDE_C: &str = "tests/test_c_redis.py";
+
 /// Supported versions 3.x, the newest first.
 const MINORS: [u32; 5] = [14, 13, 12, 11, 10];
 

@@ -120,6 +120,7 @@ fn pytest(session: &Session, venv: &Venv, more: &[&str]) -> Result<(), Failure> 
     venv.step(session, "pytest")
         .args(["-q", "--import-mode=importlib", "-n", "4", "--dist", "worksteal"])
         .args(more)
+        .arg(format!("--ignore={}/{}", python::PACKAGE, python::BESIDE_C))
         .arg(format!("{}/tests", python::PACKAGE))
         .run()
 }

@@ -1,0 +1,304 @@
+"""Programs in C and in Python meet on real servers, and the adapter in C meets faults.
+
+Run by `cargo xtask test c`, which builds the library.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import locks
+import pytest
+import transactions
+from actors import Actor, C, Lines, build
+from faults import ALWAYS, CUT_AFTER, CUT_BEFORE, STALL, SWALLOW, is_push
+
+import comity
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The actor and the leader."""
+    folder = tmp_path_factory.mktemp("c")
+    actor = build(C / "tests" / "redis" / "actor.c", folder / "actor")
+    return actor, build(C / "examples" / "leader.c", folder / "leader")
+
+
+@pytest.fixture
+def actor(programs: tuple[Path, Path]) -> Iterator[Callable[..., Actor]]:
+    """Starts actors; one that is left over at the end is closed and must end well."""
+    started: list[Actor] = []
+
+    def start(*servers: str, **options: float) -> Actor:
+        started.append(Actor(programs[0], *servers, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.close()
+
+
+def at(port: int, node: str = "a") -> str:
+    return f"{node}=127.0.0.1:{port}"
+
+
+def rising(fences: list[int]) -> bool:
+    return fences == sorted(set(fences))
+
+
+# Together on one server
+
+
+def test_two_in_c_and_one_in_python_are_served_in_the_order_they_came(server, actor):
+    first, second = actor(at(server.port)), actor(at(server.port))
+    with locks.connect(server.port) as co:
+        order, fences, asked = [], [], []
+
+        def wait_in_python():
+            with co.lock("job", ttl=2) as held:
+                order.append("python")
+                fences.append(held.fence)
+
+        with co.lock("job", ttl=2) as held:
+            fences.append(held.fence)
+            for who in (first, second, None, second, first):
+                if who is None:
+                    threads = [threading.Thread(target=wait_in_python)]
+                    threads[0].start()
+                else:
+                    asked.append((who, who.ask("job")))
+                place = len(asked) + (1 if len(asked) > 2 or who is None else 0)
+                locks.until(lambda n=place: co.inspect("job").waiters_total == n)
+        for number, (who, lock) in enumerate(asked):
+            granted = who.hear("LockGranted")
+            assert granted["lock"] == lock
+            fences.append(granted["fence"])
+            order.append(number)
+            who.release(lock)
+        threads[0].join()
+    assert order[:2] == [0, 1]
+    assert order.index("python") == 2
+    assert order[3:] == [2, 3]
+    assert rising(fences)
+
+
+def test_two_in_c_and_one_in_python_never_hold_together(server, actor):
+    rounds = 40
+    held: list[tuple[float, float, int]] = []
+
+    def in_c(who):
+        for _ in range(rounds):
+            granted = who.acquire("job")
+            time.sleep(0.002)
+            held.append((granted["at"] / 1e6, who.release(granted["lock"]), granted["fence"]))
+
+    def in_python():
+        with locks.connect(server.port) as co:
+            for _ in range(rounds):
+                with co.lock("job", ttl=2) as lock:
+                    begin = comity.clock()
+                    time.sleep(0.002)
+                    held.append((begin, comity.clock(), lock.fence))
+
+    threads = [threading.Thread(target=in_c, args=(actor(at(server.port)),)) for _ in range(2)]
+    threads.append(threading.Thread(target=in_python))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    held.sort()
+    assert len(held) == 3 * rounds
+    assert all(a[1] <= b[0] for a, b in pairwise(held))
+    assert rising([fence for *_, fence in held])
+
+
+def test_a_client_in_c_killed_in_mid_transaction_is_resolved_by_python(three, actor):
+    for _ in range(3):
+        three.fill(100)
+        rules = [
+            proxy.rule(SWALLOW, transactions.asks("PREPARE"), ALWAYS) for proxy in three.proxies[:2]
+        ]
+        servers = [at(proxy.port, node) for node, proxy in zip("abc", three.proxies, strict=True)]
+        dying = actor(*servers)
+        dying.tell("transfer", three.keys[0], three.keys[1], 30)
+        locks.until(lambda rules=rules: all(rule.met for rule in rules))
+        dying.kill()
+        for proxy in three.proxies:
+            proxy.calm()
+        with three.connect(direct=True, timeout=3) as co:
+            found = list(co.snapshot(*three.keys).values())
+            assert found in ([b"70", b"130", b"100"], [b"100", b"100", b"100"])
+            assert three.values() == [int(value) for value in found]
+        transactions.at_rest(*three.servers)
+
+
+def test_a_counter_fed_from_c_and_python_is_exact_though_replies_are_lost(server, proxy, actor):
+    in_c = actor(at(proxy.port))
+    proxy.rule(SWALLOW, lambda words: b"hits" in b" ".join(words), 3)
+    proxy.rule(CUT_AFTER, lambda words: b"hits" in b" ".join(words), 3)
+    with locks.connect(server.port) as co:
+        hits = co.counter("hits")
+        for _ in range(200):
+            hits.add(3)
+            in_c.tell("add", "hits", 5)
+            time.sleep(0.002)
+        hits.flush()
+        for _ in range(20):
+            in_c.tell("flush", "hits")
+            if in_c.hear("CounterFlushed", "CallFailed")["kind"] == "CounterFlushed":
+                break
+        assert hits.read().value == 200 * 8
+    in_c.tell("read", "hits")
+    assert in_c.hear("CounterRead")["value"] == 200 * 8
+
+
+# Faults
+
+
+@pytest.mark.parametrize("fault", [CUT_BEFORE, CUT_AFTER, SWALLOW])
+def test_a_lost_command_or_reply_costs_no_lock(server, proxy, actor, traces, fault):
+    one = actor(at(proxy.port), timeout=2)
+    rule = proxy.rule(fault, locks.is_queue)
+    granted = one.acquire("job")
+    assert rule.met == 1
+    rule = proxy.rule(fault, locks.is_queue)
+    one.release(granted["lock"])
+    assert rule.met == 1
+    locks.idle(server, traces)
+
+
+def test_a_push_that_is_lost_is_not_waited_for(proxy, server, actor):
+    one = actor(at(proxy.port))
+    proxy.rule(CUT_BEFORE, is_push)
+    with locks.connect(server.port) as co:
+        with co.lock("job", ttl=5):
+            one.ask("job")
+            one.hear("LockQueued")
+            one.hear("PushReady")
+        one.hear("LockGranted", seconds=3)
+
+
+def test_a_server_that_is_gone_was_not_sent_to(start, actor):
+    server = start()
+    one = actor(at(server.port), timeout=0.4)
+    granted = one.acquire("job")
+    one.release(granted["lock"])
+    server.kill()
+    time.sleep(0.05)
+    one.ask("job")
+    assert one.hear("LockFailed")["error"] == "Unreachable"
+    server.start()
+    granted = one.acquire("job")
+    server.kill()
+    # In the middle of all that it sends: no signal ends it.
+    one.tell("release", granted["lock"])
+    assert one.hear("LockFailed", "LockLost")["error"] in ("Unreachable", "NoAnswer", "LockLost")
+    server.start()
+    assert one.acquire("job")["kind"] == "LockGranted"
+
+
+def test_a_silent_server_delays_no_other_and_is_forgiven(start, actor):
+    silent, other = start(), start()
+    one = actor(at(silent.port, "a"), at(other.port, "b"), timeout=0.5)
+    ring = comity.Ring(["a", "b"])
+    on_a, on_b = (
+        next(name for name in map(str, range(100)) if ring.node(name) == node) for node in "ab"
+    )
+    one.release(one.acquire(on_a)["lock"])
+    silent.process.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        one.ask(on_a)
+        one.release(one.acquire(on_b)["lock"])
+        assert time.monotonic() - began < 0.4
+        assert one.hear("LockFailed")["error"] == "NoAnswer"
+        assert 0.4 < time.monotonic() - began < 2
+    finally:
+        silent.process.send_signal(signal.SIGCONT)
+    one.release(one.acquire(on_a)["lock"])
+
+
+def test_a_server_that_takes_nothing_is_given_up_by_the_deadline(proxy, actor):
+    one = actor(at(proxy.port), timeout=0.4)
+    proxy.rule(STALL, lambda words: True, ALWAYS)
+    began = time.monotonic()
+    one.ask("job")
+    assert one.hear("LockFailed")["error"] == "NoAnswer"
+    assert 0.3 < time.monotonic() - began < 2
+    proxy.calm()
+    assert one.acquire("job")["kind"] == "LockGranted"
+
+
+def test_the_child_of_a_fork_sends_nothing_and_the_parent_goes_on(server, actor):
+    one = actor(at(server.port))
+    granted = one.acquire("job", ttl=1)
+    one.tell("fork")
+    assert one.hear("Forked")["error"] == "Ok"
+    time.sleep(1.5)  # it is renewed all the while
+    one.release(granted["lock"])
+
+
+def test_a_lock_is_renewed_while_the_loop_runs_and_lost_with_its_server(start, actor):
+    server = start()
+    one = actor(at(server.port))
+    granted = one.acquire("job", ttl=0.5)
+    one.hear("LockRenewed")
+    one.hear("LockRenewed")
+    with server.client() as client:
+        client.flushall()
+    assert one.hear("LockLost")["lock"] == granted["lock"]
+
+
+# Ways to a server
+
+
+def test_a_password_is_given_by_a_connect_function_of_the_program(start, actor):
+    server = start("--requirepass", "secret")
+    one = actor(f"{at(server.port)},secret")
+    granted = one.acquire("job")
+    one.release(granted["lock"])
+    refused = actor(f"{at(server.port)},wrong", timeout=0.3)
+    refused.ask("job")
+    assert refused.hear("LockFailed")["error"] == "Unreachable"
+    without = actor(at(server.port), timeout=0.3)
+    without.ask("job")
+    assert without.hear("LockFailed")["error"] == "ServerRefused"
+
+
+def test_a_socket_of_the_file_system(server, actor):
+    one = actor(f"a={server.path}")
+    one.release(one.acquire("job")["lock"])
+    one.tell("check")
+    assert one.hear("NodeChecked", "CallFailed")["kind"] == "NodeChecked"
+
+
+def test_the_leader_that_is_killed_is_followed_by_another(server, programs):
+    # The lease is 2 s; the dead leader's has to run out.
+    first = Lines(programs[1], f"127.0.0.1:{server.port}", "first")
+    assert first.line() == "first leads"
+    second = Lines(programs[1], f"127.0.0.1:{server.port}", "second")
+    try:
+        assert second.line() == "second waits for first"
+        assert first.line() == "first has counted to 10"
+        first.kill()
+        assert second.line() == "second leads"
+        assert second.line().startswith("second has counted to ")
+        third = Lines(programs[1], f"127.0.0.1:{server.port}", "third")
+        assert third.line() == "third waits for second"
+        assert second.end() == 0
+        began = time.monotonic()
+        assert third.line() == "third leads"
+        assert time.monotonic() - began < 1
+        assert third.end(signal.SIGINT) == 0
+    finally:
+        for one in (first, second):
+            if one.process.poll() is None:
+                os.kill(one.process.pid, signal.SIGKILL)
+                one.end()
