@@ -185,8 +185,8 @@ static void transactions(comity_coordinator *co) {
     options.timeout_us = 1;
     NO(comity_transaction_execute(co, tx, &options, 0, &number), "timeout: 1");
     options.timeout_us = COMITY_NONE;
-    options.reserved = 1;
-    NO(comity_transaction_execute(co, tx, &options, 0, &number), "reserved");
+    options.replicas = 65;
+    NO(comity_transaction_execute(co, tx, &options, 0, &number), "65 replicas");
     NO(comity_transaction_cancel(NULL, 1, 0), "comity_coordinator");
     NO(comity_transaction_status(NULL, "a", 1, 0, &number), "comity_coordinator");
     NO(comity_transaction_status(co, NULL, 1, 0, &number), "id");

@@ -3,6 +3,7 @@
 //! the programs are run under, such as valgrind with its options.
 #![cfg(unix)]
 
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +19,18 @@ fn folder() -> &'static Path {
 fn built() -> PathBuf {
     let test = env::current_exe().expect("a test has a path");
     test.parent().expect("a file is in a folder").to_owned()
+}
+
+/// A folder where the shared library has the names that linkers and programs look for.
+fn installed() -> String {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lib");
+    fs::create_dir_all(&library).expect("the folder above exists");
+    for name in ["libcomity.so", concat!("libcomity.so.", env!("CARGO_PKG_VERSION"))] {
+        let link = library.join(name);
+        let _ = fs::remove_file(&link);
+        symlink(built().join("libcomity_c.so"), link).expect("nothing is in the way");
+    }
+    library.to_string_lossy().into_owned()
 }
 
 fn sources() -> Vec<PathBuf> {
@@ -74,9 +87,8 @@ fn try_out(source: &Path, library: &[String], name: &str) {
 
 #[test]
 fn the_programs_end_well_with_the_shared_library() {
-    let built = built();
-    let built = built.to_string_lossy();
-    let library = [format!("-L{built}"), format!("-Wl,-rpath,{built}"), "-lcomity_c".into()];
+    let installed = installed();
+    let library = [format!("-L{installed}"), format!("-Wl,-rpath,{installed}"), "-lcomity".into()];
     let sources = sources();
     let next = AtomicUsize::new(0);
     // Each thread takes the next one; a panic in one of them is the test's.
