@@ -71,11 +71,13 @@ impl Outbox {
     fn show(&mut self, command: Option<Command>) -> *const comity_command {
         let Some(command) = command else { return ptr::null() };
         let command = self.command.insert(command);
-        self.starts.clear();
-        self.lens.clear();
-        for word in command.argv.iter() {
-            self.starts.push(word.as_ptr().cast());
-            self.lens.push(word.len());
+        let words = command.argv.len();
+        self.starts.resize(words, ptr::null());
+        self.lens.resize(words, 0);
+        for ((start, len), word) in
+            self.starts.iter_mut().zip(&mut self.lens).zip(command.argv.iter())
+        {
+            (*start, *len) = (word.as_ptr().cast(), word.len());
         }
         self.shown.put(comity_command {
             request: command.request.0,

@@ -7,11 +7,15 @@ use std::slice;
 use comity::error::{Error, ErrorCode, Result};
 
 /// The error for an argument that must not be NULL.
+#[cold]
+#[inline(never)]
 pub(crate) fn null(name: &str) -> Error {
     Error::new(ErrorCode::InvalidArgument, format!("{name} must not be NULL"))
 }
 
 /// The error for a number that is none of the constants it has to be one of.
+#[cold]
+#[inline(never)]
 pub(crate) fn unknown(name: &str, number: u32, constants: &str) -> Error {
     let message = format!("{name}: {number} is none of {constants}");
     Error::new(ErrorCode::InvalidArgument, message)
@@ -105,11 +109,14 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize, name: &str) -> R
 /// Errors if so many cannot be in memory at all.
 fn fits<T>(count: usize, name: &str) -> Result<()> {
     let most = isize::MAX.unsigned_abs() / size_of::<T>().max(1);
-    if count > most {
-        let text = format!("{name}: {count} is no length, the limit is {most}");
-        return Err(Error::new(ErrorCode::LimitExceeded, text));
-    }
-    Ok(())
+    if count > most { Err(no_length(count, most, name)) } else { Ok(()) }
+}
+
+#[cold]
+#[inline(never)]
+fn no_length(count: usize, most: usize, name: &str) -> Error {
+    let text = format!("{name}: {count} is no length, the limit is {most}");
+    Error::new(ErrorCode::LimitExceeded, text)
 }
 
 /// Hands the words of a command one by one to `each`: at least one, at most `limit`. Without

@@ -114,15 +114,25 @@ pub(crate) fn guard(call: impl FnOnce() -> Result<()>) -> u32 {
     // is dead from then on.
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => COMITY_OK,
-        Ok(Err(error)) => {
-            remember(error.message());
-            error.code().number().into()
-        }
-        Err(panic) => {
-            remember(&format!("a bug in comity: {}", words(&*panic)));
-            COMITY_ERROR_INTERNAL
-        }
+        Ok(Err(error)) => failed(&error),
+        Err(panic) => panicked(&*panic),
     }
+}
+
+// Out of the way of calls that succeed, which is nearly all of them.
+
+#[cold]
+#[inline(never)]
+fn failed(error: &comity::error::Error) -> u32 {
+    remember(error.message());
+    error.code().number().into()
+}
+
+#[cold]
+#[inline(never)]
+fn panicked(panic: &(dyn Any + Send)) -> u32 {
+    remember(&format!("a bug in comity: {}", words(panic)));
+    COMITY_ERROR_INTERNAL
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
