@@ -1,7 +1,8 @@
 /* comity over hiredis, 0.14 or later: moves a coordinator's commands to its servers, and what they
  * answer back. Header-only, C99 and C++17. It decides nothing: what is sent, how often and until when
- * is the coordinator's. Each node has one connection for commands, which are pipelined, and one for
- * pushes once somebody waits for a lock; a node that hangs delays no other.
+ * is the coordinator's. Each node has a connection for commands, which are pipelined, one for pushes once
+ * somebody waits for a lock, and one for commands that block, where transactions wait for replicas; a node
+ * that hangs delays no other.
  *
  *     comity_hiredis_server server = {0};
  *     comity_hiredis *redis;
@@ -44,7 +45,7 @@ typedef void comity_hiredis_watcher(void *data, int fd, short events);
 
 struct comity_hiredis {
     comity_hiredis_node *nodes;
-    struct pollfd *fds;      /* Two for each node. */
+    struct pollfd *fds;          /* One for each connection. */
     comity_hiredis_link **links; /* Whose each of them is. */
     comity_hiredis_watcher *watcher;
     void *watcher_data;
@@ -92,8 +93,10 @@ static inline uint32_t comity_hiredis_new(comity_coordinator *coordinator,
     redis->shared.coordinator = coordinator;
     redis->home = getpid();
     redis->nodes = (comity_hiredis_node *)calloc(count, sizeof *redis->nodes);
-    redis->fds = (struct pollfd *)calloc(2 * count, sizeof *redis->fds);
-    redis->links = (comity_hiredis_link **)calloc(2 * count, sizeof *redis->links);
+    redis->fds =
+        (struct pollfd *)calloc(count * COMITY_HIREDIS_LINKS, sizeof *redis->fds);
+    redis->links =
+        (comity_hiredis_link **)calloc(count * COMITY_HIREDIS_LINKS, sizeof *redis->links);
     if (redis->nodes == NULL || redis->fds == NULL || redis->links == NULL) {
         comity_hiredis_free(redis);
         return COMITY_ERROR_LIMIT_EXCEEDED;
@@ -162,13 +165,22 @@ static inline comity_coordinator *comity_hiredis_coordinator(const comity_hiredi
     return redis->shared.coordinator;
 }
 
-/* Why the last connection to a node ended or could not be made, for logs; empty if none did. Valid until
- * the next call of the adapter. */
+/* Why the last connection for commands to a node ended or could not be made, for logs; empty if none did.
+ * Valid until the next call of the adapter. */
 static inline const char *comity_hiredis_why(const comity_hiredis *redis, uint32_t node) {
-    return node < redis->node_count ? redis->nodes[node].commands.why : "";
+    return node < redis->node_count ? redis->nodes[node].links[COMITY_HIREDIS_COMMANDS].why : "";
 }
 
 /* What both ways to use it are made of */
+
+static inline size_t comity_hiredis_link_count(const comity_hiredis *redis) {
+    return (size_t)redis->node_count * COMITY_HIREDIS_LINKS;
+}
+
+static inline comity_hiredis_link *comity_hiredis_link_of(const comity_hiredis *redis,
+                                                          size_t number) {
+    return &redis->nodes[number / COMITY_HIREDIS_LINKS].links[number % COMITY_HIREDIS_LINKS];
+}
 
 static inline uint32_t comity_hiredis_at_home(const comity_hiredis *redis) {
     return redis->home == getpid() ? COMITY_OK : COMITY_ERROR_INVALID_STATE;
@@ -230,24 +242,21 @@ static inline uint64_t comity_hiredis_deadline(const comity_hiredis *redis) {
 }
 
 /* Writes which descriptors to poll, and for what, to fds, at most capacity of them, and returns how many
- * there are: never more than two for each node. They change with every call. */
+ * there are: never more than COMITY_HIREDIS_LINKS, which is 3, for each node. They change with every
+ * call. */
 static inline size_t comity_hiredis_fds(const comity_hiredis *redis, struct pollfd *fds,
                                         size_t capacity) {
-    size_t count = 0, which;
-    uint32_t i;
-    for (i = 0; i < redis->node_count; i++) {
-        for (which = 0; which < 2; which++) {
-            comity_hiredis_link *link =
-                which == 0 ? &redis->nodes[i].commands : &redis->nodes[i].pushes;
-            if (link->context == NULL) continue;
-            redis->links[count] = link;
-            if (count < capacity) {
-                fds[count].fd = (int)link->context->fd;
-                fds[count].events = comity_hiredis_link_events(link);
-                fds[count].revents = 0;
-            }
-            count++;
+    size_t i, count = 0;
+    for (i = 0; i < comity_hiredis_link_count(redis); i++) {
+        comity_hiredis_link *link = comity_hiredis_link_of(redis, i);
+        if (link->context == NULL) continue;
+        redis->links[count] = link;
+        if (count < capacity) {
+            fds[count].fd = (int)link->context->fd;
+            fds[count].events = comity_hiredis_link_events(link);
+            fds[count].revents = 0;
         }
+        count++;
     }
     return count;
 }
@@ -275,7 +284,7 @@ static inline uint32_t comity_hiredis_run(comity_hiredis *redis, uint64_t until_
         if (status != COMITY_OK || *out != NULL) return status;
         if (waited && now_us >= until_us) return COMITY_OK;
 
-        count = comity_hiredis_fds(redis, redis->fds, 2 * (size_t)redis->node_count);
+        count = comity_hiredis_fds(redis, redis->fds, comity_hiredis_link_count(redis));
         first_us = comity_hiredis_deadline(redis);
         if (until_us < first_us) first_us = until_us;
         if (first_us != COMITY_NONE) {
@@ -324,15 +333,11 @@ static inline void comity_hiredis_told(void *data, comity_hiredis_link *link, sh
 
 /* Sends what is ready, and tells the watcher what has changed. */
 static inline uint32_t comity_hiredis_turn(comity_hiredis *redis, uint64_t now_us) {
-    uint32_t i, status = comity_hiredis_send_ready(redis, now_us);
-    for (i = 0; redis->watcher != NULL && i < redis->node_count; i++) {
-        comity_hiredis_link *commands = &redis->nodes[i].commands, *pushes = &redis->nodes[i].pushes;
-        if (commands->context != NULL) {
-            comity_hiredis_told(redis, commands, comity_hiredis_link_events(commands));
-        }
-        if (pushes->context != NULL) {
-            comity_hiredis_told(redis, pushes, comity_hiredis_link_events(pushes));
-        }
+    uint32_t status = comity_hiredis_send_ready(redis, now_us);
+    size_t i;
+    for (i = 0; redis->watcher != NULL && i < comity_hiredis_link_count(redis); i++) {
+        comity_hiredis_link *link = comity_hiredis_link_of(redis, i);
+        if (link->context != NULL) comity_hiredis_told(redis, link, comity_hiredis_link_events(link));
     }
     return status;
 }
@@ -341,29 +346,26 @@ static inline uint32_t comity_hiredis_turn(comity_hiredis *redis, uint64_t now_u
  * adapter is freed, and at once for all that is to be polled now. Instead of comity_hiredis_fds. */
 static inline void comity_hiredis_watch(comity_hiredis *redis, comity_hiredis_watcher *watcher,
                                         void *data) {
-    uint32_t i;
+    size_t i;
     redis->watcher = watcher;
     redis->watcher_data = data;
     redis->shared.closing = watcher == NULL ? NULL : comity_hiredis_told;
     redis->shared.closing_data = redis;
-    for (i = 0; i < redis->node_count; i++) {
-        redis->nodes[i].commands.watched = redis->nodes[i].pushes.watched = 0;
+    for (i = 0; i < comity_hiredis_link_count(redis); i++) {
+        comity_hiredis_link_of(redis, i)->watched = 0;
     }
     if (comity_hiredis_at_home(redis) == COMITY_OK) comity_hiredis_turn(redis, comity_hiredis_now());
 }
 
 static inline uint32_t comity_hiredis_on(comity_hiredis *redis, int fd, short events) {
     uint64_t now_us = comity_hiredis_now();
-    uint32_t i, status = comity_hiredis_at_home(redis);
+    uint32_t status = comity_hiredis_at_home(redis);
+    size_t i;
     if (status != COMITY_OK) return status;
-    for (i = 0; i < redis->node_count; i++) {
-        comity_hiredis_link *commands = &redis->nodes[i].commands, *pushes = &redis->nodes[i].pushes;
-        if (commands->context != NULL && commands->context->fd == fd) {
-            comity_hiredis_serve(redis, commands, events, now_us);
-            break;
-        }
-        if (pushes->context != NULL && pushes->context->fd == fd) {
-            comity_hiredis_serve(redis, pushes, events, now_us);
+    for (i = 0; i < comity_hiredis_link_count(redis); i++) {
+        comity_hiredis_link *link = comity_hiredis_link_of(redis, i);
+        if (link->context != NULL && link->context->fd == fd) {
+            comity_hiredis_serve(redis, link, events, now_us);
             break;
         }
     }

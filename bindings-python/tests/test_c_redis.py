@@ -159,6 +159,29 @@ def test_a_counter_fed_from_c_and_python_is_exact_though_replies_are_lost(server
     assert in_c.hear("CounterRead")["value"] == 200 * 8
 
 
+def test_a_transaction_waits_for_replicas_and_nothing_else_does(start, actor):
+    master = start("--repl-diskless-sync-delay", "0")
+    replica = start("--replicaof", f"127.0.0.1 {master.port}")
+    with master.client() as client:
+        locks.until(lambda: client.info("replication").get("slave0", {}).get("state") == "online")
+    one = actor(at(master.port), timeout=2)
+    one.tell("replicated", "alice", "bob", 30)
+    told = one.hear("TransactionCommitted", "TransactionFailed", "TransactionNotDurable")
+    assert (told["kind"], told["replicas"]) == ("TransactionCommitted", 1)
+    replica.process.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        one.tell("replicated", "alice", "bob", 30)
+        time.sleep(0.1)
+        one.release(one.acquire("job")["lock"])
+        assert time.monotonic() - began < 0.6
+        assert one.hear("TransactionNotDurable")["replicas"] == 0
+        assert one.hear("TransactionCommitted")["replicas"] == 0
+        assert time.monotonic() - began > 0.9
+    finally:
+        replica.process.send_signal(signal.SIGCONT)
+
+
 # Faults
 
 

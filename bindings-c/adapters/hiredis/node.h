@@ -1,4 +1,4 @@
-/* One node: where its server is, the connection for commands and the one for pushes. */
+/* One node: where its server is, and a connection for each route of its commands. */
 #ifndef COMITY_HIREDIS_NODE_H
 #define COMITY_HIREDIS_NODE_H
 
@@ -37,14 +37,26 @@ typedef struct comity_hiredis_shared {
     void *closing_data;
 } comity_hiredis_shared;
 
+/* The connections of a node, by what they are for. */
+enum {
+    COMITY_HIREDIS_COMMANDS,
+    COMITY_HIREDIS_PUSHES,   /* Once somebody waits for a lock. */
+    COMITY_HIREDIS_BLOCKING, /* For commands that let all behind them wait. */
+    COMITY_HIREDIS_LINKS
+};
+
 typedef struct comity_hiredis_node {
     comity_hiredis_server server;
     char *texts; /* What server points to. */
-    comity_hiredis_link commands;
-    comity_hiredis_link pushes;
+    comity_hiredis_link links[COMITY_HIREDIS_LINKS];
     int subscribed;
     int pinged;
 } comity_hiredis_node;
+
+static inline int comity_hiredis_is_pushes(const comity_hiredis_node *node,
+                                           const comity_hiredis_link *link) {
+    return link == &node->links[COMITY_HIREDIS_PUSHES];
+}
 
 /* The id of a server; room is used where it has none. */
 static inline const char *comity_hiredis_id(const comity_hiredis_server *server,
@@ -75,7 +87,9 @@ static inline uint32_t comity_hiredis_node_init(comity_hiredis_node *node,
     comity_bytes wanted;
     char *at;
     size_t i;
-    uint32_t status = comity_node_id(coordinator, number, &wanted);
+    uint32_t status;
+    for (i = 0; i < COMITY_HIREDIS_LINKS; i++) comity_hiredis_link_init(&node->links[i], number);
+    status = comity_node_id(coordinator, number, &wanted);
     if (status != COMITY_OK) return status;
     for (i = 0; i < count && server == NULL; i++) {
         const char *id = comity_hiredis_id(&servers[i], room);
@@ -92,14 +106,12 @@ static inline uint32_t comity_hiredis_node_init(comity_hiredis_node *node,
     node->server.id = NULL;
     node->server.host = comity_hiredis_copy(&at, server->host);
     node->server.path = comity_hiredis_copy(&at, server->path);
-    comity_hiredis_link_init(&node->commands, number);
-    comity_hiredis_link_init(&node->pushes, number);
     return COMITY_OK;
 }
 
 static inline void comity_hiredis_node_free(comity_hiredis_node *node) {
-    comity_hiredis_link_free(&node->commands);
-    comity_hiredis_link_free(&node->pushes);
+    int i;
+    for (i = 0; i < COMITY_HIREDIS_LINKS; i++) comity_hiredis_link_free(&node->links[i]);
     free(node->texts);
 }
 
@@ -108,13 +120,13 @@ static inline void comity_hiredis_node_drop(comity_hiredis_node *node, comity_hi
                                             comity_hiredis_link *link, const char *why,
                                             uint64_t now_us) {
     int was_open = link->state == COMITY_HIREDIS_OPEN;
-    int was_subscribed = link == &node->pushes && node->subscribed;
+    int was_subscribed = node->subscribed;
     if (link->context != NULL && shared->closing != NULL) {
         shared->closing(shared->closing_data, link, 0);
     }
     comity_hiredis_link_close(link, why);
     comity_hiredis_link_fail(link, shared->coordinator, now_us);
-    if (link == &node->pushes) {
+    if (comity_hiredis_is_pushes(node, link)) {
         node->subscribed = node->pinged = 0;
         if (was_subscribed) {
             comity_handle_node(shared->coordinator, link->node, COMITY_NODE_PUSH_LOST, now_us);
@@ -152,11 +164,22 @@ static inline void comity_hiredis_node_write(comity_hiredis_node *node, comity_h
     }
 }
 
+static inline comity_hiredis_link *comity_hiredis_node_route(comity_hiredis_node *node,
+                                                             uint32_t route) {
+    switch (route) {
+    case COMITY_ROUTE_SUBSCRIBE:
+        return &node->links[COMITY_HIREDIS_PUSHES];
+    case COMITY_ROUTE_BLOCKING:
+        return &node->links[COMITY_HIREDIS_BLOCKING];
+    default:
+        return &node->links[COMITY_HIREDIS_COMMANDS];
+    }
+}
+
 /* Gathers a command. One that is late already, or for which there is no memory, was not sent. */
 static inline void comity_hiredis_node_take(comity_hiredis_node *node, comity_hiredis_shared *shared,
                                             const comity_command *command, uint64_t now_us) {
-    comity_hiredis_link *link =
-        command->route == COMITY_ROUTE_SUBSCRIBE ? &node->pushes : &node->commands;
+    comity_hiredis_link *link = comity_hiredis_node_route(node, command->route);
     if (command->deadline_us > now_us) {
         if (!comity_hiredis_link_usable(link, now_us)) {
             comity_hiredis_node_drop(node, shared, link, "closed by the server", now_us);
@@ -169,12 +192,12 @@ static inline void comity_hiredis_node_take(comity_hiredis_node *node, comity_hi
     comity_handle_failure(shared->coordinator, command->request, COMITY_FAILURE_NOT_SENT, now_us);
 }
 
-/* Sends what is gathered on either connection; connects where there is none. */
+/* Sends what is gathered on each connection; connects where there is none. */
 static inline void comity_hiredis_node_flush(comity_hiredis_node *node, comity_hiredis_shared *shared,
                                              uint64_t now_us) {
-    int which;
-    for (which = 0; which < 2; which++) {
-        comity_hiredis_link *link = which == 0 ? &node->commands : &node->pushes;
+    int i;
+    for (i = 0; i < COMITY_HIREDIS_LINKS; i++) {
+        comity_hiredis_link *link = &node->links[i];
         if (link->out_at == link->out_len) continue;
         if (link->state == COMITY_HIREDIS_CLOSED) {
             comity_hiredis_node_reach(node, shared, link, now_us);
@@ -193,7 +216,7 @@ static inline void comity_hiredis_node_connected(comity_hiredis_node *node,
         comity_hiredis_node_drop(node, shared, link, why, now_us);
         return;
     }
-    if (link == &node->commands) {
+    if (!comity_hiredis_is_pushes(node, link)) {
         comity_handle_node(shared->coordinator, link->node, COMITY_NODE_CONNECTED, now_us);
     }
     comity_hiredis_node_write(node, shared, link, now_us);
@@ -221,7 +244,7 @@ static inline int comity_hiredis_is(const redisReply *reply, const char *word) {
 static inline const char *comity_hiredis_node_hear(comity_hiredis_node *node,
                                                    comity_hiredis_shared *shared,
                                                    const redisReply *reply, uint64_t now_us) {
-    comity_hiredis_link *link = &node->pushes;
+    comity_hiredis_link *link = &node->links[COMITY_HIREDIS_PUSHES];
     if (comity_hiredis_has_elements(reply)) {
         if (reply->elements == 3 && comity_hiredis_is(reply->element[0], "message")) {
             comity_handle_message(shared->coordinator, link->node, reply->element[1]->str,
@@ -245,7 +268,7 @@ static inline const char *comity_hiredis_node_got(comity_hiredis_node *node,
                                                   comity_hiredis_shared *shared,
                                                   comity_hiredis_link *link, const redisReply *reply,
                                                   uint64_t now_us) {
-    if (link == &node->pushes) return comity_hiredis_node_hear(node, shared, reply, now_us);
+    if (comity_hiredis_is_pushes(node, link)) return comity_hiredis_node_hear(node, shared, reply, now_us);
 #ifdef REDIS_REPLY_MAP
     if (reply->type == REDIS_REPLY_PUSH) return NULL;
 #endif
@@ -271,7 +294,7 @@ static inline void comity_hiredis_node_read(comity_hiredis_node *node, comity_hi
             why = context->errstr;
         } else {
             link->last_us = now_us;
-            if (link == &node->pushes) node->pinged = 0;
+            if (comity_hiredis_is_pushes(node, link)) node->pinged = 0;
         }
         again = context->reader->len - context->reader->pos > had;
         while (why == NULL) {
@@ -295,36 +318,39 @@ static inline void comity_hiredis_node_read(comity_hiredis_node *node, comity_hi
 /* When a silent push connection is to be looked after. */
 static inline uint64_t comity_hiredis_node_quiet(const comity_hiredis_node *node) {
     if (!node->subscribed) return COMITY_NONE;
-    return node->pushes.last_us + COMITY_HIREDIS_QUIET_US * (node->pinged ? 2u : 1u);
+    return node->links[COMITY_HIREDIS_PUSHES].last_us + COMITY_HIREDIS_QUIET_US * (node->pinged ? 2u : 1u);
 }
 
 /* When something is late. */
 static inline uint64_t comity_hiredis_node_due(const comity_hiredis_node *node) {
     uint64_t due_us = comity_hiredis_node_quiet(node);
-    if (node->commands.due_us < due_us) due_us = node->commands.due_us;
-    if (node->pushes.due_us < due_us) due_us = node->pushes.due_us;
+    int i;
+    for (i = 0; i < COMITY_HIREDIS_LINKS; i++) {
+        if (node->links[i].due_us < due_us) due_us = node->links[i].due_us;
+    }
     return due_us;
 }
 
 /* Gives up what is late; asks a silent push connection whether it still lives. */
 static inline void comity_hiredis_node_tick(comity_hiredis_node *node, comity_hiredis_shared *shared,
                                             uint64_t now_us) {
-    if (comity_hiredis_link_late(&node->commands, now_us)) {
-        comity_hiredis_node_drop(node, shared, &node->commands, "no answer in time", now_us);
-    }
-    if (comity_hiredis_link_late(&node->pushes, now_us)) {
-        comity_hiredis_node_drop(node, shared, &node->pushes, "no answer in time", now_us);
+    int i;
+    for (i = 0; i < COMITY_HIREDIS_LINKS; i++) {
+        if (comity_hiredis_link_late(&node->links[i], now_us)) {
+            comity_hiredis_node_drop(node, shared, &node->links[i], "no answer in time", now_us);
+        }
     }
     if (comity_hiredis_node_quiet(node) <= now_us) {
         const char *ping = "PING";
         const size_t len = 4;
-        uint64_t last_us = node->pushes.last_us;
-        if (node->pinged || !comity_hiredis_link_put(&node->pushes, 1, &ping, &len)) {
-            comity_hiredis_node_drop(node, shared, &node->pushes, "silent", now_us);
+        comity_hiredis_link *pushes = &node->links[COMITY_HIREDIS_PUSHES];
+        uint64_t last_us = pushes->last_us;
+        if (node->pinged || !comity_hiredis_link_put(pushes, 1, &ping, &len)) {
+            comity_hiredis_node_drop(node, shared, pushes, "silent", now_us);
         } else {
             node->pinged = 1;
-            comity_hiredis_node_write(node, shared, &node->pushes, now_us);
-            node->pushes.last_us = last_us;
+            comity_hiredis_node_write(node, shared, pushes, now_us);
+            pushes->last_us = last_us;
         }
     }
 }

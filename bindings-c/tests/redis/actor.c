@@ -6,7 +6,7 @@
  *
  *   lock NAME TTL_US WAIT_US     -1 = as long as it takes; prints the request's number
  *   release LOCK, cancel LOCK
- *   transfer GIVER TAKER AMOUNT
+ *   transfer GIVER TAKER AMOUNT, replicated GIVER TAKER AMOUNT: on one replica of each server
  *   add NAME AMOUNT, flush NAME, read NAME
  *   check, fork, close */
 #include <inttypes.h>
@@ -96,6 +96,7 @@ static int tell(const comity_event *event) {
     printf(" error=%s holder=%.*s id=%.*s units=%" PRIu64, comity_error_name(event->error),
            (int)event->holder.len, event->holder.data, (int)event->id.len, event->id.data,
            event->units.increments);
+    printf(" replicas=%" PRIu64, event->replicas);
     if (event->reading != NULL) {
         int64_t value;
         must(comity_int128_to_int64(event->reading->value, &value));
@@ -131,19 +132,22 @@ static void acquire(const char *name, const char *ttl_us, const char *wait_us) {
     printf("Asked lock=%" PRIu64 "\n", lock);
 }
 
-static void transfer(const char *giver, const char *taker, const char *amount) {
+static void transfer(char *const *names, uint32_t replicas) {
+    comity_transaction_options options;
     comity_transaction *tx;
     uint64_t number;
     const char *words[3];
     must(comity_transaction_new(&tx));
     words[0] = "DECRBY";
-    words[1] = giver;
-    words[2] = amount;
+    words[1] = names[0];
+    words[2] = names[2];
     must(comity_transaction_command(tx, 3, words, NULL));
     words[0] = "INCRBY";
-    words[1] = taker;
+    words[1] = names[1];
     must(comity_transaction_command(tx, 3, words, NULL));
-    must(comity_transaction_execute(co, tx, NULL, comity_hiredis_now(), &number));
+    must(comity_transaction_options_init(&options, sizeof options));
+    options.replicas = replicas;
+    must(comity_transaction_execute(co, tx, &options, comity_hiredis_now(), &number));
     comity_transaction_free(tx);
 }
 
@@ -179,7 +183,8 @@ static void obey(char *line) {
         printf("Releasing at=%" PRIu64 " error=%s\n", now_us, comity_error_name(status));
     } else if (strcmp(words[0], "cancel") == 0) {
         must(comity_lock_cancel(co, strtoull(words[1], NULL, 10), now_us));
-    } else if (strcmp(words[0], "transfer") == 0) transfer(words[1], words[2], words[3]);
+    } else if (strcmp(words[0], "transfer") == 0) transfer(words + 1, 0);
+    else if (strcmp(words[0], "replicated") == 0) transfer(words + 1, 1);
     else if (strcmp(words[0], "add") == 0) {
         must(comity_counter_add(co, counter(words[1]), strtoll(words[2], NULL, 10), now_us));
     } else if (strcmp(words[0], "flush") == 0) {
@@ -229,7 +234,7 @@ int main(int argc, char **argv) {
     co = comity_hiredis_coordinator(redis);
 
     while (!closed) {
-        struct pollfd fds[2 * MAX_SERVERS + 1];
+        struct pollfd fds[COMITY_HIREDIS_LINKS * MAX_SERVERS + 1];
         const comity_event *event;
         uint64_t deadline_us, now_us;
         size_t watched, at;
@@ -246,7 +251,7 @@ int main(int argc, char **argv) {
         must(comity_hiredis_on_timer(redis));
         fds[0].fd = STDIN_FILENO;
         fds[0].events = POLLIN;
-        watched = comity_hiredis_fds(redis, fds + 1, 2 * MAX_SERVERS);
+        watched = comity_hiredis_fds(redis, fds + 1, COMITY_HIREDIS_LINKS * MAX_SERVERS);
         deadline_us = comity_hiredis_deadline(redis);
         now_us = comity_hiredis_now();
         if (deadline_us != COMITY_NONE) {

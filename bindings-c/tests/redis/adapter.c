@@ -177,12 +177,12 @@ static void what_was_written_is_known_exactly(void) {
     CHECK(drain(servers[0]) > 0);
     answer(servers[0], "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n");
     settle(redis);
-    CHECK(redis->nodes[0].commands.waiting_count == 1);
-    CHECK(redis->nodes[0].commands.out_at > 0);
-    CHECK(redis->nodes[0].commands.out_at < redis->nodes[0].commands.out_len);
+    CHECK(redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].waiting_count == 1);
+    CHECK(redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].out_at > 0);
+    CHECK(redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].out_at < redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].out_len);
     acquire(redis);
     settle(redis);
-    CHECK(redis->nodes[0].commands.waiting_count == 2);
+    CHECK(redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].waiting_count == 2);
     close(servers[0]);
     made = 0;
     settle(redis);
@@ -199,7 +199,7 @@ static void no_signal_is_raised(void) {
     sigset_t pending;
     acquire(redis);
     CHECK(comity_hiredis_run(redis, 0, &event) == COMITY_OK);
-    CHECK(made == 1 && redis->nodes[0].commands.state != COMITY_HIREDIS_CLOSED);
+    CHECK(made == 1 && redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].state != COMITY_HIREDIS_CLOSED);
     close(servers[0]);
     made = 0;
     settle(redis);
@@ -269,13 +269,13 @@ static void watch(void *data, int fd, short events) {
 
 static void the_watcher_is_told_of_every_change(void) {
     comity_hiredis *redis = begin(PATIENT_US);
-    struct pollfd fds[2];
+    struct pollfd fds[COMITY_HIREDIS_LINKS];
     const comity_event *event;
     comity_hiredis_watch(redis, watch, &told_fd);
     CHECK(told_count == 0);
     acquire(redis);
     CHECK(comity_hiredis_on_timer(redis) == COMITY_OK);
-    CHECK(told_count == 1 && told[0] == POLLOUT && comity_hiredis_fds(redis, fds, 2) == 1);
+    CHECK(told_count == 1 && told[0] == POLLOUT && comity_hiredis_fds(redis, fds, COMITY_HIREDIS_LINKS) == 1);
     CHECK(fds[0].fd == told_fd && fds[0].events == POLLOUT);
     CHECK(comity_hiredis_fds(redis, NULL, 0) == 1);
     CHECK(comity_hiredis_on_writable(redis, 9999) == COMITY_OK && told_count == 1);
@@ -302,9 +302,9 @@ static void a_server_that_has_hung_up_is_not_sent_to(void) {
     settle(redis);
     /* Nobody runs the loop for a while, in which the server ends. */
     CHECK(made == 1);
-    if (redis->nodes[0].commands.waiting_count > 0) answer(servers[0], "-ERR no\r\n");
+    if (redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].waiting_count > 0) answer(servers[0], "-ERR no\r\n");
     settle(redis);
-    CHECK(redis->nodes[0].commands.waiting_count == 0);
+    CHECK(redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].waiting_count == 0);
     close(servers[0]);
     poll(NULL, 0, (int)(COMITY_HIREDIS_STALE_US / 1000u) + 100);
     servers[0] = -1;
