@@ -16,10 +16,14 @@ STRICT = ["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror"
 
 def build(source: Path, program: Path) -> Path:
     """Compiles a program against the unpacked library that `COMITY_C_PREFIX` names, as
-    `cargo xtask test c` has it; `COMITY_C_FLAGS` are more words for the compiler.
+    `cargo xtask test c` has it, and the hiredis that pkg-config finds, or finds in the folder
+    `COMITY_C_HIREDIS`; `COMITY_C_FLAGS` are more words for the compiler.
     """
     prefix = os.environ["COMITY_C_PREFIX"]
-    path = {**os.environ, "PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig"}
+    path = {
+        **os.environ,
+        "PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig:{os.environ.get('COMITY_C_HIREDIS', '')}",
+    }
     told = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "comity", "hiredis"],
         env=path,

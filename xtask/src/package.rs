@@ -24,6 +24,9 @@ const STRICT: &str = "-D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -pedantic"
 /// The examples whose output is that of `tests/examples`.
 const EXAMPLES: [&str; 4] = ["ring", "lock", "transaction", "counter"];
 
+/// Where the newest hiredis is built. What is compiled before that finds the system's.
+const NEWEST: &str = "hiredis";
+
 /// An unpacked archive; it is gone when this value is dropped.
 struct Unpacked {
     folder: PathBuf,
@@ -59,7 +62,7 @@ impl Unpacked {
             .step("sh")
             .args(["-c", line])
             .within(&self.folder.to_string_lossy())
-            .env("PKG_CONFIG_PATH", &format!("{prefix}/lib/pkgconfig"))
+            .env("PKG_CONFIG_PATH", &format!("{prefix}/lib/pkgconfig:{NEWEST}"))
             .env("LD_LIBRARY_PATH", &format!("{prefix}/lib"))
     }
 
@@ -204,19 +207,55 @@ fn build(
     unpacked.shell(session, &line).run()
 }
 
-/// Clients in C and in Python meet on real servers, and those in C meet what networks do.
+/// Clients in C and in Python meet on real servers, and those in C meet what networks do: with the
+/// system's hiredis in RESP2, then with the newest in RESP3.
 fn beside_python(session: &mut Session, unpacked: &Unpacked) -> Result<(), Failure> {
     let requirements = [python::BUILD, python::CLIENT, python::RUNNER];
     let venv = Venv::ready(session, System::MayInstall, &requirements)?;
     python::install_fresh_wheel(session, &venv)?;
     session.stage("c: beside Python on real servers", |session| {
-        venv.step(session, "pytest")
-            .args(["-q", "--import-mode=importlib", "-n", "4", "--dist", "worksteal"])
-            .arg(format!("{}/{}", python::PACKAGE, python::BESIDE_C))
-            .env("COMITY_C_PREFIX", &unpacked.prefix.to_string_lossy())
-            .env("COMITY_C_FLAGS", SANITIZERS)
+        pytest(session, &venv, unpacked).run()
+    })?;
+    session.stage("c: the newest hiredis", |session| newest_hiredis(session, &venv, unpacked))?;
+    session.stage("c: the adapter with it, in RESP3", |session| {
+        adapter(session, unpacked, SANITIZERS, "")?;
+        let folder = unpacked.folder.join(NEWEST);
+        pytest(session, &venv, unpacked)
+            .env("COMITY_C_HIREDIS", &folder.to_string_lossy())
+            .env("COMITY_C_SETUP", "HELLO 3")
             .run()
     })
+}
+
+fn pytest(session: &Session, venv: &Venv, unpacked: &Unpacked) -> Step {
+    venv.step(session, "pytest")
+        .args(["-q", "--import-mode=importlib", "-n", "4", "--dist", "worksteal"])
+        .arg(format!("{}/{}", python::PACKAGE, python::BESIDE_C))
+        .env("COMITY_C_PREFIX", &unpacked.prefix.to_string_lossy())
+        .env("COMITY_C_FLAGS", SANITIZERS)
+}
+
+/// Builds the hiredis that its package for Python brings along: Debian's is older than RESP3.
+fn newest_hiredis(session: &Session, venv: &Venv, unpacked: &Unpacked) -> Result<(), Failure> {
+    let folder = unpacked.folder.join(NEWEST);
+    venv.step(session, "python")
+        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check"])
+        .args(["--no-deps", "--no-binary", ":all:", "hiredis>=3.1", "--dest"])
+        .arg(&folder)
+        .run()?;
+    let sources = "alloc.c async.c hiredis.c net.c read.c sds.c sockcompat.c";
+    let line = format!(
+        "cd {NEWEST} && tar -xzf hiredis-*.tar.gz --strip-components=1 && mkdir include && \
+         ln -s ../vendor/hiredis include/hiredis && cd vendor/hiredis && \
+         cc -O1 -w -c {sources} && ar rcs ../../libhiredis.a *.o"
+    );
+    unpacked.shell(session, &line).run()?;
+    let here = folder.display();
+    let text = format!(
+        "Name: hiredis\nDescription: the newest\nVersion: 1\nLibs: {here}/libhiredis.a\n\
+         Cflags: -isystem {here}/include\n"
+    );
+    unpacked.write(&format!("{NEWEST}/hiredis.pc"), &text)
 }
 
 fn same(found: &str, expected: &str) -> Result<(), Failure> {

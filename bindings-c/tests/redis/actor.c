@@ -2,7 +2,7 @@
  * prints an event a line. It has a loop of its own, so that both ways to use the adapter are tested: the
  * examples use the other one.
  *
- *   actor TIMEOUT_US ID=HOST:PORT[,PASSWORD]|ID=PATH...
+ *   actor TIMEOUT_US ID=HOST:PORT[,COMMAND]|ID=PATH...    COMMAND sets a connection up
  *
  *   lock NAME TTL_US WAIT_US     -1 = as long as it takes; prints the request's number
  *   release LOCK, cancel LOCK
@@ -21,11 +21,11 @@
 #define MAX_SERVERS 8
 #define MAX_COUNTERS 8
 
-/* A server behind a password. */
+/* A server whose connections are to be set up. */
 typedef struct login {
     const char *host;
     int port;
-    const char *password;
+    const char *command;
 } login;
 
 static comity_hiredis *redis;
@@ -42,7 +42,7 @@ static void must(uint32_t status) {
     }
 }
 
-/* Connects and logs in, as a program's own connect function would. */
+/* Connects and logs in, or whatever the command does, as a program's own connect function would. */
 static redisContext *log_in(void *data, uint64_t deadline_us) {
     const login *to = (const login *)data;
     uint64_t now_us = comity_hiredis_now();
@@ -55,7 +55,7 @@ static redisContext *log_in(void *data, uint64_t deadline_us) {
     context = redisConnectWithTimeout(to->host, to->port, left);
     if (context == NULL || context->err != 0) return context;
     redisSetTimeout(context, left);
-    reply = (redisReply *)redisCommand(context, "AUTH %s", to->password);
+    reply = (redisReply *)redisCommand(context, to->command);
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
         redisFree(context);
         context = NULL;
@@ -64,9 +64,9 @@ static redisContext *log_in(void *data, uint64_t deadline_us) {
     return context;
 }
 
-/* Reads ID=HOST:PORT, ID=HOST:PORT,PASSWORD or ID=PATH. */
+/* Reads ID=HOST:PORT, ID=HOST:PORT,COMMAND or ID=PATH. */
 static int read_server(char *text, comity_hiredis_server *server, login *to) {
-    char *host = strchr(text, '='), *port, *password;
+    char *host = strchr(text, '='), *port, *command;
     if (host == NULL) return 0;
     *host++ = '\0';
     server->id = text;
@@ -77,11 +77,11 @@ static int read_server(char *text, comity_hiredis_server *server, login *to) {
     port = strrchr(host, ':');
     if (port == NULL) return 0;
     *port++ = '\0';
-    password = strchr(port, ',');
+    command = strchr(port, ',');
     server->host = to->host = host;
     server->port = to->port = atoi(port);
-    if (password != NULL) {
-        to->password = password + 1;
+    if (command != NULL) {
+        to->command = command + 1;
         server->connect = log_in;
         server->data = to;
     }
