@@ -203,6 +203,29 @@ static void what_was_written_is_known_exactly(void) {
 }
 
 /* Writing to a connection whose other end is closed is an error like others. */
+/* What is ready leaves at once, also behind what is not answered; answers belong to the oldest. */
+static void commands_are_pipelined(void) {
+    comity_hiredis *redis = begin(PATIENT_US);
+    const comity_hiredis_link *link = &redis->nodes[0].links[COMITY_HIREDIS_COMMANDS];
+    size_t i, come;
+    for (i = 0; i < 100; i++) acquire(redis);
+    settle(redis);
+    CHECK(made == 1 && link->waiting_count == 100);
+    come = drain(servers[0]);
+    CHECK(come > 100 * 100);
+    acquire(redis);
+    settle(redis);
+    CHECK(link->waiting_count == 101 && drain(servers[0]) > 100);
+    for (i = 0; i < 101; i++) answer(servers[0], "-ERR no\r\n");
+    for (i = 0; i < 101; i++) {
+        const comity_event *event = next(redis);
+        CHECK(event->kind == COMITY_EVENT_LOCK_FAILED && event->lock == i + 1);
+        CHECK(event->error == COMITY_ERROR_SERVER_REFUSED);
+    }
+    CHECK(made == 1);
+    end(redis);
+}
+
 static void no_signal_is_raised(void) {
     comity_hiredis *redis = begin(QUICK_US);
     const comity_event *event;
@@ -366,6 +389,7 @@ static void hiredis_may_be_behind_with_writing(void) {
 int main(void) {
     servers_are_those_of_the_nodes();
     what_was_written_is_known_exactly();
+    commands_are_pipelined();
     no_signal_is_raised();
     answers_may_come_in_pieces_and_not_as_nonsense();
     the_watcher_is_told_of_every_change();
