@@ -56,13 +56,42 @@ struct comity_hiredis {
 };
 typedef struct comity_hiredis comity_hiredis;
 
+/* What all of it is made of */
+
+static inline size_t comity_hiredis_link_count(const comity_hiredis *redis) {
+    return (size_t)redis->node_count * COMITY_HIREDIS_LINKS;
+}
+
+static inline comity_hiredis_link *comity_hiredis_link_of(const comity_hiredis *redis,
+                                                          size_t number) {
+    return &redis->nodes[number / COMITY_HIREDIS_LINKS].links[number % COMITY_HIREDIS_LINKS];
+}
+
+static inline uint32_t comity_hiredis_at_home(const comity_hiredis *redis) {
+    return redis->home == getpid() ? COMITY_OK : COMITY_ERROR_INVALID_STATE;
+}
+
+static inline void comity_hiredis_told(void *data, comity_hiredis_link *link, short events) {
+    comity_hiredis *redis = (comity_hiredis *)data;
+    if (link->watched != events && redis->watcher != NULL) {
+        redis->watcher(redis->watcher_data, (int)link->context->fd, events);
+    }
+    link->watched = events;
+}
+
 /* Making and ending */
 
 /* Frees an adapter and closes its connections; also the coordinator, if comity_hiredis_connect made it.
  * Sends nothing: see comity_hiredis_close. NULL is fine. */
 static inline void comity_hiredis_free(comity_hiredis *redis) {
     uint32_t i;
+    size_t link;
     if (redis == NULL) return;
+    /* The child of a fork shares the parent's epoll, and must not take anything out of it. */
+    for (link = 0; comity_hiredis_at_home(redis) == COMITY_OK && link < comity_hiredis_link_count(redis);
+         link++) {
+        comity_hiredis_told(redis, comity_hiredis_link_of(redis, link), 0);
+    }
     for (i = 0; redis->nodes != NULL && i < redis->node_count; i++) {
         comity_hiredis_node_free(&redis->nodes[i]);
     }
@@ -171,20 +200,7 @@ static inline const char *comity_hiredis_why(const comity_hiredis *redis, uint32
     return node < redis->node_count ? redis->nodes[node].links[COMITY_HIREDIS_COMMANDS].why : "";
 }
 
-/* What both ways to use it are made of */
-
-static inline size_t comity_hiredis_link_count(const comity_hiredis *redis) {
-    return (size_t)redis->node_count * COMITY_HIREDIS_LINKS;
-}
-
-static inline comity_hiredis_link *comity_hiredis_link_of(const comity_hiredis *redis,
-                                                          size_t number) {
-    return &redis->nodes[number / COMITY_HIREDIS_LINKS].links[number % COMITY_HIREDIS_LINKS];
-}
-
-static inline uint32_t comity_hiredis_at_home(const comity_hiredis *redis) {
-    return redis->home == getpid() ? COMITY_OK : COMITY_ERROR_INVALID_STATE;
-}
+/* What both ways to use it do */
 
 /* Gathers all commands that are ready, then sends what each node has in one write. */
 static inline uint32_t comity_hiredis_send_ready(comity_hiredis *redis, uint64_t now_us) {
@@ -323,14 +339,6 @@ static inline uint32_t comity_hiredis_close(comity_hiredis *redis) {
 
 /* For a loop of the host's own */
 
-static inline void comity_hiredis_told(void *data, comity_hiredis_link *link, short events) {
-    comity_hiredis *redis = (comity_hiredis *)data;
-    if (link->watched != events && redis->watcher != NULL) {
-        redis->watcher(redis->watcher_data, (int)link->context->fd, events);
-    }
-    link->watched = events;
-}
-
 /* Sends what is ready, and tells the watcher what has changed. */
 static inline uint32_t comity_hiredis_turn(comity_hiredis *redis, uint64_t now_us) {
     uint32_t status = comity_hiredis_send_ready(redis, now_us);
@@ -342,8 +350,9 @@ static inline uint32_t comity_hiredis_turn(comity_hiredis *redis, uint64_t now_u
     return status;
 }
 
-/* Has watcher called with data whenever what is to be polled changes, until it is called again or the
- * adapter is freed, and at once for all that is to be polled now. Instead of comity_hiredis_fds. */
+/* Has watcher called with data whenever what is to be polled changes, until the adapter is freed or this
+ * is called again, and at once for all that is to be polled now. NULL = nobody is told. Instead of
+ * comity_hiredis_fds. */
 static inline void comity_hiredis_watch(comity_hiredis *redis, comity_hiredis_watcher *watcher,
                                         void *data) {
     size_t i;

@@ -218,8 +218,8 @@ def test_a_push_that_is_lost_is_not_waited_for(proxy, server, actor):
             one.hear("LockQueued")
             one.hear("PushReady")
             time.sleep(0.1)  # it asks once more when it has a push connection
-        # A connection that is gone is noticed at once; without that it asks after 1.5 s.
-        one.hear("LockGranted", seconds=1.2)
+        assert one.hear("PushUnavailable", "LockGranted")["kind"] == "PushUnavailable"
+        one.hear("LockGranted")
 
 
 def test_a_server_that_is_gone_was_not_sent_to(start, actor):
@@ -243,7 +243,7 @@ def test_a_server_that_is_gone_was_not_sent_to(start, actor):
 
 def test_a_silent_server_delays_no_other_and_is_forgiven(start, actor):
     silent, other = start(), start()
-    one = actor(at(silent.port, "a"), at(other.port, "b"), timeout=0.5)
+    one = actor(at(silent.port, "a"), at(other.port, "b"), timeout=2)
     ring = comity.Ring(["a", "b"])
     on_a, on_b = (
         next(name for name in map(str, range(100)) if ring.node(name) == node) for node in "ab"
@@ -254,9 +254,9 @@ def test_a_silent_server_delays_no_other_and_is_forgiven(start, actor):
         began = time.monotonic()
         one.ask(on_a)
         one.release(one.acquire(on_b)["lock"])
-        assert time.monotonic() - began < 0.4
+        assert time.monotonic() - began < 1.5
         assert one.hear("LockFailed")["error"] in SILENT
-        assert 0.4 < time.monotonic() - began < 2
+        assert 1.8 < time.monotonic() - began < 6
     finally:
         silent.process.send_signal(signal.SIGCONT)
     one.release(one.acquire(on_a)["lock"])
@@ -268,7 +268,7 @@ def test_a_server_that_takes_nothing_is_given_up_by_the_deadline(proxy, actor):
     began = time.monotonic()
     one.ask("job")
     assert one.hear("LockFailed")["error"] in SILENT
-    assert 0.3 < time.monotonic() - began < 2
+    assert 0.3 < time.monotonic() - began < 5
     proxy.calm()
     assert one.acquire("job")["kind"] == "LockGranted"
 
@@ -333,7 +333,7 @@ def test_the_leader_that_is_killed_is_followed_by_another(server, programs):
         assert second.end() == 0
         began = time.monotonic()
         assert third.line() == "third leads"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 1.8  # less than its ttl
         assert third.end(signal.SIGINT) == 0
     finally:
         for one in (first, second):

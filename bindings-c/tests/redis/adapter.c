@@ -304,6 +304,7 @@ static void the_watcher_is_told_of_every_change(void) {
     comity_hiredis *redis = begin(PATIENT_US);
     struct pollfd fds[COMITY_HIREDIS_LINKS];
     const comity_event *event;
+    int i;
     told_count = 0;
     comity_hiredis_watch(redis, watch, &told_fd);
     CHECK(told_count == 0);
@@ -321,8 +322,15 @@ static void the_watcher_is_told_of_every_change(void) {
     CHECK(comity_hiredis_on_readable(redis, told_fd) == COMITY_OK);
     CHECK(told_count > 2 && told[2] == 0);
     CHECK(comity_poll_event(comity_hiredis_coordinator(redis), &event) == COMITY_OK);
-    comity_hiredis_watch(redis, NULL, NULL);
+    /* It connects anew after a while, and that connection is closed in the end. */
+    while (told_count < 4) {
+        poll(NULL, 0, 5);
+        CHECK(comity_hiredis_on_timer(redis) == COMITY_OK);
+    }
+    CHECK(told[3] == POLLOUT);
+    i = told_count;
     end(redis);
+    CHECK(told_count == i + 1 && told[i] == 0);
 }
 
 static void a_server_that_has_hung_up_is_not_sent_to(void) {
