@@ -20,6 +20,9 @@ impl Time {
     /// The latest moment there is; as a deadline it means "never".
     pub const MAX: Self = Self(u64::MAX);
 
+    /// No moment that a host tells counts as later: what is due after it has to be later still.
+    pub(crate) const LAST: Self = Self(u64::MAX >> 1);
+
     /// The moment `us` microseconds after the origin.
     #[must_use]
     pub const fn from_micros(us: u64) -> Self {

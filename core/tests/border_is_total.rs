@@ -378,3 +378,25 @@ fn unknown_inputs_are_counted_and_change_nothing() {
     assert!(co.poll_command().is_none() && co.poll_event().is_none());
     assert_eq!(co.next_deadline(), None);
 }
+
+#[test]
+fn a_moment_that_no_clock_shows_is_like_any_other() {
+    let (now, far) = (Time::from_micros(1_000_000), Time::MAX);
+    let config = Config::new(vec![NodeSpec::new("n", 1)]);
+    let mut co = Coordinator::new(config, [1; 32], now).expect("sound");
+    co.lock_acquire(b"a", LockOptions::default(), now).expect("sound");
+    let counter = co.counter_open(b"c", CounterOptions::default(), now).expect("sound");
+    co.counter_add(counter, 1, now).expect("sound");
+    while co.poll_command().is_some() {}
+    // Whatever is due, and due again because of that, is done a few times at most.
+    for at in [far, far, now] {
+        co.handle_timeout(at);
+        co.lock_acquire(b"b", LockOptions::default(), at).expect("sound");
+        let words = [[b"SET".to_vec(), b"k".to_vec(), b"v".to_vec()].to_vec()];
+        co.transaction_execute(&words, &[], TransactionOptions::default(), at).expect("sound");
+        while co.poll_command().is_some() {}
+    }
+    co.close(far);
+    while co.poll_command().is_some() {}
+    assert!(co.next_deadline().is_none_or(|due| due.as_micros() > i64::MAX.unsigned_abs()));
+}

@@ -148,9 +148,9 @@ impl Coordinator {
     }
 
     /// Does everything that was due at `now` or before. An earlier `now` than before counts as
-    /// the same moment.
+    /// the same moment, and one from 2^63 on as the last before.
     pub(super) fn advance(&mut self, now: Time) {
-        self.now = self.now.max(now);
+        self.now = self.now.max(now.min(Time::LAST));
         while let Some(&(due, timer)) = self.timers.first() {
             if due > self.now {
                 break;

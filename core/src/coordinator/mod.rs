@@ -225,7 +225,7 @@ impl Coordinator {
             nodes: ring.nodes().iter().map(|_| Node::new()).collect(),
             ring,
             entropy,
-            now,
+            now: now.min(Time::LAST),
             life: Life::Open,
             locks: BTreeMap::new(),
             ids: BTreeMap::new(),
