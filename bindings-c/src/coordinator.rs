@@ -85,8 +85,18 @@ impl Kind for comity_coordinator {
 }
 
 /// A moment as C tells it.
-pub(crate) const fn at(us: u64) -> Time {
-    Time::from_micros(us)
+///
+/// # Errors
+/// `InvalidArgument` for one that no clock shows, such as `COMITY_NONE`: the coordinator would never
+/// again see time pass.
+#[inline]
+pub(crate) fn at(us: u64) -> Result<Time> {
+    if us > i64::MAX.unsigned_abs() { Err(no_moment(us)) } else { Ok(Time::from_micros(us)) }
+}
+
+#[cold]
+fn no_moment(us: u64) -> Error {
+    Error::new(ErrorCode::InvalidArgument, format!("now_us: {us} is not below 2^63"))
 }
 
 /// A span as C tells it, where COMITY_NONE is none.
@@ -128,7 +138,7 @@ pub unsafe extern "C" fn comity_coordinator_new(
             let message = format!("entropy_len: {entropy_len} bytes, not 32");
             Error::new(ErrorCode::InvalidArgument, message)
         })?;
-        let core = Coordinator::new(config, seed, at(now_us))?;
+        let core = Coordinator::new(config, seed, at(now_us)?)?;
         out.write(give(comity_coordinator {
             process: Process::this()?,
             core,
@@ -174,7 +184,7 @@ pub unsafe extern "C" fn comity_close(coordinator: *mut comity_coordinator, now_
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         with_mut(coordinator, |co| {
-            co.core.close(at(now_us));
+            co.core.close(at(now_us)?);
             Ok(())
         })
     }
@@ -303,7 +313,7 @@ pub unsafe extern "C" fn comity_check_nodes(
                 let message = format!("capacity: {capacity}, there are {nodes} nodes");
                 return Err(Error::new(ErrorCode::InvalidArgument, message));
             }
-            let asked = co.core.check_nodes(at(now_us))?;
+            let asked = co.core.check_nodes(at(now_us)?)?;
             if !calls.is_null() {
                 places(calls, capacity, "calls")?.write(asked.iter().map(|call| call.0));
             }

@@ -41,7 +41,7 @@ pub unsafe extern "C" fn comity_handle_reply(
     unsafe {
         with_mut(coordinator, |co| {
             let reply = reply::read(reply)?;
-            co.core.handle_reply(RequestId(request), &reply, at(now_us));
+            co.core.handle_reply(RequestId(request), &reply, at(now_us)?);
             Ok(())
         })
     }
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn comity_handle_failure(
                 COMITY_FAILURE_OUTCOME_UNKNOWN => Failure::OutcomeUnknown,
                 other => return Err(unknown("failure", other, "COMITY_FAILURE_")),
             };
-            co.core.handle_failure(RequestId(request), failure, at(now_us));
+            co.core.handle_failure(RequestId(request), failure, at(now_us)?);
             Ok(())
         })
     }
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn comity_handle_node(
                 COMITY_NODE_PUSH_LOST => NodeChange::PushLost,
                 other => return Err(unknown("change", other, "COMITY_NODE_")),
             };
-            co.core.handle_node(NodeId(node), change, at(now_us));
+            co.core.handle_node(NodeId(node), change, at(now_us)?);
             Ok(())
         })
     }
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn comity_handle_message(
         with_mut(coordinator, |co| {
             let channel = bytes(channel, channel_len, "channel")?;
             let payload = bytes(payload, payload_len, "payload")?;
-            co.core.handle_message(NodeId(node), channel, payload, at(now_us));
+            co.core.handle_message(NodeId(node), channel, payload, at(now_us)?);
             Ok(())
         })
     }
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn comity_handle_clock_gap(
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         with_mut(coordinator, |co| {
-            co.core.handle_clock_gap(at(now_us));
+            co.core.handle_clock_gap(at(now_us)?);
             Ok(())
         })
     }
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn comity_handle_timeout(
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         with_mut(coordinator, |co| {
-            co.core.handle_timeout(at(now_us));
+            co.core.handle_timeout(at(now_us)?);
             Ok(())
         })
     }

@@ -105,7 +105,7 @@ pub unsafe extern "C" fn comity_lock_acquire(
         with_mut(coordinator, |co| {
             let lock = place(lock, "lock")?;
             let name = bytes(name, name_len, "name")?;
-            lock.write(co.core.lock_acquire(name, read(options)?, at(now_us))?.0);
+            lock.write(co.core.lock_acquire(name, read(options)?, at(now_us)?)?.0);
             Ok(())
         })
     }
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn comity_lock_release(
     now_us: u64,
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
-    unsafe { with_mut(coordinator, |co| co.core.lock_release(LockId(lock), at(now_us))) }
+    unsafe { with_mut(coordinator, |co| co.core.lock_release(LockId(lock), at(now_us)?)) }
 }
 
 /// Ends a request in any state, giving back what it may hold; legal after its end, too. No event
@@ -139,7 +139,7 @@ pub unsafe extern "C" fn comity_lock_cancel(
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         with_mut(coordinator, |co| {
-            co.core.lock_cancel(LockId(lock), at(now_us));
+            co.core.lock_cancel(LockId(lock), at(now_us)?);
             Ok(())
         })
     }
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn comity_lock_renew(
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
-        with_mut(coordinator, |co| co.core.lock_renew(LockId(lock), span(ttl_us), at(now_us)))
+        with_mut(coordinator, |co| co.core.lock_renew(LockId(lock), span(ttl_us), at(now_us)?))
     }
 }
 
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn comity_lock_is_held(
     unsafe {
         with(coordinator, |co| {
             let out = place(out, "out")?;
-            out.write(co.core.lock_is_held(LockId(lock), at(now_us)).into());
+            out.write(co.core.lock_is_held(LockId(lock), at(now_us)?).into());
             Ok(())
         })
     }
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn comity_lock_inspect(
         with_mut(coordinator, |co| {
             let call = place(call, "call")?;
             let name = bytes(name, name_len, "name")?;
-            call.write(co.core.lock_inspect(name, at(now_us))?.0);
+            call.write(co.core.lock_inspect(name, at(now_us)?)?.0);
             Ok(())
         })
     }
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn comity_fence_check(
         with_mut(coordinator, |co| {
             let call = place(call, "call")?;
             let resource = bytes(resource, resource_len, "resource")?;
-            call.write(co.core.fence_check(resource, Fence(fence), at(now_us))?.0);
+            call.write(co.core.fence_check(resource, Fence(fence), at(now_us)?)?.0);
             Ok(())
         })
     }

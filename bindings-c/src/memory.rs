@@ -101,7 +101,7 @@ pub unsafe extern "C" fn comity_memory_execute(
             let mut command = Argv::new();
             words(argc, argv, argvlen, COMITY_MEMORY_MAX_WORDS, |word| command.push(word))?;
             memory.lists.clear();
-            memory.reply = memory.store.execute(&command, at(now_us));
+            memory.reply = memory.store.execute(&command, at(now_us)?);
             out.write(memory.shown.put(memory.lists.show(&memory.reply)));
             Ok(())
         })

@@ -63,6 +63,15 @@ static void coordinators(comity_coordinator *co) {
     NO(comity_check_nodes(NULL, 0, calls, 1, &count), "comity_coordinator");
     NO(comity_check_nodes(co, 0, calls, 0, &count), "capacity");
     comity_coordinator_free(NULL);
+
+    /* A moment that no clock shows, as a deadline that means never. */
+    NO(comity_close(co, COMITY_NONE), "now_us");
+    NO(comity_check_nodes(co, COMITY_NONE, NULL, 0, NULL), "now_us");
+    NO(comity_handle_timeout(co, COMITY_NONE), "now_us");
+    NO(comity_handle_timeout(co, (uint64_t)1 << 63), "2^63");
+    NO(comity_lock_acquire(co, "a", 1, NULL, COMITY_NONE, &number), "now_us");
+    NO(comity_counter_open(co, "a", 1, NULL, COMITY_NONE, &number), "now_us");
+    NO(comity_transaction_sweep(co, COMITY_NONE, &number), "now_us");
 }
 
 static void in_and_out(comity_coordinator *co) {

@@ -35,8 +35,9 @@ const HEAD: &str = "\
  * after that, so that a program runs with a library of another version.
  *
  * Time. Every now_us is microseconds since an origin that the host chooses, from a clock that never
- * runs backwards and goes on during suspend where there is one (CLOCK_BOOTTIME). Moments that come
- * out are on the same clock.
+ * runs backwards and goes on during suspend where there is one (CLOCK_BOOTTIME), and is below 2^63:
+ * COMITY_ERROR_INVALID_ARGUMENT otherwise. An earlier one than before counts as the same moment.
+ * Moments that come out are on the same clock.
  *
  * Text is UTF-8. Names, keys and values are any bytes. */
 ";

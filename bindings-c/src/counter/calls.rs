@@ -50,7 +50,7 @@ pub unsafe extern "C" fn comity_counter_read(
     };
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
-        ask(coordinator, call, |core| core.counter_read(CounterId(counter), freshness, at(now_us)))
+        ask(coordinator, call, |core| core.counter_read(CounterId(counter), freshness, at(now_us)?))
     }
 }
 
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn comity_counter_flush(
     call: *mut u64,
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
-    unsafe { ask(coordinator, call, |core| core.counter_flush(CounterId(counter), at(now_us))) }
+    unsafe { ask(coordinator, call, |core| core.counter_flush(CounterId(counter), at(now_us)?)) }
 }
 
 /// Lets the value be zero: what reaches the server from then on counts. If epoch is not COMITY_NONE,
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn comity_counter_reset(
     let epoch = (epoch != COMITY_NONE).then_some(epoch);
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
-        ask(coordinator, call, |core| core.counter_reset(CounterId(counter), epoch, at(now_us)))
+        ask(coordinator, call, |core| core.counter_reset(CounterId(counter), epoch, at(now_us)?))
     }
 }
 
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn comity_counter_audit(
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         ask(coordinator, call, |core| {
-            core.counter_audit(CounterId(counter), span(prune_us), at(now_us))
+            core.counter_audit(CounterId(counter), span(prune_us), at(now_us)?)
         })
     }
 }

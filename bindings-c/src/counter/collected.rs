@@ -25,7 +25,7 @@ pub unsafe extern "C" fn comity_counter_advance(
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         with_mut(coordinator, |co| {
-            co.core.counter_advance(CounterId(counter), tally.into(), at(now_us))
+            co.core.counter_advance(CounterId(counter), tally.into(), at(now_us)?)
         })
     }
 }
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn comity_counter_collect(
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         with_mut(coordinator, |co| {
-            co.core.counter_collect(CounterId(counter), tally.into(), at(now_us))
+            co.core.counter_collect(CounterId(counter), tally.into(), at(now_us)?)
         })
     }
 }

@@ -33,7 +33,7 @@ pub unsafe extern "C" fn comity_counter_restore(
             let counter = place(counter, "counter")?;
             let name = bytes(name, name_len, "name")?;
             let data = bytes(data, data_len, "data")?;
-            let opened = co.core.counter_restore(name, read(options)?, data, at(now_us))?;
+            let opened = co.core.counter_restore(name, read(options)?, data, at(now_us)?)?;
             counter.write(opened.0);
             Ok(())
         })
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn comity_counter_take_up(
     unsafe {
         with_mut(coordinator, |co| {
             let data = bytes(data, data_len, "data")?;
-            co.core.counter_take_up(CounterId(counter), data, at(now_us))
+            co.core.counter_take_up(CounterId(counter), data, at(now_us)?)
         })
     }
 }
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn comity_counter_merge(
     unsafe {
         with_mut(coordinator, |co| {
             let data = bytes(data, data_len, "data")?;
-            co.core.counter_merge(CounterId(counter), data, at(now_us))
+            co.core.counter_merge(CounterId(counter), data, at(now_us)?)
         })
     }
 }
@@ -121,5 +121,7 @@ pub unsafe extern "C" fn comity_counter_journaled(
     now_us: u64,
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
-    unsafe { with_mut(coordinator, |co| co.core.counter_journaled(CounterId(counter), at(now_us))) }
+    unsafe {
+        with_mut(coordinator, |co| co.core.counter_journaled(CounterId(counter), at(now_us)?))
+    }
 }

@@ -156,7 +156,7 @@ pub unsafe extern "C" fn comity_counter_open(
         with_mut(coordinator, |co| {
             let counter = place(counter, "counter")?;
             let name = bytes(name, name_len, "name")?;
-            counter.write(co.core.counter_open(name, read(options)?, at(now_us))?.0);
+            counter.write(co.core.counter_open(name, read(options)?, at(now_us)?)?.0);
             Ok(())
         })
     }
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn comity_counter_add(
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
-        with_mut(coordinator, |co| co.core.counter_add(CounterId(counter), amount, at(now_us)))
+        with_mut(coordinator, |co| co.core.counter_add(CounterId(counter), amount, at(now_us)?))
     }
 }
 
@@ -197,7 +197,7 @@ pub unsafe extern "C" fn comity_counter_value(
     unsafe {
         with_mut(coordinator, |co| {
             let out = place(out, "out")?;
-            let value = co.core.counter_value(CounterId(counter), at(now_us))?;
+            let value = co.core.counter_value(CounterId(counter), at(now_us)?)?;
             out.write(co.reading.put((&value).into()));
             Ok(())
         })
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn comity_counter_value_int64(
     unsafe {
         with(coordinator, |co| {
             let out = place(out, "out")?;
-            out.write(co.core.counter_value(CounterId(counter), at(now_us))?.as_i64()?);
+            out.write(co.core.counter_value(CounterId(counter), at(now_us)?)?.as_i64()?);
             Ok(())
         })
     }
@@ -237,5 +237,5 @@ pub unsafe extern "C" fn comity_counter_close(
     now_us: u64,
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
-    unsafe { with_mut(coordinator, |co| co.core.counter_close(CounterId(counter), at(now_us))) }
+    unsafe { with_mut(coordinator, |co| co.core.counter_close(CounterId(counter), at(now_us)?)) }
 }

@@ -133,7 +133,7 @@ pub unsafe extern "C" fn comity_transaction_execute(
                 &work.commands,
                 &work.expectations,
                 options,
-                at(now_us),
+                at(now_us)?,
             )?;
             number.write(begun.0);
             Ok(())
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn comity_transaction_cancel(
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         with_mut(coordinator, |co| {
-            co.core.transaction_cancel(Handle(number), at(now_us));
+            co.core.transaction_cancel(Handle(number), at(now_us)?);
             Ok(())
         })
     }
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn comity_transaction_status(
         with_mut(coordinator, |co| {
             let call = place(call, "call")?;
             let id = bytes(id, id_len, "id")?;
-            call.write(co.core.transaction_status(id, at(now_us))?.0);
+            call.write(co.core.transaction_status(id, at(now_us)?)?.0);
             Ok(())
         })
     }
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn comity_transaction_resolve(
                 COMITY_HEURISTIC_ABORT => Some(Heuristic::Abort),
                 other => return Err(unknown("heuristic", other, "COMITY_HEURISTIC_")),
             };
-            call.write(co.core.transaction_resolve(id, heuristic, at(now_us))?.0);
+            call.write(co.core.transaction_resolve(id, heuristic, at(now_us)?)?.0);
             Ok(())
         })
     }
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn comity_transaction_sweep(
     unsafe {
         with_mut(coordinator, |co| {
             let call = place(call, "call")?;
-            call.write(co.core.transaction_sweep(at(now_us))?.0);
+            call.write(co.core.transaction_sweep(at(now_us)?)?.0);
             Ok(())
         })
     }
