@@ -6,10 +6,10 @@ mod support;
 use comity::error::ErrorCode;
 use comity::event::{Event, TransactionOutcome};
 use comity::keyspace::command;
-use comity::redis::Reply;
+use comity::redis::{Origin, Reply};
 use comity::time::Span;
 use comity::transaction::{Ack, Expectation, Handle, Heuristic, TransactionOptions};
-use support::transaction_world::{ACCOUNTS, MS, START, World};
+use support::transaction_world::{ACCOUNTS, MS, Packet, START, World};
 
 #[test]
 fn what_is_written_on_several_nodes_is_written_at_once() {
@@ -33,6 +33,30 @@ fn what_is_written_on_several_nodes_is_written_at_once() {
         [Reply::Integer(3), Reply::bulk("10x"), Reply::Integer(1), Reply::Integer(0)]
     );
     assert_eq!(world.left_over(), Vec::<String>::new());
+}
+
+#[test]
+fn who_is_told_early_takes_along_what_follows() {
+    let mut world = World::new(1, 1);
+    let options = TransactionOptions { ack: Ack::Decided, ..TransactionOptions::default() };
+    // The second time the clocks are known.
+    for _ in 0..2 {
+        let handle = world.execute_with(0, &["INCR a", "INCR b", "INCR c"], &[], options);
+        let Handle(number) = handle.expect("sound");
+        let mut left = false;
+        while let Some((_, packet)) = world.packets.pop_first() {
+            if let Packet::Command { command, .. } = &packet {
+                assert_eq!(command.origin, Origin::Operation(number));
+                left |= world.events.iter().any(|(_, event)| {
+                    matches!(event, Event::TransactionCommitted { transaction, .. }
+                        if transaction.0 == number)
+                });
+            }
+            world.deliver(packet);
+            world.drain();
+        }
+        assert!(left, "nothing was sent after the end");
+    }
 }
 
 #[test]

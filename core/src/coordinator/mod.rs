@@ -26,6 +26,7 @@ mod stats;
 mod transacting;
 mod transactions;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::vec::Vec;
@@ -176,9 +177,9 @@ pub struct Coordinator {
     asked: VecDeque<CounterId>,
     calls: BTreeMap<CallId, Call>,
     /// Transactions as their users see them.
-    undertakings: BTreeMap<Handle, Undertaking>,
+    undertakings: BTreeMap<Handle, Box<Undertaking>>,
     /// Transactions by the ids they run under, until all participants know of the end.
-    transactions: BTreeMap<Txid, TransactionEntry>,
+    transactions: BTreeMap<Txid, Box<TransactionEntry>>,
     /// Other clients' transactions that are ended from here.
     recoveries: BTreeMap<Txid, RecoveryEntry>,
     sweeps: BTreeMap<CallId, Sweeper>,

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Question, request_timeout};
 use super::node::{Loaded, Push};
-use super::transactions::{Concern, TAG};
+use super::transactions::TAG;
 use super::{Coordinator, Life, Owner, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
@@ -105,7 +105,8 @@ impl Coordinator {
         background: bool,
     ) {
         let request = self.next_request();
-        let mut argv = Argv::new();
+        // Enough for a few operations on a few keys.
+        let mut argv = Argv::with_capacity(32, 512);
         self.start_script(op.script(), node, request, &mut argv);
         op.encode(&self.keys.transactions(TAG), &mut argv);
         self.queue(request, owner, node, Some(op.script()), argv, deadline, background);
@@ -216,10 +217,8 @@ impl Coordinator {
                 Origin::Operation(number)
             }
             Owner::Transaction(txid, _) if !background => {
-                match self.transactions.get(&txid).map(|entry| entry.concern) {
-                    Some(Concern::User(Handle(number))) => Origin::Operation(number),
-                    _ => Origin::Background,
-                }
+                let of = self.transactions.get(&txid).map(|entry| entry.handle);
+                of.map_or(Origin::Background, |Handle(number)| Origin::Operation(number))
             }
             Owner::Recovery(txid, _) if !background => self.resolving(txid),
             _ => Origin::Background,

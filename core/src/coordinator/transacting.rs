@@ -1,5 +1,6 @@
 //! Letting the machines of transactions work, and doing what they want done.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::call::request_timeout;
@@ -11,21 +12,25 @@ use crate::event::Event;
 use crate::redis::Reply;
 use crate::time::Time;
 use crate::transaction::machine::{Cx, Outcome, Transaction};
-use crate::transaction::{Answer, Attempt, Begin, Effect, Refusal as Why, Slot, Txid};
+use crate::transaction::{Answer, Attempt, Begin, Effect, Handle, Refusal as Why, Slot, Txid};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TransactionEntry {
     pub(super) machine: Transaction,
+    /// What its user knows it by.
+    pub(super) handle: Handle,
     pub(super) concern: Concern,
     /// What the timers know of it.
     indexed: Option<Time>,
 }
 
 impl Coordinator {
-    pub(super) fn add_transaction(&mut self, begin: Begin, concern: Concern, background: bool) {
+    pub(super) fn add_transaction(&mut self, begin: Begin, handle: Handle, background: bool) {
         let (txid, mut effects) = (begin.txid, Vec::new());
         let machine = Transaction::new(begin, &mut self.transaction_cx(&mut effects, background));
-        self.transactions.insert(txid, TransactionEntry { machine, concern, indexed: None });
+        let concern = Concern::User;
+        let entry = TransactionEntry { machine, handle, concern, indexed: None };
+        self.transactions.insert(txid, Box::new(entry));
         self.settle_transaction(txid, effects, background);
     }
 

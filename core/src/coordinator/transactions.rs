@@ -1,12 +1,12 @@
 //! The verbs of transactions, and what becomes of each: it waits behind others of this coordinator
 //! that want the same keys, runs under one id after another until it is decided, and ends.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::call::Question;
-use super::transacting::TransactionEntry;
 use super::{Coordinator, Life, Timer};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event, TransactionOutcome};
@@ -60,7 +60,7 @@ pub(super) struct Undertaking {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Concern {
     /// Who waits for it.
-    User(Handle),
+    User,
     /// Who was told that it is in doubt.
     Doubt,
     /// Nobody: it was tried again under another id.
@@ -119,7 +119,7 @@ impl Coordinator {
             trouble: None,
             indexed: None,
         };
-        self.undertakings.insert(handle, undertaking);
+        self.undertakings.insert(handle, Box::new(undertaking));
         self.stats.transactions += 1;
         self.go(handle, false);
         self.index_undertaking(handle);
@@ -248,13 +248,14 @@ impl Coordinator {
             durability: options.durability,
             limit,
         };
-        self.add_transaction(begin, Concern::User(handle), background);
+        self.add_transaction(begin, handle, background);
     }
 
     /// A machine has come to its end, or to doubt.
     pub(super) fn on_ending(&mut self, txid: Txid, ending: Ending, background: bool) {
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
-        let (concern, id) = (entry.concern, entry.machine.id().to_text());
+        let (handle, concern) = (entry.handle, entry.concern);
+        let id = entry.machine.id().to_text();
         let outcome = match &ending {
             Ending::Committed { .. } => TransactionOutcome::Committed,
             Ending::Aborted(_) => TransactionOutcome::Aborted,
@@ -264,13 +265,13 @@ impl Coordinator {
             Ending::Unknown(_) => Concern::Doubt,
             _ => Concern::Nobody,
         };
-        let handle = match concern {
-            Concern::User(handle) => handle,
+        match concern {
+            Concern::User => {}
             Concern::Doubt => {
                 return self.events.push_back(Event::TransactionEnded { id, outcome });
             }
             Concern::Nobody => return,
-        };
+        }
         let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
         let plan = undertaking.plan.clone();
         let event = match ending {
@@ -396,12 +397,11 @@ impl Coordinator {
 
     /// It is applied, and who waits for it waits for something else.
     pub(super) fn let_go(&mut self, txid: Txid) {
-        let Some(TransactionEntry { concern: Concern::User(handle), .. }) =
-            self.transactions.get(&txid)
-        else {
+        let Some(entry) = self.transactions.get(&txid) else { return };
+        let handle = entry.handle;
+        if entry.concern != Concern::User {
             return;
-        };
-        let handle = *handle;
+        }
         if let Some(plan) = self.undertakings.get(&handle).map(|u| u.plan.clone()) {
             self.leave_line(handle, &plan);
         }

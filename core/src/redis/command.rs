@@ -34,7 +34,8 @@ pub enum Route {
 /// Whom a command serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
-    /// The operation with this number, which somebody waits for: a lock, a counter or a call.
+    /// The operation with this number: a lock, a counter, a call or a transaction. Somebody waits
+    /// for it, or is being told how it has ended, and may take this along.
     Operation(u64),
     /// Nobody waits: renewals, heartbeats, cleaning up. May be left to a thread of the driver's own.
     Background,

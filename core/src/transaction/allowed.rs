@@ -82,22 +82,22 @@ impl Operation {
     /// Checks that a transaction takes it: a command of the list, with one key, and with as many
     /// words as it has.
     pub(super) fn check(&self) -> Result<()> {
-        let name = readable(self.name.get(..64).unwrap_or(&self.name));
+        let name = || readable(self.name.get(..64).unwrap_or(&self.name));
         if self.access().is_none() {
             return Err(Error::new(
                 ErrorCode::Unsupported,
-                format!("transaction: '{name}' is not a command that a transaction takes"),
+                format!("transaction: '{}' is not a command that a transaction takes", name()),
             ));
         }
         let known = Command::find(&self.name);
         let several = known.is_some_and(|command| command.keys == KeyWords::All)
             || self.name.eq_ignore_ascii_case(b"UNLINK");
         if several && !self.arguments.is_empty() {
-            return Err(Error::invalid(format!("transaction: '{name}' of more than one key")));
+            return Err(Error::invalid(format!("transaction: '{}' of more than one key", name())));
         }
         let words = 2 + self.arguments.len();
         if known.is_some_and(|command| !command.takes(words)) {
-            return Err(Error::invalid(format!("transaction: '{name}' with {words} words")));
+            return Err(Error::invalid(format!("transaction: '{}' with {words} words", name())));
         }
         Ok(())
     }

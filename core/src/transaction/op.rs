@@ -3,6 +3,7 @@
 //! Every script takes the keys in one order: the participant's hash, the keys of the transaction,
 //! and a shadow for each one that is written. Its arguments begin with the transaction's id.
 
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -44,7 +45,7 @@ pub struct Exec1 {
     /// Not to be executed after this moment where nothing is recorded.
     pub not_after: ServerTime,
     /// What it does.
-    pub work: Work,
+    pub work: Arc<Work>,
 }
 
 /// The first phase at one participant. A refusal at the primary is recorded as `ABORTED`.
@@ -63,7 +64,7 @@ pub struct Prepare {
     /// Whether a refusal because of a lock is not recorded: the caller waits and asks again.
     pub keep: bool,
     /// What is done here.
-    pub work: Work,
+    pub work: Arc<Work>,
 }
 
 /// What a participant is in a transaction.
@@ -316,6 +317,7 @@ impl Op {
                 work.operations = all.into_iter().map(|(_, operation)| operation).collect();
                 work.check().ok()?;
                 (parse_hex(digest)? == work.digest()).then_some(())?;
+                let work = Arc::new(work);
                 if script == Script::Exec1 {
                     return Some(Self::Exec1(Exec1 { txid, ring, not_after, work }));
                 }
@@ -456,7 +458,7 @@ mod tests {
         let participants = vec![b"a:1".to_vec(), Vec::new()];
         let roles = [Role::Primary { participants }, Role::Secondary { primary: b"p".to_vec() }];
         let mut ops = Vec::new();
-        for work in [reordered, on_shadows, Work::default()] {
+        for work in [reordered, on_shadows, Work::default()].map(Arc::new) {
             for (keep, role) in [false, true].into_iter().zip(&roles) {
                 let (role, patience, work) = (role.clone(), Span::from_secs(1), work.clone());
                 ops.push(Op::Prepare(Prepare {

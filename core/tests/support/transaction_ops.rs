@@ -216,7 +216,7 @@ impl TransactionOps {
                 100_000_000,
             ])),
             keep: self.rng.chance(250),
-            work: self.work(at, pair.store.keyspace()),
+            work: self.work(at, pair.store.keyspace()).into(),
         }
     }
 
@@ -229,13 +229,13 @@ impl TransactionOps {
             work.operations.push(operation("INCR", 0));
             let txid = Txid::new(txid.session(), txid.slot(), txid.seq() + 1).expect("in range");
             let not_after = self.not_after(pair.now);
-            return Exec1 { txid, ring: self.ring(), not_after, work };
+            return Exec1 { txid, ring: self.ring(), not_after, work: work.into() };
         }
         Exec1 {
             txid: self.txid(at),
             ring: self.ring(),
             not_after: self.not_after(pair.now),
-            work: self.work(at, pair.store.keyspace()),
+            work: self.work(at, pair.store.keyspace()).into(),
         }
     }
 
@@ -328,7 +328,7 @@ impl TransactionOps {
     fn finish(&mut self, now: u64) -> (usize, Op) {
         let which = self.rng.index(self.open.len());
         let (at, prepare) = self.open[which].clone();
-        let mut keys = prepare.work.keys;
+        let mut keys = prepare.work.keys.clone();
         if self.rng.chance(30) {
             keys.pop();
         } else if self.rng.chance(800) {

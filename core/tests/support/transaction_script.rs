@@ -45,7 +45,7 @@ pub(crate) fn work(lines: &[&str]) -> Work {
 }
 
 pub(crate) fn exec1(txid: Txid, work: Work, now: u64) -> Op {
-    Op::Exec1(Exec1 { txid, ring: RING, not_after: ServerTime(now + 1_000_000), work })
+    Op::Exec1(Exec1 { txid, ring: RING, not_after: ServerTime(now + 1_000_000), work: work.into() })
 }
 
 /// A preparation at the primary.
@@ -62,7 +62,7 @@ pub(crate) fn prepare_second(txid: Txid, work: Work, now: u64) -> Op {
 fn prepare_as(role: Role, txid: Txid, work: Work, now: u64) -> Op {
     let not_after = ServerTime(now + 1_000_000);
     let (patience, keep) = (Span::from_secs(5), false);
-    Op::Prepare(Prepare { txid, ring: RING, not_after, role, patience, keep, work })
+    Op::Prepare(Prepare { txid, ring: RING, not_after, role, patience, keep, work: work.into() })
 }
 
 pub(crate) fn finish(txid: Txid, verdict: Verdict, work: &Work, now: u64) -> Op {

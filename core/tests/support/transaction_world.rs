@@ -148,7 +148,7 @@ impl World {
     }
 
     /// Takes out what the coordinators have ready.
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         for client in 0..self.clients.len() {
             let mut blocking: BTreeMap<u32, Vec<Command>> = BTreeMap::new();
             while let Some(command) =
@@ -207,7 +207,7 @@ impl World {
         self.drain();
     }
 
-    fn deliver(&mut self, packet: Packet) {
+    pub(crate) fn deliver(&mut self, packet: Packet) {
         let now = self.time();
         match packet {
             Packet::Command { client, command } => {

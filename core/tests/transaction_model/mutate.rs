@@ -1,5 +1,7 @@
 //! How each simplification changes what a server does, what is heard, or what is sent.
 
+use std::sync::Arc;
+
 use comity::keyspace::ServerTime;
 use comity::transaction::{Answer, Finish, Mode, Op, Txid, Verdict};
 
@@ -55,8 +57,8 @@ fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op)
     let (mut op, old) = (op.clone(), server.clone());
     match (mutation, &mut op) {
         (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.take_locks(),
-        (Mutation::ReadsNotCompared, Op::Exec1(op)) => op.work.checks.clear(),
-        (Mutation::ReadsNotCompared, Op::Prepare(op)) => op.work.checks.clear(),
+        (Mutation::ReadsNotCompared, Op::Exec1(op)) => Arc::make_mut(&mut op.work).checks.clear(),
+        (Mutation::ReadsNotCompared, Op::Prepare(op)) => Arc::make_mut(&mut op.work).checks.clear(),
         (Mutation::SharedLocksExpire, _) => server.drop_locks(Mode::Shared),
         (Mutation::LowerSequenceTaken(script), op) if is(op, script) => {
             if let Some(txid) = txid_of(op) {

@@ -76,8 +76,7 @@ impl Transaction {
             }
         }
         let deadline = cx.now + cx.request_timeout;
-        let background = cx.background || self.told != Told::Nothing;
-        cx.effects.push(Effect::Send { attempt, to, op, deadline, background });
+        cx.effects.push(Effect::Send { attempt, to, op, deadline, background: cx.background });
     }
 
     fn op(&self, place: usize, asked: Asked) -> Option<Op> {

@@ -96,12 +96,6 @@ pub(super) fn allowed(number: usize, words: &[&[u8]]) -> Result<Allowed> {
     };
     let upper = name.to_ascii_uppercase();
     let upper = core::str::from_utf8(&upper).unwrap_or_default();
-    if let Some((why, _)) = REFUSED.iter().find(|(_, names)| names.contains(&upper)) {
-        return Err(says(
-            ErrorCode::Unsupported,
-            &format!("a transaction does not take this command: {why}"),
-        ));
-    }
     let found = match upper {
         "MGET" => Some(each("MGET", 1, Access::Read, Merge::Joined)),
         "EXISTS" => Some(each("EXISTS", 1, Access::Read, Merge::Sum)),
@@ -110,10 +104,12 @@ pub(super) fn allowed(number: usize, words: &[&[u8]]) -> Result<Allowed> {
         _ => single(upper),
     };
     let Some(allowed) = found else {
-        return Err(says(
-            ErrorCode::Unsupported,
-            "a transaction does not take this command; docs/transaction.md lists those it takes",
-        ));
+        let why = REFUSED.iter().find(|(_, names)| names.contains(&upper)).map_or_else(
+            || "; docs/transaction.md lists those it takes".into(),
+            |(why, _)| format!(": {why}"),
+        );
+        let text = format!("a transaction does not take this command{why}");
+        return Err(says(ErrorCode::Unsupported, &text));
     };
     let rest = words.len() - 1;
     let whole = allowed.stride.is_none_or(|stride| rest.is_multiple_of(stride));

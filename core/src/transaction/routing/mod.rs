@@ -5,6 +5,8 @@ mod allow;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use self::allow::{Allowed, Merge, allowed, short};
@@ -86,7 +88,7 @@ pub struct PlanPart {
     /// Its stable id.
     pub participant: Vec<u8>,
     /// What it is asked to do.
-    pub work: Work,
+    pub work: Arc<Work>,
     /// For each operation, the number of the command that it is a part of, from 0.
     commands: Vec<u32>,
     /// For each check, the number of the expectation, from 0.
@@ -187,7 +189,7 @@ impl Plan {
             (part.work.copy_elements, part.work.copy_bytes) = (copy.elements, copy.bytes);
             part.work.check()?;
             let Building { work, commands, expectations, .. } = part;
-            Ok(PlanPart { participant, work, commands, expectations })
+            Ok(PlanPart { participant, work: Arc::new(work), commands, expectations })
         };
         let parts = parts.into_iter().map(finished).collect::<Result<_>>()?;
         Ok(Self { ring: places.fingerprint(), parts, shapes })
@@ -292,14 +294,15 @@ fn merge(how: Merge, replies: Vec<Reply>) -> Option<Reply> {
 
 /// The part of the participant that has `key`.
 fn part_of<'a>(
-    who: &str,
+    who: impl Fn() -> String,
     key: &[u8],
     places: &impl Places,
     parts: &'a mut BTreeMap<Vec<u8>, Building>,
 ) -> Result<(Vec<u8>, &'a mut Building)> {
     if places.is_own(key) {
         return Err(Error::invalid(format!(
-            "{who}: key '{}' is one of comity's own: locks and counters are not written by transactions",
+            "{}: key '{}' is one of comity's own: locks and counters are not written by transactions",
+            who(),
             short(key)
         )));
     }
@@ -325,11 +328,11 @@ fn add(
     let allowed = allowed(number as usize + 1, words)?;
     let name = words.first().copied().unwrap_or_default().to_ascii_uppercase();
     let called = allowed.name.map_or(name.as_slice(), str::as_bytes);
-    let who = format!("Command # {} ({})", number + 1, short(&name));
+    let who = || format!("Command # {} ({})", number + 1, short(&name));
     let mut home: Option<(Vec<u8>, Vec<u8>)> = None;
     for part in pieces(&allowed, words) {
         let Some((key, arguments)) = part.split_first() else { continue };
-        let (id, building) = part_of(&who, key, places, parts)?;
+        let (id, building) = part_of(who, key, places, parts)?;
         match &home {
             None => home = Some((id, key.to_vec())),
             Some((first, _)) if *first == id => {}
@@ -337,7 +340,8 @@ fn add(
                 return Err(Error::new(
                     ErrorCode::Unsupported,
                     format!(
-                        "{who}: keys '{}' and '{}' are at two participants, '{}' and '{}': use a command for each",
+                        "{}: keys '{}' and '{}' are at two participants, '{}' and '{}': use a command for each",
+                        who(),
                         short(other),
                         short(key),
                         short(first),
@@ -376,10 +380,10 @@ fn expect(
     places: &impl Places,
     parts: &mut BTreeMap<Vec<u8>, Building>,
 ) -> Result<()> {
-    let who = format!("expectation # {}", number + 1);
+    let who = || format!("expectation # {}", number + 1);
     let get = |key: u32| operation(b"GET", key, &[]);
     let mut add = |key: &[u8], check: &dyn Fn(u32) -> Check| {
-        let (_, building) = part_of(&who, key, places, parts)?;
+        let (_, building) = part_of(who, key, places, parts)?;
         let place = building.key(key, Mode::Shared)?;
         building.work.checks.push(check(place));
         building.expectations.push(number);
@@ -395,7 +399,8 @@ fn expect(
             let words: Vec<&[u8]> = read.iter().map(Vec::as_slice).collect();
             if words.len() > MAX_WORDS {
                 return Err(Error::limit(format!(
-                    "{who}: {} words, the limit is {MAX_WORDS}",
+                    "{}: {} words, the limit is {MAX_WORDS}",
+                    who(),
                     words.len()
                 )));
             }
@@ -406,12 +411,12 @@ fn expect(
             else {
                 return Err(Error::new(
                     ErrorCode::Unsupported,
-                    format!("{who}: a read of one key is needed: use one for each"),
+                    format!("{}: a read of one key is needed: use one for each", who()),
                 ));
             };
             let name = words.first().copied().unwrap_or_default();
             if allowed.access != Access::Read {
-                return Err(Error::invalid(format!("{who}: {} writes", short(name))));
+                return Err(Error::invalid(format!("{}: {} writes", who(), short(name))));
             }
             add(key, &|place| Check::new(operation(name, place, arguments), reply))
         }
