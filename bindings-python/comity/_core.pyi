@@ -52,7 +52,9 @@ class Command:
 
     @property
     def origin(self) -> int | None:
-        """The lock or call it serves; None is background work of the core."""
+        """The lock, counter, call or transaction it serves, or the end of which it follows; None is
+        background work of the core.
+        """
 
     @property
     def deadline(self) -> int:
@@ -144,6 +146,10 @@ class Event:
     @property
     def transaction(self) -> int | None:
         """The transaction it is about."""
+
+    @property
+    def subject(self) -> int | None:
+        """The first of lock, call, counter and transaction that is not None."""
 
     @property
     def node(self) -> int | None:
@@ -427,6 +433,13 @@ class Coordinator:
 
     def next_deadline(self) -> int | None:
         """When to call `handle_timeout`."""
+
+    def poll(
+        self,
+    ) -> tuple[list[tuple[Command, int, int | None, bool]], list[Event], int | None]:
+        """All of that at once: every command, with its node, its origin and whether its route is
+        another than `node`; every event; the deadline.
+        """
 
     def stats(self) -> dict[str, int]:
         """Counters since the start."""

@@ -129,8 +129,8 @@ class Base:
             operation,
             session.core.transaction_execute,
             request.commands,
-            expectations=request.expectations,
-            **vars(request.options),
+            expectations=request.expectations or None,
+            **request.options.given,
         )
 
     def _refuse_eviction(self, request: Request) -> None:

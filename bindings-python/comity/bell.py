@@ -81,12 +81,11 @@ def poller(
     return selected
 
 
-def any_of(fds: Sequence[int], us: int) -> set[int]:
-    """Which of these can be read, or are closed, once one is or so many microseconds are over."""
+def any_of(fds: Sequence[int]) -> Callable[[int], object]:
+    """A function that waits so many microseconds until one of these can be read or is closed."""
     if hasattr(select, "poll"):
         poll = select.poll()
         for fd in fds:
             poll.register(fd, select.POLLIN)
-        return {fd for fd, _ in poll.poll(min((us + 999) // 1000, 86_400_000))}
-    read, _, _ = select.select(fds, [], [], min(us / 1e6, 86_400.0))
-    return set(read)
+        return lambda us: poll.poll(min((us + 999) // 1000, 86_400_000))
+    return lambda us: select.select(fds, [], [], min(us / 1e6, 86_400.0))

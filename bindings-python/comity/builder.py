@@ -6,7 +6,8 @@ No I/O: what has to be asked is said step by step, and threads and tasks ask it,
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from .commands import AllCommands, Convert, as_it_came
@@ -112,6 +113,12 @@ class Options:
             None if durability is None else _replicas(durability, ack),
         )
 
+    @cached_property
+    def given(self) -> dict[str, Any]:
+        """Those that are set, as keywords."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in given.items() if value is not None}
+
 
 _USUAL: Final = Options()
 
@@ -145,6 +152,11 @@ class Request(NamedTuple):
     commands: list[Words]
     expectations: list[Expectation]
     options: Options
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.commands or self.expectations)
 
 
 class Committed(NamedTuple):
@@ -326,7 +338,9 @@ class Builder(AllCommands):
             raise InvalidState(
                 f"after watch() only reads run at once, not {words[0]}: call multi() first"
             )
-        return self._put(packed, convert)
+        self._commands.append(packed)
+        self._converts.append(convert)
+        return self
 
     def _read(self, convert: Convert, *words: object) -> Any:
         packed = self._packed(words)
@@ -419,22 +433,29 @@ class Builder(AllCommands):
             self._reads.setdefault(read, reply)
         self._mode = "watching"
 
-    def _execute_steps(self) -> Steps[list[Any]]:
+    # Execution, in two halves
+
+    def _taken(self) -> tuple[Request, list[Convert]]:
+        """All that is buffered, which is not any more, and what makes results of the replies."""
         self._usable()
-        commands, converts = self._commands, self._converts
         expectations = [*self._checks]
-        expectations += [("unchanged", [*read], reply) for read, reply in self._reads.items()]
+        if self._reads:
+            expectations += [("unchanged", [*read], reply) for read, reply in self._reads.items()]
+        request, converts = Request(self._commands, expectations, self._options), self._converts
         self.reset()
+        return request, converts
+
+    def _done(self, done: Committed | None, converts: list[Convert]) -> list[Any]:
+        """The results; without anything that was done if there was nothing to do."""
         results: list[Any] = []
-        if commands or expectations:
-            done = yield Request(commands, expectations, self._options)
+        if done is not None:
             self._id = done.id
             self._replicas = done.replicas
             if done.replies is None:
-                results = [None] * len(commands)
+                results = [None] * len(converts)
             else:
                 results = [
-                    convert(_plain(reply))
+                    convert(reply if type(reply) is not str else _plain(reply))
                     for convert, reply in zip(converts, done.replies, strict=True)
                 ]
             if self._scope == "open":

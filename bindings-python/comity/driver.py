@@ -60,10 +60,13 @@ class SocketDriver:
         self._lanes: list[Lane] = []
         self._background: list[Background] = []
         self._pushes: list[PushReader] = []
+        self._timer = Timer(session)
+        glean = self._timer.glean
         for node, connector in enumerate(connectors):
             box = session.boxes[node]
             push = PushReader(session, node, box.subscribe, connector)
-            self._lanes.append(Lane(session, node, box.foreground, connector, watch=push))
+            lane = Lane(session, node, box.foreground, connector, watch=push, glean=glean)
+            self._lanes.append(lane)
             background = Background(session, node, box.background, connector)
             box.wake_background = background.ring
             box.wake_blocking = partial(self._block, node, connector)
@@ -71,7 +74,6 @@ class SocketDriver:
             self._background.append(background)
             self._pushes.append(push)
         self._several = Several(session, self._lanes)
-        self._timer = Timer(session)
         self._stopped = False
 
     def _block(self, node: int, connector: Connector) -> None:
@@ -99,6 +101,9 @@ class SocketDriver:
         for background in self._background:
             if not background.running:
                 background.lane.run_dry()
+        if not self._timer.running:
+            for lane in self._lanes:
+                lane.run_dry()
         park(self._session, self._session.drained, timeout)
 
     def stop(self, *, join: bool = True) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._core import ErrorReply
@@ -65,6 +66,7 @@ class Lane:
     __slots__ = (
         "_bell",
         "_connector",
+        "_glean",
         "_mutex",
         "_node",
         "_outbox",
@@ -86,13 +88,16 @@ class Lane:
         *,
         bell: Bell | None = None,
         watch: Watch | None = None,
+        glean: Callable[[Lane], object] | None = None,
     ) -> None:
         """`bell` rings when commands are ready, for a lane whose reader must see to them.
-        `watch` is where a thread that waits for a grant listens.
+        `watch` is where a thread that waits for a grant listens. `glean` has somebody call this
+        lane's `glean` in a while, for replies that nobody waits for.
         """
         self._session = session
         self._bell = bell
         self._watch: Watch = watch or _Unwatched()
+        self._glean = glean
         self._mutex = session.mutex
         self._node = node
         self._outbox = outbox
@@ -131,6 +136,7 @@ class Lane:
                     self._watch.serve(operation)
                     with mutex:
                         self._parked.remove(operation)
+            self.flush()  # what follows the end of the operation, and nobody waits for
         except BaseException:
             self._watch.leave(operation)
             with mutex:
@@ -139,8 +145,7 @@ class Lane:
         finally:
             if leading:
                 self._reading = False
-            if self._parked or not operation.done or self._loose():
-                self._pass_on()
+            self.pass_on()
 
     def _park(self, operation: Operation) -> threading.Lock:
         """What to acquire until `operation` is signalled. Called with the mutex held."""
@@ -164,22 +169,24 @@ class Lane:
                 led.append(self)
                 self._reading = True
 
-    def hear(self) -> None:
-        """Takes what has arrived. Called by who leads here."""
+    def hear(self) -> bool:
+        """Takes what has arrived, and whether anything has. Called by who leads here."""
         wire = self.wire
         if wire is None:
-            return
+            return False
         try:
-            replies = wire.receive(0)
+            replies = wire.take()
             if replies:
                 self._take(wire, replies)
-            elif now_us() >= _earliest(wire.outstanding):
+                return True
+            if now_us() >= _earliest(wire.outstanding):
                 self._drop(wire)
         except WireBroken:
             self._drop(wire)
         except BaseException:
             self._drop(wire)
             raise
+        return False
 
     def silent(self) -> bool:
         """Whether there is nothing to read here any more; the caller then reads here no more."""
@@ -197,10 +204,24 @@ class Lane:
         return NEVER if wire is None else _earliest(wire.outstanding)
 
     def follow(self) -> None:
-        """The caller goes, and reads here no more."""
+        """The caller reads here no more."""
         self._reading = False
-        if self._loose():
+
+    def pass_on(self) -> None:
+        """The caller goes: somebody else looks after what is unsent or unread here."""
+        if self._parked or self._loose():
             self._pass_on()
+
+    def glean(self) -> None:
+        """Takes what has arrived and nobody has read. Does not wait."""
+        led: list[Lane] = []
+        self.lead(led)
+        if led:
+            try:
+                self.hear()
+            finally:
+                self.follow()
+                self.pass_on()
 
     def ready(self) -> bool:
         """Whether something is to be sent or read, and nobody does. Called with the mutex held."""
@@ -285,6 +306,9 @@ class Lane:
                 if operation.gate is not None:
                     operation.signal()
                     return
+            if not unsent and self._glean is not None:
+                self._glean(self)
+                return
         threading.Thread(target=self.run_dry, name="comity-reader", daemon=True).start()
 
     # Sending

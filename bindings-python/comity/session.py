@@ -53,6 +53,17 @@ _ENDS: Final = frozenset(
 )
 """Events after which whoever waits for their lock, call, counter or transaction hears no more."""
 
+_OF_COUNTERS: Final = frozenset(
+    (
+        "counter_journal",
+        "counter_lost",
+        "counter_regressed",
+        "counter_refused",
+        "counter_closed",
+    )
+)
+"""What befalls a counter, whoever called it."""
+
 _TOLD: Final = frozenset(
     (
         "transaction_committed",
@@ -415,64 +426,55 @@ class Session:
 
     def drain(self) -> None:
         """Books every command and event the core has ready. Call with the mutex held."""
-        core = self.core
-        operations = self.operations
-        # Events first: what follows the end of an operation is for the background.
-        while (event := core.poll_event()) is not None:
-            self._book(event)
-        while (command := core.poll_command()) is not None:
-            box = self.boxes[command.node]
-            if command.route != "node":
+        commands, events, deadline = self.core.poll()
+        # Commands first: who hears that an operation has ended takes along what follows its end.
+        for command, node, origin, aside in commands:
+            box = self.boxes[node]
+            if aside:
                 box.put_aside(command)
                 continue
-            origin = command.origin
-            if origin is not None:
-                operation = operations.get(origin)
-                if operation is not None:
-                    if operation.node != command.node:
-                        operation.comes_to(command.node)
-                    if operation.attended:
-                        box.foreground.append(command)
-                        if operation.gate is not None:
-                            operation.signal()
-                        continue
+            operation = None if origin is None else self.operations.get(origin)
+            if operation is not None:
+                if operation.node != node:
+                    operation.comes_to(node)
+                if operation.attended:
+                    box.foreground.append(command)
+                    if operation.gate is not None:
+                        operation.signal()
+                    continue
             box.background.append(command)
             box.wake_background()
-        deadline = core.next_deadline()
+        unwanted = [event for event in events if self._book(event)]
         if deadline is None:
             self.deadline = NEVER
         else:
             self.deadline = deadline
             if deadline < self.alarm:
                 self.wake_timer()
+        if unwanted:
+            for event in unwanted:
+                self.core.lock_cancel(event.subject or 0, self.now())
+            self.drain()
 
-    def _book(self, event: Event) -> None:
-        kind = event.kind
-        key = event.lock
-        if key is None:
-            key = event.call
-        if key is None and event.counter is not None:
-            key = event.counter
+    def _book(self, event: Event) -> bool:
+        """Whether it is a grant of a lock that nobody wants any more."""
+        kind, key = event.kind, event.subject
+        operation = None if key is None else self.operations.get(key)
+        if kind in _OF_COUNTERS:
             self.on_counter(event)
-        if key is None:
-            key = event.transaction
-            if kind in _TOLD and (key not in self.operations or kind in _BESIDES):
-                self.on_transaction(event)
-        if key is not None:
-            operation = self.operations.get(key)
-            if operation is not None:
-                self._settle(operation, key, kind, event)
-            elif kind == "lock_granted":
-                # The thread that asked was interrupted before it could take the id in.
-                self.core.lock_cancel(key, self.now())
+        elif kind in _TOLD and (operation is None or kind in _BESIDES):
+            self.on_transaction(event)
+        if operation is not None:
+            self._settle(operation, kind, event)
         elif kind == "closed":
             self.drained.done = True
             self.drained.signal()
-        if self.listeners:
-            for listener in self.listeners:
-                listener.put(event)
+        for listener in self.listeners:
+            listener.put(event)
+        # The thread that asked was interrupted before it could take the id in.
+        return operation is None and kind == "lock_granted"
 
-    def _settle(self, operation: Operation, key: int, kind: str, event: Event) -> None:
+    def _settle(self, operation: Operation, kind: str, event: Event) -> None:
         if kind in _BESIDES:
             return
         operation.event = event
@@ -489,7 +491,7 @@ class Session:
             operation.rank = event.rank
             return
         elif kind in _ENDS:
-            del self.operations[key]
+            del self.operations[operation.id]
             operation.error = event.error
             operation.ended = operation.done = True
             if event.holder is not None:

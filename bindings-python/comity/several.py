@@ -6,7 +6,7 @@ them at a time. A bell wakes it for what others read for it, or made ready for i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .bell import Bell, any_of
@@ -15,6 +15,7 @@ from .clock import now_us
 if TYPE_CHECKING:
     from .lane import Lane
     from .session import Operation, Session
+    from .wire import Wire
 
 
 class Several:
@@ -23,7 +24,7 @@ class Several:
     def __init__(self, session: Session, lanes: Sequence[Lane]) -> None:
         self._session = session
         self._lanes = lanes
-        self._bells: list[Bell] = []
+        self._seats: list[_Seat] = []
         self._stopped = False
 
     def drive(self, operation: Operation) -> None:
@@ -32,19 +33,20 @@ class Several:
         """
         lanes = self._lanes
         led: list[Lane] = []
-        bell = self._bell()
+        seat = self._seat()
         try:
             while not operation.done:
-                mine = [lanes[node] for node in operation.nodes]
-                for lane in mine:
+                for node in operation.nodes:
+                    lane = lanes[node]
                     lane.flush()
                     if lane not in led:
                         lane.lead(led)
-                for lane in self._await(operation, mine, led, bell):
-                    lane.hear()
-                led[:] = [lane for lane in led if not lane.silent()]
-                if now_us() >= self._session.deadline:
-                    self._session.tick()
+                if not _hear(led):
+                    self._wait(operation, led, seat)
+                    if now_us() >= self._session.deadline:
+                        self._session.tick()
+            for node in operation.nodes:
+                lanes[node].flush()  # what follows the end of it, and nobody waits for
         except BaseException:
             with self._session.mutex:
                 operation.gate = None
@@ -54,62 +56,78 @@ class Several:
         finally:
             while led:
                 led.pop().follow()
-            self._bells.append(bell)
+            for node in operation.nodes:
+                lanes[node].pass_on()
+            self._seats.append(seat)
             if self._stopped:
                 self.stop()
 
     def stop(self) -> None:
         """Closes what is not in use, now and later. Takes no lock."""
         self._stopped = True
-        while self._bells:
-            self._bells.pop().close()
+        while self._seats:
+            self._seats.pop().bell.close()
 
-    def _bell(self) -> Bell:
+    def _seat(self) -> _Seat:
         try:
-            return self._bells.pop()
+            return self._seats.pop()
         except IndexError:
-            return Bell()
+            return _Seat()
 
-    def _await(
-        self, operation: Operation, mine: list[Lane], led: list[Lane], bell: Bell
-    ) -> list[Lane]:
-        """Waits until there is something to do. Those of the led lanes that have something to
-        read, or something that is late.
-        """
+    def _wait(self, operation: Operation, led: list[Lane], seat: _Seat) -> None:
+        """Waits until there is something to do, or something is late."""
         mutex = self._session.mutex
-        others = [lane for lane in mine if lane not in led]
         with mutex:
-            if operation.done or len(mine) < len(operation.nodes):
-                return []
-            if any(lane.ready() for lane in mine):
-                return []
-            operation.gate = bell.ring
+            mine = [self._lanes[node] for node in operation.nodes]
+            if operation.done or any(lane.ready() for lane in mine):
+                return
+            operation.gate = seat.bell.ring
+            others = [lane for lane in mine if lane not in led]
             for lane in others:
                 lane.park(operation)
         try:
-            return self._listen(led, bell)
+            seat.listen(led, self._session.deadline)
         finally:
             with mutex:
                 operation.gate = None
                 for lane in others:
                     lane.unpark(operation)
-            bell.clear()
+            seat.bell.clear()
 
-    def _listen(self, led: list[Lane], bell: Bell) -> list[Lane]:
-        due = self._session.deadline
-        waiting: dict[int, Lane] = {}
-        ready: list[Lane] = []
-        for lane in led:
-            due = min(due, lane.due())
-            wire = lane.wire
-            if wire is None:
-                continue
-            fd = wire.fileno()
-            if fd >= 0:
-                waiting[fd] = lane
-            if fd < 0 or wire.hidden:
-                ready.append(lane)
-        readable = any_of([*waiting, bell.fileno()], 0 if ready else max(0, due - now_us()))
-        if now_us() >= due:
-            return led
-        return [*ready, *[lane for fd, lane in waiting.items() if fd in readable]]
+
+def _hear(led: list[Lane]) -> bool:
+    """Takes what has arrived on these lanes, and whether anything has. Those that have nothing more
+    to say are not led any more.
+    """
+    heard = False
+    for lane in led:
+        heard = lane.hear() or heard
+    led[:] = [lane for lane in led if not lane.silent()]
+    return heard
+
+
+class _Seat:
+    """What one thread waits with: a bell that others ring, and how to hear it and some wires."""
+
+    __slots__ = ("_await", "_wires", "bell")
+
+    def __init__(self) -> None:
+        self.bell = Bell()
+        self._wires: list[Wire] = []
+        self._await: Callable[[int], object] = any_of([self.bell.fileno()])
+
+    def listen(self, lanes: list[Lane], until: int) -> None:
+        """Until the bell rings, something can be read on one of these lanes, is late there, or is
+        hidden from polling; at most until `until`.
+        """
+        wires = [wire for lane in lanes if (wire := lane.wire) is not None]
+        if any(wire.broken or wire.hidden for wire in wires):
+            return
+        if wires != self._wires:
+            fds = [wire.fileno() for wire in wires]
+            if any(fd < 0 for fd in fds):
+                return
+            self._wires = wires
+            self._await = any_of([self.bell.fileno(), *fds])
+        left = min([until, *[lane.due() for lane in lanes]]) - now_us()
+        self._await(max(0, left))

@@ -66,8 +66,9 @@ class Transaction(Builder):
         committed after it was given up is logged, as a warning with its id, for
         `Coordinator.transaction_status`.
         """
-        results: list[Any] = self._now(self._execute_steps())
-        return results
+        request, converts = self._taken()
+        done = None if request.empty else self._coordinator._transact(request)
+        return self._done(done, converts)
 
     def __enter__(self) -> Self:
         self._enter()

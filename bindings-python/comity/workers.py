@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .bell import Bell
 from .clock import NAP, Gaps
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .session import Session
 
 log = logging.getLogger("comity")
+
+_LINGER_US: Final = 10_000
+"""How long replies that nobody waits for may lie unread."""
 
 
 class Worker:
@@ -139,6 +142,8 @@ class Timer(Worker):
         self._bell = threading.Lock()
         self._gaps = Gaps()
         self._stirred = False
+        self._unread: list[Lane] = []
+        self._gleaning = NEVER
         session.alarm = NEVER
         session.wake_timer = self.ring
         session.stir = self._stir
@@ -151,11 +156,22 @@ class Timer(Worker):
             except RuntimeError:
                 pass  # somebody else just did
 
+    def glean(self, lane: Lane) -> None:
+        """Has the thread read, in a while, what came on `lane` and nobody waits for: by then
+        somebody else has as a rule, in passing. Called with the session's mutex held.
+        """
+        if lane not in self._unread:
+            self._unread.append(lane)
+        if self._gleaning == NEVER:
+            self._gleaning = self._session.now() + _LINGER_US
+            if self._gleaning < self._session.alarm:
+                self.ring()
+
     def turn(self) -> None:
         """Sleeps until the core's deadline, or an earlier one comes up; then tells the time."""
         session = self._session
         with session.mutex:
-            session.alarm = session.deadline
+            session.alarm = min(session.deadline, self._gleaning)
         left = session.alarm - session.now()
         if left > 0:
             self._bell.acquire(timeout=min(left / 1e6, NAP))
@@ -163,6 +179,11 @@ class Timer(Worker):
             return
         if self._gaps.seen():
             session.gap()
+        if self._gleaning <= session.now():
+            with session.mutex:
+                lanes, self._unread, self._gleaning = self._unread, [], NEVER
+            for lane in lanes:
+                lane.glean()
         if self._stirred or session.deadline <= session.now():
             self._stirred = False
             session.tick()

@@ -8,6 +8,19 @@ use pyo3::types::{PyBytes, PyList};
 #[pyclass(frozen, module = "comity._core")]
 pub(crate) struct Command(redis::Command);
 
+/// A command with what is to be known to put it where it belongs: its node, whom it serves, and
+/// whether it goes over a connection of its own.
+pub(crate) type Ready = (Command, u32, Option<u64>, bool);
+
+impl Command {
+    pub(crate) fn ready(command: redis::Command) -> Ready {
+        let command = Self(command);
+        let (node, origin) = (command.node(), command.origin());
+        let aside = command.0.route != Route::Node;
+        (command, node, origin, aside)
+    }
+}
+
 impl From<redis::Command> for Command {
     fn from(command: redis::Command) -> Self {
         Self(command)

@@ -1,5 +1,6 @@
 //! The border of the core.
 
+use std::iter;
 use std::sync::Mutex;
 
 use comity::coordinator::{self, Config};
@@ -13,7 +14,7 @@ use comity::transaction::Handle;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::command::Command;
+use crate::command::{Command, Ready};
 use crate::convert;
 use crate::counter::{self, Counter};
 use crate::error::{guarded, invalid, raised};
@@ -237,6 +238,17 @@ impl Coordinator {
     fn poll_event(&self, py: Python<'_>) -> PyResult<Option<Event>> {
         let event = guarded(py, &self.0, Host::poll_event)?;
         event.map(|event| Event::convert(py, &event)).transpose()
+    }
+
+    fn poll(&self, py: Python<'_>) -> PyResult<(Vec<Ready>, Vec<Event>, Option<u64>)> {
+        let (commands, events, deadline) = guarded(py, &self.0, |host| {
+            let commands: Vec<_> = iter::from_fn(|| host.core.poll_command()).collect();
+            let events: Vec<_> = iter::from_fn(|| host.poll_event()).collect();
+            (commands, events, host.core.next_deadline())
+        })?;
+        let commands = commands.into_iter().map(Command::ready).collect();
+        let events = events.iter().map(|event| Event::convert(py, event)).collect::<PyResult<_>>();
+        Ok((commands, events?, deadline.map(Time::as_micros)))
     }
 
     fn next_deadline(&self, py: Python<'_>) -> PyResult<Option<u64>> {

@@ -46,13 +46,13 @@ pub(crate) struct Event {
 
 #[pymethods]
 impl Event {
+    #[getter]
+    fn subject(&self) -> Option<u64> {
+        self.lock.or(self.call).or(self.counter).or(self.transaction)
+    }
+
     fn __repr__(&self) -> String {
-        let number = self
-            .lock
-            .or(self.call)
-            .or(self.counter)
-            .or(self.transaction)
-            .or(self.node.map(u64::from));
+        let number = self.subject().or(self.node.map(u64::from));
         number.map_or_else(
             || format!("Event({})", self.kind),
             |n| format!("Event({} {n})", self.kind),

@@ -79,6 +79,22 @@ def test_decided_is_sooner_than_applied(three: Ring):
     at_rest(*three.servers)
 
 
+def test_who_is_told_early_leaves_no_thread_behind_and_nothing_unread(three: Ring):
+    three.fill(0)
+    before = set(threading.enumerate())
+    with three.connect(direct=True, check=False) as co:
+        co.transaction().incr(three.keys[0]).incr(three.keys[1]).execute()  # brings the scripts
+        for _ in range(49):
+            co.transaction(ack="decided").incr(three.keys[0]).incr(three.keys[1]).execute()
+        names = {thread.name for thread in set(threading.enumerate()) - before}
+        assert names <= {"comity-timer"}
+        lanes = co._driver._lanes
+        # Nobody has anything more to say there, and all the same somebody reads.
+        until(lambda: not any(lane.wire and lane.wire.outstanding for lane in lanes), 1.0)
+    assert three.values() == [50, 50, 0]
+    at_rest(*three.servers)
+
+
 def test_the_methods_answer_as_redis_py_does(server):
     with server.client() as client, connect(server.port) as co:
         ours, theirs = co.transaction(), client.pipeline()

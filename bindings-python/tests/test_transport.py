@@ -60,14 +60,8 @@ class Core:
     def handle_timeout(self, now):
         pass
 
-    def poll_command(self):
-        return None
-
-    def poll_event(self):
-        return None
-
-    def next_deadline(self):
-        return None
+    def poll(self):
+        return [], [], None
 
     def _settle(self):
         if self.done is not None:

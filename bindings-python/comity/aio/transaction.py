@@ -48,8 +48,9 @@ class Transaction(Builder):
         was decided by then stays: a transaction that is committed after it was given up is logged,
         as a warning with its id, for `Coordinator.transaction_status`.
         """
-        results: list[Any] = await self._now(self._execute_steps())
-        return results
+        request, converts = self._taken()
+        done = None if request.empty else await self._coordinator._transact(request)
+        return self._done(done, converts)
 
     async def __aenter__(self) -> Self:
         self._enter()
