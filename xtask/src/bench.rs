@@ -22,6 +22,8 @@ pub(crate) enum Subject {
     Lock,
     /// The counter through Python against redis-py's `incr`.
     Count,
+    /// Transactions through Python against redis-py's pipelines and locks.
+    Transaction,
     /// Ring, counter and lock through JavaScript against their peers from npm.
     Js,
     /// The border of C against Rust, and the lock through hiredis against one by hand.
@@ -29,12 +31,13 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    pub(crate) const ALL: [(&str, Self); 7] = [
+    pub(crate) const ALL: [(&str, Self); 8] = [
         ("ring", Self::Ring),
         ("locks", Self::Locks),
         ("counter", Self::Counter),
         ("lock", Self::Lock),
         ("count", Self::Count),
+        ("transaction", Self::Transaction),
         ("js", Self::Js),
         ("c", Self::C),
     ];
@@ -46,8 +49,9 @@ pub(crate) fn run(session: &mut Session, subjects: &[Subject]) -> Result<(), Fai
         Subject::Ring => core(session, "ring"),
         Subject::Locks => core(session, "locks"),
         Subject::Counter => core(session, "counter"),
-        Subject::Lock => lock(session),
+        Subject::Lock => python(session, "lock"),
         Subject::Count => count(session),
+        Subject::Transaction => python(session, "transaction"),
         Subject::Js => js(session),
         Subject::C => c(session),
     })
@@ -59,13 +63,13 @@ fn core(session: &mut Session, name: &str) -> Result<(), Failure> {
     })
 }
 
-fn lock(session: &mut Session) -> Result<(), Failure> {
+fn python(session: &mut Session, name: &str) -> Result<(), Failure> {
     setup::ensure(session, &[Need::RedisServer])?;
     let requirements = [python::BUILD, python::CLIENT, python::PEERS];
     let venv = Venv::ready(session, System::MayInstall, &requirements)?;
     python::install_fresh_wheel(session, &venv)?;
-    session.stage("bench: lock", |session| {
-        let script = format!("{}/benches/lock.py", python::PACKAGE);
+    session.stage(&format!("bench: {name}"), |session| {
+        let script = format!("{}/benches/{name}.py", python::PACKAGE);
         venv.step(session, "python").arg(script).run()
     })
 }

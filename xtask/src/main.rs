@@ -40,7 +40,8 @@ usage: cargo xtask COMMAND
   test [PART...]         check and test: core, c, js, python, or all (the default)
   dist [WHAT...]         build into dist/: python (the wheel and the source distribution), js (the
                          npm package), c (the library with its headers; default: all)
-  bench [WHAT...]        measure: ring, locks, counter, lock, count, js, c (default: all)
+  bench [WHAT...]        measure: ring, locks, counter, lock, count, transaction, js, c
+                         (default: all)
   playground [--port N]  serve the page on which the ring and the lock can be tried
   help                   print this text
 
