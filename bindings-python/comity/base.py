@@ -153,17 +153,18 @@ class Base:
         """What came of a transaction. Raises all but a commit."""
         event = operation.event
         error = operation.error
-        if isinstance(error, OutcomeUnknown) and event is not None and event.id is not None:
-            error.transaction_id = event.id
+        txid = None if event is None else event.id
+        if isinstance(error, OutcomeUnknown) and txid is not None:
+            error.transaction_id = txid
             error.args = (
-                f"{error}: transaction_status({event.id!r}) asks what is known, "
-                f"resolve({event.id!r}) sees to its end",
+                f"{error}: transaction_status({txid!r}) asks what is known, "
+                f"resolve({txid!r}) sees to its end",
             )
         if error is not None:
             raise error
-        if event is None or event.id is None:
+        if event is None or txid is None:
             raise InvalidState("this process was forked while the transaction was executed")
-        return Committed(event.id, event.replies, event.replicas)
+        return Committed(txid, event.replies, event.replicas)
 
     @staticmethod
     def _outcome(operation: Operation) -> Outcome:

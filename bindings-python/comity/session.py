@@ -444,7 +444,9 @@ class Session:
                     continue
             box.background.append(command)
             box.wake_background()
-        unwanted = [event for event in events if self._book(event)]
+        unwanted: list[int] = []
+        for event in events:
+            self._book(event, unwanted)
         if deadline is None:
             self.deadline = NEVER
         else:
@@ -452,12 +454,11 @@ class Session:
             if deadline < self.alarm:
                 self.wake_timer()
         if unwanted:
-            for event in unwanted:
-                self.core.lock_cancel(event.subject or 0, self.now())
+            for lock in unwanted:
+                self.core.lock_cancel(lock, self.now())
             self.drain()
 
-    def _book(self, event: Event) -> bool:
-        """Whether it is a grant of a lock that nobody wants any more."""
+    def _book(self, event: Event, unwanted: list[int]) -> None:
         kind, key = event.kind, event.subject
         operation = None if key is None else self.operations.get(key)
         if kind in _OF_COUNTERS:
@@ -466,13 +467,14 @@ class Session:
             self.on_transaction(event)
         if operation is not None:
             self._settle(operation, kind, event)
+        elif kind == "lock_granted" and key is not None:
+            # The thread that asked was interrupted before it could take the id in.
+            unwanted.append(key)
         elif kind == "closed":
             self.drained.done = True
             self.drained.signal()
         for listener in self.listeners:
             listener.put(event)
-        # The thread that asked was interrupted before it could take the id in.
-        return operation is None and kind == "lock_granted"
 
     def _settle(self, operation: Operation, kind: str, event: Event) -> None:
         if kind in _BESIDES:
