@@ -212,7 +212,7 @@ export class Coordinator {
   }
 
   /**
-   * Watches `keys`, calls `fn(tx, seen)` and executes; again after a conflict.
+   * Watches `keys`, which may be none, calls `fn(tx, seen)` and executes; again after a conflict.
    *
    *     await co.runTransaction(["alice", "bob"], async (tx, seen) => {
    *       const all = Number(await seen.get("alice"));
@@ -231,10 +231,12 @@ export class Coordinator {
     const how = settings(options, ["attempts", "signal"]);
     const attempts = whole("attempts", options?.attempts ?? 16, 1, MAX_ATTEMPTS);
     const waiting = signalOf(options?.signal);
+    const names = listed(keys);
     const tx = this.#begin(how);
     for (let attempt = 1; ; attempt++) {
       try {
-        await fn(tx, await tx.watch(keys, waiting));
+        const seen = names.length > 0 ? await tx.watch(names, waiting) : tx.seen(waiting);
+        await fn(tx, seen);
         return await tx.execute(waiting);
       } catch (error) {
         const conflict = error instanceof ComityError && error.code === ErrorCode.Conflict;

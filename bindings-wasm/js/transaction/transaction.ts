@@ -126,7 +126,13 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
       const key = keyOf(seen.read);
       if (!this.#seen.has(key)) this.#seen.set(key, seen);
     }
-    return new Watched<V>((asked) => this.#look(asked, signal), this.#settings.value as Value<V>);
+    return this.seen(options);
+  }
+
+  /** Not for users: what `watch` gives, with nothing read yet. */
+  seen(options?: Waiting): Watched<V> {
+    const value = this.#settings.value as Value<V>;
+    return new Watched<V>((asked) => this.#look(asked, options?.signal), value);
   }
 
   /** Forgets what was read since `watch`. */
