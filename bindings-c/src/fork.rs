@@ -44,7 +44,7 @@ fn foreign(advice: &str) -> Error {
     )
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(miri)))]
 mod watch {
     use std::ffi::c_int;
     use std::sync::OnceLock;
@@ -72,9 +72,9 @@ mod watch {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(any(not(unix), miri))]
 mod watch {
-    /// There is no fork.
+    /// There is no fork, or Miri does not know how to watch one.
     pub(super) fn begin() -> bool {
         true
     }

@@ -98,6 +98,17 @@ fn every_kind_of_event_and_outcome_is_in_the_header() {
 }
 
 #[test]
+fn every_route_is_in_the_header() {
+    let routes = variants(&read("../core/src/redis/command.rs"), "Route");
+    for route in &routes {
+        let line = format!("#define COMITY_ROUTE_{} ", screaming(route));
+        assert!(HEADER.contains(&line), "no line {line}");
+    }
+    let defined = HEADER.lines().filter(|line| line.starts_with("#define COMITY_ROUTE_"));
+    assert_eq!(defined.count(), routes.len());
+}
+
+#[test]
 fn every_verb_of_the_coordinator_is_in_the_header() {
     let declared = declared();
     let sources = ["mod", "input", "output", "counters", "transactions"];

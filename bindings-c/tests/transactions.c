@@ -121,6 +121,17 @@ int main(void) {
     CHECK(event->id.len == 0);
     OK(comity_transaction_cancel(w.co[2], number, w.now));
 
+    /* Replicas are asked for, and the store has none: it is committed all the same. */
+    OK(comity_transaction_options_init(&options, sizeof options));
+    CHECK(options.replicas == 0 && options.replicas_timeout_us == 1000000);
+    options.replicas = 2;
+    OK(comity_transaction_execute(w.co[2], tx, &options, w.now, &number));
+    event = world_until(&w, 2, COMITY_EVENT_TRANSACTION_NOT_DURABLE);
+    CHECK(event->node == 0 && event->replicas == 0 && event->id.len > 20);
+    CHECK(event->error != COMITY_OK && strlen(event->message) > 0);
+    event = world_until(&w, 2, COMITY_EVENT_TRANSACTION_COMMITTED);
+    CHECK(event->transaction == number && event->replicas == 0 && event->applied == 1);
+
     /* Asked for by its id, in another process: the slot was used again, or it is as it was. */
     OK(comity_transaction_status(w.co[1], id, id_len, w.now, &call));
     event = world_until(&w, 1, COMITY_EVENT_TRANSACTION_STATUS);

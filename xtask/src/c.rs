@@ -13,8 +13,8 @@ pub(crate) const SANITIZERS: &str =
 pub(crate) const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --leak-check=full \
      --errors-for-leak-kinds=definite,indirect,possible";
 
-/// Tests the library from Rust and from C: plainly, with the other compiler, with sanitizers, and
-/// under valgrind.
+/// Tests the library from Rust and from C: plainly, with the other compiler, with sanitizers, under
+/// valgrind and under Miri; then what is packed of it.
 pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
     setup::ensure(
         session,
@@ -31,7 +31,19 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
     programs(session, "c: programs with clang", &[("CC", "clang"), ("CXX", "clang++")])?;
     programs(session, "c: programs with sanitizers", &[("CFLAGS", SANITIZERS)])?;
     programs(session, "c: programs under valgrind", &[("COMITY_RUNNER", VALGRIND)])?;
+    miri(session)?;
     package::test(session)
+}
+
+/// Lets Miri watch the functions, where it is there: toolchains that are stable do not have it.
+fn miri(session: &mut Session) -> Result<(), Failure> {
+    let name = "c: functions under Miri";
+    if session.step("cargo").args(["miri", "--version"]).ask().is_none() {
+        session.skip(name, "this toolchain has no Miri");
+        return Ok(());
+    }
+    let words = ["miri", "test", "-p", "comity-c", "--lib", "--test", "border"];
+    cargo_stage(session, name, &words)
 }
 
 /// Builds and runs the programs in C in another way.
