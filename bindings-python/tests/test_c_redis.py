@@ -6,10 +6,12 @@ Run by `cargo xtask test c`, which builds the library.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +19,19 @@ import locks
 import pytest
 import transactions
 from actors import Actor, C, Lines, build
-from faults import ALWAYS, CUT_AFTER, CUT_BEFORE, STALL, SWALLOW, is_push
+from faults import (
+    ALWAYS,
+    CUT_AFTER,
+    CUT_BEFORE,
+    DELAY_AFTER,
+    DELAY_BEFORE,
+    REPEAT,
+    STALL,
+    SWALLOW,
+    Fault,
+    Proxy,
+    is_push,
+)
 
 import comity
 
@@ -195,6 +209,62 @@ def test_a_transaction_waits_for_replicas_and_nothing_else_does(start, actor):
 
 
 # Faults
+
+
+class Wind(Proxy):
+    """Does something to every fourth command of the lock, and to every fourth push."""
+
+    def __init__(self, back: int, seed: int) -> None:
+        self._random = random.Random(seed)
+        super().__init__(back)
+
+    def fault(self, words: list[bytes]) -> Fault | None:
+        if not (locks.is_queue(words) or is_push(words)) or self._random.random() > 0.25:
+            return None
+        kinds = [SWALLOW, CUT_BEFORE, CUT_AFTER, REPEAT, STALL, DELAY_BEFORE, DELAY_AFTER]
+        return Fault(self._random.choice(kinds), self._random.uniform(0, 0.1))
+
+
+def test_nobody_holds_together_in_a_storm(server, actor):
+    seed = random.randrange(1 << 32)
+    winds = [Wind(server.port, seed + number) for number in range(3)]
+    held: list[tuple[float, float, int]] = []
+    ended = time.monotonic() + 5
+
+    def blown_about(wind):
+        who = actor(at(wind.port), timeout=0.4)
+        while time.monotonic() < ended:
+            lock = who.ask("job", ttl=1)
+            granted = who.hear("LockGranted", "LockFailed", seconds=30)
+            if granted["kind"] == "LockGranted":
+                time.sleep(0.01)
+                who.tell("release", lock)
+                over = who.hear("Releasing", "LockLost")
+                held.append((granted["at"], over["at"], granted["fence"]))
+                if over["kind"] == "LockLost":
+                    who.hear("Releasing")  # too late, and so of no effect
+                elif over["error"] == "Ok":
+                    who.hear("LockReleased", "LockFailed", "LockLost")
+
+    def undisturbed():
+        with locks.connect(server.port) as co:
+            while time.monotonic() < ended:
+                with co.lock("job", ttl=1) as lock:
+                    begin = comity.clock()
+                    time.sleep(0.01)
+                    held.append((begin * 1e6, comity.clock() * 1e6, lock.fence))
+
+    with ThreadPoolExecutor() as pool:
+        ends = [pool.submit(blown_about, wind) for wind in winds]
+        ends.append(pool.submit(undisturbed))
+        for end in ends:
+            end.result()
+    for wind in winds:
+        wind.close()
+    held.sort()
+    assert len(held) > 20, seed
+    assert all(a[1] <= b[0] for a, b in pairwise(held)), seed
+    assert rising([fence for *_, fence in held]), seed
 
 
 @pytest.mark.parametrize("fault", [CUT_BEFORE, CUT_AFTER, SWALLOW])
