@@ -125,18 +125,23 @@ unsafe fn word<T>(handle: *const Handle<T>) -> Option<u64> {
 }
 
 unsafe fn check<T: Kind>(handle: *const Handle<T>) -> Result<()> {
+    let there = !handle.is_null() && handle.is_aligned();
     // SAFETY: the caller vouches for the handle.
-    match unsafe { (!handle.is_null()).then(|| word(handle)).flatten() } {
-        Some(word) if word == T::MAGIC => Ok(()),
-        found => Err(wrong::<T>(handle.is_null(), found)),
+    if there && unsafe { (*handle).word.load(Ordering::Relaxed) } == T::MAGIC {
+        return Ok(());
     }
+    // SAFETY: the same.
+    Err(unsafe { wrong::<T>(handle) })
 }
 
 #[cold]
-fn wrong<T: Kind>(is_null: bool, word: Option<u64>) -> Error {
+#[inline(never)]
+unsafe fn wrong<T: Kind>(handle: *const Handle<T>) -> Error {
+    // SAFETY: the caller vouches for the handle.
+    let word = if handle.is_null() { None } else { unsafe { word(handle) } };
     let name = T::NAME;
     let message = match word {
-        _ if is_null => return null(name),
+        _ if handle.is_null() => return null(name),
         Some(FREED) => format!("this {name} was freed"),
         Some(DEAD) => {
             format!("this {name} is dead since a call on it returned COMITY_ERROR_INTERNAL")
