@@ -1,9 +1,12 @@
 //! Handles: what the opaque pointers of C point to.
 //!
 //! In front of each lies a word that says what it is. Debug builds keep the memory of what was
-//! freed for a while, so that the word of a freed handle can still be read.
+//! freed for a while, so that the word of a freed handle can still be read, and notice two calls at
+//! once.
 
 use std::ptr;
+#[cfg(debug_assertions)]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use comity::error::{Error, ErrorCode, Result};
@@ -35,12 +38,14 @@ const DEAD: u64 = u64::from_le_bytes(*b"cmtyDEAD");
 #[repr(C)]
 struct Handle<T> {
     word: AtomicU64,
+    turn: Turn,
     value: T,
 }
 
 /// A new handle, to be given to C.
 pub(crate) fn give<T: Kind>(value: T) -> *mut T {
-    Box::into_raw(Box::new(Handle { word: AtomicU64::new(T::MAGIC), value })).cast()
+    Box::into_raw(Box::new(Handle { word: AtomicU64::new(T::MAGIC), turn: Turn::default(), value }))
+        .cast()
 }
 
 /// Runs a call on a handle; after a panic in one, all later ones fail.
@@ -56,6 +61,7 @@ pub(crate) unsafe fn with_mut<T: Kind>(
     // SAFETY: the caller vouches for the handle.
     let status = guard(|| unsafe {
         check(handle)?;
+        let _mine = (*handle).turn.take(T::NAME)?;
         (*handle).value.admit()?;
         call(&mut (*handle).value)
     });
@@ -74,6 +80,7 @@ pub(crate) unsafe fn with<T: Kind>(handle: *const T, call: impl FnOnce(&T) -> Re
     // SAFETY: the caller vouches for the handle.
     let status = guard(|| unsafe {
         check(handle)?;
+        (*handle).turn.check(T::NAME)?;
         (*handle).value.admit()?;
         call(&(*handle).value)
     });
@@ -158,6 +165,51 @@ unsafe fn bury<T: Kind>(handle: *const Handle<T>, status: u32) {
         // SAFETY: only a call on a live handle ends so.
         unsafe { (*handle).word.store(DEAD, Ordering::Relaxed) };
     }
+}
+
+/// Whose turn it is to change a handle. Only debug builds look.
+#[derive(Debug, Default)]
+struct Turn(#[cfg(debug_assertions)] AtomicBool);
+
+/// A call that changes a handle.
+struct Mine<'a>(#[allow(dead_code, reason = "only debug builds end it")] &'a Turn);
+
+impl Turn {
+    /// Errors while a call changes the handle.
+    #[inline]
+    fn check(&self, name: &str) -> Result<()> {
+        #[cfg(debug_assertions)]
+        if self.0.load(Ordering::Relaxed) {
+            return Err(twice(name));
+        }
+        let _ = name;
+        Ok(())
+    }
+
+    /// Begins a call that changes the handle.
+    #[inline]
+    fn take(&self, name: &str) -> Result<Mine<'_>> {
+        #[cfg(debug_assertions)]
+        if self.0.swap(true, Ordering::Relaxed) {
+            return Err(twice(name));
+        }
+        let _ = name;
+        Ok(Mine(self))
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Mine<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(debug_assertions)]
+#[cold]
+fn twice(name: &str) -> Error {
+    let message = format!("two threads use this {name} at once");
+    Error::new(ErrorCode::InvalidState, message)
 }
 
 #[cfg(not(debug_assertions))]
@@ -302,6 +354,25 @@ mod tests {
         unsafe {
             free(handle);
             assert_eq!(use_it(handle), COMITY_ERROR_INVALID_STATE);
+            free(handle);
+        }
+    }
+    #[test]
+    #[cfg(debug_assertions)]
+    fn two_calls_at_once_are_noticed_in_debug_builds() {
+        let handle = give(One(7));
+        let mut inner = (COMITY_OK, COMITY_OK);
+        // SAFETY: it is alive, and the calls within are refused before they touch what is in it.
+        unsafe {
+            let outer = with_mut(handle, |_| {
+                inner = (use_it(handle), with(handle, |_| Ok(())));
+                Ok(())
+            });
+            assert_eq!(outer, COMITY_OK);
+            assert_eq!(inner, (COMITY_ERROR_INVALID_STATE, COMITY_ERROR_INVALID_STATE));
+            // The turn is over, even where a panic has ended it.
+            assert_eq!(use_it(handle), COMITY_OK);
+            assert_eq!(with_mut(handle, |_| panic!("on purpose")), COMITY_ERROR_INTERNAL);
             free(handle);
         }
     }

@@ -26,7 +26,8 @@ const HEAD: &str = "\
  * Borrowed outputs, such as a comity_command or comity_bytes, are valid as long as their function
  * says, and never longer than their handle.
  *
- * Threads. One thread at a time may use a handle, any thread; a comity_ring may be used by many.
+ * Threads. One thread at a time may use a handle, any thread; a comity_ring may be used by many. Debug
+ * builds of the library return COMITY_ERROR_INVALID_STATE where they meet two at once.
  *
  * Processes. In the child of a fork every function of a comity_coordinator that was made before returns
  * COMITY_ERROR_INVALID_STATE: its leases are the parent's. Free it and make a new one.
