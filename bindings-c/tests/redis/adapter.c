@@ -394,6 +394,26 @@ static void hiredis_may_be_behind_with_writing(void) {
 }
 #endif
 
+/* A name may lead to another server after a failover. */
+static void a_server_that_is_no_master_any_more_is_left(void) {
+    comity_hiredis *redis = begin(PATIENT_US);
+    char byte;
+    acquire(redis);
+    settle(redis);
+    drain(servers[0]);
+    answer(servers[0], "-READONLY You can't write against a read only replica.\r\n");
+    /* It is asked again after a while. */
+    while (made < 2) {
+        const comity_event *event;
+        CHECK(comity_hiredis_run(redis, comity_hiredis_now() + 10000, &event) == COMITY_OK);
+        if (event != NULL) acquire(redis);
+    }
+    CHECK(drain(servers[0]) == 0 && recv(servers[0], &byte, 1, 0) == 0);
+    settle(redis);
+    CHECK(drain(servers[1]) > 0 && stats(redis)->outcome_unknown == 0);
+    end(redis);
+}
+
 int main(void) {
     servers_are_those_of_the_nodes();
     what_was_written_is_known_exactly();
@@ -402,6 +422,7 @@ int main(void) {
     answers_may_come_in_pieces_and_not_as_nonsense();
     the_watcher_is_told_of_every_change();
     a_server_that_has_hung_up_is_not_sent_to();
+    a_server_that_is_no_master_any_more_is_left();
 #ifdef REDIS_REPLY_MAP
     as_tls = 1;
     no_signal_is_raised();
