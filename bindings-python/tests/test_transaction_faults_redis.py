@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 
 import faults
 import pytest
 from locks import connect, until
-from transactions import Ring, asks, at_rest, step
+from transactions import Ring, Transfers, asks, at_rest, settled, step
 
 import comity
 
@@ -105,50 +104,6 @@ def test_an_outcome_that_is_unknown_is_resolved(three: Ring):
     at_rest(*three.servers)
 
 
-class Transfers:
-    """One client that moves amounts to and fro until it is stopped, and what it was told."""
-
-    def __init__(self, three: Ring, seed: int) -> None:
-        self.three = three
-        self.dice = random.Random(seed)
-        self.stop = threading.Event()
-        self.told: list[tuple[int, int]] = []
-        self.doubtful: list[bytes] = []
-        self.failure: BaseException | None = None
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-
-    def run(self) -> None:
-        try:
-            with self.three.connect(timeout=2) as co:
-                while not self.stop.is_set():
-                    self.transfer(co)
-                    if self.dice.random() < 0.2:
-                        self.look(co)
-        except BaseException as error:
-            self.failure = error
-
-    def transfer(self, co) -> None:
-        source, target = self.dice.sample(range(3), 2)
-        tx = co.transaction()
-        tx.decrby(self.three.keys[source], 1).incrby(self.three.keys[target], 1)
-        try:
-            tx.execute()
-            self.told.append((source, target))
-        except comity.OutcomeUnknown as error:
-            self.doubtful.append(error.transaction_id or b"")
-        except (comity.AbortedError, comity.ConflictError, comity.NoAnswer, comity.Unreachable):
-            pass
-
-    def look(self, co) -> None:
-        try:
-            balances = co.snapshot(*self.three.keys)
-        except comity.Error:
-            return
-        if sum(map(int, balances.values())) != 3000:
-            raise AssertionError(balances)
-
-
 def test_transfers_through_a_bad_network_keep_the_sum(three: Ring):
     three.fill(1000)
     dice = random.Random(7)
@@ -162,24 +117,9 @@ def test_transfers_through_a_bad_network_keep_the_sum(three: Ring):
     for proxy in three.proxies:
         proxy.calm()
     for client in clients:
-        client.stop.set()
-    for client in clients:
-        client.thread.join(20)
-        assert client.failure is None
-    told = [transfer for client in clients for transfer in client.told]
-    doubtful = [txid for client in clients for txid in client.doubtful]
-    assert len(told) > 50
-    with three.connect(direct=True, timeout=5) as co:
-        for txid in doubtful:
-            co.resolve(txid)
-        balances = list(map(int, co.snapshot(*three.keys).values()))
-    assert sum(balances) == 3000
-    if not doubtful:
-        expected = [1000, 1000, 1000]
-        for source, target in told:
-            expected[source] -= 1
-            expected[target] += 1
-        assert balances == expected
+        client.end()
+    assert sum(len(client.told) for client in clients) > 50
+    settled(three, clients)
     at_rest(*three.servers)
 
 

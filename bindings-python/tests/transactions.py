@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,9 +44,9 @@ def asks(wanted: str) -> Callable[[list[bytes]], bool]:
 class Ring:
     """Three servers, the first to be asked behind a proxy each, and a key on each."""
 
-    def __init__(self, servers: list[Any]) -> None:
+    def __init__(self, servers: list[Any], proxy: type[Proxy] = Proxy) -> None:
         self.servers = servers
-        self.proxies = [Proxy(server.port) for server in servers]
+        self.proxies = [proxy(server.port) for server in servers]
         ring = comity.Ring(["a", "b", "c"])
         names = [f"account:{number}" for number in range(100)]
         self.keys = [
@@ -78,6 +80,76 @@ class Ring:
     def close(self) -> None:
         for proxy in self.proxies:
             proxy.close()
+
+
+class Transfers:
+    """One client that moves amounts to and fro until it is stopped, and what it was told."""
+
+    def __init__(self, three: Ring, seed: int, **options: Any) -> None:
+        self.three = three
+        self.options = {"timeout": 2, **options}
+        self.dice = random.Random(seed)
+        self.stop = threading.Event()
+        self.told: list[tuple[int, int]] = []
+        self.doubtful: list[bytes] = []
+        self.failure: BaseException | None = None
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        try:
+            with self.three.connect(**self.options) as co:
+                while not self.stop.is_set():
+                    self.transfer(co)
+                    if self.dice.random() < 0.2:
+                        self.look(co)
+        except BaseException as error:
+            self.failure = error
+
+    def transfer(self, co: Any) -> None:
+        source, target = self.dice.sample(range(3), 2)
+        tx = co.transaction()
+        tx.decrby(self.three.keys[source], 1).incrby(self.three.keys[target], 1)
+        try:
+            tx.execute()
+            self.told.append((source, target))
+        except comity.OutcomeUnknown as error:
+            self.doubtful.append(error.transaction_id or b"")
+        except (comity.AbortedError, comity.ConflictError, comity.NoAnswer, comity.Unreachable):
+            pass
+
+    def look(self, co: Any) -> None:
+        try:
+            balances = co.snapshot(*self.three.keys)
+        except comity.Error:
+            return
+        if sum(map(int, balances.values())) != 3000:
+            raise AssertionError(balances)
+
+    def end(self) -> None:
+        """Stops it. Raises what it has failed with."""
+        self.stop.set()
+        self.thread.join(20)
+        if self.failure is not None:
+            raise self.failure
+
+
+def settled(three: Ring, clients: list[Transfers]) -> list[int]:
+    """The balances once all has come to its end: what they were told is what is there."""
+    told = [transfer for client in clients for transfer in client.told]
+    doubtful = [txid for client in clients for txid in client.doubtful]
+    with three.connect(direct=True, timeout=5) as co:
+        for txid in doubtful:
+            co.resolve(txid)
+        balances = list(map(int, co.snapshot(*three.keys).values()))
+    assert sum(balances) == 3000
+    if not doubtful:
+        expected = [1000, 1000, 1000]
+        for source, target in told:
+            expected[source] -= 1
+            expected[target] += 1
+        assert balances == expected
+    return balances
 
 
 def left_over(server: Any) -> list[str]:
