@@ -1,4 +1,4 @@
-"""A short history of transactions on a bad network holds what can be seen without a checker."""
+"""A short history of transactions on a bad network is strictly serializable, and of Elle's form."""
 
 from __future__ import annotations
 
