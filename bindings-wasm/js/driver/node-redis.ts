@@ -124,16 +124,23 @@ async function connected(original: Client, signal: AbortSignal): Promise<Link> {
   let ended: (value?: unknown) => void = () => undefined;
   const closed = new Promise<unknown>((resolve) => (ended = resolve));
   let over = false;
+  const destroy = () => {
+    try {
+      client.destroy();
+    } catch {
+      // Version 5 complains where there is nothing left to end.
+    }
+  };
   const close = () => {
     over = true;
-    client.destroy();
+    destroy();
     ended();
   };
   // Every error is the end: nothing reconnects, and after one of the decoder nothing would fit.
   client.on("error", close);
   client.on("end", ended);
   // One that is given up while it connects would stay connected.
-  client.on("connect", () => over && client.destroy());
+  client.on("connect", () => over && destroy());
   signal.addEventListener("abort", close, { once: true });
   try {
     await client.connect();
