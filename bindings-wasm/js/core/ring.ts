@@ -202,22 +202,42 @@ function made(nodes: Nodes, options?: RingOptions): RawRing {
 
 /** Keys one after the other, and where each ends. */
 function joined(keys: readonly Bytes[]): [Uint8Array, Uint32Array] {
-  const parts = keys.map((key, at) => (typeof key === "string" ? octets(`keys[${at}]`, key) : key));
-  const ends = new Uint32Array(parts.length);
-  let length = 0;
-  for (let at = 0; at < parts.length; at++) {
-    const part = parts[at];
-    if (!(part instanceof Uint8Array)) octets(`keys[${at}]`, part);
-    length += (part as Uint8Array).length;
-    ends[at] = length;
-  }
-  const bytes = new Uint8Array(length);
+  const ends = new Uint32Array(keys.length);
+  let bytes = new Uint8Array(32 * keys.length);
   let end = 0;
-  for (const part of parts) {
-    // Short keys are the usual ones: a loop is faster for them than a call.
-    if (part.length < 32) for (let at = 0; at < part.length; at++) bytes[end + at] = part[at] ?? 0;
-    else bytes.set(part, end);
-    end += part.length;
+  for (let at = 0; at < keys.length; at++) {
+    const key = keys[at] as Bytes;
+    if (typeof key !== "string" && !(key instanceof Uint8Array)) octets(`keys[${at}]`, key);
+    // UTF-8 has at most three bytes for each unit of a string.
+    const most = typeof key === "string" ? 3 * key.length : key.length;
+    if (end + most > bytes.length) {
+      const larger = new Uint8Array(Math.max(2 * bytes.length, end + most));
+      larger.set(bytes.subarray(0, end));
+      bytes = larger;
+    }
+    end = typeof key === "string" ? putText(bytes, end, key, at) : putBytes(bytes, end, key);
+    ends[at] = end;
   }
-  return [bytes, ends];
+  return [bytes.subarray(0, end), ends];
+}
+
+/** Short keys are the usual ones: a loop is faster for them than a call. */
+function putBytes(bytes: Uint8Array, end: number, key: Uint8Array): number {
+  if (key.length < 32) for (let at = 0; at < key.length; at++) bytes[end + at] = key[at] ?? 0;
+  else bytes.set(key, end);
+  return end + key.length;
+}
+
+/** The same for ASCII; anything else is encoded. */
+function putText(bytes: Uint8Array, end: number, key: string, number: number): number {
+  for (let at = 0; at < key.length; at++) {
+    const unit = key.charCodeAt(at);
+    if (unit > 127) {
+      const encoded = octets(`keys[${number}]`, key);
+      bytes.set(encoded, end);
+      return end + encoded.length;
+    }
+    bytes[end + at] = unit;
+  }
+  return end + key.length;
 }
