@@ -67,12 +67,6 @@ impl RawRing {
         index(self.0.node(key))
     }
 
-    /// The same for text that is well-formed.
-    #[must_use]
-    pub fn node_of_text(&self, key: &str) -> i32 {
-        index(self.0.node(key.as_bytes()))
-    }
-
     #[must_use]
     pub fn replicas(&self, key: &[u8], n: u32) -> Vec<u32> {
         self.0.replicas(key, n as usize).map(NodeIndex::number).collect()

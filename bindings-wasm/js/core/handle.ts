@@ -32,11 +32,18 @@ export abstract class Handle<T extends Owned> {
 
   /** Calls into the module, with nothing else on the way. */
   protected call<R>(call: (owned: T) => R): R {
-    const owned = this.#owned;
-    if (owned === null) {
-      throw new ComityError(ErrorCode.InvalidState, `this ${this.#what} was disposed of`);
-    }
+    const owned = this.owned();
     return this.#guarded(() => call(owned));
+  }
+
+  /**
+   * The object itself, for what is called so often that a function for each call costs more than the
+   * call. What a call of it throws goes through `died`.
+   */
+  protected owned(): T {
+    wasm();
+    if (this.#owned !== null) return this.#owned;
+    throw new ComityError(ErrorCode.InvalidState, `this ${this.#what} was disposed of`);
   }
 
   #guarded<R>(call: () => R): R {

@@ -1,6 +1,6 @@
-import { type Bytes, octets, text, textOrBytes } from "../bytes.js";
+import { type Bytes, octets, textOrBytes } from "../bytes.js";
 import { invalid, kindOf } from "../errors.js";
-import { guarded, wasm } from "../instance.js";
+import { died, guarded, wasm } from "../instance.js";
 import { Reader, writer } from "../pack.js";
 import type { RawRing } from "../raw.js";
 import { options as checked, wide, whole } from "../units.js";
@@ -87,12 +87,15 @@ export class Ring extends Handle<RawRing> {
 
   /** The node that owns a key. Throws `InvalidArgument` for what is neither string nor bytes. */
   node(key: Bytes): Bytes | null {
-    if (typeof key !== "string") {
-      const bytes = octets("key", key);
-      return this.#id(this.call((raw) => raw.node(bytes)));
+    const bytes = (typeof key === "string" && shortAscii(key)) || octets("key", key);
+    const raw = this.owned();
+    let index;
+    try {
+      index = raw.node(bytes);
+    } catch (error) {
+      throw died(error);
     }
-    text("key", key);
-    return this.#id(this.call((raw) => raw.node_of_text(key)));
+    return this.#id(index);
   }
 
   /** The first `n` different nodes for a key, the owner first; fewer if there are fewer. */
@@ -198,6 +201,21 @@ function made(nodes: Nodes, options?: RingOptions): RawRing {
   const [start, points] = [wide("seed", seed), whole("pointsPerWeight", pointsPerWeight, 0, MAX_U32)];
   const packed = packedNodes(nodes);
   return guarded(() => new (wasm().RawRing)(packed, start, points));
+}
+
+/** Where short keys are written, and the parts of it by their length. */
+const scratch = new Uint8Array(64);
+const parts = Array.from({ length: scratch.length + 1 }, (_, end) => scratch.subarray(0, end));
+
+/** The bytes of a short key in ASCII, good until the next call; undefined for any other. */
+function shortAscii(key: string): Uint8Array | undefined {
+  if (key.length > scratch.length) return undefined;
+  for (let at = 0; at < key.length; at++) {
+    const unit = key.charCodeAt(at);
+    if (unit > 127) return undefined;
+    scratch[at] = unit;
+  }
+  return parts[key.length];
 }
 
 /** Keys one after the other, and where each ends. */
