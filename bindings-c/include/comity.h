@@ -1111,12 +1111,14 @@ uint32_t comity_transaction_resolve(comity_coordinator *coordinator,
                                     uint64_t *call);
 
 // Removes what transactions have left over on every node: locks of clients that vanished, by ending
-// their transactions, and what was kept for late commands. Writes the number of the call to *call.
-// Leads to COMITY_EVENT_TRANSACTION_SWEPT or COMITY_EVENT_CALL_FAILED.
+// their transactions, and what was kept for late commands. If shadows is 1, also what an accident
+// has left beside the keys, for which each server's whole key space is searched, a thousand keys in
+// each command; 0 = not. Writes the number of the call to *call. Leads to COMITY_EVENT_TRANSACTION_SWEPT or COMITY_EVENT_CALL_FAILED.
 //
 // Returns COMITY_OK; or COMITY_ERROR_LIMIT_EXCEEDED, COMITY_ERROR_CLOSED, or
-// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is sent.
+// COMITY_ERROR_INVALID_ARGUMENT for NULL or another number: then nothing is sent.
 uint32_t comity_transaction_sweep(comity_coordinator *coordinator,
+                                  uint32_t shadows,
                                   uint64_t now_us,
                                   uint64_t *call);
 

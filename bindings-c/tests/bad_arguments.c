@@ -71,7 +71,7 @@ static void coordinators(comity_coordinator *co) {
     NO(comity_handle_timeout(co, (uint64_t)1 << 63), "2^63");
     NO(comity_lock_acquire(co, "a", 1, NULL, COMITY_NONE, &number), "now_us");
     NO(comity_counter_open(co, "a", 1, NULL, COMITY_NONE, &number), "now_us");
-    NO(comity_transaction_sweep(co, COMITY_NONE, &number), "now_us");
+    NO(comity_transaction_sweep(co, 1, COMITY_NONE, &number), "now_us");
 }
 
 static void in_and_out(comity_coordinator *co) {
@@ -205,8 +205,9 @@ static void transactions(comity_coordinator *co) {
     NO(comity_transaction_resolve(co, NULL, 1, 0, 0, &number), "id");
     NO(comity_transaction_resolve(co, "a", 1, 3, 0, &number), "heuristic: 3");
     NO(comity_transaction_resolve(co, "a", 1, 0, 0, NULL), "call");
-    NO(comity_transaction_sweep(NULL, 0, &number), "comity_coordinator");
-    NO(comity_transaction_sweep(co, 0, NULL), "call");
+    NO(comity_transaction_sweep(NULL, 1, 0, &number), "comity_coordinator");
+    NO(comity_transaction_sweep(co, 1, 0, NULL), "call");
+    NO(comity_transaction_sweep(co, 2, 0, &number), "shadows");
     comity_transaction_free(tx);
     comity_transaction_free(NULL);
 }

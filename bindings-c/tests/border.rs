@@ -316,7 +316,7 @@ unsafe fn any_call(world: &mut World, tx: *mut comity_transaction, numbers: &mut
             33 => comity_transaction_execute(co, tx, ptr::null(), now, &raw mut out),
             34 => comity_transaction_cancel(co, id, now),
             35 => comity_transaction_status(co, n, n_len, now, &raw mut out),
-            36 => comity_transaction_sweep(co, now, &raw mut out),
+            36 => comity_transaction_sweep(co, small % 3, now, &raw mut out),
             37 => comity_handle_reply(co, id, &raw const reply.root, now),
             38 => comity_handle_failure(co, id, small, now),
             39 => comity_handle_node(co, small, numbers.below(6), now),

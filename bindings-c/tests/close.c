@@ -34,7 +34,7 @@ int main(void) {
     SHUT(comity_counter_open(w.co[0], TEXT("x"), NULL, w.now, &number));
     SHUT(comity_counter_add(w.co[0], counter, 1, w.now));
     SHUT(comity_transaction_execute(w.co[0], tx, NULL, w.now, &number));
-    SHUT(comity_transaction_sweep(w.co[0], w.now, &number));
+    SHUT(comity_transaction_sweep(w.co[0], 0, w.now, &number));
     CHECK(number == 7 && count == 7);
     while (!closed) {
         world_run(&w);

@@ -140,7 +140,7 @@ int main(void) {
     OK(comity_transaction_resolve(w.co[1], id, id_len, COMITY_HEURISTIC_NONE, w.now, &call));
     event = world_until(&w, 1, COMITY_EVENT_TRANSACTION_RESOLVED);
     CHECK(event->call == call && event->outcome != 0);
-    OK(comity_transaction_sweep(w.co[1], w.now, &call));
+    OK(comity_transaction_sweep(w.co[1], 1, w.now, &call));
     event = world_until(&w, 1, COMITY_EVENT_TRANSACTION_SWEPT);
     CHECK(event->call == call);
 

@@ -392,8 +392,10 @@ class Coordinator:
         is told where the primary does not answer; each is reported as damaged.
         """
 
-    def transaction_sweep(self, now: int) -> int:
-        """Removes what transactions have left over on every node."""
+    def transaction_sweep(self, now: int, *, shadows: bool = True) -> int:
+        """Removes what transactions have left over on every node. `shadows`: the whole key space is
+        searched for those that an accident has left.
+        """
 
     def orphan(self) -> None:
         """In the child of a fork: no `Counter` of this coordinator counts any more."""

@@ -216,11 +216,14 @@ class Coordinator(Base):
         verb = self._session.core.transaction_resolve
         return self._outcome(self._call(verb, transaction_id(txid), heuristic=heuristic))
 
-    def sweep(self) -> int:
+    def sweep(self, *, shadows: bool = True) -> int:
         """Recovers transactions that were abandoned, and removes what is left of old ones, on all
         servers; how much that was. To be run now and then, by anybody.
+
+        `shadows`: also looks for prepared values that an accident has left beside the keys. Only a
+        search of each server's whole key space finds them, a thousand keys in each round trip.
         """
-        event = self._call(self._session.core.transaction_sweep).event
+        event = self._call(self._session.core.transaction_sweep, shadows=shadows).event
         return (event.units if event is not None else None) or 0
 
     def inspect(self, name: str | bytes) -> Inspection:

@@ -10,7 +10,7 @@ use comity::lock::{Fence, LockId, LockOptions};
 use comity::redis::{Failure, NodeChange, NodeId, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
-use comity::transaction::Handle;
+use comity::transaction::{Handle, SweepOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -458,8 +458,10 @@ impl Coordinator {
         Ok(self.verb(py, now, |core| core.transaction_resolve(id, heuristic, at(now)))?.0)
     }
 
-    fn transaction_sweep(&self, py: Python<'_>, now: u64) -> PyResult<u64> {
-        Ok(self.verb(py, now, |core| core.transaction_sweep(at(now)))?.0)
+    #[pyo3(signature = (now, *, shadows=true))]
+    fn transaction_sweep(&self, py: Python<'_>, now: u64, shadows: bool) -> PyResult<u64> {
+        let options = SweepOptions { shadows };
+        Ok(self.verb(py, now, |core| core.transaction_sweep(options, at(now)))?.0)
     }
 
     fn orphan(&self, py: Python<'_>) -> PyResult<()> {

@@ -144,8 +144,8 @@ class Coordinator(_Waits):
     def resolve(self, txid: Any) -> Any:
         return self._do(self._one.resolve(txid))
 
-    def sweep(self) -> Any:
-        return self._do(self._one.sweep())
+    def sweep(self, **options: Any) -> Any:
+        return self._do(self._one.sweep(**options))
 
     def inspect(self, name: Any) -> Any:
         return self._do(self._one.inspect(name))

@@ -174,6 +174,24 @@ import time; time.sleep(60)
         assert co.sweep() == 0
 
 
+def test_a_sweep_drops_shadows_that_an_accident_has_left(three: Ring):
+    hash_of_all, left = "comity:1:t:{t}", []
+    for number, one in enumerate(three.servers):
+        with one.client() as client:
+            # As one of 3,000 keys, one of whose names begins like its own.
+            client.mset({f"user:{n}": n for n in range(3_000)})
+            client.set(f"{hash_of_all}:not one", "x")
+            left.append(f"{hash_of_all}:0123456789abcdef.0{number}:1")
+            client.rpush(left[-1], "x")
+    with three.connect() as co:
+        assert co.sweep(shadows=False) == 0
+        assert co.sweep() == 3
+        assert co.sweep() == 0
+    for name, one in zip(left, three.servers, strict=True):
+        with one.client() as client:
+            assert client.exists(name, "user:7", f"{hash_of_all}:not one") == 2
+
+
 def test_a_server_that_is_gone(start):
     servers = [start() for _ in range(3)]
     three = Ring(servers)

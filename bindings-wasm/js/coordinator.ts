@@ -24,7 +24,7 @@ import {
 } from "./transaction/request.js";
 import { one } from "./transaction/replies.js";
 import { repliesOf, Transaction, type Watched } from "./transaction/transaction.js";
-import { choice, options as checked, shown, whole } from "./units.js";
+import { choice, flag, options as checked, shown, whole } from "./units.js";
 
 /** How a lock is held while a function runs. */
 export type HoldOptions = LockOptions & Waiting;
@@ -38,6 +38,15 @@ export interface RunOptions extends TransactionOptions, Waiting {
 /** An operator's decision about a transaction whose server is gone for good. */
 export interface ResolveOptions extends Waiting {
   heuristic?: "commit" | "abort";
+}
+
+/** What a sweep looks for. */
+export interface SweepOptions extends Waiting {
+  /**
+   * Also prepared values that an accident has left beside the keys; true. Only a search of each
+   * server's whole key space finds them, a thousand keys in each round trip.
+   */
+  shadows?: boolean;
 }
 
 const MAX_ATTEMPTS = 1000;
@@ -306,8 +315,12 @@ export class Coordinator {
    * Recovers transactions that were abandoned, and removes what is left of old ones, on all servers;
    * how much that was. To be run now and then, by anybody.
    */
-  async sweep(options?: Waiting): Promise<number> {
-    const event = await this.#call(options, (core, now) => core.transactionSweep(now));
+  async sweep(options?: SweepOptions): Promise<number> {
+    const { shadows, signal } = checked("options", options, ["shadows", "signal"]);
+    const what = { shadows: flag("shadows", shadows, true) };
+    const event = await this.#call(signalOf(signal), (core, now) =>
+      core.transactionSweep(now, what),
+    );
     if (event?.kind !== "transactionSwept") throw unexpected(event);
     return event.count;
   }

@@ -8,6 +8,7 @@ export {
   type HoldOptions,
   type ResolveOptions,
   type RunOptions,
+  type SweepOptions,
 } from "./coordinator.js";
 export {
   type Batched,

@@ -2,7 +2,8 @@
 
 use comity::time::Span;
 use comity::transaction::{
-    Ack, CopyLimits, Durability, Expectation, Handle, Heuristic, TransactionOptions, Words,
+    Ack, CopyLimits, Durability, Expectation, Handle, Heuristic, SweepOptions, TransactionOptions,
+    Words,
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -67,8 +68,8 @@ impl RawCoordinator {
 
     /// # Errors
     /// As thrown.
-    pub fn transaction_sweep(&mut self, now: f64) -> Result<f64> {
-        called(self.core.transaction_sweep(at(now)))
+    pub fn transaction_sweep(&mut self, shadows: bool, now: f64) -> Result<f64> {
+        called(self.core.transaction_sweep(SweepOptions { shadows }, at(now)))
     }
 }
 

@@ -16,7 +16,7 @@ use comity::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{
-    self, Ack, CopyLimits, Expectation, Handle, Heuristic, TransactionOptions, Words,
+    self, Ack, CopyLimits, Expectation, Handle, Heuristic, SweepOptions, TransactionOptions, Words,
 };
 use support::{Rng, for_seeds};
 
@@ -208,7 +208,10 @@ impl Chaos {
                 let heuristic = rng.pick(&[None, Some(Heuristic::Commit), Some(Heuristic::Abort)]);
                 self.calls.extend(self.co.transaction_resolve(&id, heuristic, now));
             }
-            _ => self.calls.extend(self.co.transaction_sweep(now)),
+            _ => {
+                let sweep = SweepOptions { shadows: rng.chance(500) };
+                self.calls.extend(self.co.transaction_sweep(sweep, now));
+            }
         }
     }
 
@@ -343,7 +346,7 @@ fn no_sequence_of_calls_panics_and_close_ends_it() {
             chaos.co.lock_inspect(b"a", now).map_err(|e| e.code()).err(),
             chaos.co.check_nodes(now).map_err(|e| e.code()).err(),
             chaos.co.counter_open(b"c", CounterOptions::default(), now).map_err(|e| e.code()).err(),
-            chaos.co.transaction_sweep(now).map_err(|e| e.code()).err(),
+            chaos.co.transaction_sweep(SweepOptions::default(), now).map_err(|e| e.code()).err(),
         ];
         assert_eq!(codes, [Some(ErrorCode::Closed); 6]);
         // With no more input than time it ends.

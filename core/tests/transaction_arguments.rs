@@ -12,7 +12,7 @@ use comity::keyspace::ServerTime;
 use comity::memory::MemoryStore;
 use comity::redis::{Argv, Reply};
 use comity::time::Time;
-use comity::transaction::{Answer, Op, Sweep, Verdict};
+use comity::transaction::{Answer, Confirm, Op, Sweep, Verdict};
 use support::transaction_script::{
     META, exec1, finish, prepare, prepare_second, query, txid, work,
 };
@@ -36,6 +36,8 @@ fn ops() -> Vec<Op> {
         Op::Vote(query(txid(3, 1), NOW, false)),
         Op::Sweep(Sweep::Page { cursor: 0 }),
         Op::Sweep(Sweep::Registers { txids: vec![txid(0, 1), txid(5, 9)] }),
+        Op::Sweep(Sweep::Find { cursor: 0 }),
+        Op::Confirm(Confirm { txids: vec![txid(0, 1), txid(5, 9)] }),
         Op::Sweep(Sweep::Shadows { names: vec![b"x".to_vec(), META.into()] }),
     ]
 }

@@ -8,7 +8,7 @@ use comity::event::{Event, TransactionOutcome};
 use comity::keyspace::command;
 use comity::redis::{Origin, Reply};
 use comity::time::Span;
-use comity::transaction::{Ack, Expectation, Handle, Heuristic, TransactionOptions};
+use comity::transaction::{Ack, Expectation, Handle, Heuristic, SweepOptions, TransactionOptions};
 use support::transaction_world::{ACCOUNTS, MS, Packet, START, World};
 
 #[test]
@@ -224,7 +224,7 @@ fn an_operator_ends_what_a_dead_primary_would_have_to() {
 
 #[test]
 fn a_sweep_leaves_nothing_behind() {
-    let mut world = World::new(2, 8);
+    let mut world = World::new(3, 8);
     world.away = 2 * MS;
     let options = TransactionOptions {
         patience: Some(Span::from_millis(200)),
@@ -247,7 +247,7 @@ fn a_sweep_leaves_nothing_behind() {
     let swept = |world: &mut World| {
         world.events.clear();
         let now = world.time();
-        world.client(1).transaction_sweep(now).expect("it is open");
+        world.client(1).transaction_sweep(SweepOptions::default(), now).expect("it is open");
         world.pass(3_000);
         let count = world.events.iter().find_map(|(_, event)| match event {
             Event::TransactionSwept { count, .. } => Some(*count),
@@ -271,6 +271,50 @@ fn a_sweep_leaves_nothing_behind() {
     world.pass(500);
     assert!(!world.left_over().is_empty());
     assert_eq!(swept(&mut world), 2);
+    assert_eq!(world.left_over(), Vec::<String>::new());
+    // A shadow that nobody will finish, and beside it one of a vote and a key that only looks alike.
+    let options = TransactionOptions { patience: Some(Span::from_secs(60)), ..options };
+    world.execute_with(1, &all, &[], options).expect("sound");
+    while world.left_over().len() < 6 {
+        world.run(world.now + 100);
+    }
+    world.clients[1] = None;
+    let voted = world.left_over();
+    let orphan = "comity:1:t:{t}:0123456789abcdef.07:0";
+    let alike = "comity:1:t:{t}:other";
+    for store in &mut world.stores {
+        for key in [orphan, alike] {
+            let words = [&b"SET"[..], key.as_bytes(), b"x"];
+            command::execute(store.keyspace_mut(), &words);
+        }
+    }
+    let sweep = |world: &mut World, options| {
+        world.events.clear();
+        let now = world.time();
+        world.client(2).transaction_sweep(options, now).expect("it is open");
+        world.pass(3_000);
+        let there = world.left_over();
+        [orphan, alike].map(|key| there.iter().filter(|left| *left == key).count())
+    };
+    assert_eq!(sweep(&mut world, SweepOptions { shadows: false }), [3, 3]);
+    assert_eq!(sweep(&mut world, SweepOptions::default()), [0, 3]);
+    assert_eq!(world.left_over().iter().filter(|left| voted.contains(left)).count(), voted.len());
+    for store in &mut world.stores {
+        command::execute(store.keyspace_mut(), &[b"DEL", alike.as_bytes()]);
+    }
+    world.pass(60_000);
+    let swept = |world: &mut World| {
+        world.events.clear();
+        let now = world.time();
+        world.client(2).transaction_sweep(SweepOptions::default(), now).expect("it is open");
+        world.pass(3_000);
+        let count = world.events.iter().find_map(|(_, event)| match event {
+            Event::TransactionSwept { count, .. } => Some(*count),
+            _ => None,
+        });
+        count.expect("an end")
+    };
+    assert!(swept(&mut world) > 0);
     assert_eq!(world.left_over(), Vec::<String>::new());
     // Registers stay until no late command can come any more, and an hour longer.
     let registers = |world: &mut World| -> usize {

@@ -7,7 +7,8 @@ use comity::keyspace::ServerTime;
 use comity::redis::{Argv, Reply};
 use comity::time::Span;
 use comity::transaction::{
-    Answer, Check, MAX_SHARED, Op, Operation, Prepare, Refusal, Role, State, Sweep, Verdict,
+    Answer, Check, Confirm, MAX_SHARED, Op, Operation, Prepare, Refusal, Role, State, Sweep, Txid,
+    Verdict,
 };
 use support::redis_server::RedisServer;
 use support::transaction_ops::operation;
@@ -24,7 +25,7 @@ fn is_prepared(answer: &Answer) -> bool {
     matches!(answer, Answer::Prepared { .. })
 }
 
-fn locked_by(answer: &Answer) -> Option<comity::transaction::Txid> {
+fn locked_by(answer: &Answer) -> Option<Txid> {
     match answer {
         Answer::Refused { why: Refusal::Locked { holder, .. }, .. } => Some(*holder),
         _ => None,
@@ -385,4 +386,75 @@ fn sweeping_comes_to_an_end_and_misses_nothing() {
     let [txids, _] = found;
     let all = Op::Sweep(Sweep::Registers { txids: txids.into_iter().collect() });
     assert_eq!(pair.both(&all), Answer::Removed { count: registers as u64 });
+}
+
+#[test]
+fn shadows_are_found_among_many_keys() {
+    let server = RedisServer::start();
+    let mut pair = TransactionPair::new(&server);
+    // What the pattern of a search means to itself is a name like any other.
+    for meta in ["comity:1:t:{t}", "c*?[a-z]\\:1:t:{t}", "**:1:t:{t}"] {
+        let shadow = |slot: u64| format!("{meta}:0123456789abcdef.{slot:02}:0");
+        for slot in 0..3 {
+            pair.command(&[b"SET", shadow(slot).as_bytes(), b"x"]);
+        }
+        let answer = pair.run(meta, &Op::Sweep(Sweep::Find { cursor: 0 })).unwrap();
+        let Answer::Found { cursor: 0, mut names } = answer else { panic!("{answer:?}") };
+        names.sort();
+        assert_eq!(names, [0, 1, 2].map(|slot| shadow(slot).into_bytes()));
+    }
+    // Straight to the server: comparing everything after each would take long.
+    let many: Vec<Argv> =
+        (0..5_000).map(|n| ["SET", &format!("key{n}"), "x"].into_iter().collect()).collect();
+    pair.redis.pipeline(&many);
+    let (mut cursor, mut parts, mut found) = (0, 0, std::collections::BTreeSet::new());
+    loop {
+        let find = Op::Sweep(Sweep::Find { cursor });
+        let mut argv: Argv = ["EVAL", find.script_text()].into_iter().collect();
+        find.encode(b"comity:1:t:{t}", &mut argv);
+        let reply = pair.redis.call(&argv);
+        let Some(Answer::Found { cursor: next, names }) = Answer::decode(&reply) else {
+            panic!("{reply:?}")
+        };
+        found.extend(names);
+        (cursor, parts) = (next, parts + 1);
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(found.len(), 3);
+    assert!((4..=20).contains(&parts), "{parts} parts");
+}
+
+#[test]
+fn a_confirmation_writes_and_changes_nothing() {
+    let server = RedisServer::start();
+    let mut pair = TransactionPair::new(&server);
+    let now = pair.now;
+    pair.both(&exec1(txid(0, 3), work(&["SET a 1"]), now));
+    pair.both(&prepare(txid(1, 1), work(&["SET b 1"]), now));
+    pair.both(&Op::Vote(query(txid(2, 1), now, true)));
+    let confirm = |pair: &mut TransactionPair, txids: Vec<Txid>| {
+        let written = |pair: &mut TransactionPair| {
+            let info = pair.redis.command(["INFO", "persistence"]);
+            let text = String::from_utf8_lossy(support::resp::bytes(&info)).into_owned();
+            let line = text.lines().find(|l| l.starts_with("rdb_changes_since_last_save:"));
+            line.and_then(|line| line.split(':').nth(1)?.trim().parse::<u64>().ok())
+                .expect("a count")
+        };
+        let before = written(pair);
+        let answer = pair.both(&Op::Confirm(Confirm { txids }));
+        let Answer::Confirmed { states } = answer else { panic!("{answer:?}") };
+        (states, written(pair) - before)
+    };
+    let all = vec![txid(0, 3), txid(0, 2), txid(0, 4), txid(1, 1), txid(2, 1), txid(3, 1)];
+    let (done, prepared, aborted) = (State::Done, State::Prepared, State::Aborted);
+    let states = vec![Some(done), None, None, Some(prepared), Some(aborted), None];
+    assert_eq!(confirm(&mut pair, all), (states, 1));
+    // What is not there is no reason to write, and nothing is waited for.
+    assert_eq!(confirm(&mut pair, vec![txid(0, 2), txid(9, 1)]), (vec![None, None], 0));
+    // A full memory is no reason not to.
+    pair.redis.command(["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(confirm(&mut pair, vec![txid(0, 3)]), (vec![Some(done)], 1));
+    pair.redis.command(["CONFIG", "SET", "maxmemory", "0"]);
 }

@@ -5,14 +5,16 @@ use std::ffi::c_void;
 
 use comity::error::Result;
 use comity::time::Span;
-use comity::transaction::{Ack, CopyLimits, Durability, Handle, Heuristic, TransactionOptions};
+use comity::transaction::{
+    Ack, CopyLimits, Durability, Handle, Heuristic, SweepOptions, TransactionOptions,
+};
 
 use super::comity_transaction;
 use crate::COMITY_NONE;
 use crate::coordinator::{at, comity_coordinator, span};
 use crate::handle::{argument, with_mut};
 use crate::options::{self, Options};
-use crate::pointer::{bytes, place, unknown};
+use crate::pointer::{bytes, flag, place, unknown};
 
 /// A commit is told when plain readers see it, too: after two round trips.
 pub const COMITY_ACK_APPLIED: u32 = 1;
@@ -219,14 +221,16 @@ pub unsafe extern "C" fn comity_transaction_resolve(
 }
 
 /// Removes what transactions have left over on every node: locks of clients that vanished, by ending
-/// their transactions, and what was kept for late commands. Writes the number of the call to *call.
-/// Leads to COMITY_EVENT_TRANSACTION_SWEPT or COMITY_EVENT_CALL_FAILED.
+/// their transactions, and what was kept for late commands. If shadows is 1, also what an accident
+/// has left beside the keys, for which each server's whole key space is searched, a thousand keys in
+/// each command; 0 = not. Writes the number of the call to *call. Leads to COMITY_EVENT_TRANSACTION_SWEPT or COMITY_EVENT_CALL_FAILED.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_LIMIT_EXCEEDED, COMITY_ERROR_CLOSED, or
-/// COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is sent.
+/// COMITY_ERROR_INVALID_ARGUMENT for NULL or another number: then nothing is sent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn comity_transaction_sweep(
     coordinator: *mut comity_coordinator,
+    shadows: u32,
     now_us: u64,
     call: *mut u64,
 ) -> u32 {
@@ -234,7 +238,8 @@ pub unsafe extern "C" fn comity_transaction_sweep(
     unsafe {
         with_mut(coordinator, |co| {
             let call = place(call, "call")?;
-            call.write(co.core.transaction_sweep(at(now_us)?)?.0);
+            let shadows = flag(shadows, "shadows")?;
+            call.write(co.core.transaction_sweep(SweepOptions { shadows }, at(now_us)?)?.0);
             Ok(())
         })
     }

@@ -206,9 +206,9 @@ class Coordinator(Base):
         verb = self._session.core.transaction_resolve
         return self._outcome(await self._call(verb, transaction_id(txid), heuristic=heuristic))
 
-    async def sweep(self) -> int:
+    async def sweep(self, *, shadows: bool = True) -> int:
         """Sees to what was abandoned: see `comity.Coordinator.sweep`."""
-        event = (await self._call(self._session.core.transaction_sweep)).event
+        event = (await self._call(self._session.core.transaction_sweep, shadows=shadows)).event
         return (event.units if event is not None else None) or 0
 
     async def inspect(self, name: str | bytes) -> Inspection:

@@ -376,10 +376,15 @@ export class Coordinator extends Handle<RawCoordinator> {
     return this.call((raw) => raw.transaction_resolve(bytes, commits, time));
   }
 
-  /** Removes what transactions have left over on every node. The id of the call. */
-  transactionSweep(now: Whole): number {
-    const time = whole("now", now);
-    return this.call((raw) => raw.transaction_sweep(time));
+  /**
+   * Removes what transactions have left over on every node. The id of the call.
+   *
+   * `shadows`: the whole key space is searched for those that an accident has left; true.
+   */
+  transactionSweep(now: Whole, options?: { shadows?: boolean }): number {
+    const { shadows } = checked("options", options, ["shadows"]);
+    const [search, time] = [flag("shadows", shadows, true), whole("now", now)];
+    return this.call((raw) => raw.transaction_sweep(search, time));
   }
 
   // Inputs

@@ -10,7 +10,7 @@ use crate::time::{Span, Time};
 use crate::transaction::machine::Cx;
 use crate::transaction::recovery::{Recovery, WATCH};
 use crate::transaction::sweeper::Sweeper;
-use crate::transaction::{Attempt, Effect, Found, Met, Task, TransactionId, Txid};
+use crate::transaction::{Attempt, Effect, Found, Met, SweepOptions, Task, TransactionId, Txid};
 
 /// Others may have met the same lock: each begins within this time.
 const STAGGER: Span = Span::from_millis(10);
@@ -189,11 +189,12 @@ impl Coordinator {
 
     // Sweeps.
 
-    pub(super) fn begin_sweep(&mut self) -> CallId {
+    pub(super) fn begin_sweep(&mut self, options: SweepOptions) -> CallId {
         let call = CallId(self.next_operation());
         let participants = self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
         let mut effects = Vec::new();
-        let machine = Sweeper::new(participants, &mut self.transaction_cx(&mut effects, false));
+        let machine =
+            Sweeper::new(participants, options, &mut self.transaction_cx(&mut effects, false));
         self.sweeps.insert(call, machine);
         self.settle_sweep(call, effects);
         call

@@ -18,8 +18,8 @@ use crate::transaction::machine::{Transaction, pause};
 use crate::transaction::outcome::{self, is_locked};
 use crate::transaction::routing::Places;
 use crate::transaction::{
-    Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, Order, Plan, Reason, Task,
-    TransactionId, TransactionOptions, Txid, Words,
+    Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, Order, Plan, Reason, SweepOptions,
+    Task, TransactionId, TransactionOptions, Txid, Words,
 };
 
 /// For so long after a lock was met, transactions ask one participant after the other.
@@ -180,15 +180,15 @@ impl Coordinator {
     }
 
     /// Removes what transactions have left over on every node: locks of clients that vanished, by
-    /// ending their transactions, and what was kept for late commands. Leads to `TransactionSwept`
-    /// or `CallFailed`.
+    /// ending their transactions, what was kept for late commands, and shadows that nobody will finish.
+    /// Leads to `TransactionSwept` or `CallFailed`.
     ///
     /// # Errors
     /// `LimitExceeded`, `Closed`; nothing is sent.
-    pub fn transaction_sweep(&mut self, now: Time) -> Result<CallId> {
+    pub fn transaction_sweep(&mut self, options: SweepOptions, now: Time) -> Result<CallId> {
         self.admit()?;
         self.advance(now);
-        Ok(self.begin_sweep())
+        Ok(self.begin_sweep(options))
     }
 
     // Workings.

@@ -72,6 +72,13 @@ pub enum Answer {
         /// What there is to be done.
         found: Vec<Swept>,
     },
+    /// To `SWEEP` that finds.
+    Found {
+        /// Where the next part begins, `0` if this was the last.
+        cursor: u64,
+        /// What has a name like that of a shadow here. Some may be named twice.
+        names: Vec<Vec<u8>>,
+    },
     /// To any other `SWEEP`.
     Removed {
         /// How much was removed.
@@ -240,6 +247,11 @@ impl Answer {
                     out.push(&role.to_text());
                 }
             }
+            Self::Found { cursor, names } => {
+                out.push(b"FOUND");
+                out.push_number(*cursor);
+                names.iter().for_each(|name| out.push(name));
+            }
             Self::Removed { count } => {
                 out.push(b"REMOVED");
                 out.push_number(*count);
@@ -288,6 +300,11 @@ impl Answer {
                     });
                 }
                 Self::Page { cursor, now, found }
+            }
+            b"FOUND" => {
+                let cursor = fields.number()?;
+                let names = core::iter::from_fn(|| fields.bytes().map(<[u8]>::to_vec)).collect();
+                Self::Found { cursor, names }
             }
             b"REMOVED" => Self::Removed { count: fields.number()? },
             b"CONFIRMED" => {
@@ -453,6 +470,7 @@ mod tests {
             Answer::Pending { earlier: txid },
             Answer::Mismatch,
             Answer::Page { cursor: 7, now, found: vec![swept] },
+            Answer::Found { cursor: 9, names: vec![b"t:x".to_vec(), Vec::new()] },
             Answer::Removed { count: 4 },
             Answer::Confirmed { states: vec![Some(State::Done), None, Some(State::Prepared)] },
         ];

@@ -286,6 +286,21 @@ impl TransactionOptions {
     }
 }
 
+/// What a sweep looks for besides what the participants' hashes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SweepOptions {
+    /// Shadows that nobody will finish, as an accident leaves them: each server's whole key space is
+    /// searched for them, a thousand keys in each call.
+    pub shadows: bool,
+}
+
+impl Default for SweepOptions {
+    fn default() -> Self {
+        Self { shadows: true }
+    }
+}
+
 /// For what a transaction locks a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mode {

@@ -132,9 +132,14 @@ pub enum Sweep {
         /// Whose.
         txids: Vec<Txid>,
     },
+    /// The names of what may be shadows, in a part of the server's whole key space.
+    Find {
+        /// Where the last part ended, `0` for the first part.
+        cursor: u64,
+    },
     /// Remove those of these shadows whose slot has prepared nothing.
     Shadows {
-        /// Their names, as a scan of the key space gave them.
+        /// Their names, as `Find` gave them.
         names: Vec<Vec<u8>>,
     },
 }
@@ -252,7 +257,7 @@ impl Op {
             Self::Sweep(sweep) => {
                 let names: &[Vec<u8>] = match sweep {
                     Sweep::Shadows { names } => names,
-                    Sweep::Page { .. } | Sweep::Registers { .. } => &[],
+                    Sweep::Page { .. } | Sweep::Registers { .. } | Sweep::Find { .. } => &[],
                 };
                 argv.push_number(1 + names.len() as u64);
                 argv.push(meta);
@@ -265,6 +270,10 @@ impl Op {
                     Sweep::Registers { txids } => {
                         argv.push(b"R");
                         txids.iter().for_each(|txid| argv.push(&txid.to_text()));
+                    }
+                    Sweep::Find { cursor } => {
+                        argv.push(b"F");
+                        argv.push_number(*cursor);
                     }
                     Sweep::Shadows { .. } => argv.push(b"S"),
                 }
@@ -367,6 +376,7 @@ impl Sweep {
         Some(match words.next()? {
             b"P" => Self::Page { cursor: parse_number(words.next()?)? },
             b"R" => Self::Registers { txids: words.map(Txid::parse).collect::<Option<_>>()? },
+            b"F" => Self::Find { cursor: parse_number(words.next()?)? },
             b"S" => Self::Shadows { names: names.iter().map(|name| name.to_vec()).collect() },
             _ => return None,
         })
@@ -483,6 +493,7 @@ mod tests {
         }
         ops.push(Op::Sweep(Sweep::Page { cursor: u64::MAX }));
         ops.push(Op::Sweep(Sweep::Registers { txids: vec![txid, txid] }));
+        ops.push(Op::Sweep(Sweep::Find { cursor: 7 }));
         ops.push(Op::Sweep(Sweep::Shadows { names: vec![b"x".to_vec()] }));
         ops.push(Op::Confirm(Confirm { txids: vec![txid, txid] }));
         for op in ops {

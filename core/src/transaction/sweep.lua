@@ -1,4 +1,4 @@
--- SWEEP: what is left over. KEYS: the participant's hash, shadows.   ARGV: P cursor, or R ids..., or S.
+-- SWEEP: what is left over. KEYS: the participant's hash, shadows.   ARGV: P cursor, R ids..., F cursor, or S.
 local IDLE = 3600000000
 local verb = ARGV[1]
 
@@ -16,6 +16,15 @@ if verb == 'R' then
     end
   end
   return {'REMOVED', tostring(#drop > 0 and redis.call('HDEL', T, unpack(drop)) or 0)}
+end
+
+-- The key space is searched a thousand keys at a time. What was found is named by the call that removes it.
+if verb == 'F' then
+  local pattern = string.gsub(T, '[*?%[%]\\]', '\\%0') .. ':*'
+  local part = redis.call('SCAN', ARGV[2], 'MATCH', pattern, 'COUNT', '1000')
+  local answer = {'FOUND', part[1]}
+  for n = 1, #part[2] do answer[n + 2] = part[2][n] end
+  return answer
 end
 
 if verb == 'S' then

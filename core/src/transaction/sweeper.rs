@@ -4,25 +4,38 @@
 //! | --- | --- | --- |
 //! | Paging | a part of one participant's registers is read; locks without a vote go at once | its answer |
 //! | Asking | finished registers that were idle for long: the other participants are asked, one register after the other | all answers |
-//! | Removing | those that nobody needs any more are removed | its answer; the next part, the next participant |
+//! | Removing | those that nobody needs any more are removed | its answer; the next part |
+//! | Finding | if it is wanted: a part of the whole key space is searched for shadows | its answer |
+//! | Dropping | those of a slot that has prepared nothing are removed | its answer; the next part, the next participant |
 //! | Done | nothing is left to do | |
 //!
 //! A vote whose patience is over is left to a recovery. A finished register of a secondary is
 //! removed when the primary says that it is over there as well; one of a primary when no secondary
 //! waits for it. What cannot be asked stays: it takes little room, and the next sweep asks again.
+//!
+//! A shadow without a vote is what an accident left: its transaction was ended without it. A server
+//! has no list of its shadows, so it is asked for its keys, a thousand at a time.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::machine::{Attempt, Cx, Effect, Outcome, failure};
-use super::{Answer, Op, Query, Role, State as Register, Sweep, Swept, Task, TransactionId, Txid};
+use super::{
+    Answer, Op, Query, Role, State as Register, Sweep, SweepOptions, Swept, Task, TransactionId,
+    Txid,
+};
 use crate::error::Error;
+
+/// So many shadows are removed by one call.
+const AT_ONCE: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {
     Paging,
     Asking,
     Removing,
+    Finding,
+    Dropping,
     Done,
 }
 
@@ -36,6 +49,9 @@ pub(crate) struct Sweeper {
     /// Idle registers of this part, each with those who have to be asked about it.
     idle: VecDeque<(Swept, VecDeque<Vec<u8>>)>,
     over: Vec<Txid>,
+    /// Whether shadows are looked for, and those that were found in this part.
+    options: SweepOptions,
+    shadows: Vec<Vec<u8>>,
     attempts: Attempt,
     sent: Option<Attempt>,
     /// How much was removed, or given to a recovery.
@@ -43,13 +59,15 @@ pub(crate) struct Sweeper {
 }
 
 impl Sweeper {
-    pub(crate) fn new(participants: Vec<Vec<u8>>, cx: &mut Cx<'_>) -> Self {
+    pub(crate) fn new(participants: Vec<Vec<u8>>, options: SweepOptions, cx: &mut Cx<'_>) -> Self {
         let mut machine = Self {
             state: State::Paging,
             left: participants.into(),
             cursor: 0,
             idle: VecDeque::new(),
             over: Vec::new(),
+            options,
+            shadows: Vec::new(),
             attempts: 0,
             sent: None,
             count: 0,
@@ -80,8 +98,14 @@ impl Sweeper {
                 self.count += count;
                 self.turn_page();
             }
+            (State::Finding, Outcome::Answered(Answer::Found { cursor, names })) => {
+                (self.cursor, self.shadows) = (cursor, names);
+                self.state = State::Dropping;
+            }
+            (State::Dropping, Outcome::Answered(Answer::Removed { count })) => self.count += count,
             (_, Outcome::Failed(how)) => return self.fail(failure(how), cx),
             (_, Outcome::Refused { error, .. }) => return self.fail(error, cx),
+            (State::Finding | State::Dropping, _) => self.leave(),
             (_, Outcome::Answered(_)) => self.turn_page(),
         }
         self.go_on(cx);
@@ -146,10 +170,19 @@ impl Sweeper {
 
     fn turn_page(&mut self) {
         self.over.clear();
-        self.state = State::Paging;
-        if self.cursor == 0 {
-            self.left.pop_front();
+        match self.cursor {
+            0 if self.options.shadows => self.state = State::Finding,
+            0 => self.leave(),
+            _ => self.state = State::Paging,
         }
+    }
+
+    /// Goes to the next participant.
+    fn leave(&mut self) {
+        self.left.pop_front();
+        self.cursor = 0;
+        self.shadows.clear();
+        self.state = State::Paging;
     }
 
     fn go_on(&mut self, cx: &mut Cx<'_>) {
@@ -162,12 +195,23 @@ impl Sweeper {
                 None => self.state = State::Removing,
             }
         }
+        if self.state == State::Dropping && self.shadows.is_empty() {
+            match self.cursor {
+                0 => self.leave(),
+                _ => self.state = State::Finding,
+            }
+        }
         let Some(here) = self.left.front().cloned() else {
             self.state = State::Done;
             return cx.effects.push(Effect::Swept(Ok(self.count)));
         };
         let (to, op) = match (self.state, self.idle.front()) {
             (State::Paging, _) => (here, Op::Sweep(Sweep::Page { cursor: self.cursor })),
+            (State::Finding, _) => (here, Op::Sweep(Sweep::Find { cursor: self.cursor })),
+            (State::Dropping, _) => {
+                let from = self.shadows.len().saturating_sub(AT_ONCE);
+                (here, Op::Sweep(Sweep::Shadows { names: self.shadows.split_off(from) }))
+            }
             (State::Removing, _) => {
                 (here, Op::Sweep(Sweep::Registers { txids: self.over.clone() }))
             }

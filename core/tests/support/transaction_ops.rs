@@ -2,8 +2,8 @@
 
 use comity::keyspace::{Keyspace, ServerTime, command};
 use comity::transaction::{
-    Answer, Check, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Role, Sweep, Txid,
-    Verdict, Work,
+    Answer, Check, Confirm, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Role, Sweep,
+    Txid, Verdict, Work,
 };
 
 use super::Rng;
@@ -354,7 +354,11 @@ impl TransactionOps {
             (at, self.txid(at))
         };
         let query = Query { txid, not_after: self.not_after(now), force: self.rng.chance(400) };
-        let op = match self.rng.below(5) {
+        let op = match self.rng.below(6) {
+            5 => {
+                let next = Txid::new(txid.session(), txid.slot(), txid.seq() + 1);
+                Op::Confirm(Confirm { txids: next.into_iter().chain([txid, txid]).collect() })
+            }
             0 | 1 => Op::Status(query),
             2 | 3 => Op::Vote(query),
             _ => {
@@ -374,6 +378,9 @@ impl TransactionOps {
     fn sweep(&mut self, at: usize, pair: &TransactionPair) -> Op {
         if self.rng.chance(600) {
             return Op::Sweep(Sweep::Page { cursor: 0 });
+        }
+        if self.rng.chance(300) {
+            return Op::Sweep(Sweep::Find { cursor: 0 });
         }
         let shadow = |key: &&[u8]| key.starts_with(METAS[at].as_bytes()) && key.len() > 14;
         let keys = pair.store.keyspace().iter().map(|(key, ..)| key);

@@ -96,7 +96,7 @@ impl TransactionPair {
         if in_order(&theirs) != in_order(&ours) {
             return Err(format!("{op:?}: Redis {theirs:?}, embedded {ours:?}"));
         }
-        if !matches!(ours, Answer::Page { .. }) && ours.encode() != real {
+        if !matches!(ours, Answer::Page { .. } | Answer::Found { .. }) && ours.encode() != real {
             return Err(format!("{op:?}: Redis {real:?}, encoded {:?}", ours.encode()));
         }
         *self.seen.entry(kind(op, &ours)).or_default() += 1;
@@ -211,6 +211,10 @@ fn in_order(answer: &Answer) -> Answer {
     if let Answer::Page { found, .. } = &mut answer {
         found.sort_by_key(|swept| swept.txid);
         found.dedup();
+    }
+    if let Answer::Found { names, .. } = &mut answer {
+        names.sort();
+        names.dedup();
     }
     answer
 }

@@ -26,6 +26,7 @@ impl Table<'_> {
         let now = self.now();
         let count = match sweep {
             Sweep::Page { cursor } => return self.page(*cursor),
+            Sweep::Find { .. } => return self.find(),
             Sweep::Registers { txids } => {
                 let found = |txid: &&Txid| {
                     let register = self.register(**txid);
@@ -41,6 +42,14 @@ impl Table<'_> {
             }
         };
         Answer::Removed { count: count as u64 }
+    }
+
+    /// The whole key space at once: nobody else has to wait meanwhile.
+    fn find(&self) -> Answer {
+        let beside = [self.meta, b":"].concat();
+        let names = self.space.iter().map(|(name, ..)| name);
+        let names = names.filter(|name| name.starts_with(&beside)).map(<[u8]>::to_vec);
+        Answer::Found { cursor: 0, names: names.collect() }
     }
 
     /// Whether it is the name of a shadow whose slot has prepared nothing.
