@@ -21,7 +21,7 @@ import comity  # noqa: E402
 
 ACCOUNTS = [f"account:{n}" for n in range(12)]
 SUM = 1000 * len(ACCOUNTS)
-SECONDS = float(os.environ.get("COMITY_BANK_SECONDS", "8"))
+SECONDS = float(os.environ.get("COMITY_BANK_SECONDS", "20"))
 PROCESSES = 8
 ACTIONS = ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "DELAY_BEFORE", "DELAY_AFTER"]
 
