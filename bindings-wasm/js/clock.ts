@@ -74,7 +74,7 @@ export class Pins {
 
   add(): void {
     this.#count += 1;
-    if (this.#count > 1) return;
+    if (this.#count !== 1) return;
     if (this.#timer === null) {
       const timer = setInterval(() => {}, 2 ** 30) as unknown;
       if (typeof timer === "number") clearInterval(timer);
@@ -85,5 +85,12 @@ export class Pins {
   remove(): void {
     this.#count -= 1;
     if (this.#count === 0) this.#timer?.unref();
+  }
+
+  /** Nothing is held or awaited any more, whatever is said. */
+  end(): void {
+    this.#count = -Infinity;
+    if (this.#timer !== null) clearInterval(this.#timer as unknown as number);
+    this.#timer = null;
   }
 }

@@ -167,7 +167,7 @@ export class Coordinator {
   counter(name: Bytes, options?: CounterOptions): Counter {
     const { durability, restore } = checked("options", options, ["durability", "restore"]);
     const key = counterName(name);
-    const kept = keptAs(durability ?? "batched");
+    const kept = keptAs(durability === undefined ? "batched" : durability);
     const bytes = restore === undefined ? null : octets("restore", restore);
     this.#session.requireOpen();
     const place = String(textOrBytes(key));

@@ -307,6 +307,6 @@ export class Lock {
   }
 
   #shown(): string {
-    return `lock "${typeof this.name === "string" ? this.name : readable(this.name)}"`;
+    return `lock '${typeof this.name === "string" ? this.name : readable(this.name)}'`;
   }
 }

@@ -243,6 +243,7 @@ export class Session {
     this.drained.done = true;
     this.drained.wake();
     this.#alarm?.clear();
+    this.#pins.end();
     this.#deadline = Infinity;
   }
 

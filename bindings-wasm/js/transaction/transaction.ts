@@ -122,10 +122,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
     const names = listed(keys).map((key, at) => word(`watch: key ${at + 1}`, key));
     if (names.length === 0) throw invalid("watch: no key is given");
     const distinct = [...new Map(names.map((name) => [latin1(name), name])).values()];
-    for (const seen of await this.#everything(distinct, signal)) {
-      const key = keyOf(seen.read);
-      if (!this.#seen.has(key)) this.#seen.set(key, seen);
-    }
+    for (const seen of await this.#everything(distinct, signal)) this.#remember(seen);
     return this.seen(options);
   }
 
@@ -227,14 +224,33 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
 
   /** A read that is executed at once, or was before. */
   async #look(command: Words, signal: AbortSignal | undefined): Promise<Reply> {
-    const key = keyOf(command);
-    let seen = this.#seen.get(key);
-    if (seen === undefined) {
-      const [reply = null] = await this.#answers([command], signal);
-      seen = this.#seen.get(key) ?? { read: command, reply };
-      this.#seen.set(key, seen);
+    const [first = new Uint8Array(), ...keys] = command;
+    const name = readable(first).toUpperCase();
+    if (keys.length < 2 || (name !== "MGET" && name !== "EXISTS")) {
+      const [reply = null] = await this.#lookAll([command], signal);
+      return reply;
     }
-    return seen.reply;
+    // Each key is validated by itself.
+    const replies = await this.#lookAll(keys.map((key) => [first, key]), signal);
+    if (name === "EXISTS") return replies.reduce<number>((sum, each) => sum + r.count(each), 0);
+    return replies.map((each) => (Array.isArray(each) ? (each as Reply[])[0] : null) ?? null);
+  }
+
+  /** Reads that are executed at once, all together, but for those that were before. */
+  async #lookAll(reads: Words[], signal: AbortSignal | undefined): Promise<Reply[]> {
+    const unread = new Map(reads.map((read) => [keyOf(read), read]));
+    for (const key of this.#seen.keys()) unread.delete(key);
+    if (unread.size > 0) {
+      const asked = [...unread.values()];
+      const found = paired(asked, await this.#answers(asked, signal));
+      for (const seen of found) this.#remember(seen);
+    }
+    return reads.map((read) => this.#seen.get(keyOf(read))?.reply ?? null);
+  }
+
+  #remember(seen: Seen): void {
+    const key = keyOf(seen.read);
+    if (!this.#seen.has(key)) this.#seen.set(key, seen);
   }
 
   /** All that these keys hold, of whatever types they are. */
