@@ -1,0 +1,432 @@
+// The border of the core: every verb, input and output, and values that are none.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { ComityError, Coordinator, ErrorCode, ErrorReply, MemoryStore, PNCounter, Ring } from "comity/core";
+
+const bytes = (text) => new TextEncoder().encode(text);
+const text = (value) => new TextDecoder().decode(value);
+const words = (...all) => all.map(bytes);
+
+/** A coordinator on two stores of its own, whose clock the test moves. */
+function stage(options = {}) {
+  const stores = [new MemoryStore(), new MemoryStore()];
+  const core = new Coordinator({ nodes: ["a", "b"], now: 0, entropy: new Uint8Array(32), ...options });
+  const it = {
+    core,
+    now: 1_000_000,
+    answer(command) {
+      return stores[command.node].execute(command.argv, it.now);
+    },
+    /** Executes what is ready; the events that it led to. */
+    run() {
+      const events = [];
+      for (;;) {
+        for (let e = core.pollEvent(); e !== null; e = core.pollEvent()) events.push(e);
+        const command = core.pollCommand();
+        if (command === null) return events;
+        if (command.route === "subscribe") {
+          core.handleNode(command.node, "pushReady", it.now);
+          continue;
+        }
+        core.handleReply(command.request, it.answer(command), it.now);
+        stores.forEach((store, node) => {
+          for (let m = store.pollMessage(); m !== null; m = store.pollMessage()) {
+            core.handleMessage(node, m.channel, m.payload, it.now);
+          }
+        });
+      }
+    },
+  };
+  return it;
+}
+
+/** An assertion that `call` throws a `ComityError` with this code and these words. */
+function refuses(code, pattern, call) {
+  assert.throws(call, (error) => {
+    assert.ok(error instanceof ComityError, String(error));
+    assert.equal(error.name, code);
+    assert.equal(error.code, ErrorCode[code]);
+    assert.match(error.message, pattern);
+    return true;
+  });
+}
+
+const kinds = (events) => events.map((event) => event.kind);
+
+test("a lock is granted, queued for, renewed, handed over and given back", () => {
+  const it = stage();
+  const { core } = it;
+  const first = core.lockAcquire("x", it.now, { ttlUs: 5_000_000, label: "one" });
+  const [granted] = it.run();
+  assert.deepEqual([granted.kind, granted.lock], ["lockGranted", first]);
+  assert.ok(granted.fence >= 1 && granted.validUntil > it.now);
+  assert.ok(core.lockIsHeld(first, it.now));
+  assert.equal(core.lockValidUntil(first), granted.validUntil);
+
+  const second = core.lockAcquire(bytes("x"), BigInt(it.now), { waitUs: null });
+  const [queued, ...more] = it.run();
+  assert.deepEqual([queued.kind, queued.rank, text(queued.holder)], ["lockQueued", 0, "one"]);
+  assert.deepEqual(kinds(more), ["pushReady"]);
+
+  core.lockInspect("x", it.now);
+  const [{ inspection }] = it.run();
+  assert.deepEqual([inspection.holdersTotal, inspection.waitersTotal], [1, 1]);
+  assert.deepEqual(inspection.holders.map((holder) => text(holder.label)), ["one"]);
+  assert.equal(inspection.holders[0].fence, granted.fence);
+
+  it.now += 1_000_000;
+  core.lockRenew(first, it.now, { ttlUs: 9_000_000 });
+  const [renewed] = it.run();
+  assert.equal(renewed.kind, "lockRenewed");
+  assert.ok(renewed.validUntil > granted.validUntil);
+
+  core.lockRelease(first, it.now);
+  const handed = it.run();
+  assert.ok(kinds(handed).includes("lockReleased"));
+  const taken = handed.find((event) => event.kind === "lockGranted" && event.lock === second);
+  assert.ok(taken.fence > granted.fence);
+  assert.equal(core.lockValidUntil(first), null);
+
+  const call = core.fenceCheck("ledger", granted.fence, it.now);
+  assert.deepEqual(it.run(), [
+    { kind: "fenceChecked", call, accepted: true, fence: granted.fence },
+  ]);
+  core.lockCancel(second, it.now);
+  it.run();
+  refuses("NotHeld", /./, () => core.lockRelease(second, it.now));
+});
+
+test("a lease that is not renewed is lost", () => {
+  const it = stage();
+  const lock = it.core.lockAcquire("x", it.now, { ttlUs: 50_000, renew: false, waitUs: 0 });
+  it.run();
+  it.now += 60_000;
+  it.core.handleTimeout(it.now);
+  const [lost] = it.run();
+  assert.deepEqual([lost.kind, lost.lock, lost.error.name], ["lockLost", lock, "LockLost"]);
+  assert.equal(it.core.lockIsHeld(lock, it.now), false);
+});
+
+test("commands have a node, a deadline, an origin and words", () => {
+  const it = stage({ push: false, timeoutUs: 2_000_000 });
+  const lock = it.core.lockAcquire("x", it.now);
+  const node = ["a", "b"].indexOf(it.core.ring.node("x"));
+  assert.equal(it.core.pollCommandFor(1 - node), null);
+  const command = it.core.pollCommandFor(node);
+  assert.deepEqual([command.node, command.route, command.origin], [node, "node", lock]);
+  assert.ok(command.deadline > it.now && it.core.nextDeadline() <= command.deadline + 1_000_000);
+  assert.match(text(command.argv[0]), /^EVAL/);
+  assert.equal(it.core.pollCommand(), null);
+  it.core.handleFailure(command.request, "notSent", it.now);
+  // Finished, unknown and repeated requests are ignored.
+  it.core.handleFailure(command.request, "outcomeUnknown", it.now);
+  it.core.handleReply(999_999, null, it.now);
+  it.core.handleClockGap(it.now);
+});
+
+test("a server that does not serve is told as such", () => {
+  const it = stage();
+  const calls = it.core.checkNodes(it.now);
+  assert.equal(calls.length, 2);
+  const first = it.core.pollCommand();
+  it.core.handleReply(first.request, new ErrorReply("NOAUTH Authentication required."), it.now);
+  const second = it.core.pollCommand();
+  it.core.handleReply(second.request, it.answer(second), it.now);
+  const events = it.run();
+  const failed = events.find((event) => event.kind === "callFailed");
+  assert.deepEqual([failed.call, failed.error.name], [calls[0], "ServerRefused"]);
+  assert.match(failed.error.message, /NOAUTH/);
+  const checked = events.find((event) => event.kind === "nodeChecked");
+  assert.deepEqual([checked.call, checked.node], [calls[1], second.node]);
+});
+
+test("counters count what the core keeps and what the host keeps", () => {
+  const it = stage();
+  const { core } = it;
+  const one = core.counterOpen("hits", it.now, { durability: "sync" });
+  core.counterAdd(one, 5, it.now);
+  core.counterAdd(one, -(2n ** 63n), it.now);
+  refuses("Overflow", /./, () => core.counterAdd(one, -(2n ** 63n), it.now));
+  refuses("InvalidArgument", /n must be.*-9223372036854775808\.\.9223372036854775807/, () =>
+    core.counterAdd(one, 2n ** 63n, it.now),
+  );
+  assert.equal(core.counterValue(one, it.now).value, 5n - 2n ** 63n);
+  const flush = core.counterFlush(one, it.now);
+  assert.ok(it.run().some((event) => event.kind === "counterFlushed" && event.call === flush));
+
+  const two = core.counterOpen("other", it.now, { collected: true, maxUnits: 10n });
+  assert.equal(core.counterRoom(two), 10n);
+  core.counterAdvance(two, 7n, 2, it.now);
+  assert.equal(core.counterRoom(two), 1n);
+  it.now += 20_000;
+  core.handleTimeout(it.now);
+  assert.equal(core.pollCounterDue(), two);
+  assert.equal(core.pollCounterDue(), null);
+  core.counterCollect(two, 8n, 2n, it.now);
+  it.run();
+  core.counterRead(two, it.now);
+  const read = it.run().find((event) => event.kind === "counterRead");
+  assert.deepEqual([read.counter, read.value.value, read.value.pending], [two, 6n, 0n]);
+  core.counterRead(two, it.now, { atLeast: read.value.token });
+  core.counterAudit(two, it.now, { pruneUs: 1_000_000n });
+  core.counterReset(two, it.now, { epoch: 0 });
+  const later = it.run();
+  assert.equal(later.find((event) => event.kind === "counterReset").epoch, 1);
+  const { audit } = later.find((event) => event.kind === "counterAudited");
+  assert.deepEqual([audit.live, audit.corrected], [1, 0n]);
+
+  const peer = new PNCounter();
+  peer.add(3);
+  core.counterMerge(two, peer.snapshot(), it.now);
+  refuses("Corrupt", /./, () => core.counterMerge(two, bytes("no"), it.now));
+  assert.ok(core.counterSnapshot(two).length > 0);
+  refuses("InvalidState", /./, () => core.counterTakeUp(two, core.counterSnapshot(two), it.now));
+  refuses("InvalidState", /./, () => core.counterJournaled(two, it.now));
+  core.counterClose(two, it.now);
+  assert.ok(it.run().some((event) => event.kind === "counterClosed" && event.counter === two));
+});
+
+test("a journaled counter hands out what is to be written down", () => {
+  const it = stage();
+  const id = it.core.counterOpen("hits", it.now, { durability: "journaled", maxDelayUs: 0 });
+  it.run();
+  it.core.counterAdd(id, 5, it.now);
+  it.core.handleTimeout(it.now);
+  const journal = it.core.pollEvent();
+  assert.deepEqual([journal.kind, journal.counter], ["counterJournal", id]);
+  it.core.counterJournaled(id, it.now);
+  const heir = stage();
+  const again = heir.core.counterOpen("hits", heir.now, { restore: journal.bytes });
+  assert.equal(heir.core.counterValue(again, heir.now).value, 5n);
+});
+
+test("transactions are applied or not, and can be asked about", () => {
+  const it = stage();
+  const { core } = it;
+  const run = (commands, options) => {
+    const transaction = core.transactionExecute(commands, it.now, options);
+    return it.run().find((event) => event.transaction === transaction);
+  };
+  const done = run([words("INCRBY", "alice", "-30"), words("INCRBY", "bob", "30")]);
+  assert.deepEqual([done.kind, done.applied, done.replies], ["transactionCommitted", true, [-30, 30]]);
+
+  const met = run([words("GET", "bob")], {
+    ack: "decided",
+    timeoutUs: 1_000_000,
+    patienceUs: 1_000_000,
+    copyElements: 1,
+    copyBytes: 1,
+    expectations: [
+      { key: "alice", value: "-30" },
+      { key: "bob", exists: true },
+      { key: bytes("carol"), exists: false },
+      { read: words("GET", "bob"), reply: bytes("30") },
+    ],
+  });
+  assert.equal(met.kind, "transactionCommitted", met.error?.message);
+  assert.equal(text(met.replies[0]), "30");
+  const unmet = run([words("GET", "bob")], { expectations: [{ key: "alice", value: "0" }] });
+  assert.deepEqual([unmet.kind, unmet.error.name], ["transactionFailed", "Conflict"]);
+
+  const status = core.transactionStatus(done.id, it.now);
+  const [told] = it.run().filter((event) => event.call === status);
+  assert.equal(told.kind, "transactionStatus");
+  const resolve = core.transactionResolve(done.id, it.now, { heuristic: "abort" });
+  const [resolved] = it.run().filter((event) => event.call === resolve);
+  assert.equal(resolved.kind, "transactionResolved");
+  const sweep = core.transactionSweep(it.now);
+  assert.ok(it.run().some((event) => event.kind === "transactionSwept" && event.call === sweep));
+
+  const given = core.transactionExecute([words("GET", "bob")], it.now);
+  core.transactionCancel(given, it.now);
+  assert.ok(it.run().some((event) => event.transaction === given));
+});
+
+test("replies of every kind go in", () => {
+  const it = stage({ push: false });
+  const replies = [
+    null, "OK", bytes("bulk"), Buffer.from("buffer"), 1, -1, 2n ** 62n, 2n ** 70n, 1.5, NaN,
+    Infinity, -Infinity, true, [1, [bytes("nested"), null]], new Set([1]), new Map([["k", [2]]]),
+    new ErrorReply("ERR no"),
+  ];
+  for (const reply of replies) {
+    it.core.lockAcquire("x", it.now, { waitUs: 0 });
+    const command = it.core.pollCommand();
+    it.core.handleReply(command.request, reply, it.now);
+  }
+  for (const [reply, pattern] of [
+    [undefined, /undefined is none/],
+    [{}, /Object is none/],
+    [[Symbol("s")], /symbol is none/],
+    [Array.from({ length: 40 }).reduce((inner) => [inner], 1), /32 levels/],
+  ]) {
+    refuses("InvalidArgument", pattern, () => it.core.handleReply(1, reply, it.now));
+  }
+});
+
+test("replies come back as they went in", () => {
+  const store = new MemoryStore();
+  const run = (...argv) => store.execute(argv.map((each) => (typeof each === "string" ? bytes(each) : each)), 1);
+  const all = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+  assert.equal(run("SET", "k", all), "OK");
+  assert.deepEqual(Uint8Array.from(run("GET", "k")), all);
+  assert.equal(run("GET", "none"), null);
+  assert.equal(run("INCRBY", "n", "9223372036854775807"), 9223372036854775807n);
+  assert.equal(run("DECRBY", "n", "9223372036854775806"), 1);
+  assert.ok(run("LPUSH", "k", "v") instanceof ErrorReply);
+  assert.deepEqual(run("MGET", "none", "n"), [null, Uint8Array.from(bytes("1"))]);
+});
+
+test("numbers are refused where WebAssembly would wrap them", () => {
+  const { core, now } = stage();
+  for (const wrong of [-1, 0.5, NaN, Infinity, 2 ** 53, 2n ** 53n, 2n ** 64n, -1n, "1", null, {}]) {
+    refuses("InvalidArgument", /now must be a whole number, 0\.\.9007199254740991/, () =>
+      core.handleTimeout(wrong),
+    );
+    refuses("InvalidArgument", /lock must be/, () => core.lockRelease(wrong, now));
+    refuses("InvalidArgument", /ttlUs must be/, () => core.lockAcquire("x", now, { ttlUs: wrong ?? -1 }));
+  }
+  for (const edge of [0, 1n, 2 ** 53 - 1, 2n ** 53n - 1n]) core.lockIsHeld(edge, edge);
+  for (const wrong of [-1, 2 ** 32, 2n ** 32n, 0.5]) {
+    refuses("InvalidArgument", /node must be a whole number, 0\.\.4294967295/, () =>
+      core.handleNode(wrong, "lost", now),
+    );
+  }
+  refuses("InvalidArgument", /fence must be/, () => core.fenceCheck("x", 0, now));
+  const counter = core.counterOpen("c", now, { collected: true });
+  core.counterAdvance(counter, 2n ** 64n - 1n, 0, now);
+  for (const wrong of [2n ** 64n, -1n, 2 ** 53, 1.5]) {
+    refuses("InvalidArgument", /up must be.*0\.\.18446744073709551615/, () =>
+      core.counterAdvance(counter, wrong, 0, now),
+    );
+  }
+  refuses("InvalidArgument", /max_units/, () => core.counterOpen("d", now, { maxUnits: 1 }));
+});
+
+test("strings that are no Unicode, and values of other types, are refused", () => {
+  const { core, now } = stage();
+  for (const lone of ["\ud800", "a\udc00b"]) {
+    refuses("InvalidArgument", /name has a lone surrogate/, () => core.lockAcquire(lone, now));
+    refuses("InvalidArgument", /key has a lone surrogate/, () => new Ring(["a"]).node(lone));
+  }
+  assert.equal(new Ring(["a"]).node("\u{1f600}"), "a");
+  for (const wrong of [5, null, undefined, {}, [1], new Uint16Array(1), new ArrayBuffer(1)]) {
+    refuses("InvalidArgument", /name must be a string or a Uint8Array/, () =>
+      core.lockAcquire(wrong, now),
+    );
+  }
+  refuses("InvalidArgument", /no option "ttl": ttlUs/, () => core.lockAcquire("x", now, { ttl: 5 }));
+  refuses("InvalidArgument", /options must be an object/, () => core.lockAcquire("x", now, 5));
+  refuses("InvalidArgument", /renew must be true or false/, () =>
+    core.lockAcquire("x", now, { renew: "yes" }),
+  );
+  refuses("InvalidArgument", /failure must be one of/, () => core.handleFailure(1, "no", now));
+  refuses("InvalidArgument", /change must be one of/, () => core.handleNode(0, "gone", now));
+  refuses("InvalidArgument", /durability must be one of/, () =>
+    core.counterOpen("c", now, { durability: "never" }),
+  );
+  refuses("InvalidArgument", /commands\[0\]\[1\] must be/, () =>
+    core.transactionExecute([[bytes("GET"), 5]], now),
+  );
+  refuses("InvalidArgument", /expectations\[0\] must have/, () =>
+    core.transactionExecute([words("GET", "k")], now, { expectations: [{ key: "k" }] }),
+  );
+  refuses("LimitExceeded", /512/, () => core.lockAcquire("x".repeat(513), now));
+  refuses("InvalidArgument", /entropy must be 32 bytes, not 5/, () =>
+    new Coordinator({ nodes: ["a"], now, entropy: new Uint8Array(5) }),
+  );
+  refuses("InvalidArgument", /at least one node/, () => new Coordinator({ nodes: [], now }));
+  refuses("InvalidArgument", /timeout/, () => new Coordinator({ nodes: ["a"], now, timeoutUs: 1 }));
+  refuses("InvalidArgument", /there is no node 7/, () => core.nodeId(7));
+});
+
+test("a coordinator that is closed or disposed of says so", () => {
+  const it = stage();
+  it.core.close(it.now);
+  assert.deepEqual(kinds(it.run()), ["closed"]);
+  refuses("Closed", /./, () => it.core.lockAcquire("x", it.now));
+  it.core.handleTimeout(it.now);
+  it.core[Symbol.dispose]();
+  it.core[Symbol.dispose]();
+  refuses("InvalidState", /disposed/, () => it.core.handleTimeout(it.now));
+});
+
+test("what is asked for people: stats, ids, the inbox", () => {
+  const it = stage();
+  it.core.lockAcquire("x", it.now);
+  it.run();
+  const stats = it.core.stats();
+  assert.deepEqual([stats.lockAcquires, stats.lockGrants], [1, 1]);
+  assert.equal(text(it.core.nodeId(1)), "b");
+  assert.match(text(it.core.inbox()), /^comity:/);
+});
+
+test("the same seed leads to the same commands", () => {
+  const argv = () => {
+    const { core, now } = stage({ prefix: "p:" });
+    core.lockAcquire("x", now);
+    return core.pollCommand().argv.map(text);
+  };
+  assert.deepEqual(argv(), argv());
+  assert.ok(argv().some((word) => word.startsWith("p:")));
+});
+
+test("peer counters merge to the same value in any order", () => {
+  const [one, two] = [new PNCounter(), new PNCounter({ replica: new Uint8Array(16) })];
+  one.add();
+  one.addMany([5, -2n, 2n ** 60n]);
+  two.add(-7);
+  one.merge(two.snapshot());
+  two.merge(one.snapshot());
+  two.merge(one.snapshot());
+  assert.equal(one.value(), 2n ** 60n - 3n);
+  assert.equal(two.value(), one.value());
+  refuses("Overflow", /2\^53/, () => two.valueNumber());
+  assert.deepEqual(two.slots().get("0".repeat(32)), { increments: 0n, decrements: 7n });
+  assert.equal(two.replica.length, 16);
+  for (const wrong of [0.5, NaN, "1", null, 2 ** 53]) {
+    refuses("InvalidArgument", /n must be a whole number/, () => one.add(wrong));
+  }
+  refuses("Overflow", /2\^64/, () => one.add(2n ** 64n));
+  two.add(2n ** 64n - 1n);
+  refuses("Overflow", /./, () => two.add(1));
+  refuses("Overflow", /./, () => one.addMany([2n ** 64n - 1n, 1]));
+  refuses("InvalidArgument", /amounts must be an iterable/, () => one.addMany(5));
+  refuses("Corrupt", /./, () => PNCounter.restore(new Uint8Array(4)));
+  refuses("InvalidArgument", /16 bytes, not 3/, () => new PNCounter({ replica: new Uint8Array(3) }));
+});
+
+test("the table of errors is the core's", () => {
+  const source = readFileSync(new URL("../../core/src/error.rs", import.meta.url), "utf8");
+  const table = [...source.matchAll(/^    (\w+) = (\d+),$/gm)].map(([, name, code]) => [name, Number(code)]);
+  assert.ok(table.length > 15);
+  assert.deepEqual(Object.fromEntries(table), { ...ErrorCode });
+});
+
+test("every verb and every kind of event of the core is here", () => {
+  const read = (file) => readFileSync(new URL(`../../core/src/${file}`, import.meta.url), "utf8");
+  const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+  const files = ["mod", "input", "output", "counters", "transactions"];
+  const verbs = files.flatMap((file) =>
+    [...read(`coordinator/${file}.rs`).matchAll(/^    pub (?:const )?fn (\w+)\([\s&]*(?:mut )?self/gm)],
+  );
+  assert.ok(verbs.length > 45, String(verbs.length));
+  // Opening takes `restore` as an option here.
+  const elsewhere = new Set(["counter_restore"]);
+  const missing = verbs
+    .map(([, name]) => name)
+    .filter((name) => !elsewhere.has(name) && !(camel(name) in Coordinator.prototype));
+  assert.deepEqual(missing, []);
+
+  const types = readFileSync(new URL("../js/core/event.ts", import.meta.url), "utf8");
+  const body = read("event.rs").split("pub enum Event {")[1];
+  const events = [...body.matchAll(/^    ([A-Z]\w+)(?: \{|,)$/gm)].map(([, name]) => name);
+  assert.ok(events.length > 30, String(events.length));
+  // Transactions do not wait for replicas here.
+  for (const name of events.filter((name) => name !== "TransactionNotDurable")) {
+    const kind = name[0].toLowerCase() + name.slice(1);
+    assert.ok(types.includes(`kind: "${kind}"`), kind);
+  }
+});
