@@ -1,0 +1,107 @@
+// The packed package as its users have it: installed into empty projects, and by the examples.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { project } from "./support/package.mjs";
+import { startRedis } from "./support/servers.mjs";
+
+const run = promisify(execFile);
+const node = (args, options) => run(process.execPath, args, { timeout: 60_000, ...options });
+
+/** The same in both module systems. */
+const PROGRAM = `
+const ring = new Ring(["a", "b", "c"]);
+(async () => {
+  const co = await connect();
+  const held = await co.withLock("job", { ttl: 10_000 }, (lock) => lock.held);
+  await co.transaction((tx) => tx.incrBy("alice", -30).incrBy("bob", 30));
+  const hits = co.counter("hits");
+  hits.add(2);
+  console.log(ring.node("user:7"), held, await co.snapshot(["alice", "bob"]), hits.value());
+  await co.close();
+})();
+`;
+
+for (const [name, type, head] of [
+  ["an ES module", "module", 'import { connect, Ring } from "comity";'],
+  ["a CommonJS module", "commonjs", 'const { connect, Ring } = require("comity");'],
+]) {
+  test(`installed into an empty project, in ${name}`, async (t) => {
+    const root = await project(t, {
+      "package.json": JSON.stringify({ type }),
+      "main.js": head + PROGRAM,
+    });
+    const { stdout, stderr } = await node(["main.js"], { cwd: root });
+    assert.equal(stdout, "b true [ '-30', '30' ] 2n\n");
+    assert.equal(stderr, "");
+  });
+}
+
+test("a program that serves the module itself", async (t) => {
+  const root = await project(t, {
+    "package.json": '{ "type": "module" }',
+    "main.js": `
+      import { readFileSync } from "node:fs";
+      import { fileURLToPath } from "node:url";
+      import { load, Ring } from "comity/slim";
+      const file = fileURLToPath(import.meta.resolve("comity/comity.wasm"));
+      load(new WebAssembly.Module(readFileSync(file)));
+      console.log(new Ring(["a"]).node("x"));
+    `,
+  });
+  assert.equal((await node(["main.js"], { cwd: root })).stdout, "a\n");
+});
+
+test("the first program of the README prints what it says", async (t) => {
+  const text = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const [, program] = /```js\n([^]*?)```/.exec(text);
+  const [, output] = /```text\n([^]*?)```/.exec(text);
+  const root = await project(t, { "package.json": '{ "type": "module" }', "main.js": program });
+  assert.equal((await node(["main.js"], { cwd: root })).stdout, output);
+});
+
+for (const name of ["ring", "lock", "transaction", "counter"]) {
+  test(`the example of the ${name} prints what it prints in every language`, async (t) => {
+    const folder = fileURLToPath(new URL("..", import.meta.url));
+    const expected = await readFile(join(folder, `../tests/examples/${name}.txt`), "utf8");
+    const { port } = await startRedis(t);
+    const program = join(folder, `examples/${name}.mjs`);
+    assert.equal((await node([program])).stdout, expected);
+    assert.equal((await node([program, "--redis", `127.0.0.1:${port}`])).stdout, expected);
+  });
+}
+
+test("handles that are disposed of leave no memory behind", async () => {
+  const program = `
+    import { Ring, PNCounter } from "comity";
+    const used = () => {
+      globalThis.gc();
+      const { rss, external, arrayBuffers, heapUsed } = process.memoryUsage();
+      return { rss, held: heapUsed + external + arrayBuffers };
+    };
+    const many = (count) => {
+      for (let n = 0; n < count; n += 1) {
+        const ring = new Ring(["a", "b"]);
+        ring.node("k");
+        ring[Symbol.dispose]();
+        const counter = new PNCounter();
+        counter.add(1);
+        counter[Symbol.dispose]();
+      }
+    };
+    many(40_000);
+    const before = used();
+    many(50_000); // 100,000 handles
+    const after = used();
+    console.log(JSON.stringify([after.rss / before.rss, after.held / before.held]));
+  `;
+  const { stdout } = await node(["--expose-gc", "--input-type=module", "-e", program], {
+    cwd: fileURLToPath(new URL("..", import.meta.url)),
+  });
+  for (const growth of JSON.parse(stdout)) assert.ok(growth < 1.05, stdout);
+});
