@@ -1,4 +1,5 @@
-//! The commands that a transaction takes: those of one key, whose effect hangs on nothing else.
+//! The commands that a transaction takes: those of one key, whose effect hangs on nothing else. And
+//! why it does not take the others.
 
 use alloc::format;
 
@@ -7,11 +8,63 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::keyspace::command::{Access, Command, KeyWords};
 use crate::redis::readable;
 
-/// Those of the embedded store's table that it does not: their replies hang on the time, or they
-/// have two keys.
-const REFUSED: [&str; 4] = ["TTL", "PTTL", "RENAME", "COPY"];
+/// Names that are refused with a reason of their own.
+const REFUSED: [(&str, &[&str]); 5] = [
+    (
+        "it blocks",
+        &[
+            "BLMOVE",
+            "BLMPOP",
+            "BLPOP",
+            "BRPOP",
+            "BRPOPLPUSH",
+            "BZMPOP",
+            "BZPOPMAX",
+            "BZPOPMIN",
+            "WAIT",
+            "WAITAOF",
+            "XREAD",
+            "XREADGROUP",
+        ],
+    ),
+    ("transactions do not nest", &["DISCARD", "EXEC", "MULTI", "UNWATCH", "WATCH"]),
+    (
+        "what it answers changes with time alone, so it cannot be validated",
+        &["EXPIRETIME", "PEXPIRETIME", "PTTL", "TTL"],
+    ),
+    (
+        "what it answers is random, so it cannot be validated",
+        &["HRANDFIELD", "RANDOMKEY", "SRANDMEMBER", "ZRANDMEMBER"],
+    ),
+    (
+        "it writes several keys at once: use a command for each",
+        &[
+            "BITOP",
+            "COPY",
+            "GEORADIUS",
+            "GEOSEARCHSTORE",
+            "LMOVE",
+            "LMPOP",
+            "MSETNX",
+            "PFMERGE",
+            "RENAME",
+            "RENAMENX",
+            "RPOPLPUSH",
+            "SDIFFSTORE",
+            "SINTERSTORE",
+            "SMOVE",
+            "SORT",
+            "SUNIONSTORE",
+            "ZDIFFSTORE",
+            "ZINTERSTORE",
+            "ZMPOP",
+            "ZRANGESTORE",
+            "ZUNIONSTORE",
+        ],
+    ),
+];
 
-/// Those that it takes besides: a real server has them, the embedded store has not.
+/// Those that it takes besides those of the embedded store, which has not all that a server has.
 const READS: [&str; 22] = [
     "BITCOUNT",
     "BITPOS",
@@ -67,12 +120,17 @@ const WRITES: [&str; 28] = [
     "XSETID",
 ];
 
+/// Why a command is refused, if it is one of those.
+pub(super) fn refusal(upper: &str) -> Option<&'static str> {
+    REFUSED.iter().find(|(_, names)| names.contains(&upper)).map(|(why, _)| *why)
+}
+
 impl Operation {
     /// What the command does to its key; none if it is not one that a transaction takes.
     pub(super) fn access(&self) -> Option<Access> {
         let is = |name: &&str| self.name.eq_ignore_ascii_case(name.as_bytes());
         match Command::find(&self.name) {
-            Some(command) if REFUSED.contains(&command.name) => None,
+            Some(command) if refusal(command.name).is_some() => None,
             Some(command) => Some(command.access),
             None if READS.iter().any(is) => Some(Access::Read),
             None => WRITES.iter().any(is).then_some(Access::Write),

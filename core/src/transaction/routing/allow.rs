@@ -1,4 +1,4 @@
-//! Which commands a transaction takes, and why it does not take the others.
+//! What a command as a user writes it is to a transaction: operations of one key each.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::keyspace::command::{Access, Command};
 use crate::redis::readable;
 use crate::transaction::Operation;
+use crate::transaction::allowed::refusal;
 
 /// How the replies of a command's parts, one for each key, become its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,62 +33,6 @@ pub(super) struct Allowed {
     pub(super) merge: Merge,
 }
 
-/// Names that are refused with a reason of their own.
-const REFUSED: [(&str, &[&str]); 5] = [
-    (
-        "it blocks",
-        &[
-            "BLMOVE",
-            "BLMPOP",
-            "BLPOP",
-            "BRPOP",
-            "BRPOPLPUSH",
-            "BZMPOP",
-            "BZPOPMAX",
-            "BZPOPMIN",
-            "WAIT",
-            "WAITAOF",
-            "XREAD",
-            "XREADGROUP",
-        ],
-    ),
-    ("transactions do not nest", &["DISCARD", "EXEC", "MULTI", "UNWATCH", "WATCH"]),
-    (
-        "what it answers changes with time alone, so it cannot be validated",
-        &["EXPIRETIME", "PEXPIRETIME", "PTTL", "TTL"],
-    ),
-    (
-        "what it answers is random, so it cannot be validated",
-        &["HRANDFIELD", "RANDOMKEY", "SRANDMEMBER", "ZRANDMEMBER"],
-    ),
-    (
-        "it writes several keys at once: use a command for each",
-        &[
-            "BITOP",
-            "COPY",
-            "GEORADIUS",
-            "GEOSEARCHSTORE",
-            "LMOVE",
-            "LMPOP",
-            "MSETNX",
-            "PFMERGE",
-            "RENAME",
-            "RENAMENX",
-            "RPOPLPUSH",
-            "SDIFFSTORE",
-            "SINTERSTORE",
-            "SMOVE",
-            "SORT",
-            "SUNIONSTORE",
-            "ZDIFFSTORE",
-            "ZINTERSTORE",
-            "ZMPOP",
-            "ZRANGESTORE",
-            "ZUNIONSTORE",
-        ],
-    ),
-];
-
 /// What the command `number` with these words is to a transaction.
 pub(super) fn allowed(number: usize, words: &[&[u8]]) -> Result<Allowed> {
     let name = words.first().copied().unwrap_or_default();
@@ -104,9 +49,9 @@ pub(super) fn allowed(number: usize, words: &[&[u8]]) -> Result<Allowed> {
         _ => single(upper),
     };
     let Some(allowed) = found else {
-        let why = REFUSED.iter().find(|(_, names)| names.contains(&upper)).map_or_else(
+        let why = refusal(upper).map_or_else(
             || "; docs/transaction.md lists those it takes".into(),
-            |(why, _)| format!(": {why}"),
+            |why| format!(": {why}"),
         );
         let text = format!("a transaction does not take this command{why}");
         return Err(says(ErrorCode::Unsupported, &text));
