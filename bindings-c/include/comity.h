@@ -717,6 +717,8 @@ typedef struct comity_statistics {
   uint64_t transaction_commits;
   // Transactions that were not applied.
   uint64_t transaction_failures;
+  // Times that a transaction was aborted because it met a lock, and began again by itself.
+  uint64_t transaction_retries;
   // Transactions whose outcome was not known in time.
   uint64_t transaction_doubts;
   // Times that a server did not have what a transaction had decided.

@@ -46,6 +46,8 @@ pub struct comity_statistics {
     pub transaction_commits: u64,
     /// Transactions that were not applied.
     pub transaction_failures: u64,
+    /// Times that a transaction was aborted because it met a lock, and began again by itself.
+    pub transaction_retries: u64,
     /// Transactions whose outcome was not known in time.
     pub transaction_doubts: u64,
     /// Times that a server did not have what a transaction had decided.
@@ -77,9 +79,10 @@ impl From<Stats> for comity_statistics {
         filled! { stats:
             lock_acquires, lock_queued, lock_grants, lock_renewals, lock_releases, lock_losses,
             lock_failures, counter_opens, counter_flushes, counter_losses, counter_regressions,
-            transactions, transaction_commits, transaction_failures, transaction_doubts,
-            transaction_damages, transaction_not_durable, transaction_recoveries, commands,
-            replies, not_sent, outcome_unknown, refusals, ignored, pushes, scripts_sent,
+            transactions, transaction_commits, transaction_failures, transaction_retries,
+            transaction_doubts, transaction_damages, transaction_not_durable,
+            transaction_recoveries, commands, replies, not_sent, outcome_unknown, refusals,
+            ignored, pushes, scripts_sent,
         }
     }
 }

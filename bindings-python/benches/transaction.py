@@ -286,14 +286,22 @@ def hot(ports: list[int], seconds: float) -> None:
                 co.transaction().incrby(bank.keys[0], 0).incrby(bank.keys[1], 0).execute()
             for client in bank.clients:
                 client.config_resetstat()
+            before = retries(cos)
             commits, slowest = contend(cos, bank.keys, seconds)
+            aborts = (retries(cos) - before) / commits
             calls = sum(
                 client.info("commandstats")["cmdstat_evalsha"]["calls"] for client in bank.clients
             )
             print(
-                f"  {kind}: {commits / seconds:.0f} commits/s, {calls / commits:.2f} script calls "
-                f"for each (4 without a conflict), longest {slowest * 1e3:.0f} ms"
+                f"  {kind}: {commits / seconds:.0f} commits/s, {aborts:.3f} aborts for each "
+                f"(target 0.1), {calls / commits:.2f} script calls (4 without a conflict), "
+                f"longest wait {slowest * 1e3:.0f} ms"
             )
+
+
+def retries(cos: list[comity.Coordinator]) -> int:
+    """How often a transaction was aborted and began again."""
+    return sum(co.stats()["transaction_retries"] for co in set(cos))
 
 
 def contend(cos: list[comity.Coordinator], keys: list[str], seconds: float) -> tuple[int, float]:

@@ -51,6 +51,8 @@ stats! {
     transaction_commits,
     /// Transactions that were not applied.
     transaction_failures,
+    /// Times that a transaction was aborted because it met a lock, and began again by itself.
+    transaction_retries,
     /// Transactions whose outcome was not known in time.
     transaction_doubts,
     /// Times that a server did not have what a transaction had decided.

@@ -329,6 +329,7 @@ impl Coordinator {
             return false;
         }
         undertaking.met = undertaking.met.saturating_add(1);
+        self.stats.transaction_retries += 1;
         undertaking.trouble = Some(outcome::error(reason.clone(), &undertaking.plan));
         if undertaking.plan.parts.len() > 1 {
             self.begin(handle, background);
