@@ -422,3 +422,44 @@ fn many_on_the_same_keys_all_get_their_turn() {
     let retries: u64 = (0..16).map(|client| world.client(client).stats().transaction_retries).sum();
     assert!(retries > 0 && retries < 80, "{retries} aborts for 160 commits");
 }
+
+/// A sweep of three nodes with three shadows each, whose scripts are gone before its command number
+/// `flush`: how many commands it took, what it counted, and how much it left.
+fn swept_without_scripts(flush: usize) -> (usize, Option<u64>, usize) {
+    let mut world = World::new(1, 8);
+    for store in &mut world.stores {
+        for slot in 0..3 {
+            let shadow = format!("comity:1:t:{{t}}:0123456789abcdef.0{slot}:0");
+            command::execute(store.keyspace_mut(), &[b"SET", shadow.as_bytes(), b"x"]);
+        }
+    }
+    let now = world.time();
+    world.client(0).transaction_sweep(SweepOptions::default(), now).expect("it is open");
+    let mut commands = 0;
+    while let Some(command) = world.client(0).poll_command() {
+        let store = &mut world.stores[command.node.0 as usize];
+        commands += 1;
+        if commands == flush {
+            store.execute(&["SCRIPT", "FLUSH"].into_iter().collect(), now);
+        }
+        let reply = store.execute(&command.argv, now);
+        world.client(0).handle_reply(command.request, &reply, now);
+    }
+    let count = match world.client(0).poll_event() {
+        Some(Event::TransactionSwept { count, .. }) => Some(count),
+        _ => None,
+    };
+    (commands, count, world.left_over().len())
+}
+
+#[test]
+fn a_sweep_leaves_nothing_behind_where_its_script_goes() {
+    let (commands, ..) = swept_without_scripts(0);
+    let mut missed = 0;
+    for flush in 1..=commands {
+        let (more, count, left) = swept_without_scripts(flush);
+        assert_eq!((count, left), (Some(9), 0), "no script before command {flush}");
+        missed += more - commands;
+    }
+    assert!(missed >= 6, "each of Find and Shadows finds no script once at each node: {missed}");
+}

@@ -102,7 +102,10 @@ impl Sweeper {
                 (self.cursor, self.shadows) = (cursor, names);
                 self.state = State::Dropping;
             }
-            (State::Dropping, Outcome::Answered(Answer::Removed { count })) => self.count += count,
+            (State::Dropping, Outcome::Answered(Answer::Removed { count })) => {
+                self.count += count;
+                self.shadows.truncate(self.dropped_from());
+            }
             (_, Outcome::Failed(how)) => return self.fail(failure(how), cx),
             (_, Outcome::Refused { error, .. }) => return self.fail(error, cx),
             (State::Finding | State::Dropping, _) => self.leave(),
@@ -177,6 +180,12 @@ impl Sweeper {
         }
     }
 
+    /// Where the shadows begin that the next call drops. They stay until it is answered: a server that
+    /// lacks the script gets the same call again.
+    fn dropped_from(&self) -> usize {
+        self.shadows.len().saturating_sub(AT_ONCE)
+    }
+
     /// Goes to the next participant.
     fn leave(&mut self) {
         self.left.pop_front();
@@ -209,8 +218,8 @@ impl Sweeper {
             (State::Paging, _) => (here, Op::Sweep(Sweep::Page { cursor: self.cursor })),
             (State::Finding, _) => (here, Op::Sweep(Sweep::Find { cursor: self.cursor })),
             (State::Dropping, _) => {
-                let from = self.shadows.len().saturating_sub(AT_ONCE);
-                (here, Op::Sweep(Sweep::Shadows { names: self.shadows.split_off(from) }))
+                let names = self.shadows.iter().skip(self.dropped_from()).cloned().collect();
+                (here, Op::Sweep(Sweep::Shadows { names }))
             }
             (State::Removing, _) => {
                 (here, Op::Sweep(Sweep::Registers { txids: self.over.clone() }))
