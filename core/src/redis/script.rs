@@ -63,15 +63,26 @@ impl Script {
                 "register.lua",
                 "work.lua",
                 "shadows.lua",
+                "forbidden.lua",
                 "apply.lua",
                 "exec1.lua"
             ),
-            Self::Prepare => {
-                transaction!("run.lua", "register.lua", "work.lua", "shadows.lua", "prepare.lua")
-            }
-            Self::Finish => {
-                transaction!("register.lua", "answers.lua", "locks.lua", "apply.lua", "finish.lua")
-            }
+            Self::Prepare => transaction!(
+                "run.lua",
+                "register.lua",
+                "work.lua",
+                "shadows.lua",
+                "forbidden.lua",
+                "prepare.lua"
+            ),
+            Self::Finish => transaction!(
+                "register.lua",
+                "answers.lua",
+                "locks.lua",
+                "forbidden.lua",
+                "apply.lua",
+                "finish.lua"
+            ),
             Self::Status => transaction!("register.lua", "answers.lua", "status.lua"),
             Self::Vote => transaction!("register.lua", "answers.lua", "vote.lua"),
             Self::Sweep => transaction!("register.lua", "locks.lua", "sweep.lua"),

@@ -4,7 +4,7 @@ local function apply(kind, ends, key, shadow)
     redis.pcall('UNLINK', key)
   elseif kind == 'w' or kind == 'W' then
     -- What is renamed over is freed at once, which takes long for a collection.
-    if kind == 'W' and redis.call('EXISTS', shadow) == 1 then redis.pcall('UNLINK', key) end
+    if kind == 'W' and redis.pcall('EXISTS', shadow) == 1 then redis.pcall('UNLINK', key) end
     local renamed = redis.pcall('RENAME', shadow, key)
     if renamed.err then
       -- Its own end may have come. PTTL and TIME may differ by a millisecond.

@@ -16,8 +16,13 @@ if ARGV[9] == 'S' then
   local refusal
   replies, refusal = on_shadows()
   if not replies then return refuse(writes, unpack(refusal)) end
-  local i = 0
-  for kind, ends in string.gmatch(outcomes(), '(%a)(%d*);') do
+  local kinds, i = outcomes(), 0
+  local denied = forbidden(kinds)
+  if denied then
+    drop_shadows()
+    return refuse(writes, 'FAILED', '0', denied)
+  end
+  for kind, ends in string.gmatch(kinds, '(%a)(%d*);') do
     apply(kind, ends, KEYS[i + 2], prefix .. i)
     i = i + 1
   end

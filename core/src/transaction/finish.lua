@@ -29,6 +29,8 @@ for i = 1, keys do
     drop[#drop + 1] = fields[i + 1]
   end
 end
+local denied = verdict == 'C' and forbidden(kinds)
+if denied then return redis.error_reply(denied) end
 -- A deletion comes first: it lets the rest run when memory is full.
 redis.call('HDEL', T, '', unpack(drop))
 local prefix, lost, i = T .. ':' .. string.sub(id, 1, 19) .. ':', {}, 0

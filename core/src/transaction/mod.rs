@@ -43,9 +43,9 @@
 //!
 //! | script | parts of its own | besides |
 //! | --- | --- | --- |
-//! | `EXEC1` | `direct.lua`, `exec1.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua`, `apply.lua` |
-//! | `PREPARE` | `prepare.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua` |
-//! | `FINISH` | `finish.lua` | `register.lua`, `answers.lua`, `locks.lua`, `apply.lua` |
+//! | `EXEC1` | `direct.lua`, `exec1.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua`, `forbidden.lua`, `apply.lua` |
+//! | `PREPARE` | `prepare.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua`, `forbidden.lua` |
+//! | `FINISH` | `finish.lua` | `register.lua`, `answers.lua`, `locks.lua`, `forbidden.lua`, `apply.lua` |
 //! | `STATUS` | `status.lua` | `register.lua`, `answers.lua` |
 //! | `VOTE` | `vote.lua` | `register.lua`, `answers.lua` |
 //! | `SWEEP` | `sweep.lua` | `register.lua`, `locks.lua` |

@@ -20,6 +20,11 @@ local replies, refusal = on_shadows()
 if not replies then return refuse(decides, unpack(refusal)) end
 
 local kinds, names = outcomes(), counted(KEYS, 2, keys + 1)
+local denied = forbidden(kinds)
+if denied then
+  drop_shadows()
+  return refuse(decides, 'FAILED', '0', denied)
+end
 local set = {slot, table.concat({seq, 'P', ARGV[3], deadline, #role, ',', #kinds, ',', #names, ',', role, kinds,
   names, replies})}
 if not f[1] then
