@@ -9,7 +9,7 @@
 import "./inlined.js";
 
 export type { Bytes } from "./bytes.js";
-export type { Command } from "./core/command.js";
+export type { Command, Route } from "./core/command.js";
 export {
   Coordinator,
   type CoordinatorOptions,

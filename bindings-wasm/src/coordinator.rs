@@ -215,12 +215,12 @@ pub(crate) fn called(call: comity::error::Result<CallId>) -> Result<f64> {
     Ok(number(outcome(call)?.0))
 }
 
-/// A command: request, node, whether it subscribes, deadline, origin, words.
+/// A command: request, node, route, deadline, origin, words.
 fn packed(command: &Command) -> Vec<u8> {
     let length: usize = command.argv.iter().map(|word| word.len() + 4).sum();
     let mut out = Writer::with_capacity(length + 40);
     out.number(command.request.0).number(command.node.0.into());
-    out.flag(matches!(command.route, Route::Subscribe)).number(command.deadline.as_micros());
+    out.byte(routed(command.route)).number(command.deadline.as_micros());
     let origin = match command.origin {
         Origin::Operation(number) => Some(number),
         Origin::Background => None,
@@ -228,4 +228,13 @@ fn packed(command: &Command) -> Vec<u8> {
     out.option(origin, Writer::number);
     out.each(command.argv.iter(), |out, word| _ = out.bytes(word));
     out.finish()
+}
+
+/// In the order of `js/core/coordinator.ts`.
+const fn routed(route: Route) -> u8 {
+    match route {
+        Route::Subscribe => 1,
+        Route::Blocking => 2,
+        _ => 0,
+    }
 }

@@ -52,36 +52,41 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
         E::CounterClosed { counter, unacknowledged } => {
             out.byte(16).number(counter.0).wide(unacknowledged.units());
         }
-        E::TransactionCommitted { transaction, id, replies, applied, replicas: _ } => {
+        E::TransactionCommitted { transaction, id, replies, applied, replicas } => {
             out.byte(17).number(transaction.0).bytes(id);
             out.option(replies.as_deref(), |out, all| out.each(all.iter(), reply::write));
             out.flag(*applied);
+            out.option(replicas.map(u64::from), Writer::number);
+        }
+        E::TransactionNotDurable { transaction, id, node, replicas, error } => {
+            out.byte(18).number(transaction.0).bytes(id).number(node.0.into());
+            why(out.number((*replicas).into()), error);
         }
         E::TransactionFailed { transaction, id, error } => {
-            why(out.byte(18).number(transaction.0).bytes(id), error);
-        }
-        E::TransactionUnknown { transaction, id, error } => {
             why(out.byte(19).number(transaction.0).bytes(id), error);
         }
-        E::TransactionEnded { id, outcome } => _ = out.byte(20).bytes(id).byte(called(*outcome)),
-        E::TransactionDamaged { id, node } => _ = out.byte(21).bytes(id).number(node.0.into()),
-        E::TransactionStatus { call, id, outcome } => {
-            out.byte(22).number(call.0).bytes(id).byte(called(*outcome));
+        E::TransactionUnknown { transaction, id, error } => {
+            why(out.byte(20).number(transaction.0).bytes(id), error);
         }
-        E::TransactionResolved { call, id, outcome } => {
+        E::TransactionEnded { id, outcome } => _ = out.byte(21).bytes(id).byte(called(*outcome)),
+        E::TransactionDamaged { id, node } => _ = out.byte(22).bytes(id).number(node.0.into()),
+        E::TransactionStatus { call, id, outcome } => {
             out.byte(23).number(call.0).bytes(id).byte(called(*outcome));
         }
-        E::TransactionSwept { call, count } => _ = out.byte(24).number(call.0).number(*count),
+        E::TransactionResolved { call, id, outcome } => {
+            out.byte(24).number(call.0).bytes(id).byte(called(*outcome));
+        }
+        E::TransactionSwept { call, count } => _ = out.byte(25).number(call.0).number(*count),
         E::NodeChecked { call, node, version, eviction_policy } => {
-            out.byte(25).number(call.0).number(node.0.into());
+            out.byte(26).number(call.0).number(node.0.into());
             out.bytes(version.as_bytes()).bytes(eviction_policy.as_bytes());
         }
         E::CallFailed { call, node, error } => {
-            why(out.byte(26).number(call.0).number(node.0.into()), error);
+            why(out.byte(27).number(call.0).number(node.0.into()), error);
         }
-        E::PushReady { node } => _ = out.byte(27).number(node.0.into()),
-        E::PushUnavailable { node, error } => why(out.byte(28).number(node.0.into()), error),
-        E::Closed => _ = out.byte(29),
+        E::PushReady { node } => _ = out.byte(28).number(node.0.into()),
+        E::PushUnavailable { node, error } => why(out.byte(29).number(node.0.into()), error),
+        E::Closed => _ = out.byte(30),
         // There is no other: a new one is told as unknown until it is written here.
         _ => _ = out.byte(255),
     }

@@ -27,6 +27,8 @@ impl RawCoordinator {
         patience: Option<f64>,
         copy_elements: Option<u32>,
         copy_bytes: Option<u32>,
+        replicas: Option<u32>,
+        replicas_timeout: f64,
         now: f64,
     ) -> Result<f64> {
         let commands = unpacked(Reader::new(commands).each(words))?;
@@ -38,7 +40,10 @@ impl RawCoordinator {
         };
         let [timeout, patience]: [Option<Span>; 2] = [timeout, patience].map(|us| us.map(span));
         let ack = if decided { Ack::Decided } else { Ack::Applied };
-        let durability = Durability::None;
+        let durability = replicas.map_or(Durability::None, |replicas| Durability::Wait {
+            replicas,
+            timeout: span(replicas_timeout),
+        });
         let options = TransactionOptions { ack, timeout, patience, copy, durability };
         let begun = self.core.transaction_execute(&commands, &expectations, options, at(now));
         Ok(number(outcome(begun)?.0))

@@ -244,6 +244,83 @@ test("transactions are applied or not, and can be asked about", () => {
   assert.ok(it.run().some((event) => event.transaction === given));
 });
 
+test("a transaction that replicas are to have is waited for on a connection of its own", () => {
+  const it = stage();
+  const { core } = it;
+  const begin = (command, durability) => core.transactionExecute([command], it.now, { durability });
+  const run = (replicas) => {
+    const seen = [];
+    const execute = it.answer;
+    it.answer = (command) => {
+      const reply = execute(command);
+      if (command.route === "node") return reply;
+      const [name, ...more] = command.argv.map(text);
+      const { route, origin, node, deadline } = command;
+      seen.push({ name, route, origin, node, span: deadline - it.now });
+      if (name !== "WAIT") return reply;
+      seen.push(more);
+      return replicas;
+    };
+    const events = it.run();
+    it.answer = execute;
+    return { events, seen };
+  };
+
+  const first = begin(words("SET", "k", "1"), { replicas: 2, timeoutUs: 30_000n });
+  const had = run(2);
+  assert.deepEqual(kinds(had.events), ["transactionCommitted"]);
+  const [{ replicas, applied, transaction }] = had.events;
+  assert.deepEqual([transaction, applied, replicas], [first, true, 2]);
+  const node = ["a", "b"].indexOf(core.ring.node("k"));
+  // The question with its wait behind it, and both again, because the store lacks the script.
+  const ask = { route: "blocking", origin: null, node, span: 2_030_000 };
+  const waits = [{ ...ask, name: "WAIT" }, ["2", "30"]];
+  assert.deepEqual(had.seen, [
+    { ...ask, name: "EVALSHA" },
+    ...waits,
+    { ...ask, name: "EVAL" },
+    ...waits,
+  ]);
+
+  const second = begin(words("SET", "k", "2"), { replicas: 3, timeoutUs: 10_000 });
+  const { events } = run(1);
+  assert.deepEqual(kinds(events), ["transactionNotDurable", "transactionCommitted"]);
+  const [lacking, done] = events;
+  assert.deepEqual([lacking.transaction, done.transaction], [second, second]);
+  assert.deepEqual([lacking.id, lacking.node, lacking.replicas], [done.id, node, 1]);
+  assert.deepEqual([lacking.error.name, done.replicas], ["NoAnswer", 1]);
+  assert.match(lacking.error.message, /1 of 3 replicas/);
+  assert.equal(core.stats().transactionNotDurable, 1);
+
+  begin(words("GET", "k"), { replicas: 1, timeoutUs: 10_000 });
+  const read = run(0);
+  assert.deepEqual([read.events[0].replicas, read.seen], [null, []]);
+  core.transactionExecute([words("SET", "k", "3")], it.now);
+  assert.equal(run(0).events[0].replicas, null);
+
+  for (const [durability, pattern] of [
+    [{ replicas: 0, timeoutUs: 10_000 }, /0 replicas are outside 1 to 64/],
+    [{ replicas: 65, timeoutUs: 10_000 }, /65 replicas are outside 1 to 64/],
+    [{ replicas: 1, timeoutUs: 9_999 }, /durability.*10/],
+    [{ replicas: 1, timeoutUs: 60_000_001 }, /durability.*60/],
+    [{ replicas: 2 ** 32, timeoutUs: 10_000 }, /durability.replicas must be.*0\.\.4294967295/],
+    [{ replicas: 1 }, /durability.timeoutUs must be a whole number/],
+    [{ timeoutUs: 10_000 }, /durability.replicas must be a whole number/],
+    [{ replicas: 1, timeout: 10_000 }, /durability has no option "timeout"/],
+    [null, /durability must be an object/],
+    [1, /durability must be an object/],
+  ]) {
+    refuses("InvalidArgument", pattern, () => begin(words("SET", "k", "4"), durability));
+  }
+  refuses("InvalidArgument", /ack/, () =>
+    core.transactionExecute([words("SET", "k", "4")], it.now, {
+      ack: "decided",
+      durability: { replicas: 1, timeoutUs: 10_000 },
+    }),
+  );
+  assert.equal(core.pollCommand(), null);
+});
+
 test("replies of every kind go in", () => {
   const it = stage({ push: false });
   const replies = [
@@ -424,8 +501,7 @@ test("every verb and every kind of event of the core is here", () => {
   const body = read("event.rs").split("pub enum Event {")[1];
   const events = [...body.matchAll(/^    ([A-Z]\w+)(?: \{|,)$/gm)].map(([, name]) => name);
   assert.ok(events.length > 30, String(events.length));
-  // Transactions do not wait for replicas here.
-  for (const name of events.filter((name) => name !== "TransactionNotDurable")) {
+  for (const name of events) {
     const kind = name[0].toLowerCase() + name.slice(1);
     assert.ok(types.includes(`kind: "${kind}"`), kind);
   }

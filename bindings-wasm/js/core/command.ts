@@ -1,11 +1,18 @@
+/**
+ * What a command goes over: a connection to its node; the push connection, which is opened for it; or
+ * a connection that serves these commands alone, because they block it. All of the last kind that are
+ * ready for a node leave in one write on one such connection, in their order, or are `notSent`.
+ */
+export type Route = "node" | "subscribe" | "blocking";
+
 /** One Redis command, rendered. Send it once, before `deadline`, and report what came of it. */
 export interface Command {
   /** What to pass to `handleReply` or `handleFailure`. */
   readonly request: number;
   /** The number of the node it goes to. */
   readonly node: number;
-  /** `"subscribe"`: open the push connection and send it there. */
-  readonly route: "node" | "subscribe";
+  /** What it goes over. */
+  readonly route: Route;
   /** The lock, counter, transaction or call it serves; null is background work of the core. */
   readonly origin: number | null;
   /** When to give up, in microseconds of the host's clock. */

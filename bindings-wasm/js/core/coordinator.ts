@@ -5,7 +5,7 @@ import { Reader, writer } from "../pack.js";
 import type { RawCoordinator } from "../raw.js";
 import { choice, flag, options as checked, wide, whole } from "../units.js";
 import { writeReply } from "./codec.js";
-import type { Command } from "./command.js";
+import type { Command, Route } from "./command.js";
 import { counterValue, type Event, type RawCounterValue, readEvent } from "./event.js";
 import { Handle } from "./handle.js";
 import type { Reply } from "./reply.js";
@@ -73,6 +73,11 @@ export interface RawTransactionOptions {
   copyElements?: number;
   /** The largest string that is copied to be changed, in bytes; 1 MiB. */
   copyBytes?: number;
+  /**
+   * How many replicas of each of its servers, 1 to 64, are to have it, and for how long they are
+   * waited for once it is applied, 10 ms to 60 s. Only with `ack: "applied"`; for none if left out.
+   */
+  durability?: { replicas: number; timeoutUs: Whole };
 }
 
 /** No answer: not a byte was written, or some may have been. */
@@ -85,6 +90,7 @@ const MAX_U64 = (1n << 64n) - 1n;
 const MIN_I64 = -(1n << 63n);
 const MAX_I64 = (1n << 63n) - 1n;
 const CHANGES: readonly NodeChange[] = ["connected", "lost", "pushReady", "pushLost"];
+const ROUTES: readonly Route[] = ["node", "subscribe", "blocking"];
 const DURABILITIES = ["sync", "batched", "journaled"] as const;
 
 /**
@@ -321,6 +327,7 @@ export class Coordinator extends Handle<RawCoordinator> {
       "patienceUs",
       "copyElements",
       "copyBytes",
+      "durability",
     ];
     const given = checked("options", options, known);
     const decided = choice("ack", given.ack ?? "applied", ["applied", "decided"]) === "decided";
@@ -328,6 +335,7 @@ export class Coordinator extends Handle<RawCoordinator> {
     const patience = some("patienceUs", given.patienceUs);
     const elements = some("copyElements", given.copyElements, MAX_U32);
     const bytes = some("copyBytes", given.copyBytes, MAX_U32);
+    const [replicas, wait] = waitOf(given.durability);
     const time = whole("now", now);
     // Of two runs in one memory the first has to be copied.
     const words = packedWords(commands).slice();
@@ -341,6 +349,8 @@ export class Coordinator extends Handle<RawCoordinator> {
         patience,
         elements,
         bytes,
+        replicas,
+        wait,
         time,
       ),
     );
@@ -491,13 +501,23 @@ function some(name: string, value: Whole | null | undefined, high?: number): num
   return value === undefined || value === null ? null : whole(name, value, 0, high);
 }
 
+/** How many replicas are waited for, which may be none, and how long. */
+function waitOf(given: RawTransactionOptions["durability"]): [number | null, number] {
+  if (given === undefined) return [null, 0];
+  const { replicas, timeoutUs } = checked("durability", given, ["replicas", "timeoutUs"]);
+  return [
+    whole("durability.replicas", replicas, 0, MAX_U32),
+    whole("durability.timeoutUs", timeoutUs),
+  ];
+}
+
 function command(packed: Uint8Array | undefined): Command | null {
   if (packed === undefined) return null;
   const from = new Reader(packed);
   return {
     request: from.number(),
     node: from.number(),
-    route: from.flag() ? "subscribe" : "node",
+    route: ROUTES[from.byte()] ?? "node",
     deadline: from.number(),
     origin: from.option((some) => some.number()),
     argv: from.each((each) => each.bytes()),

@@ -116,6 +116,24 @@ export type Event =
       replies: Reply[] | null;
       /** Whether plain readers see all of it by now. */
       applied: boolean;
+      /**
+       * So many replicas of each of its servers are known to have all of it; null where they were not
+       * waited for.
+       */
+      replicas: number | null;
+    }
+  /**
+   * The transaction is committed, and fewer of a node's replicas are known to have it than was asked
+   * for: a failover of the node could lose its part. One for each such node, ahead of
+   * `transactionCommitted`. `error` says why not more.
+   */
+  | {
+      readonly kind: "transactionNotDurable";
+      readonly transaction: number;
+      id: string;
+      node: number;
+      replicas: number;
+      error: ComityError;
     }
   /** Nothing of it was applied; `id` is empty where it had none yet. *Last.* */
   | {
@@ -192,6 +210,15 @@ const READERS: readonly ((r: Reader) => Event)[] = [
     id: r.text(),
     replies: r.option((some) => some.each(readReply)),
     applied: r.flag(),
+    replicas: r.option((some) => some.number()),
+  }),
+  (r) => ({
+    kind: "transactionNotDurable",
+    transaction: r.number(),
+    id: r.text(),
+    node: r.number(),
+    replicas: r.number(),
+    error: why(r),
   }),
   (r) => ({ kind: "transactionFailed", transaction: r.number(), id: r.text(), error: why(r) }),
   (r) => ({ kind: "transactionUnknown", transaction: r.number(), id: r.text(), error: why(r) }),
