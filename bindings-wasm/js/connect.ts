@@ -25,8 +25,8 @@ const OPTIONS = ["prefix", "timeout", "check", "push", "allowEviction", "signal"
  * clients, which form a ring; an array of clients, whose addresses are the ids; a `MemoryStore`; or
  * nothing, for a store of its own in this process.
  *
- * The client's address, credentials, TLS and database are used; connections (two per server) are
- * comity's own, and the client is left alone. Throws `Unsupported` for clients that comity cannot
+ * The client's address, credentials, TLS and database are used; connections (two per server, a third
+ * for `durability` of transactions) are comity's own, and the client is left alone. Throws `Unsupported` for clients that comity cannot
  * serve, before anything is sent; with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`.
  * Warns about a server that evicts keys.
  */

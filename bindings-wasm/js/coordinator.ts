@@ -268,6 +268,9 @@ export class Coordinator {
   snapshot(keys: Keys, options: BytesOption & Waiting): Promise<(Uint8Array | null)[]>;
   snapshot(keys: Keys, options?: TransactionOptions & Waiting): Promise<(string | null)[]>;
   async snapshot(keys: Keys, options?: TransactionOptions & Waiting): Promise<(Bytes | null)[]> {
+    if (options?.durability !== undefined) {
+      throw invalid("snapshot has no durability: what only reads is nothing for replicas to have");
+    }
     const how = settings({ ack: "decided", ...options }, ["signal"]);
     const names = listed(keys).map((key, at) => word(`snapshot: key ${at + 1}`, key));
     if (names.length === 0) throw invalid("snapshot: no key is given");
@@ -397,6 +400,7 @@ export class Coordinator {
   ): Promise<Committed> {
     refuseAborted(signal);
     if (this.#evicting.size > 0) this.#refuseEviction(request);
+    if (how.core.durability !== undefined) this.#refuseGateways(request);
     const { commands, expectations } = request;
     const operation = new Operation();
     try {
@@ -421,23 +425,41 @@ export class Coordinator {
     }
     if (error !== null) throw error;
     if (event?.kind !== "transactionCommitted") throw unexpected(event);
-    return { id: event.id, replies: event.replies };
+    return { id: event.id, replies: event.replies, replicas: event.replicas };
   }
 
   /** Throws `Unsupported` if one of the servers that it goes to evicts keys. */
-  #refuseEviction({ commands, expectations }: Request): void {
-    const keys = commands.map((words) => words[1]);
-    keys.push(...expectations.map((each) => ("read" in each ? each.read[1] : bytesOf(each.key))));
-    for (const key of keys) {
-      const where = key === undefined ? null : this.ring.node(key);
-      const policy = where === null ? undefined : this.#evicting.get(String(where));
+  #refuseEviction(request: Request): void {
+    for (const where of this.#serversOf(request)) {
+      const policy = this.#evicting.get(where);
       if (policy === undefined) continue;
       const message =
-        `the server ${String(where)} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
+        `the server ${where} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
         "has prepared there could be gone when it is applied. Set it to noeviction, or say " +
         "connect(..., { allowEviction: true })";
       throw new ComityError(ErrorCode.Unsupported, message);
     }
+  }
+
+  /** Throws `Unsupported` if replicas of one of the servers that it goes to cannot be waited for. */
+  #refuseGateways(request: Request): void {
+    const ids = this.ring.nodes().map(({ id }) => String(id));
+    const where = this.#serversOf(request).find((id) => !this.#driver.blocks(ids.indexOf(id)));
+    if (where === undefined) return;
+    const message =
+      `durability: the server ${where} is reached by connections that comity does not have for ` +
+      "itself, as over HTTP, where WAIT knows nothing of what was sent on another";
+    throw new ComityError(ErrorCode.Unsupported, message);
+  }
+
+  /** The ids of the servers that it goes to, those of the first keys first. */
+  #serversOf({ commands, expectations }: Request): string[] {
+    const keys = commands.map((words) => words[1]);
+    keys.push(...expectations.map((each) => ("read" in each ? each.read[1] : bytesOf(each.key))));
+    return keys.flatMap((key) => {
+      const where = key === undefined ? null : this.ring.node(key);
+      return where === null ? [] : [String(where)];
+    });
   }
 
   async #call(
@@ -484,6 +506,9 @@ export class Coordinator {
       warn(`transaction ${event.id} was given up, and its outcome is not known: ${why}`);
     } else if (event.kind === "transactionEnded") {
       warn(`transaction ${event.id}, whose outcome was not known, is ${event.outcome}`);
+    } else if (event.kind === "transactionNotDurable") {
+      const [where, why] = [this.#session.nodeName(event.node), event.error.message];
+      warn(`transaction ${event.id} is committed, and not durable: the server ${where}: ${why}`);
     } else if (event.kind === "transactionDamaged") {
       const where = this.#session.nodeName(event.node);
       warn(`transaction ${event.id} is damaged: ${where} does not have what was decided`);

@@ -37,6 +37,6 @@ export type { Holder, Inspection, Waiter } from "./inspection.js";
 export { type AcquireOptions, Lock, type LockOptions, type Waiting } from "./lock.js";
 export { MemoryStore, type StoreReply } from "./memory.js";
 export type { Keys } from "./transaction/reads.js";
-export type { BytesOption, TransactionOptions } from "./transaction/request.js";
+export type { BytesOption, TransactionOptions, Wait } from "./transaction/request.js";
 export { type Condition, Savepoint, Transaction, Watched } from "./transaction/transaction.js";
 export { version } from "./version.js";

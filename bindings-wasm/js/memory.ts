@@ -124,6 +124,10 @@ export class MemoryDriver implements Driver {
     session.onReady = () => this.#rung();
   }
 
+  blocks(): boolean {
+    return true;
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#store.leave(this);
@@ -175,7 +179,7 @@ export class MemoryDriver implements Driver {
           this.#session.node(node, "pushReady");
           more = true;
         }
-        for (const command of box.commands.splice(0)) {
+        for (const command of [...box.commands.splice(0), ...box.blocking.splice(0)]) {
           const [reply, messages] = this.#store.run(command.argv);
           this.#session.reply(command.request, reply);
           due.push(...messages);

@@ -59,9 +59,14 @@ export class Operation {
 
 /** What waits to be sent to one node. */
 export class Box {
-  commands: Command[] = [];
-  subscribes: Command[] = [];
+  readonly commands: Command[] = [];
+  readonly subscribes: Command[] = [];
+  /** Those that block the connection they are sent on. */
+  readonly blocking: Command[] = [];
 }
+
+/** Where a command waits, by what it goes over. */
+const BOXES = { node: "commands", subscribe: "subscribes", blocking: "blocking" } as const;
 
 /** Who wants to see every event. */
 export interface Listener {
@@ -358,7 +363,7 @@ export class Session {
         const operation = this.#operations.get(command.origin);
         if (operation !== undefined) operation.node = command.node;
       }
-      (command.route === "subscribe" ? box.subscribes : box.commands).push(command);
+      box[BOXES[command.route]].push(command);
       this.onReady(command.node);
     }
     this.#deadline = core.nextDeadline() ?? Infinity;
@@ -394,9 +399,7 @@ export class Session {
     const key = keyOf(event);
     if ("counter" in event && !("call" in event)) this.onCounter(event);
     const operation = key === null ? undefined : this.#operations.get(key);
-    if (isTold(event) && (operation === undefined || event.kind === "transactionDamaged")) {
-      this.onTransaction(event);
-    }
+    if (isTold(event, operation !== undefined)) this.onTransaction(event);
     if (operation !== undefined && key !== null) this.#settle(operation, key, event);
     if (event.kind === "closed") {
       this.drained.done = true;
@@ -440,14 +443,19 @@ function keyOf(event: Event): number | null {
   return "transaction" in event ? event.transaction : null;
 }
 
-/** What befalls a transaction that somebody must hear of. */
-function isTold(event: Event): boolean {
-  return (
-    event.kind === "transactionCommitted" ||
-    event.kind === "transactionUnknown" ||
-    event.kind === "transactionEnded" ||
-    event.kind === "transactionDamaged"
-  );
+/** What befalls a transaction that somebody must hear of, besides who waits for it. */
+function isTold(event: Event, awaited: boolean): boolean {
+  switch (event.kind) {
+    case "transactionDamaged":
+    case "transactionNotDurable":
+      return true;
+    case "transactionCommitted":
+    case "transactionUnknown":
+    case "transactionEnded":
+      return !awaited;
+    default:
+      return false;
+  }
 }
 
 /** Whether whoever waits for its lock, call, counter or transaction hears no more. */
@@ -457,6 +465,7 @@ function isLast(event: Event): boolean {
     case "counterLost":
     case "counterRegressed":
     case "counterRefused":
+    case "transactionNotDurable":
       return false;
     default:
       return true;

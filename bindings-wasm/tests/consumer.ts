@@ -14,6 +14,7 @@ import {
   Ring,
   type Transport,
   version,
+  type Wait,
 } from "comity";
 import { Coordinator as Core } from "comity/core";
 import { MemoryStore as TestStore } from "comity/testing";
@@ -42,6 +43,10 @@ export async function main(): Promise<void> {
   const replies: unknown[] = await co.transaction((tx) =>
     tx.incrBy("alice", -30).incrBy("bob", 30n).set("c", new Uint8Array(1), { EX: 5, NX: true }),
   );
+  const durability: Wait = { replicas: 1, timeout: 500 };
+  const durable = co.transaction({ durability }).incr("alice");
+  await durable.execute();
+  const copies: number | null = durable.replicas;
   const tx = co.transaction({ ack: "decided" });
   const seen = await tx.watch(["alice", "bob"]);
   const alice: string | null = await seen.get("alice");
@@ -66,6 +71,7 @@ export async function main(): Promise<void> {
   for await (const event of co.events({ buffer: 16 })) {
     const kind: Event["kind"] = event.kind;
     if (event.kind === "lockGranted") console.log(kind, event.fence, event.validUntil);
+    if (event.kind === "transactionNotDurable") console.log(event.replicas, event.error.code);
   }
 
   const ring = new Ring(["a", { id: "b", weight: 2 }], { seed: 1n });
@@ -85,11 +91,13 @@ export async function main(): Promise<void> {
       await co.resolve(error.transactionId ?? "", { heuristic: "abort" });
     }
   }
-  console.log(nothing, remaining, replies, alice, bytes, one, value, age, owner, id);
+  console.log(nothing, remaining, replies, copies, alice, bytes, one, value, age, owner, id);
 
   // What is no value for these is found before it runs.
   // @ts-expect-error a lock has no such option
   co.lock("x", { tll: 5 });
+  // @ts-expect-error so many replicas are a number
+  co.transaction({ durability: { replicas: "1" } });
   // @ts-expect-error an amount is a number
   counter.add("5");
   // @ts-expect-error a fence is a number

@@ -1,6 +1,7 @@
 // Transactions as programs use them, on the embedded store.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import { connect, MemoryStore } from "comity";
 import { refuses, refusesNow } from "./support/refuses.mjs";
@@ -107,6 +108,31 @@ test("a conflict is tried again", async () => {
   const outOfRange = clients[0].runTransaction("n", () => {}, { attempts: 0 });
   await refuses("InvalidArgument", /attempts must be.*1\.\.1000/, outOfRange);
   for (const co of clients) await co.close();
+});
+
+test("the store has no replicas, which is said at once", async () => {
+  const store = new MemoryStore();
+  const co = await connect(store);
+  const events = co.events();
+  const warned = once(process, "warning");
+  const before = performance.now();
+  const tx = co.transaction({ durability: { replicas: 1, timeout: 60_000 } });
+  assert.equal(tx.replicas, null);
+  assert.deepEqual(await tx.set("a", 1).execute(), ["OK"]);
+  assert.deepEqual([tx.replicas, text(store.execute("GET", "a"))], [0, "1"]);
+  assert.ok(performance.now() - before < 5_000);
+  const [lacking, done] = [(await events.next()).value, (await events.next()).value];
+  assert.deepEqual([lacking.kind, done.kind], ["transactionNotDurable", "transactionCommitted"]);
+  assert.deepEqual([lacking.replicas, done.replicas], [0, 0]);
+  assert.deepEqual([lacking.id, lacking.transaction], [done.id, done.transaction]);
+  assert.equal(done.id, tx.id);
+  assert.equal(lacking.error.message, "0 of 1 replicas are known to have it");
+  const [{ name, message }] = await warned;
+  assert.equal(name, "ComityWarning");
+  assert.match(message, /is committed, and not durable: the server memory: 0 of 1 replicas/);
+  await tx.get("a").execute();
+  assert.equal(tx.replicas, null);
+  await co.close();
 });
 
 test("bytes come back as they are, and strings as they read", async () => {
@@ -218,6 +244,17 @@ test("arguments that make no sense are refused, and nothing is buffered", async 
     [() => co.transaction({ timeout: 5 }), /timeout must be 10\.\.60000/],
     [() => co.transaction({ copyBytes: -1 }), /copyBytes must be/],
     [() => co.transaction({ bytes: 1 }), /bytes must be true or false/],
+    [() => co.transaction({ durability: 1 }), /durability must be an object/],
+    [() => co.transaction({ durability: null }), /durability must be an object/],
+    [() => co.transaction({ durability: { kind: "wait" } }), /durability has no option "kind"/],
+    [() => co.transaction({ durability: { replicas: 0 } }), /durability.replicas must be.*1\.\.64/],
+    [() => co.transaction({ durability: { replicas: 65 } }), /durability.replicas must be.*1\.\.64/],
+    [() => co.transaction({ durability: { replicas: true } }), /durability.replicas must be/],
+    [() => co.transaction({ durability: { timeout: 9 } }), /durability.timeout must be 10\.\.60000/],
+    [() => co.transaction({ durability: { timeout: null } }), /durability.timeout must be/],
+    [() => co.transaction({ durability: {}, ack: "decided" }), /durability waits.*ack "applied"/],
+    [() => co.runTransaction("k", () => {}, { durability: { replicas: -1 } }), /1\.\.64/],
+    [() => co.snapshot("k", { durability: {} }), /snapshot has no durability/],
   ];
   for (const [call, pattern] of wrong) await refusesNow("InvalidArgument", pattern, call);
   assert.equal(tx.size, 0);

@@ -5,26 +5,35 @@ import type { Transport } from "./transport.js";
 
 /** What the friendly API needs of a driver. */
 export interface Driver {
+  /** Whether it has a connection for what blocks one, to the node of this number. */
+  blocks(node: number): boolean;
   /** Ends every connection and timer. */
   stop(): void;
 }
 
-/** Per node a lane and a push connection. */
+/** Per node a lane and a push connection, and where it is needed a lane for what blocks. */
 export class TransportDriver implements Driver {
+  readonly #session: Session;
   readonly #transports: readonly Transport[];
   readonly #lanes: readonly Lane[];
   readonly #pushes: readonly PushReader[];
+  readonly #blocking = new Map<number, Lane>();
   readonly #ready = new Set<number>();
 
   constructor(session: Session, transports: readonly Transport[]) {
+    this.#session = session;
     this.#transports = transports;
     this.#lanes = transports.map((transport, node) => new Lane(session, node, transport));
     this.#pushes = transports.map((transport, node) => new PushReader(session, node, transport));
     session.onReady = (node) => this.#rung(node);
   }
 
+  blocks(node: number): boolean {
+    return this.#transports[node]?.dedicated === true;
+  }
+
   stop(): void {
-    for (const one of [...this.#lanes, ...this.#pushes]) one.stop();
+    for (const one of [...this.#lanes, ...this.#pushes, ...this.#blocking.values()]) one.stop();
     for (const transport of this.#transports) transport.close?.();
   }
 
@@ -40,6 +49,23 @@ export class TransportDriver implements Driver {
     for (const node of ready) {
       this.#lanes[node]?.flush();
       this.#pushes[node]?.flush();
+      this.#block(node);
     }
+  }
+
+  /** Has a connection of its own do what blocks one. */
+  #block(node: number): void {
+    const [box, transport] = [this.#session.boxes[node], this.#transports[node]];
+    if (box === undefined || transport === undefined || box.blocking.length === 0) return;
+    if (!this.blocks(node)) {
+      this.#session.failures(box.blocking.splice(0), "notSent");
+      return;
+    }
+    let lane = this.#blocking.get(node);
+    if (lane === undefined) {
+      lane = new Lane(this.#session, node, transport, "blocking");
+      this.#blocking.set(node, lane);
+    }
+    lane.flush();
   }
 }

@@ -1,6 +1,7 @@
 /**
- * A lane: the one connection to one node on which everybody's commands are sent. It enforces the
- * core's deadlines: one attempt per command, and a connection that lets one pass is dropped.
+ * A lane: the one connection to one node on which everybody's commands are sent, or all of those that
+ * block it. It enforces the core's deadlines: one attempt per command, and a connection that lets one
+ * pass is dropped.
  */
 
 import { Alarm } from "../clock.js";
@@ -13,6 +14,7 @@ export class Lane {
   readonly #session: Session;
   readonly #node: number;
   readonly #transport: Transport;
+  readonly #kind: "commands" | "blocking";
   readonly #alarm = new Alarm(() => this.#expire());
   readonly #outstanding = new Set<Command>();
   #connection: Connection | null = null;
@@ -21,10 +23,17 @@ export class Lane {
   #doubtful = false;
   #stopped = false;
 
-  constructor(session: Session, node: number, transport: Transport) {
+  /** `kind`: which of the node's boxes it empties. */
+  constructor(
+    session: Session,
+    node: number,
+    transport: Transport,
+    kind: "commands" | "blocking" = "commands",
+  ) {
     this.#session = session;
     this.#node = node;
     this.#transport = transport;
+    this.#kind = kind;
   }
 
   /** Sends all that is ready; where there is no connection, begins to make one. */
@@ -51,7 +60,7 @@ export class Lane {
   }
 
   get #outbox(): Command[] {
-    return this.#session.boxes[this.#node]?.commands ?? [];
+    return this.#session.boxes[this.#node]?.[this.#kind] ?? [];
   }
 
   async #connect(): Promise<void> {

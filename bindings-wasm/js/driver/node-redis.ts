@@ -71,6 +71,7 @@ function objection(client: Client): string | undefined {
 function transport(client: Client): Transport {
   return {
     address: addressOf(client.options),
+    dedicated: true,
     connect: (signal) => connected(client, signal),
     async subscribe(channel, hear, signal) {
       const link = await connected(client, signal);

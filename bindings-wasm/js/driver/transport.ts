@@ -12,6 +12,13 @@ export interface Transport {
   readonly address: string;
 
   /**
+   * Whether each connection is one to the server that carries nobody else's commands; false. Where it
+   * is not, as behind a gateway, `WAIT` knows nothing of what was sent before it: transactions with
+   * `durability` are refused then.
+   */
+  readonly dedicated?: boolean;
+
+  /**
    * Makes a connection of comity's own, ready for commands; again when the last one is gone.
    *
    * `signal` aborts when nothing waits for it any more: what was begun is then undone. Rejects with

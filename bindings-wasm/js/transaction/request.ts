@@ -2,7 +2,17 @@ import { type Bytes, readable } from "../bytes.js";
 import type { RawTransactionOptions } from "../core/coordinator.js";
 import type { Reply } from "../core/reply.js";
 import type { Expectation, Words } from "../core/words.js";
-import { choice, flag, MAX_TIMEOUT, MIN_TIMEOUT, options as checked, someMillis, whole } from "../units.js";
+import { invalid } from "../errors.js";
+import {
+  choice,
+  flag,
+  MAX_TIMEOUT,
+  millis,
+  MIN_TIMEOUT,
+  options as checked,
+  someMillis,
+  whole,
+} from "../units.js";
 
 /** How a transaction is executed. Spans are milliseconds. */
 export interface TransactionOptions {
@@ -21,6 +31,22 @@ export interface TransactionOptions {
   copyBytes?: number;
   /** Whether values come back as `Uint8Array` rather than strings; false. */
   bytes?: boolean;
+  /**
+   * Has it wait for replicas of its servers once it is applied, so that a failover to one of them
+   * loses nothing of it. Only with `ack: "applied"`, and not over HTTP.
+   */
+  durability?: Wait;
+}
+
+/**
+ * How replicas are waited for. Where too few are known to have it in time, it is committed all the
+ * same: `Transaction.replicas` says how many have, and a warning names the server.
+ */
+export interface Wait {
+  /** How many of each server's are to have all of it, 1 to 64; 1. */
+  replicas?: number;
+  /** Milliseconds that they are waited for, 10 to 60,000; 1,000. */
+  timeout?: number;
 }
 
 /** The same with values as they are. */
@@ -43,6 +69,7 @@ export interface Request {
 export interface Committed {
   readonly id: string;
   readonly replies: Reply[] | null;
+  readonly replicas: number | null;
 }
 
 /** Has a transaction executed. */
@@ -52,8 +79,9 @@ export type Ask = (
   signal: AbortSignal | undefined,
 ) => Promise<Committed>;
 
-const OPTIONS = ["ack", "timeout", "patience", "copyElements", "copyBytes", "bytes"];
+const OPTIONS = ["ack", "timeout", "patience", "copyElements", "copyBytes", "bytes", "durability"];
 const MAX_COPY = 2 ** 32 - 1;
+const MAX_REPLICAS = 64;
 
 /** Options, checked. Those named in `more` are somebody else's. */
 export function settings(
@@ -72,6 +100,20 @@ export function settings(
     core.copyElements = whole("copyElements", copyElements, 0, MAX_COPY);
   }
   if (copyBytes !== undefined) core.copyBytes = whole("copyBytes", copyBytes, 0, MAX_COPY);
+  if (given.durability !== undefined) {
+    if (core.ack === "decided") {
+      throw invalid('durability waits for what is applied: with ack "applied"');
+    }
+    core.durability = waitOf(given.durability);
+  }
   // A copy: a reply is a part of what crossed from the core.
   return { core, value: flag("bytes", given.bytes, false) ? (bytes) => bytes.slice() : readable };
+}
+
+function waitOf(durability: Wait): { replicas: number; timeoutUs: number } {
+  const { replicas = 1, timeout = 1000 } = checked("durability", durability, ["replicas", "timeout"]);
+  return {
+    replicas: whole("durability.replicas", replicas, 1, MAX_REPLICAS),
+    timeoutUs: millis("durability.timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT),
+  };
 }

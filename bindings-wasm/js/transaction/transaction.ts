@@ -66,6 +66,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
   #seen = new Map<string, Seen>();
   #savepoints: Savepoint[] = [];
   #id: string | null = null;
+  #replicas: number | null = null;
 
   /** Not for users: see `Coordinator.transaction`. */
   constructor(ask: Ask, settings: Settings) {
@@ -82,6 +83,14 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
   /** Which transaction the last commit was; null before the first. */
   get id(): string | null {
     return this.#id;
+  }
+
+  /**
+   * So many replicas of each of its servers are known to have the last commit; null where that was
+   * not asked for (`durability`), or where it only read.
+   */
+  get replicas(): number | null {
+    return this.#replicas;
   }
 
   /**
@@ -158,8 +167,10 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
     const expectations = [...this.#checks, ...this.#seen.values()];
     this.reset();
     if (commands.length === 0 && expectations.length === 0) return [];
-    const { id, replies } = await this.#ask({ commands, expectations }, this.#settings, signal);
-    this.#id = id;
+    const done = await this.#ask({ commands, expectations }, this.#settings, signal);
+    const { replies } = done;
+    this.#id = done.id;
+    this.#replicas = done.replicas;
     const value = this.#settings.value as Value<V>;
     return converts.map((convert, at) =>
       replies === null ? null : convert(replies[at] ?? null, value),
