@@ -22,6 +22,10 @@ const FEATURES: [&str; 6] = [
     "--enable-reference-types",
     "--enable-sign-ext",
 ];
+/// Inlining makes a module larger once it is compressed; names and producers are of no use to who
+/// loads it.
+const SMALL: [&str; 4] =
+    ["-Oz", "--skip-pass=inlining-optimizing", "--strip-debug", "--strip-producers"];
 
 /// Builds the package into `dist/` of its folder.
 pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {
@@ -46,7 +50,7 @@ pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {
     if !is_newer(&after, &before) {
         session.stage("js: make the module smaller", |session| {
             let tool = session.root().join(PACKAGE).join("node_modules/binaryen/bin/wasm-opt");
-            let tool = session.step("node").arg(tool).arg("-Oz").args(FEATURES);
+            let tool = session.step("node").arg(tool).args(SMALL).args(FEATURES);
             tool.arg(&before).arg("-o").arg(&after).run()
         })?;
     }
