@@ -6,17 +6,25 @@ import { nowUs } from "./clock.js";
 import { Coordinator } from "./coordinator.js";
 import { Coordinator as Core } from "./core/coordinator.js";
 import { ADAPTERS } from "./driver/adapters.js";
-import { TransportDriver } from "./driver/driver.js";
+import { type Embedded, drives, isEmbedded, TransportDriver } from "./driver/driver.js";
 import type { Transport } from "./driver/transport.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
 import { warn } from "./log.js";
-import { MemoryDriver, MemoryStore } from "./memory.js";
+import type { MemoryStore } from "./memory.js";
 import { refuseAborted, Session } from "./session.js";
 import { flag, MAX_TIMEOUT, MIN_TIMEOUT, millis, options as checked } from "./units.js";
 
 /** The one node of a ring without servers. */
 const MEMORY_ID = "memory";
 const OPTIONS = ["prefix", "timeout", "check", "push", "allowEviction", "signal"];
+
+/** Where a store for a `connect()` without a client comes from: only who calls that loads it. */
+let source: () => Promise<{ ownStore(): Embedded }> = () => import("./own.js");
+
+/** Has that store come from elsewhere. */
+export function takeStoreFrom(elsewhere: typeof source): void {
+  source = elsewhere;
+}
 
 /**
  * A coordinator over one Redis server, several, or none.
@@ -42,13 +50,12 @@ export async function connect(
   const allowEviction = flag("allowEviction", given.allowEviction, false);
   refuseAborted(given.signal);
 
-  if (client === undefined || client === null || client instanceof MemoryStore) {
-    const store = client ?? new MemoryStore();
+  if (client === undefined || client === null || isEmbedded(client)) {
+    const store = client ?? (await source()).ownStore();
     const now = () => store.now();
     const core = new Core({ nodes: [MEMORY_ID], now: now(), prefix, timeoutUs: timeout, push });
     const session = new Session(core, 1, now, store.ticks);
-    const driver = new MemoryDriver(session, store);
-    return new Coordinator(session, driver, timeout / 1000, allowEviction);
+    return new Coordinator(session, store[drives](session), timeout / 1000, allowEviction);
   }
 
   const transports = transportsById(client);
@@ -123,7 +130,7 @@ function adapted(client: unknown): Transport {
 function known(client: unknown): Transport | null {
   if (typeof client !== "object" && typeof client !== "function") return null;
   if (client === null) return null;
-  if (client instanceof MemoryStore) {
+  if (isEmbedded(client)) {
     throw new ComityError(ErrorCode.Unsupported, "a MemoryStore cannot be one of several clients");
   }
   const { connect, address } = client as Partial<Transport>;

@@ -6,7 +6,7 @@
  * state unchanged; inputs are never refused.
  */
 
-import "./inlined.js";
+import "./inlined/core.js";
 
 export type { Bytes } from "./bytes.js";
 export type { Command, Route } from "./core/command.js";
@@ -26,10 +26,10 @@ export type {
   RawCounterValue,
   RawInspection,
 } from "./core/event.js";
-export { MemoryStore } from "./core/memory.js";
 export { PNCounter } from "./core/peer.js";
 export { ErrorReply, type Reply } from "./core/reply.js";
 export { type Nodes, type NodeSpec, Ring, type RingOptions } from "./core/ring.js";
 export type { Expectation, Words } from "./core/words.js";
 export { ComityError, ErrorCode, type ErrorName } from "./errors.js";
+export { MemoryStore } from "./inlined/core-memory.js";
 export { version } from "./version.js";

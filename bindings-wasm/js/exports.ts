@@ -35,7 +35,7 @@ export { ComityError, ErrorCode, type ErrorName } from "./errors.js";
 export { Events, type EventsOptions } from "./events.js";
 export type { Holder, Inspection, Waiter } from "./inspection.js";
 export { type AcquireOptions, Lock, type LockOptions, type Waiting } from "./lock.js";
-export { MemoryStore, type StoreReply } from "./memory.js";
+export type { StoreReply } from "./memory.js";
 export type { Keys } from "./transaction/reads.js";
 export type { BytesOption, TransactionOptions, Wait } from "./transaction/request.js";
 export { type Condition, Savepoint, Transaction, Watched } from "./transaction/transaction.js";

@@ -10,6 +10,10 @@
  * any I/O, for programs that bring their own.
  */
 
-import "./inlined.js";
+import "./inlined/core.js";
+import { takeStoreFrom } from "./connect.js";
+
+takeStoreFrom(() => import("./inlined/own.js"));
 
 export * from "./exports.js";
+export { MemoryStore } from "./inlined/memory.js";

@@ -4,7 +4,7 @@ import { latin1, type Word, word } from "./bytes.js";
 import { nowUs } from "./clock.js";
 import { MemoryStore as Core } from "./core/memory.js";
 import { ErrorReply, type Reply } from "./core/reply.js";
-import type { Driver } from "./driver/driver.js";
+import { type Driver, drives, type Embedded } from "./driver/driver.js";
 import { ComityError, ErrorCode, invalid } from "./errors.js";
 import type { Session } from "./session.js";
 
@@ -22,7 +22,7 @@ export type StoreReply = null | number | bigint | Uint8Array | StoreReply[];
  *     store.execute("SET", "stock:7", 3);
  *     store.execute("INCRBY", "stock:7", -1); // 2
  */
-export class MemoryStore {
+export class MemoryStore implements Embedded {
   readonly #core = new Core();
   readonly #listeners = new Map<string, Set<MemoryDriver>>();
   readonly #drivers = new Set<WeakRef<MemoryDriver>>();
@@ -59,6 +59,11 @@ export class MemoryStore {
       throw new ComityError(code, reply.text);
     }
     return (typeof reply === "string" ? new TextEncoder().encode(reply) : reply) as StoreReply;
+  }
+
+  /** Not for users: a driver for a coordinator on this store. */
+  [drives](session: Session): Driver {
+    return new MemoryDriver(session, this);
   }
 
   /** Not for users: runs a command; what it published is delivered by the caller. */

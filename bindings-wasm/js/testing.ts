@@ -12,7 +12,7 @@
  * and nothing sleeps.
  */
 
-import { MemoryStore as Store } from "./memory.js";
+import { MemoryStore as Store } from "./inlined/memory.js";
 import { millis } from "./units.js";
 
 const ORIGIN = 1_000_000_000;

@@ -1,6 +1,6 @@
-import { guarded, wasm } from "./instance.js";
+import { core } from "./instance/core.js";
 
 /** The version of the package, for example `"0.1.0"`. */
 export function version(): string {
-  return guarded(() => wasm().version());
+  return core.guarded((raw) => raw.version());
 }

@@ -4,7 +4,7 @@ use comity::error::{Error, ErrorCode};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-#[wasm_bindgen(raw_module = "./errors.js")]
+#[wasm_bindgen(raw_module = "../errors.js")]
 extern "C" {
     /// The `ComityError` for a code.
     #[wasm_bindgen(js_name = refused)]
@@ -20,6 +20,7 @@ pub(crate) fn thrown(error: &Error) -> JsValue {
 }
 
 /// The result of a verb.
+#[cfg(feature = "coordination")]
 pub(crate) fn outcome<T>(result: comity::error::Result<T>) -> Result<T> {
     result.map_err(|error| thrown(&error))
 }

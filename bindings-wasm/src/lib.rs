@@ -4,33 +4,44 @@
 //! A call into WebAssembly is cheap as long as it carries numbers and one run of bytes; an object is
 //! not. So commands, events and replies cross as one packed run each (`pack`), times, ids and
 //! spans as numbers that TypeScript has found to be whole and below 2^53, and amounts as `BigInt`.
+//!
+//! The package has two WebAssembly modules of it, one for each feature: `coordination`, and `store`,
+//! which who connects to a server does not load.
 
+#[cfg(feature = "coordination")]
 mod coordinator;
+#[cfg(feature = "coordination")]
 mod counter;
 mod error;
+#[cfg(feature = "coordination")]
 mod event;
+#[cfg(feature = "store")]
 mod memory;
+#[cfg_attr(
+    not(all(feature = "coordination", feature = "store")),
+    allow(dead_code, reason = "each module uses a part of it")
+)]
 mod pack;
+#[cfg(feature = "coordination")]
 mod peer;
+#[cfg_attr(
+    not(all(feature = "coordination", feature = "store")),
+    allow(dead_code, reason = "each module uses a part of it")
+)]
 mod reply;
+#[cfg(feature = "coordination")]
 mod ring;
+#[cfg(feature = "coordination")]
 mod transaction;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// The version of the package, for example "0.1.0".
+#[cfg(feature = "coordination")]
 #[wasm_bindgen]
 #[must_use]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
-}
-
-/// The numbers and names of the core's errors, as `number name` lines.
-#[wasm_bindgen]
-#[must_use]
-pub fn error_codes() -> String {
-    let codes = comity::error::ErrorCode::ALL.iter();
-    codes.map(|code| format!("{} {}\n", code.number(), code.name())).collect()
 }
 
 /// Called when the module is instantiated.

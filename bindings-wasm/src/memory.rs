@@ -2,11 +2,11 @@
 
 use comity::memory;
 use comity::redis::Argv;
+use comity::time::Time;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::coordinator::at;
 use crate::error::{Result, unpacked};
-use crate::pack::{Reader, Writer};
+use crate::pack::{Reader, Writer, whole};
 use crate::reply;
 
 /// A small Redis in this process.
@@ -29,7 +29,8 @@ impl RawMemoryStore {
         let words = unpacked(Reader::new(words).each(Reader::bytes))?;
         let argv: Argv = words.into_iter().collect();
         let mut out = Writer::default();
-        reply::write(&mut out, &self.0.execute(&argv, at(now)));
+        let now = Time::from_micros(whole(now));
+        reply::write(&mut out, &self.0.execute(&argv, now));
         Ok(out.finish())
     }
 

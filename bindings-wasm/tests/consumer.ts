@@ -18,17 +18,21 @@ import {
 } from "comity";
 import { Coordinator as Core } from "comity/core";
 import { MemoryStore as TestStore } from "comity/testing";
-import { load } from "comity/slim";
+import { load, loadStore, MemoryStore as SlimStore, type Source } from "comity/slim";
 
 declare const transport: Transport;
 declare const signal: AbortSignal;
 
 export async function main(): Promise<void> {
   const text: string = version();
-  load(await WebAssembly.compile(new Uint8Array()));
+  const source: Source = await WebAssembly.compile(new Uint8Array());
+  load(source);
+  loadStore(new Uint8Array());
+  await connect(new SlimStore());
   await using co: Coordinator = await connect(transport, { timeout: 1000, signal });
   await connect();
-  await connect(new MemoryStore(), { prefix: "app:" });
+  const memory: MemoryStore = new MemoryStore();
+  await connect(memory, { prefix: "app:" });
   await connect({ a: transport, b: http("http://localhost:7379", { dialect: "webdis" }) });
   await connect(new Map([["a", transport]]));
   await connect([transport]);

@@ -42,19 +42,33 @@ for (const [name, type, head] of [
   });
 }
 
-test("a program that serves the module itself", async (t) => {
+test("a program that serves the modules itself", async (t) => {
   const root = await project(t, {
     "package.json": '{ "type": "module" }',
     "main.js": `
       import { readFileSync } from "node:fs";
       import { fileURLToPath } from "node:url";
-      import { load, Ring } from "comity/slim";
-      const file = fileURLToPath(import.meta.resolve("comity/comity.wasm"));
-      load(new WebAssembly.Module(readFileSync(file)));
+      import { connect, load, loadStore, MemoryStore, Ring } from "comity/slim";
+      const bytes = (name) => readFileSync(fileURLToPath(import.meta.resolve(name)));
+      load(new WebAssembly.Module(bytes("comity/comity.wasm")));
       console.log(new Ring(["a"]).node("x"));
+      for (const use of [() => new MemoryStore(), connect]) {
+        try {
+          await use();
+        } catch ({ name, message }) {
+          console.log(name, message.includes("loadStore(module)"));
+        }
+      }
+      loadStore(bytes("comity/store.wasm"));
+      const co = await connect(new MemoryStore());
+      console.log(await co.withLock("job", (lock) => lock.held));
+      await co.close();
     `,
   });
-  assert.equal((await node(["main.js"], { cwd: root })).stdout, "a\n");
+  assert.equal(
+    (await node(["main.js"], { cwd: root })).stdout,
+    "a\nInvalidState true\nInvalidState true\ntrue\n",
+  );
 });
 
 test("the first program of the README prints what it says", async (t) => {

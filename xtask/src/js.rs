@@ -1,4 +1,4 @@
-//! The npm package: the WebAssembly module, and what is published around it.
+//! The npm package: the WebAssembly modules, and what is published around it.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -10,9 +10,24 @@ use crate::setup::{self, Need};
 
 /// The package's folder.
 pub(crate) const PACKAGE: &str = "bindings-wasm";
-/// The target, and the profile for it.
+/// The target of its modules.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-const PROFILE: &str = "wasm";
+
+/// One of the package's WebAssembly modules.
+struct Module {
+    name: &'static str,
+    /// What of the bindings is in it.
+    feature: &'static str,
+    /// Each has its own, and so its own folder: in one folder each would overwrite the other, and
+    /// both be built again every time.
+    profile: &'static str,
+}
+
+const MODULES: [Module; 2] = [
+    Module { name: "comity", feature: "coordination", profile: "wasm" },
+    Module { name: "store", feature: "store", profile: "wasm-store" },
+];
+
 /// What every browser that comity supports knows of WebAssembly; Rust uses no more.
 const FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
@@ -31,29 +46,13 @@ const SMALL: [&str; 4] =
 pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {
     let node = Node::ready(session)?;
     packages(session, &node)?;
-    let compiled = session.stage("js: compile to WebAssembly", compile)?;
-    let raw = session.root().join(PACKAGE).join("dist/raw");
+    session.stage("js: compile to WebAssembly", compile)?;
     session.stage("js: make the glue", |session| {
-        let words = ["run", "--quiet", "--manifest-path", "bindings-wasm/pack/Cargo.toml"];
-        let target = session.target().join("pack");
-        session
-            .step("cargo")
-            .args(words)
-            .arg("--target-dir")
-            .arg(target)
-            .arg("--")
-            .arg(&compiled)
-            .arg(&raw)
-            .run()
+        MODULES.iter().try_for_each(|module| glue(session, module))
     })?;
-    let (before, after) = (raw.join("raw.wasm"), raw.join("comity.wasm"));
-    if !is_newer(&after, &before) {
-        session.stage("js: make the module smaller", |session| {
-            let tool = session.root().join(PACKAGE).join("node_modules/binaryen/bin/wasm-opt");
-            let tool = session.step("node").arg(tool).args(SMALL).args(FEATURES);
-            tool.arg(&before).arg("-o").arg(&after).run()
-        })?;
-    }
+    session.stage("js: make the modules smaller", |session| {
+        MODULES.iter().try_for_each(|module| shrink(session, module))
+    })?;
     session.stage("js: make the package", |session| {
         session.step("node").arg("pack/package.mjs").within(PACKAGE).run()
     })?;
@@ -119,28 +118,70 @@ fn packages(session: &mut Session, node: &Node) -> Result<(), Failure> {
     })
 }
 
-/// Compiles the bindings, and says where they are.
-fn compile(session: &mut Session) -> Result<PathBuf, Failure> {
-    let words = ["-p", "comity-wasm", "--profile", PROFILE, "--target", TARGET];
-    match setup::ensure_target(session, TARGET) {
-        Ok(()) => session.step("cargo").arg("build").args(words).run()?,
+/// Compiles every module.
+fn compile(session: &mut Session) -> Result<(), Failure> {
+    let linker = match setup::ensure_target(session, TARGET) {
+        Ok(()) => None,
         Err(reason) => {
             println!("{reason}; Debian's compiler is taken, which builds the standard library");
             setup::ensure(session, &[Need::RustWeb, Need::RustWebSource])?;
-            let linker = session.step("rustc").args(["--print", "sysroot"]).ask();
-            let linker = linker.map(|root| lld(Path::new(root.trim())));
-            let linker = linker.ok_or_else(|| Failure::new("rustc does not say where it is"))?;
-            session
-                .step("cargo")
-                .args(["build", "-Zbuild-std=std,panic_abort"])
-                .args(words)
+            let sysroot = session.step("rustc").args(["--print", "sysroot"]).ask();
+            let sysroot = sysroot.ok_or_else(|| Failure::new("rustc does not say where it is"))?;
+            Some(lld(Path::new(sysroot.trim())))
+        }
+    };
+    MODULES.iter().try_for_each(|module| {
+        let step = session
+            .step("cargo")
+            .args(["build", "-p", "comity-wasm", "--target", TARGET])
+            .args(["--profile", module.profile])
+            .args(["--no-default-features", "--features", module.feature]);
+        match &linker {
+            None => step.run(),
+            Some(linker) => step
+                .arg("-Zbuild-std=std,panic_abort")
                 .env("RUSTC", "/usr/bin/rustc")
                 .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &linker)
-                .run()?;
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
+                .run(),
         }
+    })
+}
+
+/// Makes the script that calls a module.
+fn glue(session: &Session, module: &Module) -> Result<(), Failure> {
+    let target = session.target();
+    let compiled = target.join(TARGET).join(module.profile).join("comity_wasm.wasm");
+    session
+        .step("cargo")
+        .args(["run", "--quiet", "--manifest-path", "bindings-wasm/pack/Cargo.toml"])
+        .arg("--target-dir")
+        .arg(target.join("pack"))
+        .arg("--")
+        .arg(compiled)
+        .arg(raw(session))
+        .arg(module.name)
+        .run()
+}
+
+/// Makes a module as small as it is published, unless it was made already.
+fn shrink(session: &Session, module: &Module) -> Result<(), Failure> {
+    let folder = raw(session);
+    let before = folder.join(format!("{}.large.wasm", module.name));
+    let after = folder.join(format!("{}.wasm", module.name));
+    // How it is made is written here.
+    let maker = session.root().join("xtask/src/js.rs");
+    if is_newer(&after, &before) && is_newer(&after, &maker) {
+        return Ok(());
     }
-    Ok(session.target().join(TARGET).join(PROFILE).join("comity_wasm.wasm"))
+    let tool = session.root().join(PACKAGE).join("node_modules/binaryen/bin/wasm-opt");
+    let tool = session.step("node").arg(tool).args(SMALL).args(FEATURES);
+    tool.arg(&before).arg("-o").arg(&after).run()
+}
+
+/// The folder of what the package is made of.
+fn raw(session: &Session) -> PathBuf {
+    session.root().join(PACKAGE).join("dist/raw")
 }
 
 /// The linker of a toolchain.

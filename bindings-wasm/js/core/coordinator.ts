@@ -1,8 +1,8 @@
 import { type Bytes, octets } from "../bytes.js";
 import { invalid } from "../errors.js";
-import { guarded, wasm } from "../instance.js";
+import { core } from "../instance/core.js";
 import { Reader, writer } from "../pack.js";
-import type { RawCoordinator } from "../raw.js";
+import type { RawCoordinator } from "../raw/comity.js";
 import { choice, flag, options as checked, wide, whole } from "../units.js";
 import { writeReply } from "./codec.js";
 import type { Command, Route } from "./command.js";
@@ -114,10 +114,10 @@ export class Coordinator extends Handle<RawCoordinator> {
     const push = flag("push", given.push, true);
     const now = whole("now", given.now);
     const nodes = packedNodes(given.nodes ?? []);
-    super(
-      "coordinator",
-      guarded(() => new (wasm().RawCoordinator)(nodes, prefix, timeout, push, entropy, now)),
+    const owned = core.guarded(
+      (raw) => new raw.RawCoordinator(nodes, prefix, timeout, push, entropy, now),
     );
+    super(core, "coordinator", owned);
   }
 
   // Locks

@@ -1,5 +1,5 @@
 import { ComityError, ErrorCode } from "../errors.js";
-import { died, wasm } from "../instance.js";
+import type { Instance } from "../instance/instance.js";
 
 /** What the module gives out: an object in its memory. */
 interface Owned {
@@ -15,10 +15,12 @@ export const dispose: typeof Symbol.dispose =
  * has the handle any more.
  */
 export abstract class Handle<T extends Owned> {
-  #owned: T | null;
+  readonly #instance: Instance;
   readonly #what: string;
+  #owned: T | null;
 
-  constructor(what: string, owned: T) {
+  constructor(instance: Instance, what: string, owned: T) {
+    this.#instance = instance;
     this.#what = what;
     this.#owned = owned;
   }
@@ -38,20 +40,20 @@ export abstract class Handle<T extends Owned> {
 
   /**
    * The object itself, for what is called so often that a function for each call costs more than the
-   * call. What a call of it throws goes through `died`.
+   * call. What a call of it throws goes through its `died`.
    */
   protected owned(): T {
-    wasm();
+    this.#instance.wasm();
     if (this.#owned !== null) return this.#owned;
     throw new ComityError(ErrorCode.InvalidState, `this ${this.#what} was disposed of`);
   }
 
   #guarded<R>(call: () => R): R {
-    wasm();
+    this.#instance.wasm();
     try {
       return call();
     } catch (error) {
-      throw died(error);
+      throw this.#instance.died(error);
     }
   }
 }

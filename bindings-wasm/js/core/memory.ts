@@ -1,8 +1,8 @@
 import { octets } from "../bytes.js";
 import { invalid, kindOf } from "../errors.js";
-import { guarded, wasm } from "../instance.js";
+import { store } from "../instance/store.js";
 import { Reader, writer } from "../pack.js";
-import type { RawMemoryStore } from "../raw.js";
+import type { RawMemoryStore } from "../raw/store.js";
 import { whole } from "../units.js";
 import { readReply } from "./codec.js";
 import { Handle } from "./handle.js";
@@ -11,7 +11,7 @@ import type { Reply } from "./reply.js";
 /** The embedded store: a small Redis in this process. */
 export class MemoryStore extends Handle<RawMemoryStore> {
   constructor() {
-    super("store", guarded(() => new (wasm().RawMemoryStore)()));
+    super(store, "store", store.guarded((raw) => new raw.RawMemoryStore()));
   }
 
   /**

@@ -1,8 +1,8 @@
 import { octets } from "../bytes.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "../errors.js";
-import { guarded, wasm } from "../instance.js";
+import { core } from "../instance/core.js";
 import { Reader } from "../pack.js";
-import type { RawPNCounter } from "../raw.js";
+import type { RawPNCounter } from "../raw/comity.js";
 import { options as checked } from "../units.js";
 import { amount } from "../amount.js";
 import { Handle } from "./handle.js";
@@ -17,7 +17,7 @@ export class PNCounter extends Handle<RawPNCounter> {
     const { replica } = checked("options", options, ["replica"]);
     const id = replica === undefined ? randomId() : octets("replica", replica);
     if (id.length !== 16) throw invalid(`replica must be 16 bytes, not ${id.length}`);
-    super("counter", guarded(() => new (wasm().RawPNCounter)(id)));
+    super(core, "counter", core.guarded((raw) => new raw.RawPNCounter(id)));
   }
 
   /** A new replica that knows all that a snapshot says. Throws `Corrupt`. */

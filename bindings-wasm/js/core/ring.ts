@@ -1,8 +1,8 @@
 import { type Bytes, octets, textOrBytes } from "../bytes.js";
 import { invalid, kindOf } from "../errors.js";
-import { died, guarded, wasm } from "../instance.js";
+import { core } from "../instance/core.js";
 import { Reader, writer } from "../pack.js";
-import type { RawRing } from "../raw.js";
+import type { RawRing } from "../raw/comity.js";
 import { options as checked, wide, whole } from "../units.js";
 import { Handle } from "./handle.js";
 
@@ -61,13 +61,13 @@ export class Ring extends Handle<RawRing> {
    * twice; `LimitExceeded` beyond 65,536 nodes, 4,194,304 points or 256 bytes of an id.
    */
   constructor(nodes: Nodes = [], options?: RingOptions) {
-    super("ring", nodes instanceof Made ? nodes.raw : made(nodes, options));
+    super(core, "ring", nodes instanceof Made ? nodes.raw : made(nodes, options));
   }
 
   /** A ring from the bytes of `snapshot`. Throws `Corrupt`. */
   static restore(snapshot: Uint8Array): Ring {
     const bytes = octets("snapshot", snapshot);
-    return ringOf(guarded(() => wasm().RawRing.restore(bytes)));
+    return ringOf(core.guarded((raw) => raw.RawRing.restore(bytes)));
   }
 
   /** How many nodes it has, those of weight 0 included. */
@@ -93,7 +93,7 @@ export class Ring extends Handle<RawRing> {
     try {
       index = raw.node(bytes);
     } catch (error) {
-      throw died(error);
+      throw core.died(error);
     }
     return this.#id(index);
   }
@@ -200,7 +200,7 @@ function made(nodes: Nodes, options?: RingOptions): RawRing {
   ]);
   const [start, points] = [wide("seed", seed), whole("pointsPerWeight", pointsPerWeight, 0, MAX_U32)];
   const packed = packedNodes(nodes);
-  return guarded(() => new (wasm().RawRing)(packed, start, points));
+  return core.guarded((raw) => new raw.RawRing(packed, start, points));
 }
 
 /** Where short keys are written, and the parts of it by their length. */

@@ -11,6 +11,24 @@ export interface Driver {
   stop(): void;
 }
 
+/** Under this a store in this process has how it is driven, so that nothing need know the store. */
+export const drives: unique symbol = Symbol("comity: drives");
+
+/** A store in this process. */
+export interface Embedded {
+  /** Whether time passes there by itself. */
+  readonly ticks: boolean;
+  /** The time for the store and for every coordinator on it, in microseconds. */
+  now(): number;
+  /** A driver of a session's commands. */
+  [drives](session: Session): Driver;
+}
+
+/** Whether a value is a store in this process. */
+export function isEmbedded(value: unknown): value is Embedded {
+  return typeof value === "object" && value !== null && drives in value;
+}
+
 /** Per node a lane and a push connection, and where it is needed a lane for what blocks. */
 export class TransportDriver implements Driver {
   readonly #session: Session;

@@ -1,22 +1,23 @@
-//! Makes of the compiled bindings what the package is built from: `raw.js`, which calls the
-//! WebAssembly module, its types `raw.d.ts`, and the module itself, `raw.wasm`.
+//! Makes of the compiled bindings what the package is built from: `NAME.js`, which calls the
+//! WebAssembly module, its types `NAME.d.ts`, and the module itself, `NAME.large.wasm`.
 //!
-//! usage: comity-wasm-pack COMPILED.wasm FOLDER
+//! usage: comity-wasm-pack COMPILED.wasm FOLDER NAME
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::{env, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> Result<()> {
-    let mut words = env::args_os().skip(1).map(PathBuf::from);
-    let (compiled, folder) =
-        words.next().zip(words.next()).context("usage: comity-wasm-pack COMPILED.wasm FOLDER")?;
+    let words: Vec<String> = env::args().skip(1).collect();
+    let [compiled, folder, name] = words.as_slice() else {
+        bail!("usage: comity-wasm-pack COMPILED.wasm FOLDER NAME");
+    };
 
     let mut output = Bindgen::new()
         .input_path(compiled)
-        .out_name("raw")
+        .out_name(name)
         .web(true)?
         .typescript(true)
         // The package says itself where the module is: in the script, not beside it.
@@ -25,12 +26,13 @@ fn main() -> Result<()> {
         .generate_output()?;
     let wasm = output.wasm_mut().emit_wasm();
 
-    fs::create_dir_all(&folder)?;
+    let folder = Path::new(folder);
+    fs::create_dir_all(folder)?;
     let ts = output.ts().context("no types were made")?;
-    for (name, content) in
-        [("raw.js", output.js().as_bytes()), ("raw.d.ts", ts.as_bytes()), ("raw.wasm", &wasm)]
+    for (kind, content) in
+        [("js", output.js().as_bytes()), ("d.ts", ts.as_bytes()), ("large.wasm", &wasm)]
     {
-        let file = folder.join(name);
+        let file = folder.join(format!("{name}.{kind}"));
         // What is as it was keeps its age, so that what is made of it need not be made again.
         if fs::read(&file).is_ok_and(|before| before == content) {
             continue;

@@ -62,7 +62,7 @@ test("in Chromium", async (t) => {
       const tab = await open(t, chromium, `${url}/${page}`);
       await tab.waitForFunction("window.scenario");
       other.begin();
-      const { owners, same, code } = await tab.evaluate(
+      const { owners, same, held, code } = await tab.evaluate(
         ([gateways, rounds]) => window.scenario(gateways, rounds),
         [gateways, ROUNDS],
       );
@@ -76,6 +76,7 @@ test("in Chromium", async (t) => {
         owners.map((_, key) => ring.node(`user:${key}`)),
       );
       assert.ok(same, "not every byte came back");
+      assert.ok(held, "no store of its own");
       assert.equal(code, 5);
       assert.equal(await command(a.port, "INCRBY", "tally", "0"), `:${2 * ROUNDS}`);
       assert.equal(await command(a.port, "LLEN", "fences"), `:${2 * ROUNDS}`);

@@ -25,11 +25,14 @@ export async function scenario(comity, urls, rounds) {
   const [back] = await co.snapshot([bytes], { bytes: true });
   const same = back.length === 256 && back.every((byte, at) => byte === at);
   await co.close();
+  const alone = await connect();
+  const held = await alone.withLock("job", (lock) => lock.held);
+  await alone.close();
   let code = null;
   try {
     await co.lock("x").acquire();
   } catch (error) {
     code = error instanceof comity.ComityError && error.code;
   }
-  return { owners, same, code };
+  return { owners, same, held, code };
 }

@@ -1,0 +1,98 @@
+import { ComityError, ErrorCode } from "../errors.js";
+
+/** What a module is made of. */
+export type Source = WebAssembly.Module | BufferSource;
+
+/** The script that calls a module. */
+interface Glue {
+  initSync(options: { module: WebAssembly.Module }): unknown;
+}
+
+/** The one instance of a WebAssembly module: made on first use, and dead after a bug in it. */
+export class Instance<T extends Glue = Glue> {
+  readonly #raw: T;
+  readonly #missing: string;
+  #supply: (() => Source) | null = null;
+  #state: "absent" | "ready" | "dead" = "absent";
+  #cause: unknown;
+
+  /** `missing` is said where the module is needed and nothing has been provided. */
+  constructor(raw: T, missing: string) {
+    this.#raw = raw;
+    this.#missing = missing;
+  }
+
+  /** Where the module comes from, if it is needed. The first to say so counts. */
+  provide(source: () => Source): void {
+    this.#supply ??= source;
+  }
+
+  /** Has the module ready, for those who have it compiled already. */
+  load(source: Source): void {
+    if (this.#state === "absent") this.#instantiate(source);
+  }
+
+  /** The module. Throws `Unsupported` where it cannot be had, `Internal` where it is dead. */
+  wasm(): T {
+    if (this.#state !== "ready") this.#revive();
+    return this.#raw;
+  }
+
+  /** Runs one call into the module, and nothing else. What it throws but its own errors is a bug. */
+  guarded<R>(call: (raw: T) => R): R {
+    const raw = this.wasm();
+    try {
+      return call(raw);
+    } catch (error) {
+      throw this.died(error);
+    }
+  }
+
+  /** What `guarded` throws for what was thrown. */
+  died(error: unknown): unknown {
+    if (error instanceof ComityError) return error;
+    this.#state = "dead";
+    this.#cause = error;
+    return this.#dead();
+  }
+
+  #dead(): ComityError {
+    const cause = this.#cause;
+    const message = `a bug in comity: this instance is dead; please report it: ${String(cause)}`;
+    return new ComityError(ErrorCode.Internal, message, { cause });
+  }
+
+  #revive(): void {
+    if (this.#state === "dead") throw this.#dead();
+    if (this.#supply === null) throw new ComityError(ErrorCode.InvalidState, this.#missing);
+    this.#instantiate(this.#supply());
+  }
+
+  #instantiate(source: Source): void {
+    if (typeof WebAssembly !== "object") {
+      throw new ComityError(ErrorCode.Unsupported, "there is no WebAssembly here");
+    }
+    try {
+      const module = source instanceof WebAssembly.Module ? source : compiled(source);
+      this.#raw.initSync({ module });
+    } catch (error) {
+      if (error instanceof ComityError) throw error;
+      const message = `the WebAssembly module cannot be instantiated: ${String(error)}`;
+      throw new ComityError(ErrorCode.Unsupported, message, { cause: error });
+    }
+    this.#state = "ready";
+  }
+}
+
+function compiled(source: BufferSource): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(source);
+  } catch (error) {
+    // What a page's Content-Security-Policy forbids is a CompileError that names the policy.
+    const why = /content security policy|unsafe-eval|csp/i.test(String(error))
+      ? "the page's Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to its " +
+        `script-src (${String(error)})`
+      : `the WebAssembly module cannot be compiled: ${String(error)}`;
+    throw new ComityError(ErrorCode.Unsupported, why, { cause: error });
+  }
+}
