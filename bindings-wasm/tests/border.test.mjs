@@ -3,7 +3,16 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { ComityError, Coordinator, ErrorCode, ErrorReply, MemoryStore, PNCounter, Ring } from "comity/core";
+import {
+  ComityError,
+  Coordinator,
+  ErrorCode,
+  ErrorReply,
+  MemoryStore,
+  PNCounter,
+  Ring,
+  version,
+} from "comity/core";
 
 const bytes = (text) => new TextEncoder().encode(text);
 const text = (value) => new TextDecoder().decode(value);
@@ -473,6 +482,14 @@ test("peer counters merge to the same value in any order", () => {
   refuses("InvalidArgument", /amounts must be an iterable/, () => one.addMany(5));
   refuses("Corrupt", /./, () => PNCounter.restore(new Uint8Array(4)));
   refuses("InvalidArgument", /16 bytes, not 3/, () => new PNCounter({ replica: new Uint8Array(3) }));
+});
+
+test("the package has the version of the workspace", () => {
+  const read = (file) => readFileSync(new URL(file, import.meta.url), "utf8");
+  const ours = /\[workspace\.package\][^[]*?^version = "([^"]+)"/m;
+  const [, workspace] = ours.exec(read("../../Cargo.toml"));
+  assert.equal(JSON.parse(read("../package.json")).version, workspace);
+  assert.equal(version(), workspace);
 });
 
 test("the table of errors is the core's", () => {
