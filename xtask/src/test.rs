@@ -102,23 +102,27 @@ fn python(session: &mut Session) -> Result<(), Failure> {
         // hide the installed wheel.
         venv.step(session, "python").args(["-m", "mypy.stubtest", "comity"]).run()
     })?;
-    session.stage("python: tests", |session| pytest(session, &venv, &[]))?;
+    session.stage("python: tests", |session| pytest(session, &venv, &["-m", "not alone"]))?;
+    session.stage("python: tests that judge by the clock", |session| {
+        pytest(session, &venv, &["-m", "alone"])
+    })?;
 
     let oldest = Venv::oldest(session)?;
     session.stage("python: tests with the oldest redis-py", |session| {
         oldest.install_wheel(session, &wheel)?;
         // By file and test name: what the client library's version can change.
-        pytest(session, &oldest, &["-k", "(redis or lock or transport) and not storm"])
+        let which = ["-m", "not alone", "-k", "redis or lock or transport"];
+        pytest(session, &oldest, &which)
     })
 }
 
 /// Tests the installed wheel: with this way of importing, and started in the root, pytest puts no
 /// folder of the repository on Python's search path.
 ///
-/// Four at a time: the tests wait for leases and deadlines more than they compute.
+/// Three at a time: the tests wait for leases and deadlines more than they compute.
 fn pytest(session: &Session, venv: &Venv, more: &[&str]) -> Result<(), Failure> {
     venv.step(session, "pytest")
-        .args(["-q", "--import-mode=importlib", "-n", "4", "--dist", "worksteal"])
+        .args(["-q", "--import-mode=importlib", "-n", "3", "--dist", "worksteal"])
         .args(more)
         .arg(format!("--ignore={}/{}", python::PACKAGE, python::BESIDE_C))
         .arg(format!("{}/tests", python::PACKAGE))
