@@ -78,6 +78,7 @@ export class Coordinator {
     this.#allowEviction = allowEviction;
     this.#journals = new Journals(session);
     session.onTransaction = (event) => this.#report(event);
+    session.onDeath = () => driver.stop();
   }
 
   /** Which server each key belongs to. */
@@ -364,8 +365,8 @@ export class Coordinator {
   }
 
   async #close(): Promise<void> {
-    this.#session.close();
     try {
+      this.#session.close();
       await this.#session.waitAtMost(this.#session.drained, this.#timeout + 500);
       const written = new Operation();
       void this.#journals.finish().then(() => {

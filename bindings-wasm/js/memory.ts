@@ -185,9 +185,11 @@ export class MemoryDriver implements Driver {
           more = true;
         }
         for (const command of [...box.commands.splice(0), ...box.blocking.splice(0)]) {
-          const [reply, messages] = this.#store.run(command.argv);
-          this.#session.reply(command.request, reply);
-          due.push(...messages);
+          this.#session.hear((now) => {
+            const [reply, messages] = this.#store.run(command.argv);
+            this.#session.core.handleReply(command.request, reply, now);
+            due.push(...messages);
+          });
           more = true;
         }
       });

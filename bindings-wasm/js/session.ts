@@ -82,6 +82,8 @@ export interface Cell {
   collect(now: number): void;
   /** Tells what was counted, for the last time. */
   finish(): void;
+  /** Nothing is counted any more. */
+  shut(): void;
 }
 
 /** The error for a signal that has aborted. */
@@ -115,6 +117,8 @@ export class Session {
   onCounter: (event: Event & { counter: number }) => void = () => {};
   /** Hears what nobody who waits is told of a transaction. */
   onTransaction: (event: Event) => void = () => {};
+  /** Told that a bug has ended everything. */
+  onDeath: () => void = () => {};
   closed = false;
 
   readonly #operations = new Map<number, Operation>();
@@ -124,6 +128,8 @@ export class Session {
   readonly #gaps = new Gaps();
   readonly #pins = new Pins();
   #stirred = false;
+  /** What has ended everything, if it was a bug. */
+  #bug: ComityError | null = null;
 
   /** `ticks`: whether time passes by itself. */
   constructor(core: Coordinator, nodes: number, now: () => number, ticks: boolean) {
@@ -263,8 +269,9 @@ export class Session {
     this.#listeners = this.#listeners.filter((one) => one !== listener);
   }
 
-  /** Throws `Closed`. */
+  /** Throws `Closed`, or `Internal` where a bug was the end. */
   requireOpen(): void {
+    if (this.#bug !== null) throw new ComityError(this.#bug.code, this.#bug.message);
     if (this.closed) throw new ComityError(ErrorCode.Closed, "the coordinator is closed");
   }
 
@@ -307,32 +314,28 @@ export class Session {
   // Inputs
 
   reply(request: number, reply: Reply): void {
-    this.core.handleReply(request, reply, this.now());
-    this.drain();
+    this.hear((now) => this.core.handleReply(request, reply, now));
   }
 
   /** Commands that got no answer: none of their bytes left, or some may have. */
   failures(commands: readonly Command[], failure: Failure): void {
     if (commands.length === 0) return;
-    const now = this.now();
-    for (const command of commands) this.core.handleFailure(command.request, failure, now);
-    this.drain();
+    this.hear((now) => {
+      for (const command of commands) this.core.handleFailure(command.request, failure, now);
+    });
   }
 
   node(node: number, change: NodeChange): void {
-    this.core.handleNode(node, change, this.now());
-    this.drain();
+    this.hear((now) => this.core.handleNode(node, change, now));
   }
 
   message(node: number, channel: Uint8Array, payload: Uint8Array): void {
-    this.core.handleMessage(node, channel, payload, this.now());
-    this.drain();
+    this.hear((now) => this.core.handleMessage(node, channel, payload, now));
   }
 
   /** Tells the core the time. Early, late or twice is harmless. */
   tick(): void {
-    this.core.handleTimeout(this.now());
-    this.drain();
+    this.hear((now) => this.core.handleTimeout(now));
   }
 
   /** Something was counted: what came of it is booked with all that this turn still counts. */
@@ -343,6 +346,31 @@ export class Session {
       this.#stirred = false;
       if (!this.drained.done) this.tick();
     });
+  }
+
+  /**
+   * Tells the core what nobody called for, and books what came of it. A bug met here has nobody to be
+   * thrown at, so everybody is told.
+   */
+  hear(input: (now: number) => void): void {
+    if (this.#bug !== null) return;
+    try {
+      input(this.now());
+      this.drain();
+    } catch (error) {
+      if (!(error instanceof ComityError) || error.code !== ErrorCode.Internal) throw error;
+      this.#die(error);
+    }
+  }
+
+  #die(bug: ComityError): void {
+    this.#bug = bug;
+    const held = [...this.#operations.values()].filter((one) => one.fence > 0 && !one.ended);
+    for (const each of held) each.error = bug;
+    for (const cell of this.cells.values()) cell.shut();
+    this.abandon(bug);
+    for (const each of held) each.onLost?.();
+    this.onDeath();
   }
 
   // Outputs
@@ -387,10 +415,7 @@ export class Session {
   }
 
   #fire(): void {
-    if (this.#gaps.seen()) {
-      this.core.handleClockGap(this.now());
-      this.drain();
-    }
+    if (this.#gaps.seen()) this.hear((now) => this.core.handleClockGap(now));
     if (this.#deadline <= this.now()) this.tick();
     else this.#arm();
   }

@@ -37,6 +37,7 @@ export class TransportDriver implements Driver {
   readonly #pushes: readonly PushReader[];
   readonly #blocking = new Map<number, Lane>();
   readonly #ready = new Set<number>();
+  #stopped = false;
 
   constructor(session: Session, transports: readonly Transport[]) {
     this.#session = session;
@@ -51,6 +52,8 @@ export class TransportDriver implements Driver {
   }
 
   stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
     for (const one of [...this.#lanes, ...this.#pushes, ...this.#blocking.values()]) one.stop();
     for (const transport of this.#transports) transport.close?.();
   }
