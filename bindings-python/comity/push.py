@@ -73,7 +73,9 @@ class PushReader(Worker):
             if command is not None:
                 self._subscribe(command)
             elif self._wire is None:
-                self._bell.wait()
+                # Behind the clearing, which may have taken the ring of `stop` too.
+                if not self.stopped:
+                    self._bell.wait()
             elif self._ready and self._appoint():
                 self._back.wait()
             else:

@@ -113,7 +113,8 @@ class Background(Worker):
         """Moves bytes, then sleeps until there are more."""
         self._bell.clear()
         self.lane.run_dry()
-        if not self._outbox:
+        # Behind the clearing, which may have taken the ring of `stop` too.
+        if not self._outbox and not self.stopped:
             self._bell.wait()
 
     def stop(self) -> None:

@@ -405,6 +405,7 @@ co = comity.connect(clients, timeout=10)
 co.snapshot(sys.argv[4])
 tx = co.transaction().incr(sys.argv[4]).incr(sys.argv[5])
 main = threading.main_thread().ident
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
 try:
     tx.execute()
@@ -434,6 +435,7 @@ co = comity.connect(clients, timeout=10)
 co.snapshot(sys.argv[4])
 tx = co.transaction().incr(sys.argv[4]).incr(sys.argv[5])
 main = threading.main_thread().ident
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
 try:
     tx.execute()

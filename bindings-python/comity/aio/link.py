@@ -86,6 +86,11 @@ class Link(ABC):
         if self._wire is not None:
             self._wire.close()
 
+    @property
+    def making(self) -> asyncio.Task[None] | None:
+        """What makes a connection, or did until `stop`."""
+        return self._connecting
+
     def forget(self) -> None:
         """Drops the connection without a word to the server (after fork)."""
         self._stopped = True

@@ -36,8 +36,12 @@ class RedisConnector:
         left = (deadline - now_us()) / 1e6
         if left <= 0:
             raise NotConnected("no time left to connect")
+        making = asyncio.ensure_future(self._make(left))
         try:
-            connection, close = await asyncio.wait_for(self._make(left), left)
+            connection, close = await asyncio.wait_for(making, left)
+        except asyncio.CancelledError:
+            making.add_done_callback(_undo)
+            raise
         except Exception as error:
             text = server_words(error)
             if text is not None:
@@ -51,6 +55,12 @@ class RedisConnector:
 
 
 _Made = tuple[Any, Callable[[], object]]
+
+
+def _undo(making: asyncio.Future[_Made]) -> None:
+    """Ends a connection that was made although its making was cancelled: the two may cross."""
+    if not making.cancelled() and making.exception() is None:
+        making.result()[1]()
 
 
 def _factory(pool: Any) -> Callable[[float], Awaitable[_Made]]:
