@@ -85,6 +85,8 @@ def test_every_step_lost_at_one_until_it_is_given_up(three: Ring, at):
 def test_an_outcome_that_is_unknown_is_resolved(three: Ring):
     three.fill(100)
     with three.connect() as co, three.connect(direct=True, timeout=5) as other:
+        # The servers have the scripts: one that lacks them has executed nothing, and knows nothing.
+        co.transaction().incrby(three.keys[0], 0).incrby(three.keys[1], 0).execute()
         primary = three.proxies[0]
         primary.rule(faults.SWALLOW, lambda words: step(words) is not None, faults.ALWAYS)
         tx = co.transaction().incrby(three.keys[0], -1).incrby(three.keys[1], 1)
