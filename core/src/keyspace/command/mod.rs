@@ -81,14 +81,21 @@ pub struct Command {
     pub access: Access,
     /// Whether it can be refused.
     pub fails: Fails,
-    run: fn(&mut Keyspace, Words<'_>) -> Outcome,
 }
+
+/// What executes a command.
+type Run = fn(&mut Keyspace, Words<'_>) -> Outcome;
 
 impl Command {
     /// The command of this name, in any case.
     #[must_use]
     pub fn find(name: &[u8]) -> Option<&'static Self> {
-        COMMANDS.iter().find(|command| name.eq_ignore_ascii_case(command.name.as_bytes()))
+        Self::place(name).map(|at| &COMMANDS[at])
+    }
+
+    /// Its place in the table.
+    fn place(name: &[u8]) -> Option<usize> {
+        COMMANDS.iter().position(|command| name.eq_ignore_ascii_case(command.name.as_bytes()))
     }
 
     /// Whether it can have this many words.
@@ -103,7 +110,7 @@ impl Command {
 /// means that nothing has changed.
 pub fn execute(space: &mut Keyspace, words: &[&[u8]]) -> Reply {
     let name = words.first().copied().unwrap_or_default();
-    let Some(command) = Command::find(name) else { return unsupported(name) };
+    let Some(at) = Command::place(name) else { return unsupported(name) };
     if let Some(long) = words.iter().find(|word| word.len() > MAX_STRING) {
         let length = long.len();
         return Reply::error(format!(
@@ -111,8 +118,8 @@ pub fn execute(space: &mut Keyspace, words: &[&[u8]]) -> Reply {
         ));
     }
     let words = Words::new(words);
-    let outcome = match command.takes(words.len()) {
-        true => (command.run)(space, words),
+    let outcome = match COMMANDS[at].takes(words.len()) {
+        true => RUNS[at](space, words),
         false => Err(words.wrong_number()),
     };
     outcome.unwrap_or_else(|Fault(text)| Reply::Error(text))
@@ -134,8 +141,11 @@ macro_rules! commands {
             keys: $keys,
             access: $access,
             fails: $fails,
-            run: $run,
         }),*];
+
+        /// What executes each of them. Apart, so that a program that only asks what a command may do
+        /// does not carry all that executes commands.
+        static RUNS: [Run; COMMANDS.len()] = [$($run),*];
     };
 }
 
