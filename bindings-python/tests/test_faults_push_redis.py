@@ -45,7 +45,7 @@ def test_whatever_becomes_of_the_push_the_next_is_granted_in_time(server, proxy,
         waiter.join(10)
         # The heartbeat and two round trips, on a machine that has other things to do as well.
         assert waiter.at - released < HEARTBEAT + 0.5
-        assert rule.met
+        until(lambda: rule.met)  # a question that was under way may have had its answer first
         assert lock.held
         assert other.inspect("a").holders[0].fence == lock.fence
         lock.release()

@@ -119,10 +119,10 @@ fn python(session: &mut Session) -> Result<(), Failure> {
 /// Tests the installed wheel: with this way of importing, and started in the root, pytest puts no
 /// folder of the repository on Python's search path.
 ///
-/// Three at a time: the tests wait for leases and deadlines more than they compute.
+/// Two at a time: the tests wait more than they compute, but what they wait for has deadlines.
 fn pytest(session: &Session, venv: &Venv, more: &[&str]) -> Result<(), Failure> {
     venv.step(session, "pytest")
-        .args(["-q", "--import-mode=importlib", "-n", "3", "--dist", "worksteal"])
+        .args(["-q", "--import-mode=importlib", "-n", "2", "--dist", "worksteal"])
         .args(more)
         .arg(format!("--ignore={}/{}", python::PACKAGE, python::BESIDE_C))
         .arg(format!("{}/tests", python::PACKAGE))
