@@ -34,9 +34,9 @@ export function takeStoreFrom(elsewhere: typeof source): void {
  * nothing, for a store of its own in this process.
  *
  * The client's address, credentials, TLS and database are used; connections (two per server, a third
- * for `durability` of transactions) are comity's own, and the client is left alone. Throws `Unsupported` for clients that comity cannot
- * serve, before anything is sent; with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`.
- * Warns about a server that evicts keys.
+ * for `durability` of transactions) are comity's own, and the client is left alone. Throws
+ * `Unsupported` for clients that comity cannot serve, before anything is sent; with `check` also
+ * `Unreachable`, `NoAnswer`, `ServerRefused`. Warns about a server that evicts keys.
  */
 export async function connect(
   client?: Client | MemoryStore | null,

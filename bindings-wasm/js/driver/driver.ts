@@ -65,6 +65,8 @@ export class TransportDriver implements Driver {
   }
 
   #flush(): void {
+    // A lane that was made now would be stopped by nobody.
+    if (this.#stopped) return;
     const ready = [...this.#ready];
     this.#ready.clear();
     for (const node of ready) {
