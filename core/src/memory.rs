@@ -11,8 +11,7 @@ use alloc::vec::Vec;
 use crate::counter;
 use crate::keyspace::{Keyspace, ServerTime, WrongType, command};
 use crate::lock;
-use crate::redis::script::{Digests, Script};
-use crate::redis::{Argv, LockKeys, Reply, parse_number};
+use crate::redis::{Argv, LockKeys, Reply, Script, parse_number};
 use crate::time::Time;
 use crate::transaction;
 
@@ -32,7 +31,6 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MemoryStore {
     keyspace: Keyspace,
-    digests: Digests,
     loaded: BTreeSet<Script>,
     messages: VecDeque<Message>,
     calls: u32,
@@ -50,7 +48,6 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self {
             keyspace: Keyspace::new(),
-            digests: Digests::new(),
             loaded: BTreeSet::new(),
             messages: VecDeque::new(),
             calls: 0,
@@ -114,9 +111,9 @@ impl MemoryStore {
     fn evaluate(&mut self, argv: &Argv, with_text: bool) -> Reply {
         let body = argv.get(1).unwrap_or_default();
         let script = if with_text {
-            Script::ALL.into_iter().find(|script| script.text().as_bytes() == body)
+            Script::of_text(body)
         } else {
-            self.digests.find(body).filter(|script| self.loaded.contains(script))
+            Script::of_digest(body).filter(|script| self.loaded.contains(script))
         };
         let Some(script) = script else {
             return if with_text {

@@ -6,9 +6,9 @@
 mod support;
 
 use comity::counter::{Answer, Mark, Op, SlotId, Tally, Totals, Verb};
-use comity::redis::Reply;
+use comity::redis::{Reply, Script};
 use support::counter_ops::{CounterOps, KEY};
-use support::pair::{COUNTER, Difference, Pair};
+use support::pair::{Difference, Pair};
 use support::redis_server::RedisServer;
 use support::seed;
 
@@ -29,7 +29,7 @@ fn run(pair: &mut Pair, seed: u64, operations: u64) -> Result<(), (u64, Differen
 #[test]
 fn the_embedded_store_counts_as_redis_does() {
     let server = RedisServer::start();
-    let mut pair = Pair::of_counter(&server, COUNTER);
+    let mut pair = Pair::new(&server);
     let seed = seed();
     println!("counter differential: {OPERATIONS} operations, seed {seed}");
     if let Err((step, what)) = run(&mut pair, seed, OPERATIONS) {
@@ -116,9 +116,11 @@ const MUTANTS: [(&str, &str, &str); 24] = [
 #[test]
 fn every_mistake_in_the_script_is_noticed() {
     let server = RedisServer::start();
+    let shipped = Script::Counter.text();
     for (name, piece, instead) in MUTANTS {
-        assert_eq!(COUNTER.matches(piece).count(), 1, "{name}: the piece must occur once");
-        let mut pair = Pair::of_counter(&server, &COUNTER.replace(piece, instead));
+        assert_eq!(shipped.matches(piece).count(), 1, "{name}: the piece must occur once");
+        let text = shipped.replace(piece, instead);
+        let mut pair = Pair::instead(&server, Script::Counter, &text);
         let found = run(&mut pair, 77, WITHIN).err();
         let Some((step, what)) = found else {
             panic!("not noticed in {WITHIN} operations: {name}")
@@ -135,7 +137,7 @@ fn decoded(reply: &Reply) -> Answer {
 #[test]
 fn sums_are_exact_far_beyond_64_bits() {
     let server = RedisServer::start();
-    let mut pair = Pair::of_counter(&server, COUNTER);
+    let mut pair = Pair::new(&server);
     let edges =
         [1, (1 << 53) - 1, 1 << 53, (1 << 53) + 1, (1 << 63) - 1, 1 << 63, u64::MAX - 1, u64::MAX];
     let mut totals = Totals::default();
@@ -161,7 +163,7 @@ fn sums_are_exact_far_beyond_64_bits() {
 #[test]
 fn a_key_of_another_type_is_the_same_error() {
     let server = RedisServer::start();
-    let mut pair = Pair::of_counter(&server, COUNTER);
+    let mut pair = Pair::new(&server);
     pair.overwrite(KEY.as_bytes(), b"12");
     let id = SlotId { owner: 1, incarnation: 1 };
     for op in [
@@ -177,7 +179,7 @@ fn a_key_of_another_type_is_the_same_error() {
 #[test]
 fn a_counter_takes_so_many_slots_and_no_more() {
     let server = RedisServer::start();
-    let mut pair = Pair::of_counter(&server, COUNTER);
+    let mut pair = Pair::new(&server);
     let id = |owner| SlotId { owner, incarnation: 1_750_000_000_000_000 };
     let tally = Tally { p: 1, n: 0 };
     let row = |owner: u128| {

@@ -10,7 +10,7 @@ use comity::lock::{Acquire, Fence, GuardOp, Id, Op};
 use comity::redis::{LockKeys, Reply};
 use comity::time::Span;
 use support::generator::{Generator, NAMES};
-use support::pair::{Difference, Pair, QUEUE};
+use support::pair::{Difference, Pair};
 use support::redis_server::RedisServer;
 use support::resp::items;
 use support::seed;
@@ -31,7 +31,7 @@ fn run(pair: &mut Pair, seed: u64, operations: u64) -> Result<(), (u64, Differen
 #[test]
 fn the_embedded_store_answers_as_redis_does() {
     let server = RedisServer::start();
-    let mut pair = Pair::new(&server, QUEUE);
+    let mut pair = Pair::new(&server);
     let seed = seed();
     println!("differential: {OPERATIONS} operations, seed {seed}");
     if let Err((step, what)) = run(&mut pair, seed, OPERATIONS) {
@@ -70,7 +70,7 @@ fn request(bits: u128, ttl: Span, live: Span) -> Op {
 #[test]
 fn a_call_clears_a_bounded_number_of_dead_waiters_and_says_that_more_are_left() {
     let server = RedisServer::start();
-    let mut pair = Pair::new(&server, QUEUE);
+    let mut pair = Pair::new(&server);
     for bits in 0..201 {
         pair.lock(NAMES[0], &request(bits, Span::from_secs(5), Span::from_secs(1))).unwrap();
     }
@@ -86,7 +86,7 @@ fn a_call_clears_a_bounded_number_of_dead_waiters_and_says_that_more_are_left() 
 #[test]
 fn a_semaphore_with_many_expired_holders_is_cleared_in_bounded_steps() {
     let server = RedisServer::start();
-    let mut pair = Pair::new(&server, QUEUE);
+    let mut pair = Pair::new(&server);
     let Op::Acquire(one) = request(0, Span::from_secs(5), Span::from_secs(1)) else { return };
     for bits in 0..150 {
         let id = Id::from_bits(bits);
@@ -106,7 +106,7 @@ fn a_semaphore_with_many_expired_holders_is_cleared_in_bounded_steps() {
 #[test]
 fn a_key_of_another_type_is_the_same_error() {
     let server = RedisServer::start();
-    let mut pair = Pair::new(&server, QUEUE);
+    let mut pair = Pair::new(&server);
     let op = request(1, Span::from_secs(5), Span::from_secs(1));
     pair.overwrite_with_hash(NAMES[0].as_bytes());
     for op in [&op, &Op::Inspect, &Op::Renew { id: Id::from_bits(1), ttl: Span::from_secs(1) }] {
@@ -132,7 +132,7 @@ fn a_key_of_another_type_is_the_same_error() {
 #[test]
 fn a_state_of_another_layout_is_named_and_left_alone() {
     let server = RedisServer::start();
-    let mut pair = Pair::new(&server, QUEUE);
+    let mut pair = Pair::new(&server);
     pair.overwrite(NAMES[0].as_bytes(), b"Zoo");
     let reply = pair.lock(NAMES[0], &request(1, Span::from_secs(5), Span::from_secs(1))).unwrap();
     assert_eq!(items(&reply)[..2], ["LAYOUT", "Z"].map(Reply::bulk));

@@ -4,8 +4,9 @@
 
 mod support;
 
+use comity::redis::Script;
 use support::generator::Generator;
-use support::pair::{Pair, QUEUE};
+use support::pair::Pair;
 use support::redis_server::RedisServer;
 
 /// The most operations until a mistake has to be found.
@@ -14,12 +15,8 @@ const SEED: u64 = 77;
 
 /// A mistake: its name, a piece of the script, and what stands there instead.
 const MUTANTS: [(&str, &str, &str); 23] = [
-    (
-        "no tombstone look-up",
-        "if horizon > now then\n    local scores",
-        "if false then\n    local scores",
-    ),
-    ("no tombstone at expiry", "    remove(r)\n    bury(who, 'x')", "    remove(r)"),
+    ("no tombstone look-up", "if horizon > now then\nlocal scores", "if false then\nlocal scores"),
+    ("no tombstone at expiry", "remove(r)\nbury(who, 'x')", "remove(r)"),
     ("a cancellation leaves nothing", "elseif not clean then", "elseif false then"),
     (
         "the ring of finished ids is not kept",
@@ -40,14 +37,10 @@ const MUTANTS: [(&str, &str, &str); 23] = [
         "elseif not_after > 0 and now > not_after then",
         "elseif false then",
     ),
-    (
-        "going from F to Q forgets the holder",
-        "        sole = r\n        touch(r)",
-        "        sole = r",
-    ),
+    ("going from F to Q forgets the holder", "sole = r\ntouch(r)", "sole = r"),
     (
         "barging",
-        "if mine and mine.role == 'w'\n          and (mine.number < r.number or (mine.number == r.number and mine.id < r.id)) then return mine end",
+        "if mine and mine.role == 'w'\nand (mine.number < r.number or (mine.number == r.number and mine.id < r.id)) then return mine end",
         "if mine and mine.role == 'w' then return mine end",
     ),
     ("capacity is ignored", "elseif used + r.weight <= capacity then", "elseif true then"),
@@ -68,11 +61,7 @@ const MUTANTS: [(&str, &str, &str); 23] = [
         "mine.till = math.max(mine.till, now + mine.ttl)",
         "mine.till = now + mine.ttl",
     ),
-    (
-        "a heartbeat does not count",
-        "    mine.till = now + live\n    touch(mine)",
-        "    touch(mine)",
-    ),
+    ("a heartbeat does not count", "mine.till = now + live\ntouch(mine)", "touch(mine)"),
     (
         "the short way forgets the id that finished last",
         "finished .. ',' .. string.sub(S, 34, 102)",
@@ -91,13 +80,15 @@ const MUTANTS: [(&str, &str, &str); 23] = [
 fn every_mistake_in_the_script_is_noticed() {
     let server = RedisServer::start();
     let find = |text: &str| {
-        let (mut pair, mut generator) = (Pair::new(&server, text), Generator::new(SEED));
+        let mut pair = Pair::instead(&server, Script::Queue, text);
+        let mut generator = Generator::new(SEED);
         (0..OPERATIONS).find_map(|step| Some((step, generator.step(&mut pair).err()?)))
     };
-    assert_eq!(find(QUEUE), None, "the script as shipped has no such mistake");
+    let shipped = Script::Queue.text();
+    assert_eq!(find(&shipped), None, "the script as shipped has no such mistake");
     for (name, piece, instead) in MUTANTS {
-        assert_eq!(QUEUE.matches(piece).count(), 1, "{name}: the piece must occur once");
-        let found = find(&QUEUE.replace(piece, instead));
+        assert_eq!(shipped.matches(piece).count(), 1, "{name}: the piece must occur once");
+        let found = find(&shipped.replace(piece, instead));
         let Some((step, what)) = found else {
             panic!("not noticed in {OPERATIONS} operations: {name}")
         };

@@ -43,7 +43,7 @@ fn ops() -> Vec<Op> {
 }
 
 fn words(op: &Op) -> Vec<Vec<u8>> {
-    let mut argv: Argv = ["EVAL", op.script_text()].into_iter().collect();
+    let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(META.as_bytes(), &mut argv);
     argv.iter().map(<[u8]>::to_vec).collect()
 }

@@ -12,7 +12,7 @@ use support::transaction_script::{exec1, finish, prepare, query, txid, work};
 const NOW: u64 = 9_000_000_000_000_000;
 
 fn run(redis: &mut Client, meta: &str, op: &Op) -> Answer {
-    let mut argv: Argv = ["EVAL", op.script_text()].into_iter().collect();
+    let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(meta.as_bytes(), &mut argv);
     let reply = redis.call(&argv);
     Answer::decode(&reply).unwrap_or_else(|| panic!("{op:?}: {reply:?}"))
@@ -47,7 +47,7 @@ fn a_slot_is_a_participant() {
     }
     // What is in another slot cannot be touched.
     let op = exec1(txid(0, 3), work(&["SET {b}x 1"]), NOW);
-    let mut argv: Argv = ["EVAL", op.script_text()].into_iter().collect();
+    let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(b"comity:1:t:{a}", &mut argv);
     let crossed = redis.call(&argv);
     assert!(

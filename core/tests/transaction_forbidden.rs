@@ -20,7 +20,7 @@ const NEEDED: [(&str, &[&str]); 4] = [
 ];
 
 fn call(redis: &mut Client, op: &Op) -> Reply {
-    let mut argv: Argv = ["EVAL", op.script_text()].into_iter().collect();
+    let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(META.as_bytes(), &mut argv);
     redis.call(&argv)
 }

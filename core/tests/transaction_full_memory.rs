@@ -13,7 +13,7 @@ use support::transaction_script::{
 const NOW: u64 = 9_000_000_000_000_000;
 
 fn run(redis: &mut Client, op: &Op) -> Answer {
-    let mut argv: Argv = ["EVAL", op.script_text()].into_iter().collect();
+    let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(META.as_bytes(), &mut argv);
     let reply = redis.call(&argv);
     Answer::decode(&reply).unwrap_or_else(|| panic!("{op:?}: {reply:?}"))

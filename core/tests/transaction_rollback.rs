@@ -278,7 +278,7 @@ fn a_missing_permission_is_told_where_it_leaves_a_half() {
     redis.command(["SET", "a", "1"]);
     assert_eq!(redis.command(user), Reply::ok());
     let mut run = |op: &comity::transaction::Op| {
-        let mut argv: Argv = ["EVAL", op.script_text()].into_iter().collect();
+        let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
         op.encode(META.as_bytes(), &mut argv);
         Answer::decode(&redis.call(&argv)).expect("an answer")
     };

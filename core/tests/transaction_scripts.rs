@@ -365,7 +365,7 @@ fn sweeping_comes_to_an_end_and_misses_nothing() {
         let mut cursor = 0;
         for _ in 0..registers {
             let page = Op::Sweep(Sweep::Page { cursor });
-            let mut argv: Argv = ["EVAL", page.script_text()].into_iter().collect();
+            let mut argv: Argv = ["EVAL", &page.script().text()].into_iter().collect();
             page.encode(META.as_bytes(), &mut argv);
             let now = comity::time::Time::from_micros(pair.now);
             let reply = if real { pair.redis.call(&argv) } else { pair.store.execute(&argv, now) };
@@ -410,7 +410,7 @@ fn shadows_are_found_among_many_keys() {
     let (mut cursor, mut parts, mut found) = (0, 0, std::collections::BTreeSet::new());
     loop {
         let find = Op::Sweep(Sweep::Find { cursor });
-        let mut argv: Argv = ["EVAL", find.script_text()].into_iter().collect();
+        let mut argv: Argv = ["EVAL", &find.script().text()].into_iter().collect();
         find.encode(b"comity:1:t:{t}", &mut argv);
         let reply = pair.redis.call(&argv);
         let Some(Answer::Found { cursor: next, names }) = Answer::decode(&reply) else {

@@ -260,8 +260,8 @@ mod tests {
 
     #[test]
     fn crates_from_elsewhere_are_read() {
-        let line = "sha1_smol v1.0.1 BSD-3-Clause";
-        assert_eq!(read_crate(line), Some(("sha1_smol", "1.0.1", "BSD-3-Clause")));
+        let line = "hmac-sha1-compact v1.1.9 ISC";
+        assert_eq!(read_crate(line), Some(("hmac-sha1-compact", "1.1.9", "ISC")));
         let line = "zerocopy v0.8.63 BSD-2-Clause OR Apache-2.0 OR MIT (*)";
         assert_eq!(read_crate(line).expect("it is one").2, "BSD-2-Clause OR Apache-2.0 OR MIT");
         assert_eq!(read_crate("comity v0.1.0 (/home/a/core) MIT OR Apache-2.0"), None);

@@ -9,8 +9,7 @@ use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::keyspace::ServerTime;
 use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
-use crate::redis::script::Script;
-use crate::redis::{Argv, Failure, Fields, LockKeys, NodeId, Reply};
+use crate::redis::{Argv, Failure, Fields, LockKeys, NodeId, Reply, Script};
 use crate::time::{Span, Time};
 use crate::transaction::{self, Query, TransactionId};
 

@@ -43,8 +43,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::lock::{self, Attempt, Cx, Fence, GuardOp, Id, Lock, LockId, LockOptions};
-use crate::redis::script::{Digests, Script};
-use crate::redis::{Command, Keys, NodeId, RequestId, base64url, readable};
+use crate::redis::{Command, Keys, NodeId, RequestId, Script, base64url, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::time::{Span, Time};
 use crate::transaction::line::Line;
@@ -159,7 +158,6 @@ enum Life {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Coordinator {
     keys: Keys,
-    digests: Digests,
     inbox: Vec<u8>,
     timeout: Span,
     push: bool,
@@ -220,7 +218,6 @@ impl Coordinator {
         Ok(Self {
             inbox: keys.inbox(&readable(&identity)),
             keys,
-            digests: Digests::new(),
             timeout: config.timeout,
             push: config.push,
             nodes: ring.nodes().iter().map(|_| Node::new()).collect(),

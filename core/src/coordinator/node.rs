@@ -6,8 +6,7 @@ use alloc::vec::Vec;
 use super::Owner;
 use super::clocks::Clock;
 use crate::lock::{Anchor, Fence};
-use crate::redis::script::Script;
-use crate::redis::{Command, RequestId};
+use crate::redis::{Command, RequestId, Script};
 use crate::time::Time;
 use crate::transaction::replication::Replication;
 

@@ -7,8 +7,7 @@ use super::{Coordinator, Life, Owner, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
 use crate::lock::{Attempt, LockId, Op};
-use crate::redis::script::Script;
-use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route};
+use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route, Script};
 use crate::time::{Span, Time};
 use crate::transaction::{self, Handle};
 
@@ -183,7 +182,7 @@ impl Coordinator {
             *loaded = Loaded::Loading { by, parked: alloc::vec::Vec::new() };
         } else if script != Script::Check {
             argv.push(b"EVALSHA");
-            argv.push(self.digests.of(script));
+            argv.push(script.digest().as_bytes());
             return;
         }
         // The check runs once per connection: it would be asked for by digest in vain.

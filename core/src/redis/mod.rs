@@ -4,7 +4,7 @@ mod argv;
 mod command;
 mod keys;
 mod reply;
-pub(crate) mod script;
+mod script;
 
 pub use argv::Argv;
 pub(crate) use argv::write_padded;
@@ -13,3 +13,4 @@ pub(crate) use keys::{Keys, base64url, decode_base64url, parse_base64url, readab
 pub use keys::{LockKeys, MAX_NAME, MAX_PREFIX};
 pub use reply::{Failure, NodeChange, Reply};
 pub(crate) use reply::{Fields, parse_number};
+pub use script::Script;

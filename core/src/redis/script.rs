@@ -1,10 +1,12 @@
-//! The Lua scripts, and which servers are known to have them.
+//! The Lua scripts that comity runs on servers.
 
-use alloc::vec::Vec;
+use alloc::string::String;
 
 /// A script that comity ships.
+///
+/// Its parts are listed in `build/main.rs`, which makes their texts and its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Script {
+pub enum Script {
     /// The queued lock.
     Queue,
     /// The fencing guard.
@@ -29,15 +31,12 @@ pub(crate) enum Script {
     Check,
 }
 
-/// A script of the transaction: the parts it needs, in this order.
-macro_rules! transaction {
-    ($($part:literal),*) => {
-        concat!($(include_str!(concat!("../transaction/", $part))),*)
-    };
-}
+// The parts of each, each part once, and the digests.
+include!(concat!(env!("OUT_DIR"), "/scripts.rs"));
 
 impl Script {
-    pub(crate) const ALL: [Self; 11] = [
+    /// All of them.
+    pub const ALL: [Self; 11] = [
         Self::Queue,
         Self::Guard,
         Self::Counter,
@@ -51,75 +50,27 @@ impl Script {
         Self::Check,
     ];
 
-    /// Its text.
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::Queue => include_str!("../lock/queue.lua"),
-            Self::Guard => include_str!("../lock/guard.lua"),
-            Self::Counter => include_str!("../counter/counter.lua"),
-            Self::Exec1 => transaction!(
-                "run.lua",
-                "direct.lua",
-                "register.lua",
-                "work.lua",
-                "shadows.lua",
-                "forbidden.lua",
-                "apply.lua",
-                "exec1.lua"
-            ),
-            Self::Prepare => transaction!(
-                "run.lua",
-                "register.lua",
-                "work.lua",
-                "shadows.lua",
-                "forbidden.lua",
-                "prepare.lua"
-            ),
-            Self::Finish => transaction!(
-                "register.lua",
-                "answers.lua",
-                "locks.lua",
-                "forbidden.lua",
-                "apply.lua",
-                "finish.lua"
-            ),
-            Self::Status => transaction!("register.lua", "answers.lua", "status.lua"),
-            Self::Vote => transaction!("register.lua", "answers.lua", "vote.lua"),
-            Self::Sweep => transaction!("register.lua", "locks.lua", "sweep.lua"),
-            Self::Confirm => transaction!("register.lua", "confirm.lua"),
-            Self::Check => include_str!("check.lua"),
-        }
-    }
-}
-
-/// The SHA-1 digests, as hexadecimal text, by which Redis knows the scripts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Digests(Vec<[u8; 40]>);
-
-impl Digests {
-    pub(crate) fn new() -> Self {
-        Self(Script::ALL.iter().map(|script| hex_sha1(script.text().as_bytes())).collect())
+    /// Its text, as a server without it is sent it.
+    #[must_use]
+    pub fn text(self) -> String {
+        self.parts().concat()
     }
 
-    pub(crate) fn of(&self, script: Script) -> &[u8] {
-        &self.0[script as usize]
+    /// The script with this text.
+    pub(crate) fn of_text(text: &[u8]) -> Option<Self> {
+        let is_its = |script: &Self| {
+            let mut parts = script.parts().iter();
+            let rest = parts.try_fold(text, |rest, part| rest.strip_prefix(part.as_bytes()));
+            rest.is_some_and(<[u8]>::is_empty)
+        };
+        Self::ALL.into_iter().find(is_its)
     }
 
     /// The script with this digest, in either case of letters.
-    pub(crate) fn find(&self, digest: &[u8]) -> Option<Script> {
-        Script::ALL.into_iter().find(|script| self.of(*script).eq_ignore_ascii_case(digest))
+    pub(crate) fn of_digest(digest: &[u8]) -> Option<Self> {
+        let is_its = |script: &Self| script.digest().as_bytes().eq_ignore_ascii_case(digest);
+        Self::ALL.into_iter().find(is_its)
     }
-}
-
-/// The SHA-1 of `text` as hexadecimal text.
-pub(crate) fn hex_sha1(text: &[u8]) -> [u8; 40] {
-    let digest = sha1_smol::Sha1::from(text).digest().bytes();
-    let mut hex = [0; 40];
-    for (pair, byte) in hex.chunks_exact_mut(2).zip(digest) {
-        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
-        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
-    }
-    hex
 }
 
 #[cfg(test)]
@@ -127,12 +78,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_are_those_of_redis() {
-        // FIPS 180's test vector.
-        assert_eq!(&hex_sha1(b"abc"), b"a9993e364706816aba3e25717850c26c9cd0d89d");
-        let digests = Digests::new();
+    fn a_script_is_found_by_its_text_and_its_digest() {
         for script in Script::ALL {
-            assert_eq!(digests.find(&digests.of(script).to_ascii_uppercase()), Some(script));
+            let text = script.text();
+            assert_eq!(Script::of_text(text.as_bytes()), Some(script));
+            assert_eq!(Script::of_text(&text.as_bytes()[1..]), None);
+            assert_eq!(Script::of_text(&text.as_bytes()[..text.len() - 1]), None);
+            assert_eq!(Script::of_text((text + "\n").as_bytes()), None);
+            let digest = script.digest();
+            assert_eq!(Script::of_digest(digest.as_bytes()), Some(script));
+            assert_eq!(Script::of_digest(digest.to_ascii_uppercase().as_bytes()), Some(script));
+            assert_eq!(Script::of_digest(&digest.as_bytes()[1..]), None);
+        }
+        assert_eq!(Script::of_text(b""), None);
+        assert_eq!(Script::of_digest(b""), None);
+    }
+
+    #[test]
+    fn a_text_has_only_what_is_executed() {
+        for script in Script::ALL {
+            for line in script.text().lines() {
+                assert_eq!(line, line.trim(), "{script:?}");
+                assert!(!line.is_empty(), "{script:?}");
+                assert!(!line.contains("--"), "{script:?}: {line}");
+            }
         }
     }
 }

@@ -12,8 +12,7 @@ use super::text::{parse_hex, read_counted, write_counted, write_hex};
 use super::work::Order;
 use super::{COLUMN_END, Check, Key, MAX_PATIENCE, Mode, Operation, Txid, WIDTH, Work, shadow};
 use crate::keyspace::ServerTime;
-use crate::redis::script::Script;
-use crate::redis::{Argv, parse_number, write_padded};
+use crate::redis::{Argv, Script, parse_number, write_padded};
 use crate::time::Span;
 
 /// What a client asks of a participant.
@@ -185,7 +184,8 @@ impl Role {
 
 impl Op {
     /// The script that executes it.
-    pub(crate) const fn script(&self) -> Script {
+    #[must_use]
+    pub const fn script(&self) -> Script {
         match self {
             Self::Exec1(_) => Script::Exec1,
             Self::Prepare(_) => Script::Prepare,
@@ -195,12 +195,6 @@ impl Op {
             Self::Sweep(_) => Script::Sweep,
             Self::Confirm(_) => Script::Confirm,
         }
-    }
-
-    /// The text of the script that executes it, as a server without it is given it.
-    #[must_use]
-    pub const fn script_text(&self) -> &'static str {
-        self.script().text()
     }
 
     /// Appends the number of keys, the keys and the arguments, as the script takes them. `meta` is

@@ -6,7 +6,11 @@ use crate::redis::{parse_number, write_padded};
 
 /// A number as 16 hexadecimal digits.
 pub(super) fn write_hex(out: &mut Vec<u8>, number: u64) {
-    for byte in number.to_be_bytes() {
+    write_hex_bytes(out, &number.to_be_bytes());
+}
+
+pub(super) fn write_hex_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
         for digit in [byte >> 4, byte & 15] {
             out.push(b"0123456789abcdef"[usize::from(digit)]);
         }

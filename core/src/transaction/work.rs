@@ -4,13 +4,13 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use hmac_sha1_compact::Hash as Sha1;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::plan::Need;
-use super::text::write_counted;
+use super::text::{write_counted, write_hex_bytes};
 use super::{COPY_BYTES, COPY_ELEMENTS, Key, MAX_BYTES, MAX_OPERATIONS, MAX_WORDS, Mode, replies};
 use crate::error::{Error, Result};
-use crate::redis::script::hex_sha1;
 use crate::redis::{Argv, Reply, parse_number, readable, write_padded};
 
 /// Replies up to this size are compared as they are, longer ones by their SHA-1.
@@ -168,7 +168,12 @@ pub(super) fn comparable(reply: &Reply, order: Order) -> Vec<u8> {
         text.clear();
         replies::write(&mut text, &Reply::Array(items));
     }
-    if text.len() > DIRECT { hex_sha1(&text).to_vec() } else { text }
+    if text.len() > DIRECT {
+        let digest = Sha1::hash(&text);
+        text.clear();
+        write_hex_bytes(&mut text, &digest);
+    }
+    text
 }
 
 impl Default for Work {
@@ -308,5 +313,13 @@ mod tests {
             let check = |reply| Check::new(read(name, argument), reply).expected;
             assert_eq!(check(resp2), check(resp3), "{name}");
         }
+    }
+
+    #[test]
+    fn a_long_reply_is_compared_by_its_digest() {
+        let expected = |length| comparable(&Reply::bulk("a".repeat(length)), Order::Given);
+        assert_eq!(expected(60), [&b"$60\n"[..], &[b'a'; 60]].concat());
+        // What sha1sum makes of "$100\n" and the letters.
+        assert_eq!(expected(100), b"702718f394aca58c5eafef667b046471a274082e");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use comity::keyspace::{Keyspace, Score, ServerTime};
 use comity::lock::{Answer, Body, Fence, Id, Op, Push};
 use comity::memory::MemoryStore;
-use comity::redis::{Argv, LockKeys, Reply};
+use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::{Span, Time};
 
 use crate::client::STATE;
@@ -62,8 +62,8 @@ impl Server {
     /// An empty store that has the script: loading it is the matter of other tests.
     pub(crate) fn new() -> Self {
         let mut store = MemoryStore::new();
-        let text = include_str!("../../src/lock/queue.lua");
-        let mut argv: Argv = ["EVAL", text, "5"].into_iter().collect();
+        let text = Script::Queue.text();
+        let mut argv: Argv = ["EVAL", &text, "5"].into_iter().collect();
         LockKeys::of_state(STATE).in_order().iter().for_each(|key| argv.push(key));
         Op::Inspect.encode(&mut argv);
         store.execute(&argv, Time::from_micros(EPOCH));

@@ -5,7 +5,7 @@ use comity::counter::{
     Answer, Audit, CounterId, CounterOptions, CounterValue, Durability, Freshness, Op, Tally, View,
 };
 use comity::event::Event;
-use comity::redis::{Argv, Command, Reply};
+use comity::redis::{Argv, Command, Reply, Script};
 use comity::time::{Span, Time};
 
 use super::desk::{Desk, events};
@@ -110,8 +110,8 @@ pub(crate) fn send(desk: &mut Desk, words: &[&str]) -> Reply {
 
 /// Executes an operation without a coordinator.
 pub(crate) fn execute(desk: &mut Desk, op: &Op) -> Answer {
-    let script = include_str!("../../src/counter/counter.lua");
-    let mut argv: Argv = ["EVAL", script, "1", KEY].into_iter().collect();
+    let script = Script::Counter.text();
+    let mut argv: Argv = ["EVAL", &script, "1", KEY].into_iter().collect();
     op.encode(&mut argv);
     Answer::decode(&desk.execute(&argv)).expect("an answer")
 }

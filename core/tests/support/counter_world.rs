@@ -8,7 +8,7 @@ use comity::coordinator::{Config, Coordinator};
 use comity::counter::{Answer, CounterOptions, Durability, Op, Tally, Token, Totals, View};
 use comity::event::Event;
 use comity::memory::MemoryStore;
-use comity::redis::{Argv, Failure, Reply, RequestId};
+use comity::redis::{Argv, Failure, Reply, RequestId, Script};
 use comity::ring::NodeSpec;
 use comity::time::Time;
 
@@ -273,7 +273,7 @@ impl World {
     /// What the server stands at.
     pub(crate) fn view(&mut self) -> View {
         let mut store = self.store.clone();
-        let script = comity_script();
+        let script = Script::Counter.text();
         let mut argv: Argv = [&b"EVAL"[..], script.as_bytes(), b"1", KEY].into_iter().collect();
         Op::Get { id: None }.encode(&mut argv);
         let reply = store.execute(&argv, Time::from_micros(SERVER_EPOCH + self.now));
@@ -338,8 +338,4 @@ impl World {
             assert!(told, "C7: {kept} of {issued}, of which {open} may be lost");
         }
     }
-}
-
-fn comity_script() -> &'static str {
-    include_str!("../../src/counter/counter.lua")
 }

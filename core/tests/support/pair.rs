@@ -11,15 +11,11 @@ use comity::counter;
 use comity::keyspace::{ServerTime, Value};
 use comity::lock::{GuardOp, Op};
 use comity::memory::MemoryStore;
-use comity::redis::{Argv, LockKeys, Reply};
+use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::Time;
 
 use super::redis_server::RedisServer;
 use super::resp::{Client, bytes, items};
-
-pub(crate) const QUEUE: &str = include_str!("../../src/lock/queue.lua");
-pub(crate) const GUARD: &str = include_str!("../../src/lock/guard.lua");
-pub(crate) const COUNTER: &str = include_str!("../../src/counter/counter.lua");
 
 /// Where the copy of the script reads its clock.
 const CLOCK: &str = "test:clock";
@@ -29,22 +25,10 @@ const SLACK_MS: u64 = 3_000;
 /// In what the two differ.
 pub(crate) type Difference = String;
 
-/// Which script a call is for.
-#[derive(Clone, Copy)]
-enum Which {
-    Queue,
-    Guard,
-    Counter,
-}
-
-struct Script {
-    /// The text as shipped.
-    original: &'static str,
-    /// What the real server runs, and its digest there.
+/// What the real server runs instead of a script, and its digest there.
+struct Copied {
     text: String,
     digest: Vec<u8>,
-    /// The digest of the script as shipped, for the embedded store.
-    shipped: Vec<u8>,
 }
 
 pub(crate) struct Pair {
@@ -52,50 +36,44 @@ pub(crate) struct Pair {
     messages: Client,
     pub(crate) store: MemoryStore,
     pub(crate) now: u64,
-    queue: Script,
-    guard: Script,
-    counter: Script,
+    scripts: BTreeMap<Script, Copied>,
     synced: Instant,
     /// How often each kind of answer occurred.
     pub(crate) seen: BTreeMap<String, u64>,
 }
 
 impl Pair {
-    /// Compares the embedded store with `queue`, some text of the lock's script.
-    pub(crate) fn new(server: &RedisServer, queue: &str) -> Self {
-        Self::with(server, queue, COUNTER)
+    /// Compares the embedded store with the scripts as they are shipped.
+    pub(crate) fn new(server: &RedisServer) -> Self {
+        Self::with(server, |script| script.text())
     }
 
-    /// Compares the embedded store with `counter`, some text of the counter's script.
-    pub(crate) fn of_counter(server: &RedisServer, counter: &str) -> Self {
-        Self::with(server, QUEUE, counter)
+    /// Compares the embedded store with other text of one of the scripts.
+    pub(crate) fn instead(server: &RedisServer, of: Script, text: &str) -> Self {
+        Self::with(server, |script| if script == of { text.to_owned() } else { script.text() })
     }
 
-    fn with(server: &RedisServer, queue: &str, counter: &str) -> Self {
+    fn with(server: &RedisServer, text: impl Fn(Script) -> String) -> Self {
         let (mut redis, mut messages) = (server.connect(), server.connect());
         redis.command(["FLUSHALL"]);
         messages.command(["PSUBSCRIBE", "*"]);
-        let mut script = |original: &'static str, text: String| {
-            let shipped = bytes(&redis.command(["SCRIPT", "LOAD", original])).to_vec();
+        let read_clock = format!("redis.call('LRANGE', '{CLOCK}', 0, -1)");
+        let mut copied = |script| {
+            let shipped = text(script);
+            let text = shipped.replace("redis.call('TIME')", &read_clock);
+            let timeless = script == Script::Guard;
+            assert!(timeless || text != shipped, "{script:?} reads its clock in another way");
             let loaded = redis.command(["SCRIPT", "LOAD", &text]);
             let digest = bytes(&loaded).to_vec();
-            assert_eq!(digest.len(), 40, "the script does not compile: {loaded:?}");
-            Script { original, text, digest, shipped }
+            assert_eq!(digest.len(), 40, "{script:?} does not compile: {loaded:?}");
+            (script, Copied { text, digest })
         };
-        let read_clock = format!("redis.call('LRANGE', '{CLOCK}', 0, -1)");
-        let with_clock = |text: &str| {
-            let copy = text.replace("redis.call('TIME')", &read_clock);
-            assert_ne!(copy, text, "the script reads its clock in another way than expected");
-            copy
-        };
-        let queue = script(QUEUE, with_clock(queue));
-        let counter = script(COUNTER, with_clock(counter));
-        let guard = script(GUARD, GUARD.to_string());
+        let scripts = [Script::Queue, Script::Guard, Script::Counter].map(&mut copied).into();
         redis.command(["SCRIPT", "FLUSH"]);
         let (store, seen) = (MemoryStore::new(), BTreeMap::new());
         let synced = Instant::now();
         let now = 1_750_000_000_123_456;
-        let mut pair = Self { redis, messages, store, now, queue, guard, counter, synced, seen };
+        let mut pair = Self { redis, messages, store, now, scripts, synced, seen };
         pair.advance(1).expect("both are empty");
         pair
     }
@@ -105,7 +83,8 @@ impl Pair {
         let keys = LockKeys::of_state(state_key.as_bytes());
         let mut tail: Argv = std::iter::once(&b"5"[..]).chain(keys.in_order()).collect();
         op.encode(&mut tail);
-        let reply = self.evaluate(Which::Queue, &tail).map_err(|what| format!("{op:?}: {what}"))?;
+        let reply =
+            self.evaluate(Script::Queue, &tail).map_err(|what| format!("{op:?}: {what}"))?;
         let same = self.compare_messages().and_then(|()| self.compare_keys(&keys.in_order()));
         same.map_err(|what| format!("after {op:?} = {reply:?}: {what}"))?;
         Ok(reply)
@@ -115,7 +94,7 @@ impl Pair {
     pub(crate) fn guard(&mut self, key: &str, op: GuardOp) -> Result<Reply, Difference> {
         let mut tail: Argv = ["1", key].into_iter().collect();
         op.encode(&mut tail);
-        let reply = self.evaluate(Which::Guard, &tail)?;
+        let reply = self.evaluate(Script::Guard, &tail)?;
         self.compare_keys(&[key.as_bytes()])?;
         Ok(reply)
     }
@@ -125,7 +104,7 @@ impl Pair {
         let mut tail: Argv = ["1", key].into_iter().collect();
         op.encode(&mut tail);
         let reply =
-            self.evaluate(Which::Counter, &tail).map_err(|what| format!("{op:?}: {what}"))?;
+            self.evaluate(Script::Counter, &tail).map_err(|what| format!("{op:?}: {what}"))?;
         let same = self.compare_keys(&[key.as_bytes()]);
         same.map_err(|what| format!("after {op:?} = {reply:?}: {what}"))?;
         Ok(reply)
@@ -150,32 +129,28 @@ impl Pair {
     }
 
     /// By digest, and by text where both say that they have it not.
-    fn evaluate(&mut self, which: Which, tail: &Argv) -> Result<Reply, Difference> {
-        let reply = self.evaluate_once(which, b"EVALSHA", tail)?;
+    fn evaluate(&mut self, script: Script, tail: &Argv) -> Result<Reply, Difference> {
+        let reply = self.evaluate_once(script, b"EVALSHA", tail)?;
         if !matches!(&reply, Reply::Error(text) if text.starts_with(b"NOSCRIPT")) {
             return Ok(reply);
         }
-        self.evaluate_once(which, b"EVAL", tail)
+        self.evaluate_once(script, b"EVAL", tail)
     }
 
     fn evaluate_once(
         &mut self,
-        which: Which,
+        script: Script,
         how: &[u8],
         tail: &Argv,
     ) -> Result<Reply, Difference> {
-        let script = match which {
-            Which::Queue => &self.queue,
-            Which::Guard => &self.guard,
-            Which::Counter => &self.counter,
-        };
-        let (theirs, ours): (&[u8], &[u8]) = match how {
-            b"EVAL" => (script.text.as_bytes(), script.original.as_bytes()),
-            _ => (&script.digest, &script.shipped),
+        let copied = &self.scripts[&script];
+        let (theirs, ours): (&[u8], String) = match how {
+            b"EVAL" => (copied.text.as_bytes(), script.text()),
+            _ => (&copied.digest, script.digest().to_owned()),
         };
         let argv = |script| [how, script].into_iter().chain(tail.iter()).collect::<Argv>();
         let real = self.redis.call(&argv(theirs));
-        let embedded = self.store.execute(&argv(ours), Time::from_micros(self.now));
+        let embedded = self.store.execute(&argv(ours.as_bytes()), Time::from_micros(self.now));
         *self.seen.entry(verb(&real)).or_default() += 1;
         let same = match (&real, &embedded) {
             // Redis adds where in the script it was.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use comity::keyspace::{ServerTime, Value};
 use comity::memory::MemoryStore;
-use comity::redis::{Argv, Reply};
+use comity::redis::{Argv, Reply, Script};
 use comity::time::Time;
 use comity::transaction::{Answer, Op, Refusal};
 
@@ -33,7 +33,7 @@ pub(crate) struct TransactionPair {
     mutation: (String, String),
     /// Whether a script has run in which that piece occurs.
     pub(crate) mutated: bool,
-    digests: BTreeMap<&'static str, Vec<u8>>,
+    digests: BTreeMap<Script, Vec<u8>>,
     /// How often each kind of answer occurred.
     pub(crate) seen: BTreeMap<String, u64>,
 }
@@ -61,11 +61,12 @@ impl TransactionPair {
         pair
     }
 
-    fn digest(&mut self, text: &'static str) -> Vec<u8> {
-        if let Some(digest) = self.digests.get(text) {
+    fn digest(&mut self, script: Script) -> Vec<u8> {
+        if let Some(digest) = self.digests.get(&script) {
             return digest.clone();
         }
         let read_clock = format!("redis.call('LRANGE', '{CLOCK}', 0, -1)");
+        let text = script.text();
         let mut copy = text.replace("redis.call('TIME')", &read_clock);
         assert_ne!(copy, text, "the script reads its clock in another way than expected");
         if !self.mutation.0.is_empty() && copy.contains(&self.mutation.0) {
@@ -74,7 +75,7 @@ impl TransactionPair {
         }
         let loaded = self.redis.command(["SCRIPT", "LOAD", &copy]);
         assert_eq!(bytes(&loaded).len(), 40, "the script does not compile: {loaded:?}");
-        self.digests.insert(text, bytes(&loaded).to_vec());
+        self.digests.insert(script, bytes(&loaded).to_vec());
         bytes(&loaded).to_vec()
     }
 
@@ -82,13 +83,12 @@ impl TransactionPair {
     pub(crate) fn run(&mut self, meta: &str, op: &Op) -> Result<Answer, Difference> {
         let mut tail = Argv::new();
         op.encode(meta.as_bytes(), &mut tail);
-        let text = op.script_text();
-        let digest = self.digest(text);
+        let digest = self.digest(op.script());
         let argv =
             |how: &[u8], script| [how, script].into_iter().chain(tail.iter()).collect::<Argv>();
         let real = self.redis.call(&argv(b"EVALSHA", &digest));
-        let embedded =
-            self.store.execute(&argv(b"EVAL", text.as_bytes()), Time::from_micros(self.now));
+        let by_text = argv(b"EVAL", op.script().text().as_bytes());
+        let embedded = self.store.execute(&by_text, Time::from_micros(self.now));
         let answers = (Answer::decode(&real), Answer::decode(&embedded));
         let (Some(theirs), Some(ours)) = answers else {
             return Err(format!("{op:?}: Redis {real:?}, embedded {embedded:?}"));

@@ -1,0 +1,106 @@
+//! Makes the Lua scripts as servers are sent them: see [`SCRIPTS`] and `src/redis/script.rs`.
+#![allow(clippy::print_stdout, reason = "it is how a build script talks to cargo")]
+
+mod minify;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+use hmac_sha1_compact::Hash as Sha1;
+
+/// Each script, called as in `Script`, and the files of `src` of which it is put together.
+const SCRIPTS: [(&str, &[&str]); 11] = [
+    ("Queue", &["lock/queue"]),
+    ("Guard", &["lock/guard"]),
+    ("Counter", &["counter/counter"]),
+    (
+        "Exec1",
+        &[
+            "transaction/run",
+            "transaction/direct",
+            "transaction/register",
+            "transaction/work",
+            "transaction/shadows",
+            "transaction/forbidden",
+            "transaction/apply",
+            "transaction/exec1",
+        ],
+    ),
+    (
+        "Prepare",
+        &[
+            "transaction/run",
+            "transaction/register",
+            "transaction/work",
+            "transaction/shadows",
+            "transaction/forbidden",
+            "transaction/prepare",
+        ],
+    ),
+    (
+        "Finish",
+        &[
+            "transaction/register",
+            "transaction/answers",
+            "transaction/locks",
+            "transaction/forbidden",
+            "transaction/apply",
+            "transaction/finish",
+        ],
+    ),
+    ("Status", &["transaction/register", "transaction/answers", "transaction/status"]),
+    ("Vote", &["transaction/register", "transaction/answers", "transaction/vote"]),
+    ("Sweep", &["transaction/register", "transaction/locks", "transaction/sweep"]),
+    ("Confirm", &["transaction/register", "transaction/confirm"]),
+    ("Check", &["redis/check"]),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build");
+    let mut texts = BTreeMap::new();
+    for part in SCRIPTS.iter().flat_map(|(_, parts)| *parts) {
+        texts.insert(*part, minified(part)?);
+    }
+    let (mut constants, mut lists, mut digests) = (String::new(), String::new(), String::new());
+    for (part, text) in &texts {
+        writeln!(constants, "const {}: &str = {text:?};", constant(part))?;
+    }
+    for (script, parts) in SCRIPTS {
+        let names: Vec<String> = parts.iter().map(|part| constant(part)).collect();
+        writeln!(lists, "Self::{script} => &[{}],", names.join(", "))?;
+        let text: String = parts.iter().map(|part| texts[part].as_str()).collect();
+        let digest = Sha1::hash(text.as_bytes()).map(|byte| format!("{byte:02x}")).concat();
+        writeln!(digests, "Self::{script} => {digest:?},")?;
+    }
+    let rust = format!(
+        "{constants}
+impl Script {{
+/// The parts of its text.
+const fn parts(self) -> &'static [&'static str] {{ match self {{
+{lists}}} }}
+
+/// The SHA-1 of its text in hexadecimal digits, by which a server knows it.
+#[must_use]
+pub const fn digest(self) -> &'static str {{ match self {{
+{digests}}} }}
+}}
+"
+    );
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("scripts.rs"), rust)?;
+    Ok(())
+}
+
+/// What the constant of a part is called.
+fn constant(part: &str) -> String {
+    part.replace('/', "_").to_uppercase()
+}
+
+fn minified(part: &str) -> Result<String, String> {
+    let path = format!("src/{part}.lua");
+    println!("cargo::rerun-if-changed={path}");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    minify::minified(&text).map_err(|error| format!("{path}:{error}"))
+}
