@@ -8,6 +8,9 @@
 //! them is rarely entered. Whole positions are read only where the upper halves are equal: for a
 //! random hash less than once in a thousand lookups even in the largest ring.
 //!
+//! The steps of a lookup are inlined whatever the compiler thinks of it: where it builds for size, as
+//! for WebAssembly, it would make a call of each, which take longer than they do.
+//!
 //! Behind the last point stands an entry at the highest position, owned by the owner of the first
 //! point: it makes the wrap-around an ordinary step, and every search ends there at the latest.
 
@@ -60,7 +63,7 @@ impl Lookup {
     }
 
     /// The owner of `hash`, `None` if there are no points.
-    #[inline]
+    #[inline(always)]
     pub(super) fn owner(&self, hash: u64) -> Option<u32> {
         self.owner_from(self.start(hash), hash)
     }
@@ -68,29 +71,32 @@ impl Lookup {
     /// Gives `each` the owners of several hashes in order. Each pass reads memory at places that do
     /// not depend on each other, so the processor waits for all of them together instead of one
     /// after the other.
-    #[inline]
+    #[inline(always)]
     pub(super) fn owners_of<const N: usize>(
         &self,
         hashes: &[u64; N],
         mut each: impl FnMut(Option<u32>),
     ) {
-        let mut at = hashes.map(|hash| self.start(hash));
+        let mut at = [0; N];
+        for (at, hash) in at.iter_mut().zip(hashes) {
+            *at = self.start(*hash);
+        }
         // The first step of each search brings its entries near before any branch needs them.
         for (at, hash) in at.iter_mut().zip(hashes) {
             *at += usize::from(self.entries[*at] < hash & UPPER);
         }
-        for (at, hash) in at.into_iter().zip(hashes) {
-            each(self.owner_from(at, *hash));
+        for (at, hash) in at.iter().zip(hashes) {
+            each(self.owner_from(*at, *hash));
         }
     }
 
     /// Where the search for `hash` starts: the first point of its bucket.
-    #[inline]
+    #[inline(always)]
     fn start(&self, hash: u64) -> usize {
         self.starts[bucket(hash, self.shift)] as usize
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner_from(&self, start: usize, hash: u64) -> Option<u32> {
         let at = self.find_upper(start, hash);
         let entry = self.entries[at];
@@ -103,7 +109,7 @@ impl Lookup {
     }
 
     /// The first entry from `at` on whose upper half is not below that of `hash`.
-    #[inline]
+    #[inline(always)]
     fn find_upper(&self, mut at: usize, hash: u64) -> usize {
         // Not above any entry with the upper half of the hash, above all with a lower one.
         let sought = hash & UPPER;

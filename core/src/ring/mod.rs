@@ -236,17 +236,31 @@ impl Ring {
     #[must_use]
     pub fn lookup_batch<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<NodeIndex>> {
         let mut owners = Vec::with_capacity(keys.len());
-        let mut batches = keys.chunks_exact(BATCH);
-        for batch in &mut batches {
-            let mut hashes = [0; BATCH];
-            for (hash, key) in hashes.iter_mut().zip(batch) {
-                *hash = self.hash(key.as_ref());
-            }
-            let push = |owner: Option<u32>| owners.push(owner.map(NodeIndex::new));
-            self.inner.lookup.owners_of(&hashes, push);
-        }
-        owners.extend(batches.remainder().iter().map(|key| self.node(key.as_ref())));
+        self.lookup_each(keys, |owner| owners.push(owner));
         owners
+    }
+
+    /// As [`Ring::lookup_batch`], for keys from anywhere: gives `each` their owners in order.
+    pub fn lookup_each<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+        mut each: impl FnMut(Option<NodeIndex>),
+    ) {
+        let mut each = |owner: Option<u32>| each(owner.map(NodeIndex::new));
+        let mut keys = keys.into_iter();
+        loop {
+            let mut hashes = [0; BATCH];
+            let mut count = 0;
+            for (hash, key) in hashes.iter_mut().zip(keys.by_ref()) {
+                *hash = self.hash(key.as_ref());
+                count += 1;
+            }
+            if count < BATCH {
+                let rest = hashes.get(..count).unwrap_or_default();
+                return rest.iter().for_each(|&hash| each(self.inner.lookup.owner(hash)));
+            }
+            self.inner.lookup.owners_of(&hashes, &mut each);
+        }
     }
 
     /// The `n` nodes that hold a key: distinct, clockwise from the key, the owner first. Fewer if
