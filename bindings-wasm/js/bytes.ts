@@ -14,11 +14,15 @@ export const isWellFormed: (text: string) => boolean =
     ? (text) => (text as string & { isWellFormed(): boolean }).isWellFormed()
     : (text) => !LONE_SURROGATE.test(text);
 
+/** Nothing that a caller has made answers to this, as it could to `instanceof` and by its name. */
+const { get: kindOfArray } = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag,
+) as { get(): string | undefined };
+
 /** Whether a value is a `Uint8Array`, also one of another realm. */
 export function isBytes(value: unknown): value is Uint8Array {
-  return (
-    value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]"
-  );
+  return kindOfArray.call(value) === "Uint8Array";
 }
 
 /** A string that is well-formed, as it is. Throws `InvalidArgument`. */
