@@ -1,5 +1,8 @@
 //! The consistent-hash ring.
 
+use core::cell::Cell;
+use core::slice;
+
 use comity::ring::{NodeIndex, NodeSpec, Ring, RingConfig};
 use comity::snapshot::Snapshot;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -72,19 +75,41 @@ impl RawRing {
         self.0.replicas(key, n as usize).map(NodeIndex::number).collect()
     }
 
-    /// The nodes of keys that lie one after the other in `bytes` and end at `ends`, which rise.
+    /// Where it is, for `node_of`.
     #[must_use]
-    pub fn lookup_batch(&self, bytes: &[u8], ends: &[u32]) -> Vec<i32> {
+    pub fn here(&self) -> *const RawRing {
+        self
+    }
+
+    /// The node of the key of `length` bytes that was written to `bytes` of a `RawKeys`. With `self`
+    /// it would be the same, but to borrow ring and keys takes almost as long as the lookup.
+    #[allow(clippy::not_unsafe_ptr_arg_deref, reason = "JavaScript has no unsafe")]
+    #[must_use]
+    pub fn node_of(ring: *const RawRing, bytes: *const u8, length: usize) -> i32 {
+        // SAFETY: js/core/ring.ts passes what `here` and `bytes` gave it, of a ring and of keys that
+        // it holds and has not freed, and a length that `bytes` has. A ring never changes, and
+        // nothing writes to the keys during the call.
+        let (ring, key) = unsafe { (&*ring, slice::from_raw_parts(bytes, length)) };
+        index(ring.0.node(key))
+    }
+
+    /// The nodes of the first `count` keys that were written to `keys`, in place of their lengths.
+    pub fn nodes_of(&self, keys: &mut RawKeys, count: usize) {
+        let RawKeys { bytes, words } = keys;
+        let words = Cell::from_mut(words.get_mut(..count).unwrap_or_default()).as_slice_of_cells();
         let mut begin = 0;
-        let keys: Vec<&[u8]> = ends
-            .iter()
-            .map(|&end| {
-                let key = bytes.get(begin..end as usize).unwrap_or_default();
-                begin = end as usize;
-                key
-            })
-            .collect();
-        self.0.lookup_batch(&keys).into_iter().map(index).collect()
+        let keys = words.iter().map(|word| {
+            let length = word.get() as usize;
+            let key = bytes.get(begin..begin + length).unwrap_or_default();
+            begin = (begin + length).next_multiple_of(size_of::<u32>());
+            key
+        });
+        let mut answers = words.iter();
+        self.0.lookup_each(keys, |node| {
+            if let Some(answer) = answers.next() {
+                answer.set(index(node).cast_unsigned());
+            }
+        });
     }
 
     #[must_use]
@@ -131,6 +156,39 @@ impl RawRing {
     /// As thrown.
     pub fn with_weight(&self, id: &[u8], weight: u32) -> Result<RawRing> {
         outcome(self.0.with_weight(id, weight)).map(Self)
+    }
+}
+
+/// For how many bytes of keys, and how many keys, there is room. js/core/keys.ts has the same.
+const BYTES: usize = 16 << 10;
+const KEYS: usize = 512;
+
+/// A part of the module's memory that JavaScript writes keys to without a call. Each begins at a
+/// multiple of 4, and its length stands in `words`, where its answer is written.
+#[wasm_bindgen]
+#[repr(C)]
+#[derive(Debug)]
+pub struct RawKeys {
+    words: [u32; KEYS],
+    bytes: [u8; BYTES],
+}
+
+#[wasm_bindgen]
+#[allow(missing_docs, reason = "js/core/keys.ts has the documentation")]
+#[allow(clippy::new_without_default, reason = "only JavaScript makes one")]
+impl RawKeys {
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self { words: [0; KEYS], bytes: [0; BYTES] }
+    }
+
+    pub fn words(&mut self) -> *mut u32 {
+        self.words.as_mut_ptr()
+    }
+
+    pub fn bytes(&mut self) -> *mut u8 {
+        self.bytes.as_mut_ptr()
     }
 }
 

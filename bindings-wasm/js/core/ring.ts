@@ -2,11 +2,15 @@ import { type Bytes, octets, textOrBytes } from "../bytes.js";
 import { invalid, kindOf } from "../errors.js";
 import { core } from "../instance/core.js";
 import { Reader, writer } from "../pack.js";
-import type { RawRing } from "../raw/comity.js";
+import { RawRing } from "../raw/comity.js";
 import { options as checked, wide, whole } from "../units.js";
 import { Handle } from "./handle.js";
+import { Keys } from "./keys.js";
 
 const MAX_U32 = 2 ** 32 - 1;
+
+// In the build for Node an import is reached through getters, which take as long as a lookup.
+const nodeOf = RawRing.node_of;
 
 /** A member of a ring. */
 export interface NodeSpec {
@@ -55,13 +59,17 @@ export function packedNodes(nodes: Nodes): Uint8Array {
 export class Ring extends Handle<RawRing> {
   /** In the ring's order, so that a lookup creates nothing. */
   #ids: readonly Bytes[] | null = null;
+  /** Where it is in the module's memory, as long as it is not disposed of. */
+  readonly #here: number;
 
   /**
    * Throws `InvalidArgument` for a value of another type or range, an empty id or one that is there
    * twice; `LimitExceeded` beyond 65,536 nodes, 4,194,304 points or 256 bytes of an id.
    */
   constructor(nodes: Nodes = [], options?: RingOptions) {
-    super(core, "ring", nodes instanceof Made ? nodes.raw : made(nodes, options));
+    const raw = nodes instanceof Made ? nodes.raw : made(nodes, options);
+    super(core, "ring", raw);
+    this.#here = core.guarded(() => raw.here());
   }
 
   /** A ring from the bytes of `snapshot`. Throws `Corrupt`. */
@@ -87,11 +95,13 @@ export class Ring extends Handle<RawRing> {
 
   /** The node that owns a key. Throws `InvalidArgument` for what is neither string nor bytes. */
   node(key: Bytes): Bytes | null {
-    const bytes = (typeof key === "string" && shortAscii(key)) || octets("key", key);
-    const raw = this.owned();
+    const written = (area ??= new Keys());
+    const length = written.one(key);
+    if (length < 0) return this.#id(this.#long("key", key));
+    this.owned();
     let index;
     try {
-      index = raw.node(bytes);
+      index = nodeOf(this.#here, written.here, length);
     } catch (error) {
       throw core.died(error);
     }
@@ -108,10 +118,26 @@ export class Ring extends Handle<RawRing> {
   /** The nodes of many keys, which is faster than one call for each. */
   lookupBatch(keys: readonly Bytes[]): (Bytes | null)[] {
     if (!Array.isArray(keys)) throw invalid(`keys must be an array, not ${kindOf(keys)}`);
-    const [bytes, ends] = joined(keys);
-    const found = this.call((raw) => raw.lookup_batch(bytes, ends));
-    const ids = this.#table();
-    return Array.from(found, (index) => ids[index] ?? null);
+    // A copy first: to read an array may run whatever its owner likes. And no call that the answers
+    // do not survive may come between them.
+    const all = [...(keys as readonly Bytes[])];
+    this.#table();
+    const nodes = new Array<Bytes | null>(all.length);
+    const written = (area ??= new Keys());
+    for (let first = 0; first < all.length; ) {
+      const count = written.fill(all, first);
+      // Not even one has room.
+      if (count === 0) {
+        nodes[first] = this.#id(this.#long(`keys[${first}]`, all[first] as Bytes));
+        first += 1;
+        continue;
+      }
+      this.call((raw) => raw.nodes_of(written.raw, count));
+      const { answers } = written;
+      for (let at = 0; at < count; at++) nodes[first + at] = this.#id(answers[at] as number);
+      first += count;
+    }
+    return nodes;
   }
 
   /** The hash of a key: its place on the ring, of 2^64. */
@@ -169,12 +195,19 @@ export class Ring extends Handle<RawRing> {
     return this.call((raw) => raw.snapshot());
   }
 
+  /** The node of a key that `Keys` has no room for. */
+  #long(name: string, key: Bytes): number {
+    const bytes = octets(name, key);
+    return this.call((raw) => raw.node(bytes));
+  }
+
   #table(): readonly Bytes[] {
     this.#ids ??= this.nodes().map((node) => node.id);
     return this.#ids;
   }
 
   #id(index: number): Bytes | null {
+    if (index < 0) return null;
     const id = (this.#ids ?? this.#table())[index];
     // Bytes could be changed by who gets them.
     return id === undefined ? null : typeof id === "string" ? id : id.slice();
@@ -203,59 +236,5 @@ function made(nodes: Nodes, options?: RingOptions): RawRing {
   return core.guarded((raw) => new raw.RawRing(packed, start, points));
 }
 
-/** Where short keys are written, and the parts of it by their length. */
-const scratch = new Uint8Array(64);
-const parts = Array.from({ length: scratch.length + 1 }, (_, end) => scratch.subarray(0, end));
-
-/** The bytes of a short key in ASCII, good until the next call; undefined for any other. */
-function shortAscii(key: string): Uint8Array | undefined {
-  if (key.length > scratch.length) return undefined;
-  for (let at = 0; at < key.length; at++) {
-    const unit = key.charCodeAt(at);
-    if (unit > 127) return undefined;
-    scratch[at] = unit;
-  }
-  return parts[key.length];
-}
-
-/** Keys one after the other, and where each ends. */
-function joined(keys: readonly Bytes[]): [Uint8Array, Uint32Array] {
-  const ends = new Uint32Array(keys.length);
-  let bytes = new Uint8Array(32 * keys.length);
-  let end = 0;
-  for (let at = 0; at < keys.length; at++) {
-    const key = keys[at] as Bytes;
-    if (typeof key !== "string" && !(key instanceof Uint8Array)) octets(`keys[${at}]`, key);
-    // UTF-8 has at most three bytes for each unit of a string.
-    const most = typeof key === "string" ? 3 * key.length : key.length;
-    if (end + most > bytes.length) {
-      const larger = new Uint8Array(Math.max(2 * bytes.length, end + most));
-      larger.set(bytes.subarray(0, end));
-      bytes = larger;
-    }
-    end = typeof key === "string" ? putText(bytes, end, key, at) : putBytes(bytes, end, key);
-    ends[at] = end;
-  }
-  return [bytes.subarray(0, end), ends];
-}
-
-/** Short keys are the usual ones: a loop is faster for them than a call. */
-function putBytes(bytes: Uint8Array, end: number, key: Uint8Array): number {
-  if (key.length < 32) for (let at = 0; at < key.length; at++) bytes[end + at] = key[at] ?? 0;
-  else bytes.set(key, end);
-  return end + key.length;
-}
-
-/** The same for ASCII; anything else is encoded. */
-function putText(bytes: Uint8Array, end: number, key: string, number: number): number {
-  for (let at = 0; at < key.length; at++) {
-    const unit = key.charCodeAt(at);
-    if (unit > 127) {
-      const encoded = octets(`keys[${number}]`, key);
-      bytes.set(encoded, end);
-      return end + encoded.length;
-    }
-    bytes[end + at] = unit;
-  }
-  return end + key.length;
-}
+/** Where keys are written: made by the first lookup, and used by all. */
+let area: Keys | undefined;

@@ -5,7 +5,7 @@ export type Source = WebAssembly.Module | BufferSource;
 
 /** The script that calls a module. */
 interface Glue {
-  initSync(options: { module: WebAssembly.Module }): unknown;
+  initSync(options: { module: WebAssembly.Module }): { memory: WebAssembly.Memory };
 }
 
 /** The one instance of a WebAssembly module: made on first use, and dead after a bug in it. */
@@ -15,6 +15,7 @@ export class Instance<T extends Glue = Glue> {
   #supply: (() => Source) | null = null;
   #state: "absent" | "ready" | "dead" = "absent";
   #cause: unknown;
+  #memory: WebAssembly.Memory | null = null;
 
   /** `missing` is said where the module is needed and nothing has been provided. */
   constructor(raw: T, missing: string) {
@@ -36,6 +37,12 @@ export class Instance<T extends Glue = Glue> {
   wasm(): T {
     if (this.#state !== "ready") this.#revive();
     return this.#raw;
+  }
+
+  /** The module's memory. */
+  memory(): WebAssembly.Memory {
+    this.wasm();
+    return this.#memory as WebAssembly.Memory;
   }
 
   /** Runs one call into the module, and nothing else. What it throws but its own errors is a bug. */
@@ -74,7 +81,7 @@ export class Instance<T extends Glue = Glue> {
     }
     try {
       const module = source instanceof WebAssembly.Module ? source : compiled(source);
-      this.#raw.initSync({ module });
+      this.#memory = this.#raw.initSync({ module }).memory;
     } catch (error) {
       if (error instanceof ComityError) throw error;
       const message = `the WebAssembly module cannot be instantiated: ${String(error)}`;
