@@ -47,5 +47,6 @@ pub mod memory;
 pub mod redis;
 pub mod ring;
 pub mod snapshot;
+mod table;
 pub mod time;
 pub mod transaction;

@@ -132,3 +132,7 @@ impl fmt::Debug for Span {
         write!(f, "{}us", self.0)
     }
 }
+/// How long one command may take where a verb may take `timeout`: a lost one can be repeated.
+pub(crate) fn request_timeout(timeout: Span) -> Span {
+    timeout.part(1, 2).min(Span::from_secs(2))
+}

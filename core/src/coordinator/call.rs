@@ -10,16 +10,11 @@ use crate::event::{CallId, Event, TransactionOutcome};
 use crate::keyspace::ServerTime;
 use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
 use crate::redis::{Argv, Failure, Fields, LockKeys, NodeId, Reply, Script};
-use crate::time::{Span, Time};
+use crate::time::Time;
 use crate::transaction::{self, Query, TransactionId};
 
 /// The oldest server that has every command the scripts use.
 const OLDEST: (u64, u64) = (6, 2);
-
-/// How long one command may take where a verb may take `timeout`: a lost one can be repeated.
-pub(super) fn request_timeout(timeout: Span) -> Span {
-    timeout.part(1, 2).min(Span::from_secs(2))
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Question {

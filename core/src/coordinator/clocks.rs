@@ -90,14 +90,14 @@ impl Coordinator {
 
     /// It is asked for again soon if somebody still wants to know.
     fn on_no_clock(&mut self, node: NodeId, error: Error) {
-        for undertaking in self.undertakings.values_mut() {
+        self.undertakings.each_mut(|_, undertaking| {
             if undertaking.stage == Stage::Clocks {
                 undertaking.trouble = Some(error.clone());
             }
-        }
+        });
         let pause = Span::from_millis(20);
         let at = self.now + pause + self.entropy.jitter(pause);
-        self.timers.insert((at, Timer::Clock(node)));
+        self.timers.insert(at, Timer::Clock(node));
     }
 
     pub(super) fn on_clock_timeout(&mut self, node: NodeId) {

@@ -1,9 +1,9 @@
 //! The verbs of counters, and letting their machines work.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::call::request_timeout;
 use super::refusal::Refusal;
 use super::{Coordinator, CounterEntry, Life, Request, Timer};
 use crate::counter::{
@@ -94,11 +94,11 @@ impl Coordinator {
         let counter = CounterId(self.next_operation());
         let (node, key) = (self.place(name)?, self.keys.counter(name));
         let mut effects = Vec::new();
-        let machine = self.with_counter_cx(true, &mut effects, |cx| {
-            Counter::new(counter, name, options, leaving, cx)
-        });
-        self.counters.insert(counter, CounterEntry { machine, node, key, indexed: None });
-        self.counted.insert(name.to_vec(), counter);
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true);
+        let machine = Counter::new(counter, name, options, leaving, &mut cx);
+        let entry = CounterEntry { machine, node, key, indexed: None };
+        self.counters.insert(counter, Box::new(entry));
+        self.counted.add(name.to_vec(), counter);
         self.settle_counter(counter, effects);
         self.stats.counter_opens += 1;
         Ok(counter)
@@ -329,33 +329,10 @@ impl Coordinator {
     ) -> Option<T> {
         let mut effects = Vec::new();
         let entry = self.counters.get_mut(&counter)?;
-        let mut cx = Cx {
-            now: self.now,
-            entropy: &mut self.entropy,
-            effects: &mut effects,
-            timeout: self.timeout,
-            request_timeout: request_timeout(self.timeout),
-            background,
-        };
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
         let result = step(&mut entry.machine, &mut cx);
         self.settle_counter(counter, effects);
         Some(result)
-    }
-
-    fn with_counter_cx<T>(
-        &mut self,
-        background: bool,
-        effects: &mut Vec<Effect>,
-        step: impl FnOnce(&mut Cx<'_>) -> T,
-    ) -> T {
-        step(&mut Cx {
-            now: self.now,
-            entropy: &mut self.entropy,
-            effects,
-            timeout: self.timeout,
-            request_timeout: request_timeout(self.timeout),
-            background,
-        })
     }
 
     fn settle_counter(&mut self, counter: CounterId, effects: Vec<Effect>) {
@@ -378,14 +355,7 @@ impl Coordinator {
         let Some(entry) = self.counters.get_mut(&counter) else { return };
         let done = entry.machine.is_done();
         let wanted = entry.machine.deadline();
-        if entry.indexed != wanted {
-            if let Some(old) = core::mem::replace(&mut entry.indexed, wanted) {
-                self.timers.remove(&(old, Timer::Counter(counter)));
-            }
-            if let Some(new) = wanted {
-                self.timers.insert((new, Timer::Counter(counter)));
-            }
-        }
+        self.timers.adjust(Timer::Counter(counter), &mut entry.indexed, wanted);
         if done {
             let name = entry.machine.name().to_vec();
             self.counters.remove(&counter);

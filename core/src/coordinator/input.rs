@@ -151,17 +151,11 @@ impl Coordinator {
     /// the same moment, and one from 2^63 on as the last before.
     pub(super) fn advance(&mut self, now: Time) {
         self.now = self.now.max(now.min(Time::LAST));
-        while let Some(&(due, timer)) = self.timers.first() {
-            if due > self.now {
-                break;
-            }
-            self.timers.pop_first();
+        while let Some(timer) = self.timers.pop(self.now) {
             match timer {
                 Timer::Lock(lock) => {
-                    if let Some((_, deadline)) =
-                        self.locks.get_mut(&lock).and_then(|entry| entry.indexed.as_mut())
-                    {
-                        *deadline = None;
+                    if let Some(entry) = self.locks.get_mut(&lock) {
+                        entry.indexed = None;
                     }
                     self.with_lock(lock, true, Lock::on_timeout);
                 }
@@ -198,7 +192,7 @@ impl Coordinator {
 
     fn take_request(&mut self, request: RequestId) -> Option<Request> {
         let pending = self.requests.remove(&request)?;
-        self.timers.remove(&(pending.deadline + super::GRACE, Timer::Request(request)));
+        self.timers.remove(pending.deadline + super::GRACE, Timer::Request(request));
         Some(pending)
     }
 
@@ -392,14 +386,14 @@ impl Coordinator {
             self.end_call(id, |call, id| call.failed(id, error));
         } else {
             call.wake = Some(wake);
-            self.timers.insert((wake, Timer::Call(id)));
+            self.timers.insert(wake, Timer::Call(id));
         }
     }
 
     pub(super) fn end_call(&mut self, id: CallId, event: impl FnOnce(&Call, CallId) -> Event) {
         let Some(call) = self.calls.remove(&id) else { return };
         if let Some(wake) = call.wake {
-            self.timers.remove(&(wake, Timer::Call(id)));
+            self.timers.remove(wake, Timer::Call(id));
         }
         self.events.push_back(event(&call, id));
     }
@@ -432,7 +426,7 @@ impl Coordinator {
         state.push_failures += 1;
         let pause = Span::from_micros(doubled).min(RESUBSCRIBE.1);
         let at = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
-        self.timers.insert((at, Timer::Subscribe(node)));
+        self.timers.insert(at, Timer::Subscribe(node));
         self.events.push_back(Event::PushUnavailable { node, error });
         self.every_lock(|entry| entry.node == node, Lock::on_push_lost);
     }

@@ -1,8 +1,8 @@
 //! Letting the lock machines work, and doing what they want done.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::call::request_timeout;
 use super::{Coordinator, LockEntry, Timer};
 use crate::lock::{Cx, Effect, Lock, LockId};
 use crate::redis::NodeId;
@@ -18,8 +18,13 @@ impl Coordinator {
         make: impl FnOnce(&mut Cx<'_>) -> Lock,
     ) {
         let mut effects = Vec::new();
-        let Some(machine) = self.with_cx(node, background, &mut effects, make) else { return };
-        self.locks.insert(lock, LockEntry { machine, node, state_key, indexed: None });
+        let Some(known) = self.nodes.get(node.0 as usize) else { return };
+        let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
+        let mut cx =
+            known.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
+        let machine = make(&mut cx);
+        let entry = LockEntry { machine, node, state_key, id: None, indexed: None };
+        self.locks.insert(lock, Box::new(entry));
         self.settle(lock, effects);
     }
 
@@ -31,35 +36,14 @@ impl Coordinator {
         step: impl FnOnce(&mut Lock, &mut Cx<'_>) -> T,
     ) -> Option<T> {
         let mut effects = Vec::new();
-        let mut entry = self.locks.remove(&lock)?;
-        let result =
-            self.with_cx(entry.node, background, &mut effects, |cx| step(&mut entry.machine, cx));
-        self.locks.insert(lock, entry);
+        let entry = self.locks.get_mut(&lock)?;
+        let node = self.nodes.get(entry.node.0 as usize)?;
+        let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
+        let mut cx =
+            node.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
+        let result = step(&mut entry.machine, &mut cx);
         self.settle(lock, effects);
-        result
-    }
-
-    pub(super) fn with_cx<T>(
-        &mut self,
-        node: NodeId,
-        background: bool,
-        effects: &mut Vec<Effect>,
-        step: impl FnOnce(&mut Cx<'_>) -> T,
-    ) -> Option<T> {
-        let node = self.nodes.get(node.0 as usize)?;
-        let mut cx = Cx {
-            now: self.now,
-            entropy: &mut self.entropy,
-            effects,
-            anchor: node.anchor,
-            push_ready: node.is_push_ready(),
-            floor: node.floor,
-            inbox: if self.push { &self.inbox } else { b"" },
-            timeout: self.timeout,
-            request_timeout: request_timeout(self.timeout),
-            background,
-        };
-        Some(step(&mut cx))
+        Some(result)
     }
 
     /// Does what a lock wants done, and keeps the index and the timers as they should be.
@@ -90,22 +74,15 @@ impl Coordinator {
     pub(super) fn index(&mut self, lock: LockId) {
         let Some(entry) = self.locks.get_mut(&lock) else { return };
         let done = entry.machine.is_done();
-        let wanted = (!done).then(|| (entry.machine.id(), entry.machine.deadline()));
-        let old = core::mem::replace(&mut entry.indexed, wanted);
-        if old != wanted {
-            if let Some((id, deadline)) = old {
-                if wanted.is_none_or(|(new, _)| new != id) {
-                    self.ids.remove(&id);
-                }
-                if let Some(deadline) = deadline {
-                    self.timers.remove(&(deadline, Timer::Lock(lock)));
-                }
+        let id = (!done).then(|| entry.machine.id());
+        let deadline = entry.machine.deadline().filter(|_| !done);
+        self.timers.adjust(Timer::Lock(lock), &mut entry.indexed, deadline);
+        if entry.id != id {
+            if let Some(old) = core::mem::replace(&mut entry.id, id) {
+                self.ids.remove(&old);
             }
-            if let Some((id, deadline)) = wanted {
-                self.ids.insert(id, lock);
-                if let Some(deadline) = deadline {
-                    self.timers.insert((deadline, Timer::Lock(lock)));
-                }
+            if let Some(new) = id {
+                self.ids.insert(new, lock);
             }
         }
         if done {

@@ -23,11 +23,12 @@ mod recoveries;
 mod refusal;
 mod replicas;
 mod stats;
+mod timers;
 mod transacting;
 mod transactions;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -35,6 +36,7 @@ use call::{Call, Question};
 use node::Node;
 use recoveries::RecoveryEntry;
 pub use stats::Stats;
+use timers::{Timer, Timers};
 use transacting::TransactionEntry;
 use transactions::Undertaking;
 
@@ -45,6 +47,7 @@ use crate::event::{CallId, Event};
 use crate::lock::{self, Attempt, Cx, Fence, GuardOp, Id, Lock, LockId, LockOptions};
 use crate::redis::{Command, Keys, NodeId, RequestId, Script, base64url, readable};
 use crate::ring::{NodeSpec, Ring};
+use crate::table::{Names, Table};
 use crate::time::{Span, Time};
 use crate::transaction::line::Line;
 use crate::transaction::session::Sessions;
@@ -111,28 +114,15 @@ struct Request {
     polled: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Timer {
-    Lock(LockId),
-    Counter(CounterId),
-    Call(CallId),
-    Undertaking(Handle),
-    Transaction(Txid),
-    Recovery(Txid),
-    Replication(NodeId),
-    Clock(NodeId),
-    Subscribe(NodeId),
-    Request(RequestId),
-    Close,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct LockEntry {
     machine: Lock,
     node: NodeId,
     state_key: Vec<u8>,
-    /// What the index and the timers know of it.
-    indexed: Option<(Id, Option<Time>)>,
+    /// What the index knows of it.
+    id: Option<Id>,
+    /// What the timers know of it.
+    indexed: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -166,29 +156,29 @@ pub struct Coordinator {
     now: Time,
     life: Life,
     nodes: Vec<Node>,
-    locks: BTreeMap<LockId, LockEntry>,
-    ids: BTreeMap<Id, LockId>,
-    counters: BTreeMap<CounterId, CounterEntry>,
+    locks: Table<LockId, Box<LockEntry>>,
+    ids: Table<Id, LockId>,
+    counters: Table<CounterId, Box<CounterEntry>>,
     /// The names of the counters that are open.
-    counted: BTreeMap<Vec<u8>, CounterId>,
+    counted: Names<CounterId>,
     /// Counters whose totals the host is asked for.
     asked: VecDeque<CounterId>,
-    calls: BTreeMap<CallId, Call>,
+    calls: Table<CallId, Call>,
     /// Transactions as their users see them.
-    undertakings: BTreeMap<Handle, Box<Undertaking>>,
+    undertakings: Table<Handle, Box<Undertaking>>,
     /// Transactions by the ids they run under, until all participants know of the end.
-    transactions: BTreeMap<Txid, Box<TransactionEntry>>,
+    transactions: Table<Txid, Box<TransactionEntry>>,
     /// Other clients' transactions that are ended from here.
-    recoveries: BTreeMap<Txid, RecoveryEntry>,
-    sweeps: BTreeMap<CallId, Sweeper>,
+    recoveries: Table<Txid, Box<RecoveryEntry>>,
+    sweeps: Table<CallId, Sweeper>,
     /// When a transaction of another client was first in the way.
-    first_met: BTreeMap<Txid, Time>,
+    first_met: Table<Txid, Time>,
     sessions: Sessions,
     line: Line,
     /// Until then transactions ask one participant after the other.
     contended_until: Time,
-    requests: BTreeMap<RequestId, Request>,
-    timers: BTreeSet<(Time, Timer)>,
+    requests: Table<RequestId, Request>,
+    timers: Timers,
     events: VecDeque<Event>,
     operations: u64,
     request_count: u64,
@@ -225,22 +215,22 @@ impl Coordinator {
             entropy,
             now: now.min(Time::LAST),
             life: Life::Open,
-            locks: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            counters: BTreeMap::new(),
-            counted: BTreeMap::new(),
+            locks: Table::new(),
+            ids: Table::new(),
+            counters: Table::new(),
+            counted: Names::default(),
             asked: VecDeque::new(),
-            calls: BTreeMap::new(),
-            undertakings: BTreeMap::new(),
-            transactions: BTreeMap::new(),
-            recoveries: BTreeMap::new(),
-            sweeps: BTreeMap::new(),
-            first_met: BTreeMap::new(),
+            calls: Table::new(),
+            undertakings: Table::new(),
+            transactions: Table::new(),
+            recoveries: Table::new(),
+            sweeps: Table::new(),
+            first_met: Table::new(),
             sessions: Sessions::default(),
             line: Line::default(),
             contended_until: Time::from_micros(0),
-            requests: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            requests: Table::new(),
+            timers: Timers::default(),
             events: VecDeque::new(),
             operations: 0,
             request_count: 0,
@@ -372,7 +362,7 @@ impl Coordinator {
             return;
         }
         self.life = Life::Closing;
-        self.timers.insert((self.now + self.timeout, Timer::Close));
+        self.timers.insert(self.now + self.timeout, Timer::Close);
         let error = Error::new(ErrorCode::Closed, "the coordinator was closed");
         for call in self.calls.keys().copied().collect::<Vec<_>>() {
             self.end_call(call, |call, id| call.failed(id, error.clone()));

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 
 use super::Owner;
 use super::clocks::Clock;
-use crate::lock::{Anchor, Fence};
+use crate::entropy::Entropy;
+use crate::lock::{Anchor, Cx, Effect, Fence};
 use crate::redis::{Command, RequestId, Script};
-use crate::time::Time;
+use crate::time::{Span, Time, request_timeout};
 use crate::transaction::replication::Replication;
 
 /// The push connection.
@@ -67,5 +68,28 @@ impl Node {
 
     pub(super) fn is_push_ready(&self) -> bool {
         self.push == Push::Ready
+    }
+    /// What one of its locks works with during one input.
+    pub(super) fn cx<'a>(
+        &self,
+        now: Time,
+        timeout: Span,
+        inbox: &'a [u8],
+        entropy: &'a mut Entropy,
+        effects: &'a mut Vec<Effect>,
+        background: bool,
+    ) -> Cx<'a> {
+        Cx {
+            now,
+            entropy,
+            effects,
+            anchor: self.anchor,
+            push_ready: self.is_push_ready(),
+            floor: self.floor,
+            inbox,
+            timeout,
+            request_timeout: request_timeout(timeout),
+            background,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What goes out: commands, events, the next deadline, counters.
 
-use super::call::{Call, Question, request_timeout};
+use super::call::{Call, Question};
 use super::node::{Loaded, Push};
 use super::transactions::TAG;
 use super::{Coordinator, Life, Owner, Request, Stats, Timer};
@@ -8,7 +8,7 @@ use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
 use crate::lock::{Attempt, LockId, Op};
 use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route, Script};
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, request_timeout};
 use crate::transaction::{self, Handle};
 
 impl Coordinator {
@@ -41,7 +41,7 @@ impl Coordinator {
     /// When to call `handle_timeout`, if nothing comes in before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.timers.first().map(|(due, _)| *due)
+        self.timers.next()
     }
 
     /// Counters of what has been done.
@@ -230,7 +230,7 @@ impl Coordinator {
         let sent_at = self.now;
         let pending = Request { owner, node, script, sent_at, deadline, background, polled: false };
         self.requests.insert(request, pending);
-        self.timers.insert((deadline + super::GRACE, Timer::Request(request)));
+        self.timers.insert(deadline + super::GRACE, Timer::Request(request));
         self.stats.commands += 1;
         let command = Command { request, node, route, origin, deadline, argv };
         if let Some(queue) = self.queue_mut(node) {

@@ -1,5 +1,6 @@
 //! Ending what other clients have left: recoveries of single transactions, and sweeps over all nodes.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Coordinator, Owner, Timer};
@@ -40,7 +41,8 @@ impl Coordinator {
         if self.first_met.len() >= REMEMBERED {
             self.first_met.clear();
         }
-        let first = *self.first_met.entry(holder).or_insert(self.now);
+        let first = self.first_met.get(&holder).copied().unwrap_or(self.now);
+        self.first_met.insert(holder, first);
         if met.expired || self.now.since(first) >= WATCH {
             let (id, not_after) = (met.holder.clone(), met.not_after);
             let met = participant;
@@ -62,11 +64,11 @@ impl Coordinator {
         }
         let (id, delay) = (task.id.clone(), if call.is_some() { Span::ZERO } else { STAGGER });
         let mut effects = Vec::new();
-        let machine =
-            Recovery::new(task, delay, &mut self.transaction_cx(&mut effects, background));
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        let machine = Recovery::new(task, delay, &mut cx);
         let calls = call.into_iter().collect();
         let entry = RecoveryEntry { machine, id, calls, elsewhere: Vec::new(), indexed: None };
-        self.recoveries.insert(txid, entry);
+        self.recoveries.insert(txid, Box::new(entry));
         self.stats.transaction_recoveries += 1;
         self.settle_recovery(txid, effects);
     }
@@ -78,9 +80,9 @@ impl Coordinator {
         step: impl FnOnce(&mut Recovery, &mut Cx<'_>),
     ) {
         let mut effects = Vec::new();
-        let Some(mut entry) = self.recoveries.remove(&txid) else { return };
-        step(&mut entry.machine, &mut self.transaction_cx(&mut effects, background));
-        self.recoveries.insert(txid, entry);
+        let Some(entry) = self.recoveries.get_mut(&txid) else { return };
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        step(&mut entry.machine, &mut cx);
         self.settle_recovery(txid, effects);
     }
 
@@ -105,17 +107,9 @@ impl Coordinator {
         }
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };
         let (done, wanted) = (entry.machine.is_done(), entry.machine.deadline());
-        if entry.indexed != wanted {
-            if let Some(old) = core::mem::replace(&mut entry.indexed, wanted) {
-                self.timers.remove(&(old, Timer::Recovery(txid)));
-            }
-            if let Some(new) = wanted {
-                self.timers.insert((new, Timer::Recovery(txid)));
-            }
-        }
-        if done
-            && let Some(RecoveryEntry { machine, elsewhere, .. }) = self.recoveries.remove(&txid)
-        {
+        self.timers.adjust(Timer::Recovery(txid), &mut entry.indexed, wanted);
+        if done && let Some(entry) = self.recoveries.remove(&txid) {
+            let RecoveryEntry { machine, elsewhere, .. } = *entry;
             // Who met one of these locks may not ask again, as a sweep does not.
             let left = elsewhere.into_iter().filter_map(|place| machine.left_at(place));
             left.for_each(|task| self.recover(task, None, true));
@@ -162,9 +156,9 @@ impl Coordinator {
 
     /// Who waits for the end of a recovery or a sweep is told that the coordinator closes.
     pub(super) fn close_recoveries(&mut self, error: &Error) {
-        let waiting = self.recoveries.values_mut().map(|entry| core::mem::take(&mut entry.calls));
-        let mut calls: Vec<CallId> = waiting.flatten().collect();
-        calls.extend(core::mem::take(&mut self.sweeps).into_keys());
+        let mut calls = Vec::new();
+        self.recoveries.each_mut(|_, entry| calls.append(&mut entry.calls));
+        calls.extend(core::mem::take(&mut self.sweeps).keys());
         for call in calls {
             let (node, error) = (NodeId(0), error.clone());
             self.events.push_back(Event::CallFailed { call, node, error });
@@ -193,8 +187,8 @@ impl Coordinator {
         let call = CallId(self.next_operation());
         let participants = self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
         let mut effects = Vec::new();
-        let machine =
-            Sweeper::new(participants, options, &mut self.transaction_cx(&mut effects, false));
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, false);
+        let machine = Sweeper::new(participants, options, &mut cx);
         self.sweeps.insert(call, machine);
         self.settle_sweep(call, effects);
         call
@@ -207,9 +201,9 @@ impl Coordinator {
         step: impl FnOnce(&mut Sweeper, &mut Cx<'_>),
     ) {
         let mut effects = Vec::new();
-        let Some(mut machine) = self.sweeps.remove(&call) else { return };
-        step(&mut machine, &mut self.transaction_cx(&mut effects, background));
-        self.sweeps.insert(call, machine);
+        let Some(machine) = self.sweeps.get_mut(&call) else { return };
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        step(machine, &mut cx);
         self.settle_sweep(call, effects);
     }
 

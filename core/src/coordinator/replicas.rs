@@ -19,10 +19,9 @@ impl Coordinator {
     ) {
         let index = node.0 as usize;
         let Some(state) = self.nodes.get_mut(index) else { return };
-        let mut machine = core::mem::take(&mut state.replication);
         let mut effects = Vec::new();
-        step(&mut machine, &mut self.transaction_cx(&mut effects, true));
-        self.nodes[index].replication = machine;
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true);
+        step(&mut state.replication, &mut cx);
         for effect in effects {
             match effect {
                 Effect::Wait { attempt, confirm, replicas, span, deadline } => {
@@ -38,14 +37,7 @@ impl Coordinator {
         }
         let Some(state) = self.nodes.get_mut(index) else { return };
         let due = state.replication.deadline();
-        if state.replication_due != due {
-            if let Some(old) = core::mem::replace(&mut state.replication_due, due) {
-                self.timers.remove(&(old, Timer::Replication(node)));
-            }
-            if let Some(due) = due {
-                self.timers.insert((due, Timer::Replication(node)));
-            }
-        }
+        self.timers.adjust(Timer::Replication(node), &mut state.replication_due, due);
     }
 
     fn on_copied(&mut self, node: NodeId, txid: Txid, copied: Copied) {

@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::call::request_timeout;
 use super::refusal::Refusal;
 use super::transactions::{Concern, Stage};
 use super::{Coordinator, Owner, Request, Timer};
@@ -27,7 +26,8 @@ pub(super) struct TransactionEntry {
 impl Coordinator {
     pub(super) fn add_transaction(&mut self, begin: Begin, handle: Handle, background: bool) {
         let (txid, mut effects) = (begin.txid, Vec::new());
-        let machine = Transaction::new(begin, &mut self.transaction_cx(&mut effects, background));
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        let machine = Transaction::new(begin, &mut cx);
         let concern = Concern::User;
         let entry = TransactionEntry { machine, handle, concern, indexed: None };
         self.transactions.insert(txid, Box::new(entry));
@@ -41,25 +41,10 @@ impl Coordinator {
         step: impl FnOnce(&mut Transaction, &mut Cx<'_>),
     ) {
         let mut effects = Vec::new();
-        let Some(mut entry) = self.transactions.remove(&txid) else { return };
-        step(&mut entry.machine, &mut self.transaction_cx(&mut effects, background));
-        self.transactions.insert(txid, entry);
+        let Some(entry) = self.transactions.get_mut(&txid) else { return };
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        step(&mut entry.machine, &mut cx);
         self.settle_transaction(txid, effects, background);
-    }
-
-    pub(super) fn transaction_cx<'a>(
-        &'a mut self,
-        effects: &'a mut Vec<Effect>,
-        background: bool,
-    ) -> Cx<'a> {
-        Cx {
-            now: self.now,
-            entropy: &mut self.entropy,
-            effects,
-            request_timeout: request_timeout(self.timeout),
-            timeout: self.timeout,
-            background,
-        }
     }
 
     fn settle_transaction(&mut self, txid: Txid, effects: Vec<Effect>, background: bool) {
@@ -90,14 +75,7 @@ impl Coordinator {
         }
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
         let (slot, wanted) = (entry.machine.slot(), entry.machine.deadline());
-        if entry.indexed != wanted {
-            if let Some(old) = core::mem::replace(&mut entry.indexed, wanted) {
-                self.timers.remove(&(old, Timer::Transaction(txid)));
-            }
-            if let Some(new) = wanted {
-                self.timers.insert((new, Timer::Transaction(txid)));
-            }
-        }
+        self.timers.adjust(Timer::Transaction(txid), &mut entry.indexed, wanted);
         if let Some(slot) = slot {
             self.transactions.remove(&txid);
             self.nodes.iter_mut().for_each(|node| node.replication.leave(txid));

@@ -380,7 +380,7 @@ impl Coordinator {
     pub(super) fn end_undertaking(&mut self, handle: Handle, event: Event) {
         let Some(undertaking) = self.undertakings.remove(&handle) else { return };
         if let Some(at) = undertaking.indexed {
-            self.timers.remove(&(at, Timer::Undertaking(handle)));
+            self.timers.remove(at, Timer::Undertaking(handle));
         }
         self.stats.count(&event);
         self.events.push_back(event);
@@ -416,14 +416,7 @@ impl Coordinator {
             Stage::Pausing { until } => Some(until.min(undertaking.limit)),
             Stage::InLine | Stage::Clocks => Some(undertaking.limit),
         };
-        if undertaking.indexed != wanted {
-            if let Some(old) = core::mem::replace(&mut undertaking.indexed, wanted) {
-                self.timers.remove(&(old, Timer::Undertaking(handle)));
-            }
-            if let Some(new) = wanted {
-                self.timers.insert((new, Timer::Undertaking(handle)));
-            }
-        }
+        self.timers.adjust(Timer::Undertaking(handle), &mut undertaking.indexed, wanted);
     }
 }
 

@@ -30,7 +30,7 @@ impl Snapshot for Journal {
     fn write(&self, sections: &mut Sections) {
         sections.put(NAME, self.name.clone());
         let mut out = Vec::new();
-        for (id, Saved { tally, acknowledged, .. }) in &self.slots {
+        for (id, Saved { tally, acknowledged, .. }) in self.slots.iter() {
             out.extend_from_slice(&id.owner.to_be_bytes());
             for number in [id.incarnation, tally.p, tally.n, acknowledged.p, acknowledged.n] {
                 write_uvarint(&mut out, number);
@@ -42,7 +42,7 @@ impl Snapshot for Journal {
     fn read(sections: &mut Sections) -> Result<Self> {
         let (name, bytes) = (sections.take(NAME), sections.take(SLOTS));
         let mut reader = Reader::new(&bytes);
-        let mut slots = Leaving::new();
+        let (mut slots, mut last) = (Leaving::new(), None);
         while !reader.is_at_end() {
             let id = SlotId { owner: reader.bits128()?, incarnation: reader.uvarint()? };
             let tally = Tally { p: reader.uvarint()?, n: reader.uvarint()? };
@@ -53,7 +53,7 @@ impl Snapshot for Journal {
             if tally.is_zero() || !acknowledged.is_within(tally) {
                 return Err(corrupt(format!("slot {id:?}: its counts are out of range")));
             }
-            if slots.last_key_value().is_some_and(|(last, _)| *last >= id) {
+            if last.replace(id).is_some_and(|last| last >= id) {
                 return Err(corrupt(format!("slot {id:?} is out of order")));
             }
             if slots.len() == MAX_SLOTS {

@@ -58,6 +58,7 @@ pub use slot::{Mark, SlotId};
 pub use tally::{Overflow, Tally};
 
 use crate::error::{Error, Result};
+use crate::table::Table;
 use crate::time::Span;
 
 /// The most slots of one counter, retired ones included.
@@ -225,7 +226,7 @@ pub(crate) struct Saved {
 }
 
 /// The slots of earlier lives, by id.
-pub(crate) type Leaving = alloc::collections::BTreeMap<SlotId, Saved>;
+pub(crate) type Leaving = Table<SlotId, Saved>;
 
 /// The bytes of what a counter of this name has to take up again; see [`journal`].
 pub(crate) fn restore(name: &[u8], bytes: &[u8]) -> Result<Leaving> {

@@ -21,7 +21,6 @@
 mod crc;
 mod read;
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -85,7 +84,7 @@ impl<T: Snapshot> Decoded<T> {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let (minor, mut rest) = Sections::open(T::KIND, bytes)?;
         let value = T::read(&mut rest)?;
-        match rest.0.keys().find(|tag| *tag & CRITICAL != 0) {
+        match rest.0.iter().map(|(tag, _)| tag).find(|tag| *tag & CRITICAL != 0) {
             Some(tag) => Err(corrupt(format!("section {tag} is critical and unknown here"))),
             None => Ok(Self { value, minor, rest }),
         }
@@ -115,19 +114,25 @@ impl<T: Snapshot> Decoded<T> {
 /// The sections of a body by tag.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Sections(BTreeMap<u64, Vec<u8>>);
+pub struct Sections(Vec<(u64, Vec<u8>)>);
 
 impl Sections {
     /// Adds a section, unless it is empty.
     pub(crate) fn put(&mut self, tag: u64, bytes: Vec<u8>) {
         if !bytes.is_empty() {
-            self.0.insert(tag, bytes);
+            let place = self.place(tag).unwrap_or_else(|place| place);
+            self.0.insert(place, (tag, bytes));
         }
     }
 
     /// Takes a section; one that is not there is empty.
     pub(crate) fn take(&mut self, tag: u64) -> Vec<u8> {
-        self.0.remove(&tag).unwrap_or_default()
+        self.place(tag).map(|place| self.0.remove(place).1).unwrap_or_default()
+    }
+
+    /// Where a section is, or would be.
+    fn place(&self, tag: u64) -> core::result::Result<usize, usize> {
+        self.0.binary_search_by_key(&tag, |(tag, _)| *tag)
     }
 
     fn seal(&self, kind: u8, minor: u8) -> Vec<u8> {
@@ -178,7 +183,7 @@ impl Sections {
         let mut sections = Self::default();
         while !reader.is_at_end() {
             let tag = reader.uvarint()?;
-            if sections.0.last_key_value().is_some_and(|(last, _)| *last >= tag) {
+            if sections.0.last().is_some_and(|(last, _)| *last >= tag) {
                 return Err(corrupt(format!("section {tag} is out of order")));
             }
             let length = reader.uvarint()?;
@@ -186,7 +191,7 @@ impl Sections {
                 return Err(corrupt(format!("section {tag} is empty")));
             }
             let length = usize::try_from(length).unwrap_or(usize::MAX);
-            sections.0.insert(tag, reader.bytes(length)?.to_vec());
+            sections.0.push((tag, reader.bytes(length)?.to_vec()));
         }
         Ok((minor, sections))
     }

@@ -1,15 +1,16 @@
 //! Who of one coordinator may go: transactions that want the same keys go one after the other, in
 //! the order in which they came. Meeting each other at a server would cost them round trips.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::{Handle, Mode};
+use crate::table::Names;
 
 /// The transactions of one coordinator, at each key that they want.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Line {
-    keys: BTreeMap<Vec<u8>, VecDeque<(Handle, bool)>>,
+    keys: Names<VecDeque<(Handle, bool)>>,
 }
 
 impl Line {
@@ -20,8 +21,11 @@ impl Line {
         keys: impl Iterator<Item = (&'a [u8], Mode)>,
     ) {
         for (key, mode) in keys {
-            let line = self.keys.entry(key.to_vec()).or_default();
-            line.push_back((transaction, mode == Mode::Shared));
+            let one = (transaction, mode == Mode::Shared);
+            match self.keys.get_mut(key) {
+                Some(line) => line.push_back(one),
+                None => self.keys.add(key.to_vec(), VecDeque::from([one])),
+            }
         }
     }
 

@@ -146,6 +146,11 @@ impl Txid {
         self.slot
     }
 
+    /// The slot and its sequence in one number, below 2^60.
+    pub(crate) fn use_of_slot(self) -> u64 {
+        u64::from(self.slot) << 54 | self.seq
+    }
+
     /// Rises with each use of the slot.
     #[must_use]
     pub const fn seq(self) -> u64 {

@@ -150,21 +150,18 @@ pub(super) fn comparable(reply: &Reply, order: Order) -> Vec<u8> {
     let mut text = Vec::new();
     replies::write(&mut text, &reply.clone());
     if order != Order::Given
-        && let Some([Reply::Array(mut items)]) =
+        && let Some([Reply::Array(items)]) =
             replies::read(&text).and_then(|list| <[Reply; 1]>::try_from(list).ok())
     {
-        let bytes = |item: &Reply| match item {
-            Reply::Bulk(bytes) => bytes.clone(),
+        // Fields and members are there once, so nothing rests on the order of equal ones.
+        let bytes = |items: &&[Reply]| match items {
+            [Reply::Bulk(bytes), ..] => bytes.clone(),
             _ => Vec::new(),
         };
-        match order {
-            Order::Pairs => {
-                let mut pairs: Vec<Vec<Reply>> = items.chunks(2).map(<[Reply]>::to_vec).collect();
-                pairs.sort_by_key(|pair| pair.first().map(bytes));
-                items = pairs.concat();
-            }
-            Order::Members | Order::Given => items.sort_by_key(bytes),
-        }
+        let size = if order == Order::Pairs { 2 } else { 1 };
+        let mut parts: Vec<&[Reply]> = items.chunks(size).collect();
+        parts.sort_unstable_by_key(bytes);
+        let items = parts.concat();
         text.clear();
         replies::write(&mut text, &Reply::Array(items));
     }

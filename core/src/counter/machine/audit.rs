@@ -1,10 +1,10 @@
 //! Compares the totals with the sum of all slots, part by part, and retires who was silent for long.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::{Answer, Op, SlotId, Tally, Token};
 use crate::counter::{Audit, Mark, Part, Totals, Verb};
+use crate::table::Table;
 use crate::time::Span;
 
 /// How often the slots are read again because the counter has changed meanwhile.
@@ -27,7 +27,7 @@ pub(super) struct Auditing {
     /// The version of the first part.
     version: Option<Token>,
     /// A slot may come in two parts.
-    slots: BTreeMap<SlotId, (Tally, bool)>,
+    slots: Table<SlotId, (Tally, bool)>,
     idle: Vec<SlotId>,
     found: Audit,
 }
@@ -45,7 +45,7 @@ impl Auditing {
             step: Step::Scan { cursor: 0 },
             tries: 0,
             version: None,
-            slots: BTreeMap::new(),
+            slots: Table::new(),
             idle: Vec::new(),
             found: Audit::default(),
         }

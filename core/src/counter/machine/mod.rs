@@ -6,7 +6,6 @@ mod audit;
 mod send;
 mod wait;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use self::wait::{Waiter, Want};
@@ -18,7 +17,8 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::redis::Failure;
-use crate::time::{Span, Time};
+use crate::table::Table;
+use crate::time::{Span, Time, request_timeout};
 
 /// One transmission of an operation of one counter; counts up.
 pub(crate) type Attempt = u64;
@@ -39,6 +39,19 @@ pub(crate) struct Cx<'a> {
     pub(crate) request_timeout: Span,
     /// Whether what is sent now answers a call of the user, or the clock.
     pub(crate) background: bool,
+}
+
+impl<'a> Cx<'a> {
+    pub(crate) fn new(
+        now: Time,
+        timeout: Span,
+        entropy: &'a mut Entropy,
+        effects: &'a mut Vec<Effect>,
+        background: bool,
+    ) -> Self {
+        let request_timeout = request_timeout(timeout);
+        Self { now, entropy, effects, timeout, request_timeout, background }
+    }
 }
 
 /// What a machine wants done.
@@ -137,7 +150,7 @@ pub(crate) struct Counter {
     seen: Option<Seen>,
     sent: Option<Sent>,
     attempts: Attempt,
-    waiters: BTreeMap<CallId, Waiter>,
+    waiters: Table<CallId, Waiter>,
     /// When what is pending is flushed.
     due: Option<Time>,
     /// It is due now.
@@ -182,7 +195,7 @@ impl Counter {
             seen: None,
             sent: None,
             attempts: 0,
-            waiters: BTreeMap::new(),
+            waiters: Table::new(),
             due: None,
             urgent: false,
             pending_since: None,
@@ -351,10 +364,12 @@ impl Counter {
             return Err(Error::limit(message));
         }
         for (owner, tally) in slots.iter() {
-            let (acknowledged, mark) = (Tally::ZERO, Mark::REPLAY);
-            let saved = Saved { tally, acknowledged, told: tally, mark };
-            let known = self.leaving.entry(id(owner)).or_insert(saved);
-            known.tally = known.tally.max(tally);
+            if let Some(known) = self.leaving.get_mut(&id(owner)) {
+                known.tally = known.tally.max(tally);
+            } else {
+                let (acknowledged, mark) = (Tally::ZERO, Mark::REPLAY);
+                self.leaving.insert(id(owner), Saved { tally, acknowledged, told: tally, mark });
+            }
         }
         self.work(cx);
         Ok(())
@@ -362,7 +377,7 @@ impl Counter {
 
     /// What this life and unfinished earlier ones have counted, as far as it has a slot.
     pub(crate) fn snapshot(&mut self) -> Vec<u8> {
-        self.leaving.values_mut().for_each(|saved| saved.told = saved.tally);
+        self.leaving.each_mut(|_, saved| saved.told = saved.tally);
         let (mut slots, tally) = (self.leaving.clone(), self.own_now());
         if let Some(own) = &mut self.own {
             own.told = tally;

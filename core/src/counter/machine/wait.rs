@@ -1,5 +1,6 @@
 //! Calls that wait for something of a counter.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::audit::{Auditing, Scan};
@@ -36,7 +37,7 @@ pub(super) enum Want {
         epoch: Option<u64>,
         exact: bool,
     },
-    Audit(Auditing),
+    Audit(Box<Auditing>),
 }
 
 /// What of all that was counted is safe.
@@ -102,7 +103,7 @@ impl Counter {
         prune: Option<Span>,
         cx: &mut Cx<'_>,
     ) -> Result<()> {
-        self.wait(call, Want::Audit(Auditing::new(prune)), cx)
+        self.wait(call, Want::Audit(Box::new(Auditing::new(prune))), cx)
     }
 
     /// What a call of its own sends next.
@@ -147,11 +148,11 @@ impl Counter {
 
     /// A reset that goes by the epoch there is has now been told of one.
     pub(super) fn tell_epoch(&mut self, now: u64) {
-        for waiter in self.waiters.values_mut() {
+        self.waiters.each_mut(|_, waiter| {
             if let Want::Reset { epoch: epoch @ None, .. } = &mut waiter.want {
                 *epoch = Some(now);
             }
-        }
+        });
     }
 
     fn told(&self, call: CallId, now: Time) -> Effect {

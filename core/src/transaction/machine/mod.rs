@@ -42,7 +42,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyspace::ServerTime;
 use crate::redis::{Failure, Reply};
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, request_timeout};
 
 /// One transmission of an operation of one machine; counts up.
 pub type Attempt = u32;
@@ -58,6 +58,19 @@ pub(crate) struct Cx<'a> {
     pub(crate) timeout: Span,
     /// Whether what is sent now answers a call of the user, or the clock.
     pub(crate) background: bool,
+}
+
+impl<'a> Cx<'a> {
+    pub(crate) fn new(
+        now: Time,
+        timeout: Span,
+        entropy: &'a mut Entropy,
+        effects: &'a mut Vec<Effect>,
+        background: bool,
+    ) -> Self {
+        let request_timeout = request_timeout(timeout);
+        Self { now, entropy, effects, request_timeout, timeout, background }
+    }
 }
 
 /// What a machine wants done.

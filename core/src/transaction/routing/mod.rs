@@ -3,7 +3,6 @@
 
 mod allow;
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -16,6 +15,7 @@ use super::{
 use crate::error::{Error, ErrorCode, Result};
 use crate::keyspace::command::Access;
 use crate::redis::Reply;
+use crate::table::Names;
 
 /// The most participants of a transaction.
 pub const MAX_PARTICIPANTS: usize = 128;
@@ -118,10 +118,13 @@ pub struct Plan {
 #[derive(Default)]
 struct Building {
     work: Work,
-    places: BTreeMap<Vec<u8>, u32>,
+    places: Names<u32>,
     commands: Vec<u32>,
     expectations: Vec<u32>,
 }
+
+/// The parts by the ids of their participants, in the order of these.
+type Parts = Vec<(Vec<u8>, Building)>;
 
 impl Building {
     /// The place of `key` in the list, where it is locked at least for `mode`.
@@ -134,7 +137,7 @@ impl Building {
         }
         let place = u32::try_from(self.work.keys.len()).map_err(|_| too_many())?;
         self.work.keys.push(Key { name: name.to_vec(), mode });
-        self.places.insert(name.to_vec(), place);
+        self.places.add(name.to_vec(), place);
         Ok(place)
     }
 }
@@ -164,7 +167,7 @@ impl Plan {
         if commands.len() + expectations.len() > MAX_OPERATIONS * MAX_PARTICIPANTS {
             return Err(too_many());
         }
-        let (mut parts, mut shapes) = (BTreeMap::<Vec<u8>, Building>::new(), Vec::new());
+        let (mut parts, mut shapes) = (Parts::new(), Vec::new());
         for (number, expectation) in (0..).zip(expectations) {
             expect(number, expectation, places, &mut parts)?;
         }
@@ -181,9 +184,8 @@ impl Plan {
                 parts.len()
             )));
         }
-        // A map is in the order of the ids.
         for (shape, home) in shapes.iter_mut().zip(&homes) {
-            shape.place = parts.keys().position(|id| id == home).unwrap_or_default();
+            shape.place = parts.iter().position(|(id, _)| id == home).unwrap_or_default();
         }
         let finished = |(participant, mut part): (Vec<u8>, Building)| {
             (part.work.copy_elements, part.work.copy_bytes) = (copy.elements, copy.bytes);
@@ -297,7 +299,7 @@ fn part_of<'a>(
     who: impl Fn() -> String,
     key: &[u8],
     places: &impl Places,
-    parts: &'a mut BTreeMap<Vec<u8>, Building>,
+    parts: &'a mut Parts,
 ) -> Result<(Vec<u8>, &'a mut Building)> {
     if places.is_own(key) {
         return Err(Error::invalid(format!(
@@ -308,7 +310,11 @@ fn part_of<'a>(
     }
     let none = || Error::new(ErrorCode::Internal, "a ring that was not empty finds no node");
     let id = places.participant_of(key).ok_or_else(none)?;
-    Ok((id.clone(), parts.entry(id).or_default()))
+    let place = parts.binary_search_by(|(other, _)| other.cmp(&id)).unwrap_or_else(|place| {
+        parts.insert(place, (id.clone(), Building::default()));
+        place
+    });
+    Ok((id, &mut parts[place].1))
 }
 
 /// Adds a command; where it goes is worked out when all participants are known.
@@ -316,7 +322,7 @@ fn add(
     number: u32,
     words: &[&[u8]],
     places: &impl Places,
-    parts: &mut BTreeMap<Vec<u8>, Building>,
+    parts: &mut Parts,
 ) -> Result<(Shape, Vec<u8>)> {
     if words.len() > MAX_WORDS {
         return Err(Error::limit(format!(
@@ -378,7 +384,7 @@ fn expect(
     number: u32,
     expectation: &Expectation,
     places: &impl Places,
-    parts: &mut BTreeMap<Vec<u8>, Building>,
+    parts: &mut Parts,
 ) -> Result<()> {
     let who = || format!("expectation # {}", number + 1);
     let get = |key: u32| operation(b"GET", key, &[]);
