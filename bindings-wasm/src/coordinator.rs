@@ -1,5 +1,7 @@
 //! The border of the core, but for counters and transactions.
 
+use alloc::vec::Vec;
+
 use comity::coordinator::{self, Config};
 use comity::event::CallId;
 use comity::lock::{Fence, LockId, LockOptions};

@@ -1,5 +1,7 @@
 //! The counters of a coordinator.
 
+use alloc::vec::Vec;
+
 use comity::counter::{CounterId, CounterOptions, Durability, Freshness, Tally, Token};
 use wasm_bindgen::prelude::wasm_bindgen;
 

@@ -11,7 +11,7 @@ extern "C" {
     fn refused(code: u8, message: &str) -> JsValue;
 }
 
-pub(crate) type Result<T> = std::result::Result<T, JsValue>;
+pub(crate) type Result<T> = core::result::Result<T, JsValue>;
 
 /// To be thrown.
 #[cold]

@@ -1,5 +1,7 @@
 //! Events, packed: a byte that says of which kind, and its fields in the order of `js/core/event.ts`.
 
+use alloc::vec::Vec;
+
 use comity::counter::{Audit, CounterValue};
 use comity::error::Error;
 use comity::event::{Event, TransactionOutcome};

@@ -8,6 +8,10 @@
 //! The package has two WebAssembly modules of it, one for each feature: `coordination`, and `store`,
 //! which who connects to a server does not load.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
 #[cfg(feature = "coordination")]
 mod coordinator;
 #[cfg(feature = "coordination")]
@@ -34,6 +38,10 @@ mod ring;
 #[cfg(feature = "coordination")]
 mod transaction;
 
+#[cfg(feature = "coordination")]
+use alloc::string::String;
+
+#[cfg(feature = "coordination")]
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// The version of the package, for example "0.1.0".
@@ -44,11 +52,14 @@ pub fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
 }
 
-/// Called when the module is instantiated.
-#[wasm_bindgen(start)]
-pub fn start() {
-    // The exception leaves this module in an undefined state, as the trap would that follows; but
-    // it says what has happened.
-    #[cfg(target_arch = "wasm32")]
-    std::panic::set_hook(Box::new(|panic| wasm_bindgen::throw_str(&panic.to_string())));
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+/// A trap, which JavaScript has as a `RuntimeError` with a stack. The standard library's handler would
+/// say where and why, and bring a text and a path for every place that may panic.
+#[cfg(target_arch = "wasm32")]
+#[panic_handler]
+fn trap(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
 }

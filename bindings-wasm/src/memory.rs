@@ -1,5 +1,7 @@
 //! The embedded store.
 
+use alloc::vec::Vec;
+
 use comity::memory;
 use comity::redis::Argv;
 use comity::time::Time;

@@ -3,6 +3,8 @@
 //! integers of 8 and 16 bytes; `bytes`, a count before them; an `option`, a byte of 0 or 1 before
 //! it.
 
+use alloc::vec::Vec;
+
 /// 2^53 - 1: the highest number that JavaScript holds exactly.
 const HIGHEST: u64 = (1 << 53) - 1;
 

@@ -1,5 +1,7 @@
 //! The counter without a server.
 
+use alloc::vec::Vec;
+
 use comity::counter::{self, Overflow};
 use wasm_bindgen::prelude::wasm_bindgen;
 

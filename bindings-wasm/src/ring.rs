@@ -1,5 +1,7 @@
 //! The consistent-hash ring.
 
+use alloc::vec::Vec;
+
 use core::cell::Cell;
 use core::slice;
 
@@ -200,5 +202,5 @@ fn index(node: Option<NodeIndex>) -> i32 {
 /// A part of 2^64 as a number from 0 to 1.
 #[expect(clippy::cast_precision_loss, reason = "what is lost is less than 2^-53")]
 fn share(part: u128) -> f64 {
-    part as f64 / 2_f64.powi(64)
+    part as f64 / (1_u128 << 64) as f64
 }

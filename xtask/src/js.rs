@@ -37,10 +37,17 @@ const FEATURES: [&str; 6] = [
     "--enable-reference-types",
     "--enable-sign-ext",
 ];
+/// A second run finds what the first has made possible, and Rust puts nothing at the lowest addresses.
 /// Inlining makes a module larger once it is compressed; names and producers are of no use to who
 /// loads it.
-const SMALL: [&str; 4] =
-    ["-Oz", "--skip-pass=inlining-optimizing", "--strip-debug", "--strip-producers"];
+const SMALL: [&str; 6] = [
+    "-Oz",
+    "-Oz",
+    "--low-memory-unused",
+    "--skip-pass=inlining-optimizing",
+    "--strip-debug",
+    "--strip-producers",
+];
 
 /// Builds the package into `dist/` of its folder.
 pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {

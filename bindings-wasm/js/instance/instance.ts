@@ -65,7 +65,8 @@ export class Instance<T extends Glue = Glue> {
 
   #dead(): ComityError {
     const cause = this.#cause;
-    const message = `a bug in comity: this instance is dead; please report it: ${String(cause)}`;
+    const what = "a bug in comity: this instance is dead; please report it with its cause's stack";
+    const message = `${what}: ${String(cause)}`;
     return new ComityError(ErrorCode.Internal, message, { cause });
   }
 
