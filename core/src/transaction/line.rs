@@ -56,13 +56,15 @@ impl Line {
             line.retain(|(who, _)| *who != transaction);
             // All readers at the head, or one writer.
             let readers = line.iter().take_while(|(_, shared)| *shared).count();
-            behind.extend(line.iter().take(readers.max(1)).map(|(who, _)| *who));
+            for (who, _) in line.iter().take(readers.max(1)) {
+                if let Err(place) = behind.binary_search(who) {
+                    behind.insert(place, *who);
+                }
+            }
             if line.is_empty() {
                 self.keys.remove(key);
             }
         }
-        behind.sort_unstable();
-        behind.dedup();
         behind
     }
 }
