@@ -25,6 +25,12 @@ export function isBytes(value: unknown): value is Uint8Array {
   return kindOfArray.call(value) === "Uint8Array";
 }
 
+/** How long bytes are, also where a subclass says something else. */
+export const { get: lengthOf } = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  "length",
+) as { get(): number };
+
 /** A string that is well-formed, as it is. Throws `InvalidArgument`. */
 export function text(name: string, value: string): string {
   if (isWellFormed(value)) return value;
@@ -34,8 +40,17 @@ export function text(name: string, value: string): string {
 /** The bytes of a string or `Uint8Array`. Throws `InvalidArgument` for anything else. */
 export function octets(name: string, value: unknown): Uint8Array {
   if (typeof value === "string") return encoder.encode(text(name, value));
-  if (isBytes(value)) return value;
+  if (isBytes(value)) return honest(value);
   throw invalid(`${name} must be a string or a Uint8Array, not ${kindOf(value)}`);
+}
+
+/** Bytes that are as long as they say: so much memory is taken for them, and all of them is copied. */
+function honest(bytes: Uint8Array): Uint8Array {
+  const length = lengthOf.call(bytes);
+  if (bytes.length === length) return bytes;
+  const copy = new Uint8Array(length);
+  copy.set(bytes);
+  return copy;
 }
 
 /** What a command is made of: numbers are written as JavaScript writes them. */

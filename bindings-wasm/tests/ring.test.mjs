@@ -136,6 +136,9 @@ test("bytes of other classes count for what they hold", async () => {
   const before = ring.node("before");
   for (const key of others) {
     assert.equal(ring.node(key), ring.node("user:42"));
+    assert.deepEqual(ring.replicas(key, 3), ring.replicas("user:42", 3));
+    assert.equal(ring.hash(key), ring.hash("user:42"));
+    assert.equal(ring.withNode(key).nodes().at(-1).id, "user:42");
     const nodes = [before, ring.node("user:42"), before];
     assert.deepEqual(ring.lookupBatch(["before", key, "before"]), nodes);
   }

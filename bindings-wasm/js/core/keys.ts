@@ -1,4 +1,4 @@
-import { type Bytes, isBytes, isWellFormed, octets } from "../bytes.js";
+import { type Bytes, isBytes, isWellFormed, lengthOf, octets } from "../bytes.js";
 import { core } from "../instance/core.js";
 import type { RawKeys } from "../raw/comity.js";
 
@@ -16,12 +16,7 @@ const encoder = new TextEncoder();
 
 // In the build for Node an import is reached through getters, which take as long as a lookup.
 const areBytes: (key: unknown) => key is Uint8Array = isBytes;
-
-/** How long bytes are, also where a subclass says something else. */
-const { get: lengthOf } = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype),
-  "length",
-) as { get(): number };
+const byteLength = lengthOf;
 
 /**
  * Keys in the module's memory, written there without a call into the module, which would allocate and
@@ -78,7 +73,7 @@ function put(bytes: Uint8Array, begin: number, key: Bytes, number?: number): num
   if (typeof key === "string") return putText(bytes, begin, key, number);
   // Throws, as it does for a string that is not well-formed.
   if (!areBytes(key)) octets(nameOf(number), key);
-  const end = begin + lengthOf.call(key);
+  const end = begin + byteLength.call(key);
   if (end > BYTES) return FULL;
   bytes.set(key, begin);
   return end;
