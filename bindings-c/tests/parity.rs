@@ -133,6 +133,8 @@ fn all_of_the_ring_and_the_peer_counter_is_in_the_header() {
                 "with_config" => "new",
                 // By comity_ring_nodes and comity_ring_len.
                 "get" | "node_id" | "is_empty" => "nodes",
+                // For the bindings themselves: no other language has such iterators.
+                "lookup_each" => "lookup_batch",
                 other => other,
             };
             let name = format!("comity_ring_{name}");
