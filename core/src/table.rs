@@ -90,6 +90,10 @@ impl<V> Slab<V> {
     fn take(&mut self, place: usize) -> Option<V> {
         let value = self.values.get_mut(place)?.take();
         self.free.push(place);
+        // Memory is given back at the latest when nothing is left.
+        if self.free.len() == self.values.len() && self.values.capacity() > 1_024 {
+            *self = Self::new();
+        }
         value
     }
 }
@@ -130,21 +134,15 @@ impl<K: Key, V> Table<K, V> {
 
     /// Puts the value in the place of the one that was there.
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        if let Some(known) = self.get_mut(&key) {
-            *known = value;
-        } else {
-            self.places.insert(key.words(), self.entries.put((key, value)));
+        let place = self.entries.put((key, value));
+        if let Some(old) = self.places.insert(key.words(), place) {
+            self.entries.take(old);
         }
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let place = self.places.remove(&key.words())?;
-        let (_, value) = self.entries.take(place)?;
-        // Its memory is given back at the latest when nothing is left.
-        if self.places.is_empty() && self.entries.values.capacity() > 1_024 {
-            self.clear();
-        }
-        Some(value)
+        self.entries.take(place).map(|(_, value)| value)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -157,7 +155,7 @@ impl<K: Key, V> Table<K, V> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let places = self.places.values();
-        places.filter_map(|place| self.entries.get(*place).map(|(key, value)| (key, value)))
+        places.filter_map(|place| self.entries.get(*place)).map(|(key, value)| (key, value))
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
@@ -168,10 +166,10 @@ impl<K: Key, V> Table<K, V> {
         self.iter().map(|(_, value)| value)
     }
 
-    pub(crate) fn each_mut(&mut self, mut visit: impl FnMut(K, &mut V)) {
+    pub(crate) fn each_mut(&mut self, mut visit: impl FnMut(&mut V)) {
         for place in self.places.values() {
-            if let Some((key, value)) = self.entries.get_mut(*place) {
-                visit(*key, value);
+            if let Some((_, value)) = self.entries.get_mut(*place) {
+                visit(value);
             }
         }
     }

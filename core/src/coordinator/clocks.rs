@@ -90,7 +90,7 @@ impl Coordinator {
 
     /// It is asked for again soon if somebody still wants to know.
     fn on_no_clock(&mut self, node: NodeId, error: Error) {
-        self.undertakings.each_mut(|_, undertaking| {
+        self.undertakings.each_mut(|undertaking| {
             if undertaking.stage == Stage::Clocks {
                 undertaking.trouble = Some(error.clone());
             }

@@ -157,7 +157,7 @@ impl Coordinator {
     /// Who waits for the end of a recovery or a sweep is told that the coordinator closes.
     pub(super) fn close_recoveries(&mut self, error: &Error) {
         let mut calls = Vec::new();
-        self.recoveries.each_mut(|_, entry| calls.append(&mut entry.calls));
+        self.recoveries.each_mut(|entry| calls.append(&mut entry.calls));
         calls.extend(core::mem::take(&mut self.sweeps).keys());
         for call in calls {
             let (node, error) = (NodeId(0), error.clone());

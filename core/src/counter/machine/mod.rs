@@ -377,7 +377,7 @@ impl Counter {
 
     /// What this life and unfinished earlier ones have counted, as far as it has a slot.
     pub(crate) fn snapshot(&mut self) -> Vec<u8> {
-        self.leaving.each_mut(|_, saved| saved.told = saved.tally);
+        self.leaving.each_mut(|saved| saved.told = saved.tally);
         let (mut slots, tally) = (self.leaving.clone(), self.own_now());
         if let Some(own) = &mut self.own {
             own.told = tally;

@@ -148,7 +148,7 @@ impl Counter {
 
     /// A reset that goes by the epoch there is has now been told of one.
     pub(super) fn tell_epoch(&mut self, now: u64) {
-        self.waiters.each_mut(|_, waiter| {
+        self.waiters.each_mut(|waiter| {
             if let Want::Reset { epoch: epoch @ None, .. } = &mut waiter.want {
                 *epoch = Some(now);
             }
