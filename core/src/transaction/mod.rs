@@ -39,17 +39,8 @@
 //! # Scripts
 //!
 //! Each makes all its checks before its first write, because Redis does not roll a script back.
-//! They stand in parts, of which each script is put together; `server/` is the same in Rust.
-//!
-//! | script | parts of its own | besides |
-//! | --- | --- | --- |
-//! | `EXEC1` | `direct.lua`, `exec1.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua`, `forbidden.lua`, `apply.lua` |
-//! | `PREPARE` | `prepare.lua` | `run.lua`, `register.lua`, `work.lua`, `shadows.lua`, `forbidden.lua` |
-//! | `FINISH` | `finish.lua` | `register.lua`, `answers.lua`, `locks.lua`, `forbidden.lua`, `apply.lua` |
-//! | `STATUS` | `status.lua` | `register.lua`, `answers.lua` |
-//! | `VOTE` | `vote.lua` | `register.lua`, `answers.lua` |
-//! | `SWEEP` | `sweep.lua` | `register.lua`, `locks.lua` |
-//! | `CONFIRM` | `confirm.lua` | `register.lua` |
+//! They stand in parts, and `build/main.rs` lists of which each script is put together; `server/` is
+//! the same in Rust.
 //!
 //! A transaction at a single participant works on the keys themselves, in an order in which what
 //! fails can be undone, and on shadows where there is none; `plan.rs` tells which. Shadows keep
