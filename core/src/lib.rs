@@ -43,6 +43,7 @@ pub mod error;
 pub mod event;
 pub mod keyspace;
 pub mod lock;
+mod machine;
 pub mod memory;
 pub mod redis;
 pub mod ring;

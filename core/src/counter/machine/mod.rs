@@ -13,12 +13,11 @@ use super::{
     Answer, CounterId, CounterOptions, CounterValue, Durability, Freshness, Leaving, MAX_SLOTS,
     Mark, Op, Saved, SlotId, Slots, Tally, Token, View, journal,
 };
-use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::redis::Failure;
 use crate::table::Table;
-use crate::time::{Span, Time, request_timeout};
+use crate::time::{Span, Time};
 
 /// One transmission of an operation of one counter; counts up.
 pub(crate) type Attempt = u64;
@@ -28,31 +27,7 @@ const GRID: Span = Span::from_millis(10);
 /// How often a slot is told again though nothing was counted: a server that lost it has it back.
 const HEAL: Span = Span::from_secs(60);
 
-/// What a machine works with during one input.
-pub(crate) struct Cx<'a> {
-    pub(crate) now: Time,
-    pub(crate) entropy: &'a mut Entropy,
-    pub(crate) effects: &'a mut Vec<Effect>,
-    /// How long a server may be out of reach before a waiting user is told.
-    pub(crate) timeout: Span,
-    /// How long one command may take.
-    pub(crate) request_timeout: Span,
-    /// Whether what is sent now answers a call of the user, or the clock.
-    pub(crate) background: bool,
-}
-
-impl<'a> Cx<'a> {
-    pub(crate) fn new(
-        now: Time,
-        timeout: Span,
-        entropy: &'a mut Entropy,
-        effects: &'a mut Vec<Effect>,
-        background: bool,
-    ) -> Self {
-        let request_timeout = request_timeout(timeout);
-        Self { now, entropy, effects, timeout, request_timeout, background }
-    }
-}
+pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect>;
 
 /// What a machine wants done.
 pub(crate) enum Effect {

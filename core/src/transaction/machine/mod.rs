@@ -38,40 +38,15 @@ pub(crate) use send::pause;
 use super::recovery::{Found, Task};
 use super::replication::Copied;
 use super::{Answer, Confirm, Durability, Op, Plan, Refusal, TransactionId, Txid};
-use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyspace::ServerTime;
 use crate::redis::{Failure, Reply};
-use crate::time::{Span, Time, request_timeout};
+use crate::time::{Span, Time};
 
 /// One transmission of an operation of one machine; counts up.
 pub type Attempt = u32;
 
-/// What a machine works with during one input.
-pub(crate) struct Cx<'a> {
-    pub(crate) now: Time,
-    pub(crate) entropy: &'a mut Entropy,
-    pub(crate) effects: &'a mut Vec<Effect>,
-    /// How long one command may take.
-    pub(crate) request_timeout: Span,
-    /// How long a server may be out of reach before somebody is told.
-    pub(crate) timeout: Span,
-    /// Whether what is sent now answers a call of the user, or the clock.
-    pub(crate) background: bool,
-}
-
-impl<'a> Cx<'a> {
-    pub(crate) fn new(
-        now: Time,
-        timeout: Span,
-        entropy: &'a mut Entropy,
-        effects: &'a mut Vec<Effect>,
-        background: bool,
-    ) -> Self {
-        let request_timeout = request_timeout(timeout);
-        Self { now, entropy, effects, request_timeout, timeout, background }
-    }
-}
+pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect>;
 
 /// What a machine wants done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,33 @@
+//! What the machines of counters and transactions have in common.
+
+use alloc::vec::Vec;
+
+use crate::entropy::Entropy;
+use crate::time::{Span, Time, request_timeout};
+
+/// What a machine works with during one input.
+pub(crate) struct Cx<'a, Effect> {
+    pub(crate) now: Time,
+    pub(crate) entropy: &'a mut Entropy,
+    /// What it wants done.
+    pub(crate) effects: &'a mut Vec<Effect>,
+    /// How long a server may be out of reach before somebody is told.
+    pub(crate) timeout: Span,
+    /// How long one command may take.
+    pub(crate) request_timeout: Span,
+    /// Whether what is sent now answers a call of the user, or the clock.
+    pub(crate) background: bool,
+}
+
+impl<'a, Effect> Cx<'a, Effect> {
+    pub(crate) fn new(
+        now: Time,
+        timeout: Span,
+        entropy: &'a mut Entropy,
+        effects: &'a mut Vec<Effect>,
+        background: bool,
+    ) -> Self {
+        let request_timeout = request_timeout(timeout);
+        Self { now, entropy, effects, timeout, request_timeout, background }
+    }
+}
