@@ -14,9 +14,12 @@ export const isWellFormed: (text: string) => boolean =
     ? (text) => (text as string & { isWellFormed(): boolean }).isWellFormed()
     : (text) => !LONE_SURROGATE.test(text);
 
+/** What all typed arrays have their properties from. */
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
+
 /** Nothing that a caller has made answers to this, as it could to `instanceof` and by its name. */
 const { get: kindOfArray } = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype),
+  typedArray,
   Symbol.toStringTag,
 ) as { get(): string | undefined };
 
@@ -26,10 +29,9 @@ export function isBytes(value: unknown): value is Uint8Array {
 }
 
 /** How long bytes are, also where a subclass says something else. */
-export const { get: lengthOf } = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype),
-  "length",
-) as { get(): number };
+export const { get: lengthOf } = Object.getOwnPropertyDescriptor(typedArray, "length") as {
+  get(): number;
+};
 
 /** A string that is well-formed, as it is. Throws `InvalidArgument`. */
 export function text(name: string, value: string): string {

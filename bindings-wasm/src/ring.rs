@@ -1,7 +1,6 @@
 //! The consistent-hash ring.
 
 use alloc::vec::Vec;
-
 use core::cell::Cell;
 use core::slice;
 
