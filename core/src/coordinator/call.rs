@@ -5,13 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::refusal::Refusal;
+use super::split;
 use crate::error::{Error, ErrorCode};
-use crate::event::{CallId, Event, TransactionOutcome};
-use crate::keyspace::ServerTime;
+use crate::event::{CallId, Event};
 use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
 use crate::redis::{Argv, Failure, Fields, LockKeys, NodeId, Reply, Script};
 use crate::time::Time;
-use crate::transaction::{self, Query, TransactionId};
+use crate::transaction::TransactionId;
 
 /// The oldest server that has every command the scripts use.
 const OLDEST: (u64, u64) = (6, 2);
@@ -71,10 +71,7 @@ impl Question {
                 argv.push(b"0");
                 argv.push(inbox);
             }
-            Self::Status { key, id } => {
-                let query = Query { txid: id.txid, not_after: ServerTime(0), force: false };
-                transaction::Op::Status(query).encode(key, argv);
-            }
+            Self::Status { key, id } => split::encode_status(key, id, argv),
         }
     }
 }
@@ -99,16 +96,7 @@ impl Call {
                 Ok(Event::FenceChecked { call, accepted, highest })
             }
             Question::Status { id, .. } => {
-                let outcome = match transaction::Answer::decode(reply).ok_or_else(strange)? {
-                    transaction::Answer::Committed { .. } => TransactionOutcome::Committed,
-                    transaction::Answer::Aborted => TransactionOutcome::Aborted,
-                    transaction::Answer::Staging(_) => TransactionOutcome::Pending,
-                    transaction::Answer::Nothing | transaction::Answer::Pending { .. } => {
-                        TransactionOutcome::Unheard
-                    }
-                    transaction::Answer::Stale { .. } => TransactionOutcome::Forgotten,
-                    _ => return Err(strange()),
-                };
+                let outcome = split::decode_status(reply).ok_or_else(strange)?;
                 Ok(Event::TransactionStatus { call, id: id.to_text(), outcome })
             }
             Question::Check => {

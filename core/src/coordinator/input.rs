@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::call::Call;
 use super::node::{Loaded, Push as PushState};
 use super::refusal::Refusal;
-use super::{Coordinator, Owner, Request, Timer};
+use super::{Coordinator, Owner, Request, Timer, split};
 use crate::counter;
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event};
@@ -13,7 +13,6 @@ use crate::keyspace::ServerTime;
 use crate::lock::{Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::time::{Span, Time};
-use crate::transaction;
 
 /// The first pause before a push connection is tried again, doubled each time up to the second.
 const RESUBSCRIBE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
@@ -48,20 +47,16 @@ impl Coordinator {
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.on_call_reply(call, reply),
-            Owner::Transaction(..) | Owner::Recovery(..) | Owner::Sweep(..) => {
-                let outcome = self.transaction_outcome(&pending, reply);
-                self.on_transaction_outcome(pending.owner, outcome, pending.background);
-            }
-            Owner::Confirm(node, attempt) => {
-                let outcome = self.transaction_outcome(&pending, reply);
-                self.with_replication(node, |machine, cx| machine.on_outcome(attempt, outcome, cx));
-            }
-            Owner::Wait(node, attempt) => self.on_wait_reply(node, attempt, reply),
-            Owner::Time(_) => self.on_time_reply(&pending, reply),
             Owner::Subscription => match reply {
                 Reply::Error(text) => self.on_push_failed(pending.node, Refusal::of(text).error),
                 _ => self.on_push_ready(pending.node),
             },
+            Owner::Transaction(..)
+            | Owner::Recovery(..)
+            | Owner::Sweep(..)
+            | Owner::Confirm(..)
+            | Owner::Wait(..)
+            | Owner::Time(_) => split::on_reply(self, &pending, reply),
         }
         self.unpark(pending.node, request);
     }
@@ -166,11 +161,11 @@ impl Coordinator {
                     self.with_counter(counter, true, counter::Counter::on_timeout);
                 }
                 Timer::Call(call) => self.on_call_timeout(call),
-                Timer::Undertaking(handle) => self.on_undertaking_timeout(handle),
-                Timer::Transaction(txid) => self.on_transaction_timeout(txid),
-                Timer::Recovery(txid) => self.on_recovery_timeout(txid),
-                Timer::Replication(node) => self.on_replication_timeout(node),
-                Timer::Clock(node) => self.on_clock_timeout(node),
+                Timer::Undertaking(_)
+                | Timer::Transaction(_)
+                | Timer::Recovery(_)
+                | Timer::Replication(_)
+                | Timer::Clock(_) => split::on_timeout(self, timer),
                 Timer::Subscribe(node) => self.on_subscribe_timeout(node),
                 Timer::Request(request) => {
                     let polled = self.requests.get(&request).is_some_and(|request| request.polled);
@@ -183,7 +178,9 @@ impl Coordinator {
                     for counter in self.counters.keys().copied().collect::<Vec<_>>() {
                         self.with_counter(counter, true, counter::Counter::give_up);
                     }
-                    self.drop_transactions();
+                    if self.transacts() {
+                        split::on_closed(self);
+                    }
                     self.finish_closing();
                 }
             }
@@ -216,16 +213,13 @@ impl Coordinator {
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.retry_call(call, Call::failure(failure)),
-            Owner::Transaction(..) | Owner::Recovery(..) | Owner::Sweep(..) => {
-                let outcome = transaction::machine::Outcome::Failed(failure);
-                self.on_transaction_outcome(pending.owner, outcome, pending.background);
-            }
-            Owner::Confirm(node, attempt) | Owner::Wait(node, attempt) => {
-                let outcome = transaction::machine::Outcome::Failed(failure);
-                self.with_replication(node, |machine, cx| machine.on_outcome(attempt, outcome, cx));
-            }
-            Owner::Time(_) => self.on_time_failure(pending.node, failure),
             Owner::Subscription => self.on_push_failed(pending.node, Call::failure(failure)),
+            Owner::Transaction(..)
+            | Owner::Recovery(..)
+            | Owner::Sweep(..)
+            | Owner::Confirm(..)
+            | Owner::Wait(..)
+            | Owner::Time(_) => split::on_failure(self, &pending, failure),
         }
         self.unpark(pending.node, request);
     }
@@ -316,15 +310,11 @@ impl Coordinator {
                 });
             }
             Owner::Call(call) => self.send_call(call, background),
-            Owner::Transaction(txid, attempt) => {
-                self.on_transaction_script_missing(txid, attempt, background);
-            }
-            Owner::Recovery(txid, attempt) => {
-                self.on_recovery_script_missing(txid, attempt, background);
-            }
-            Owner::Sweep(call, attempt) => self.on_sweep_script_missing(call, attempt, background),
-            Owner::Confirm(node, attempt) => {
-                self.with_replication(node, |machine, cx| machine.on_script_missing(attempt, cx));
+            Owner::Transaction(..)
+            | Owner::Recovery(..)
+            | Owner::Sweep(..)
+            | Owner::Confirm(..) => {
+                split::on_script_missing(self, owner, background);
             }
             Owner::Wait(..) | Owner::Time(_) | Owner::Subscription => {}
         }

@@ -22,6 +22,7 @@ mod output;
 mod recoveries;
 mod refusal;
 mod replicas;
+mod split;
 mod stats;
 mod timers;
 mod transacting;
@@ -377,8 +378,9 @@ impl Coordinator {
         for counter in self.counters.keys().copied().collect::<Vec<_>>() {
             self.with_counter(counter, true, counter::Counter::close);
         }
-        self.close_recoveries(&error);
-        self.close_transactions();
+        if self.transacts() {
+            split::on_closing(self, &error);
+        }
         self.finish_closing();
     }
 
@@ -399,6 +401,14 @@ impl Coordinator {
             )));
         }
         Ok(())
+    }
+
+    /// Whether there is anything to do for transactions.
+    fn transacts(&self) -> bool {
+        !(self.undertakings.is_empty()
+            && self.transactions.is_empty()
+            && self.recoveries.is_empty()
+            && self.sweeps.is_empty())
     }
 
     const fn next_operation(&mut self) -> u64 {

@@ -11,7 +11,7 @@ use crate::time::{Span, Time};
 use crate::transaction::machine::Cx;
 use crate::transaction::recovery::{Recovery, WATCH};
 use crate::transaction::sweeper::Sweeper;
-use crate::transaction::{Attempt, Effect, Found, Met, SweepOptions, Task, TransactionId, Txid};
+use crate::transaction::{Effect, Found, Met, SweepOptions, Task, TransactionId, Txid};
 
 /// Others may have met the same lock: each begins within this time.
 const STAGGER: Span = Span::from_millis(10);
@@ -172,15 +172,6 @@ impl Coordinator {
         self.with_recovery(txid, true, Recovery::on_timeout);
     }
 
-    pub(super) fn on_recovery_script_missing(
-        &mut self,
-        txid: Txid,
-        attempt: Attempt,
-        background: bool,
-    ) {
-        self.with_recovery(txid, background, |m, cx| m.on_script_missing(attempt, cx));
-    }
-
     // Sweeps.
 
     pub(super) fn begin_sweep(&mut self, options: SweepOptions) -> CallId {
@@ -237,9 +228,5 @@ impl Coordinator {
         if self.sweeps.get(&call).is_some_and(Sweeper::is_done) {
             self.sweeps.remove(&call);
         }
-    }
-
-    pub(super) fn on_sweep_script_missing(&mut self, call: CallId, at: Attempt, background: bool) {
-        self.with_sweep(call, background, |m, cx| m.on_script_missing(at, cx));
     }
 }

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::redis::Reply;
 use crate::time::Time;
 use crate::transaction::machine::{Cx, Outcome, Transaction};
-use crate::transaction::{Answer, Attempt, Begin, Effect, Handle, Refusal as Why, Slot, Txid};
+use crate::transaction::{Answer, Begin, Effect, Handle, Refusal as Why, Slot, Txid};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TransactionEntry {
@@ -104,35 +104,6 @@ impl Coordinator {
     }
 
     // What comes in.
-
-    pub(super) fn on_transaction_outcome(
-        &mut self,
-        owner: Owner,
-        outcome: Outcome,
-        background: bool,
-    ) {
-        match owner {
-            Owner::Transaction(txid, attempt) => {
-                self.with_transaction(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
-            }
-            Owner::Recovery(txid, attempt) => {
-                self.with_recovery(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
-            }
-            Owner::Sweep(call, attempt) => {
-                self.with_sweep(call, background, |m, cx| m.on_outcome(attempt, outcome, cx));
-            }
-            _ => {}
-        }
-    }
-
-    pub(super) fn on_transaction_script_missing(
-        &mut self,
-        txid: Txid,
-        attempt: Attempt,
-        background: bool,
-    ) {
-        self.with_transaction(txid, background, |m, cx| m.on_script_missing(attempt, cx));
-    }
 
     /// What a reply means to a transaction; what it tells of the server's clock is kept.
     pub(super) fn transaction_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {

@@ -1,0 +1,114 @@
+//! The way from the rest of the coordinator to transactions. Every call that is none of their own
+//! verbs leads through here, and none is made before one of those verbs was called: what lies behind
+//! can be loaded then. That is what bindings-wasm does, which splits its module at these functions
+//! and at those verbs; so they are not inlined.
+
+use super::{Coordinator, Owner, Request, Timer};
+use crate::error::Error;
+use crate::event::TransactionOutcome;
+use crate::keyspace::ServerTime;
+use crate::redis::{Argv, Failure, Reply};
+use crate::transaction::machine::Outcome;
+use crate::transaction::{Answer, Op, Query, TransactionId};
+
+#[inline(never)]
+pub(super) fn on_reply(core: &mut Coordinator, pending: &Request, reply: &Reply) {
+    match pending.owner {
+        Owner::Wait(node, attempt) => core.on_wait_reply(node, attempt, reply),
+        Owner::Time(_) => core.on_time_reply(pending, reply),
+        _ => {
+            let outcome = core.transaction_outcome(pending, reply);
+            on_outcome(core, pending, outcome);
+        }
+    }
+}
+
+#[inline(never)]
+pub(super) fn on_failure(core: &mut Coordinator, pending: &Request, failure: Failure) {
+    match pending.owner {
+        Owner::Time(_) => core.on_time_failure(pending.node, failure),
+        _ => on_outcome(core, pending, Outcome::Failed(failure)),
+    }
+}
+
+fn on_outcome(core: &mut Coordinator, pending: &Request, outcome: Outcome) {
+    let background = pending.background;
+    match pending.owner {
+        Owner::Transaction(txid, attempt) => {
+            core.with_transaction(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+        }
+        Owner::Recovery(txid, attempt) => {
+            core.with_recovery(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+        }
+        Owner::Sweep(call, attempt) => {
+            core.with_sweep(call, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+        }
+        Owner::Confirm(node, attempt) | Owner::Wait(node, attempt) => {
+            core.with_replication(node, |m, cx| m.on_outcome(attempt, outcome, cx));
+        }
+        _ => {}
+    }
+}
+
+#[inline(never)]
+pub(super) fn on_script_missing(core: &mut Coordinator, owner: Owner, background: bool) {
+    match owner {
+        Owner::Transaction(txid, attempt) => {
+            core.with_transaction(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+        }
+        Owner::Recovery(txid, attempt) => {
+            core.with_recovery(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+        }
+        Owner::Sweep(call, attempt) => {
+            core.with_sweep(call, background, |m, cx| m.on_script_missing(attempt, cx));
+        }
+        Owner::Confirm(node, attempt) => {
+            core.with_replication(node, |m, cx| m.on_script_missing(attempt, cx));
+        }
+        _ => {}
+    }
+}
+
+#[inline(never)]
+pub(super) fn on_timeout(core: &mut Coordinator, timer: Timer) {
+    match timer {
+        Timer::Undertaking(handle) => core.on_undertaking_timeout(handle),
+        Timer::Transaction(txid) => core.on_transaction_timeout(txid),
+        Timer::Recovery(txid) => core.on_recovery_timeout(txid),
+        Timer::Replication(node) => core.on_replication_timeout(node),
+        Timer::Clock(node) => core.on_clock_timeout(node),
+        _ => {}
+    }
+}
+
+/// The coordinator closes: who waits is told, and what is decided is finished.
+#[inline(never)]
+pub(super) fn on_closing(core: &mut Coordinator, error: &Error) {
+    core.close_recoveries(error);
+    core.close_transactions();
+}
+
+/// The time for that is over.
+#[inline(never)]
+pub(super) fn on_closed(core: &mut Coordinator) {
+    core.drop_transactions();
+}
+
+#[inline(never)]
+pub(super) fn encode_status(key: &[u8], id: &TransactionId, argv: &mut Argv) {
+    let query = Query { txid: id.txid, not_after: ServerTime(0), force: false };
+    Op::Status(query).encode(key, argv);
+}
+
+/// None for an answer that is none to this question.
+#[inline(never)]
+pub(super) fn decode_status(reply: &Reply) -> Option<TransactionOutcome> {
+    Some(match Answer::decode(reply)? {
+        Answer::Committed { .. } => TransactionOutcome::Committed,
+        Answer::Aborted => TransactionOutcome::Aborted,
+        Answer::Staging(_) => TransactionOutcome::Pending,
+        Answer::Nothing | Answer::Pending { .. } => TransactionOutcome::Unheard,
+        Answer::Stale { .. } => TransactionOutcome::Forgotten,
+        _ => return None,
+    })
+}
