@@ -12,7 +12,8 @@ import { type Inspection, inspectionOf } from "./inspection.js";
 import { Journals } from "./journal.js";
 import { type AcquireOptions, Lock, type LockOptions, type Waiting } from "./lock.js";
 import { ownLabel, warn } from "./log.js";
-import { Operation, refuseAborted, type Session } from "./session.js";
+import { transactions } from "./instance/transactions.js";
+import { Operation, refuseAborted, type Session, unlessAborted } from "./session.js";
 import { type Keys, listed } from "./transaction/reads.js";
 import {
   type BytesOption,
@@ -287,7 +288,7 @@ export class Coordinator {
    */
   async transactionStatus(id: string, options?: Waiting): Promise<Outcome> {
     const bytes = octets("id", id);
-    const event = await this.#call(options, (core, now) => core.transactionStatus(bytes, now));
+    const event = await this.#callAbout(options, (core, now) => core.transactionStatus(bytes, now));
     if (event?.kind !== "transactionStatus") throw unexpected(event);
     return event.outcome;
   }
@@ -308,7 +309,7 @@ export class Coordinator {
       heuristic === undefined
         ? {}
         : { heuristic: choice("heuristic", heuristic, ["commit", "abort"]) };
-    const event = await this.#call(signalOf(signal), (core, now) =>
+    const event = await this.#callAbout(signalOf(signal), (core, now) =>
       core.transactionResolve(bytes, now, how),
     );
     if (event?.kind !== "transactionResolved") throw unexpected(event);
@@ -322,7 +323,7 @@ export class Coordinator {
   async sweep(options?: SweepOptions): Promise<number> {
     const { shadows, signal } = checked("options", options, ["shadows", "signal"]);
     const what = { shadows: flag("shadows", shadows, true) };
-    const event = await this.#call(signalOf(signal), (core, now) =>
+    const event = await this.#callAbout(signalOf(signal), (core, now) =>
       core.transactionSweep(now, what),
     );
     if (event?.kind !== "transactionSwept") throw unexpected(event);
@@ -403,6 +404,8 @@ export class Coordinator {
     if (this.#evicting.size > 0) this.#refuseEviction(request);
     if (how.core.durability !== undefined) this.#refuseGateways(request);
     const { commands, expectations } = request;
+    const fetched = transactions.fetched();
+    if (fetched !== null) await unlessAborted(fetched, signal);
     const operation = new Operation();
     try {
       this.#session.begin(operation, (core, now) =>
@@ -461,6 +464,18 @@ export class Coordinator {
       const where = key === undefined ? null : this.ring.node(key);
       return where === null ? [] : [String(where)];
     });
+  }
+
+  /** A call that is about transactions. */
+  async #callAbout(
+    options: Waiting | undefined,
+    verb: Parameters<Session["begin"]>[1],
+  ): Promise<Event | null> {
+    const { signal } = checked("options", options, ["signal"]);
+    refuseAborted(signal);
+    const fetched = transactions.fetched();
+    if (fetched !== null) await unlessAborted(fetched, signal);
+    return this.#call(options, verb);
   }
 
   async #call(

@@ -10,14 +10,13 @@ import "./inlined/core.js";
 
 export type { Bytes } from "./bytes.js";
 export type { Command, Route } from "./core/command.js";
-export {
-  Coordinator,
-  type CoordinatorOptions,
-  type Failure,
-  type NodeChange,
-  type RawCounterOptions,
-  type RawLockOptions,
-  type RawTransactionOptions,
+export type {
+  CoordinatorOptions,
+  Failure,
+  NodeChange,
+  RawCounterOptions,
+  RawLockOptions,
+  RawTransactionOptions,
 } from "./core/coordinator.js";
 export type {
   CounterAudit,
@@ -31,5 +30,6 @@ export { ErrorReply, type Reply } from "./core/reply.js";
 export { type Nodes, type NodeSpec, Ring, type RingOptions } from "./core/ring.js";
 export type { Expectation, Words } from "./core/words.js";
 export { ComityError, ErrorCode, type ErrorName } from "./errors.js";
+export { Coordinator } from "./inlined/core-coordinator.js";
 export { MemoryStore } from "./inlined/core-memory.js";
 export { version } from "./version.js";

@@ -93,6 +93,24 @@ export function aborted(signal: AbortSignal | undefined): ComityError {
   return new ComityError(ErrorCode.Aborted, `given up by its AbortSignal: ${why}`, { cause });
 }
 
+/** What `promise` comes to. Throws `Aborted` if `signal` aborts before. */
+export async function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return promise;
+  let stop = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    stop = () => reject(aborted(signal));
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
 /** Throws `Aborted` if `signal` has aborted, `InvalidArgument` if it is none. */
 export function refuseAborted(signal: AbortSignal | undefined): void {
   if (signal === undefined) return;

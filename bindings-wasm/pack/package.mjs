@@ -13,9 +13,12 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const at = (...parts) => join(root, ...parts);
 const MODULES = [
   { name: "comity", aim: "; the aim is 120 KiB" },
+  { name: "transactions", aim: "" },
   { name: "store", aim: "" },
 ];
-const SCRIPTS = MODULES.flatMap(({ name }) => [name, `${name}.base64`]);
+// A part of a module has no glue of its own.
+const GLUE = ["comity", "store"];
+const SCRIPTS = [...GLUE, ...MODULES.map(({ name }) => `${name}.base64`)];
 const ENTRIES = ["index", "core", "slim", "testing"];
 
 for (const folder of ["esm", "cjs", "node"]) rmSync(at("dist", folder), { recursive: true, force: true });

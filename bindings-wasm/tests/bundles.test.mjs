@@ -1,4 +1,5 @@
-// What of the package a bundler takes: who does not use the embedded store does not pay for it.
+// What of the package a bundler takes: who does not use the embedded store does not pay for it, nor
+// does who has no transactions.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -33,6 +34,11 @@ const PROGRAMS = {
   "core.js": `
     import { Ring } from "comity/core";
     console.log(new Ring(["a"]).node("x"));
+  `,
+  "core-transactions.js": `
+    import { Coordinator } from "comity/core";
+    const core = new Coordinator({ nodes: ["a"], now: 0 });
+    console.log(core.transactionExecute([["INCR", "x"].map((word) => Buffer.from(word))], 0));
   `,
   "core-store.js": `
     import { MemoryStore } from "comity/core";
@@ -94,14 +100,15 @@ const BUNDLERS = {
 
 for (const [bundler, build] of Object.entries(BUNDLERS)) {
   test(`what ${bundler} takes`, async (t) => {
-    for (const [entry, store, core, printed] of [
-      ["connects.js", "late", true],
-      ["alone.js", "late", true, "true\n"],
-      ["shares.js", "at once", true, "true true\n"],
-      ["core.js", "never", true, "a\n"],
-      ["core-store.js", "at once", true, "null\n"],
-      ["tests.js", "at once", false, "true\n"],
-      ["slim.js", "never", false, "true InvalidState\n".repeat(3)],
+    for (const [entry, core, transactions, store, printed] of [
+      ["connects.js", "at once", "late", "late"],
+      ["alone.js", "at once", "late", "late", "true\n"],
+      ["shares.js", "at once", "late", "at once", "true true\n"],
+      ["core.js", "at once", "never", "never", "a\n"],
+      ["core-transactions.js", "at once", "at once", "never", "1\n"],
+      ["core-store.js", "at once", "never", "at once", "null\n"],
+      ["tests.js", "never", "at once", "at once", "true\n"],
+      ["slim.js", "never", "never", "never", "true InvalidState\n".repeat(3)],
     ]) {
       await t.test(entry, async (t) => {
         const root = await project(t, {
@@ -109,12 +116,12 @@ for (const [bundler, build] of Object.entries(BUNDLERS)) {
           [entry]: PROGRAMS[entry],
         });
         await build(root, entry);
-        const modules = await Promise.all(["comity", "store"].map((name) => part(root, name)));
+        const names = ["comity", "transactions", "store"];
+        const modules = await Promise.all(names.map((name) => part(root, name)));
         const [first, all] = [await atOnce(join(root, "out"), entry), await everything(join(root, "out"))];
-        const [hasCore, hasStore] = modules.map((module) => first.includes(module));
-        assert.equal(hasCore, core);
-        assert.equal(hasStore, store === "at once");
-        assert.equal(all.includes(modules[1]), store !== "never");
+        const when = (text) =>
+          first.includes(text) ? "at once" : all.includes(text) ? "late" : "never";
+        assert.deepEqual(modules.map(when), [core, transactions, store]);
         if (printed === undefined) return;
         const { stdout } = await run(process.execPath, [join("out", entry)], { cwd: root });
         assert.equal(stdout, printed);

@@ -1,5 +1,5 @@
-// The package's two WebAssembly modules: each is made when it is first needed, and a bug in one
-// leaves the other alone.
+// The package's WebAssembly modules: each is made when it is first needed, and a bug in the core
+// leaves the store alone, and the other way round.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -63,12 +63,70 @@ test("a module is compiled when it is first needed, and once", async () => {
       }
     };
     const seen = [compiled];
-    for (const use of [() => new Ring(), () => new Ring(), () => new MemoryStore(), connect, connect]) {
+    const co = () => connect(new MemoryStore());
+    for (const use of [
+      () => new Ring(),
+      () => new Ring(),
+      () => new MemoryStore(),
+      connect,
+      async () => (await co()).withLock("job", () => {}),
+      async () => (await co()).counter("hits").add(1),
+      async () => (await co()).close(),
+      async () => (await co()).transaction(),
+      async () => (await co()).transaction((tx) => tx.incrBy("alice", -30)),
+      async () => (await co()).sweep(),
+    ]) {
       await use();
       seen.push(compiled);
     }
     console.log(seen.join(" "));
     process.exit();
   `;
-  assert.equal(await printed(program), "0 1 1 2 2 2\n");
+  assert.equal(await printed(program), "0 1 1 2 2 2 2 2 2 3 3\n");
+});
+
+for (const [name, verb] of [
+  ["a transaction", '(co) => co.transaction((tx) => tx.get("x"))'],
+  ["a snapshot", '(co) => co.snapshot(["x"])'],
+  ["a repeated transaction", '(co) => co.runTransaction(["x"], () => {})'],
+  ["a status", "(co) => co.transactionStatus(id)"],
+  ["a resolution", "(co) => co.resolve(id)"],
+  ["a sweep", "(co) => co.sweep()"],
+]) {
+  test(`${name} has what it needs loaded`, async () => {
+    const program = `
+      import { connect, MemoryStore } from "comity";
+      const id = "0".repeat(16) + ".00." + "0".repeat(15) + "1@memory";
+      const co = await connect(new MemoryStore());
+      // One that is aborted, or not good, loads nothing.
+      const signal = AbortSignal.abort();
+      await co.transaction((tx) => tx.get("x"), { signal }).catch(({ name }) => console.log(name));
+      await co.sweep({ signal }).catch(({ name }) => console.log(name));
+      const verb = ${verb};
+      console.log(JSON.stringify(await Promise.all([verb(co), verb(co)])) !== "");
+      await co.close();
+    `;
+    assert.equal(await printed(program), "Aborted\nAborted\ntrue\n");
+  });
+}
+
+test("a transaction that is aborted while its module is loaded was never sent", async () => {
+  const program = `
+    import { connect, MemoryStore } from "comity";
+    import { transactions } from "./dist/cjs/instance/transactions.js";
+    transactions.fetched = () => new Promise(() => {});
+    const store = new MemoryStore();
+    const co = await connect(store);
+    for (const use of [
+      (signal) => co.transaction((tx) => tx.incrBy("alice", -30), { signal }),
+      (signal) => co.sweep({ signal }),
+    ]) {
+      const control = new AbortController();
+      const done = use(control.signal);
+      setTimeout(() => control.abort(), 10);
+      await done.catch(({ name }) => console.log(name, store.execute("GET", "alice")));
+    }
+    await co.close();
+  `;
+  assert.equal(await printed(program), "Aborted null\nAborted null\n");
 });

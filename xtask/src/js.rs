@@ -1,7 +1,7 @@
 //! The npm package: the WebAssembly modules, and what is published around it.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, iter};
 
 use crate::node::Node;
 use crate::python::{self, System, Venv};
@@ -13,7 +13,7 @@ pub(crate) const PACKAGE: &str = "bindings-wasm";
 /// The target of its modules.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// One of the package's WebAssembly modules.
+/// One of the package's WebAssembly modules, as it is compiled.
 struct Module {
     name: &'static str,
     /// What of the bindings is in it.
@@ -21,11 +21,27 @@ struct Module {
     /// Each has its own, and so its own folder: in one folder each would overwrite the other, and
     /// both be built again every time.
     profile: &'static str,
+    part: Option<Part>,
+}
+
+/// What of a module is taken out, for programs to load when they need it.
+struct Part {
+    name: &'static str,
+    /// The functions that lead there have one of these in their names.
+    points: &'static [&'static str],
 }
 
 const MODULES: [Module; 2] = [
-    Module { name: "comity", feature: "coordination", profile: "wasm" },
-    Module { name: "store", feature: "store", profile: "wasm-store" },
+    Module {
+        name: "comity",
+        feature: "coordination",
+        profile: "wasm",
+        part: Some(Part {
+            name: "transactions",
+            points: &["coordinator::split::", "rawcoordinator_transaction_"],
+        }),
+    },
+    Module { name: "store", feature: "store", profile: "wasm-store", part: None },
 ];
 
 /// What every browser that comity supports knows of WebAssembly; Rust uses no more.
@@ -58,7 +74,9 @@ pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {
         MODULES.iter().try_for_each(|module| glue(session, module))
     })?;
     session.stage("js: make the modules smaller", |session| {
-        MODULES.iter().try_for_each(|module| shrink(session, module))
+        let parts = MODULES.iter().filter_map(|module| module.part.as_ref());
+        let names = MODULES.iter().map(|module| module.name).chain(parts.map(|part| part.name));
+        names.into_iter().try_for_each(|name| shrink(session, name))
     })?;
     session.stage("js: make the package", |session| {
         session.step("node").arg("pack/package.mjs").within(PACKAGE).run()
@@ -168,14 +186,15 @@ fn glue(session: &Session, module: &Module) -> Result<(), Failure> {
         .arg(compiled)
         .arg(raw(session))
         .arg(module.name)
+        .args(module.part.iter().flat_map(|part| iter::once(part.name).chain(part.points.to_vec())))
         .run()
 }
 
 /// Makes a module as small as it is published, unless it was made already.
-fn shrink(session: &Session, module: &Module) -> Result<(), Failure> {
+fn shrink(session: &Session, name: &str) -> Result<(), Failure> {
     let folder = raw(session);
-    let before = folder.join(format!("{}.large.wasm", module.name));
-    let after = folder.join(format!("{}.wasm", module.name));
+    let before = folder.join(format!("{name}.large.wasm"));
+    let after = folder.join(format!("{name}.wasm"));
     // How it is made is written here.
     let maker = session.root().join("xtask/src/js.rs");
     if is_newer(&after, &before) && is_newer(&after, &maker) {

@@ -3,9 +3,14 @@ import { ComityError, ErrorCode } from "../errors.js";
 /** What a module is made of. */
 export type Source = WebAssembly.Module | BufferSource;
 
+/** What a module gives out; what is callable there is called by its script, but for a part's. */
+interface Exports {
+  memory: WebAssembly.Memory;
+}
+
 /** The script that calls a module. */
 interface Glue {
-  initSync(options: { module: WebAssembly.Module }): { memory: WebAssembly.Memory };
+  initSync(options: { module: WebAssembly.Module }): Exports;
 }
 
 /** The one instance of a WebAssembly module: made on first use, and dead after a bug in it. */
@@ -15,7 +20,7 @@ export class Instance<T extends Glue = Glue> {
   #supply: (() => Source) | null = null;
   #state: "absent" | "ready" | "dead" = "absent";
   #cause: unknown;
-  #memory: WebAssembly.Memory | null = null;
+  #exports: Exports | null = null;
 
   /** `missing` is said where the module is needed and nothing has been provided. */
   constructor(raw: T, missing: string) {
@@ -42,7 +47,14 @@ export class Instance<T extends Glue = Glue> {
   /** The module's memory. */
   memory(): WebAssembly.Memory {
     this.wasm();
-    return this.#memory as WebAssembly.Memory;
+    return (this.#exports as Exports).memory;
+  }
+
+  /** Instantiates a part of the module, which imports what the module exports. */
+  extend(part: Source): void {
+    this.wasm();
+    const comity = this.#exports as Exports & WebAssembly.ModuleImports;
+    instantiated(part, (module) => new WebAssembly.Instance(module, { comity }));
   }
 
   /** Runs one call into the module, and nothing else. What it throws but its own errors is a bug. */
@@ -77,24 +89,28 @@ export class Instance<T extends Glue = Glue> {
   }
 
   #instantiate(source: Source): void {
-    if (typeof WebAssembly !== "object") {
-      throw new ComityError(ErrorCode.Unsupported, "there is no WebAssembly here");
-    }
-    try {
-      const module = source instanceof WebAssembly.Module ? source : compiled(source);
-      this.#memory = this.#raw.initSync({ module }).memory;
-    } catch (error) {
-      if (error instanceof ComityError) throw error;
-      const message = `the WebAssembly module cannot be instantiated: ${String(error)}`;
-      throw new ComityError(ErrorCode.Unsupported, message, { cause: error });
-    }
+    this.#exports = instantiated(source, (module) => this.#raw.initSync({ module }));
     this.#state = "ready";
   }
 }
 
-function compiled(source: BufferSource): WebAssembly.Module {
+function instantiated<R>(source: Source, make: (module: WebAssembly.Module) => R): R {
+  const module = compiled(source);
   try {
-    return new WebAssembly.Module(source);
+    return make(module);
+  } catch (error) {
+    const message = `the WebAssembly module cannot be instantiated: ${String(error)}`;
+    throw new ComityError(ErrorCode.Unsupported, message, { cause: error });
+  }
+}
+
+/** The module itself. Throws `Unsupported` where it cannot be had. */
+export function compiled(source: Source): WebAssembly.Module {
+  if (typeof WebAssembly !== "object") {
+    throw new ComityError(ErrorCode.Unsupported, "there is no WebAssembly here");
+  }
+  try {
+    return source instanceof WebAssembly.Module ? source : new WebAssembly.Module(source);
   } catch (error) {
     // What a page's Content-Security-Policy forbids is a CompileError that names the policy.
     const why = /content security policy|unsafe-eval|csp/i.test(String(error))

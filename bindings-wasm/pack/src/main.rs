@@ -1,18 +1,23 @@
 //! Makes of the compiled bindings what the package is built from: `NAME.js`, which calls the
-//! WebAssembly module, its types `NAME.d.ts`, and the module itself, `NAME.large.wasm`.
+//! WebAssembly module, its types `NAME.d.ts`, and the module itself, `NAME.large.wasm`; where a part
+//! is to be loaded apart, `PART.large.wasm` with what is reached only through the functions with one
+//! of the `POINT`s in their names.
 //!
-//! usage: comity-wasm-pack COMPILED.wasm FOLDER NAME
+//! usage: comity-wasm-pack COMPILED.wasm FOLDER NAME [PART POINT...]
+
+mod split;
 
 use std::path::Path;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
+use split::{Split, split};
 use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
-    let [compiled, folder, name] = words.as_slice() else {
-        bail!("usage: comity-wasm-pack COMPILED.wasm FOLDER NAME");
+    let [compiled, folder, name, apart @ ..] = words.as_slice() else {
+        bail!("usage: comity-wasm-pack COMPILED.wasm FOLDER NAME [PART POINT...]");
     };
 
     let mut output = Bindgen::new()
@@ -29,15 +34,23 @@ fn main() -> Result<()> {
     let folder = Path::new(folder);
     fs::create_dir_all(folder)?;
     let ts = output.ts().context("no types were made")?;
-    for (kind, content) in
-        [("js", output.js().as_bytes()), ("d.ts", ts.as_bytes()), ("large.wasm", &wasm)]
-    {
-        let file = folder.join(format!("{name}.{kind}"));
-        // What is as it was keeps its age, so that what is made of it need not be made again.
-        if fs::read(&file).is_ok_and(|before| before == content) {
-            continue;
+    write(folder, &format!("{name}.js"), output.js().as_bytes())?;
+    write(folder, &format!("{name}.d.ts"), ts.as_bytes())?;
+    match apart {
+        [] => write(folder, &format!("{name}.large.wasm"), &wasm),
+        [part, points @ ..] => {
+            let split: Split = split(&wasm, points)?;
+            write(folder, &format!("{name}.large.wasm"), &split.module)?;
+            write(folder, &format!("{part}.large.wasm"), &split.part)
         }
-        fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(())
+}
+
+/// What is as it was keeps its age, so that what is made of it need not be made again.
+fn write(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let file = folder.join(name);
+    if fs::read(&file).is_ok_and(|before| before == content) {
+        return Ok(());
+    }
+    fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))
 }
