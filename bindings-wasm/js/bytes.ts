@@ -1,7 +1,13 @@
-import { invalid, kindOf } from "./errors.js";
+import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
 
 /** Bytes; a string stands for its UTF-8. A string with a lone surrogate has none and is refused. */
 export type Bytes = string | Uint8Array;
+
+/**
+ * The most bytes that go into the module at once: what Redis takes for one string (its
+ * `proto-max-bulk-len`), and little enough to be copied there.
+ */
+export const MAX_BYTES = 2 ** 29;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -39,11 +45,26 @@ export function text(name: string, value: string): string {
   throw invalid(`${name} has a lone surrogate, which UTF-8 cannot hold`);
 }
 
-/** The bytes of a string or `Uint8Array`. Throws `InvalidArgument` for anything else. */
+/** Throws `LimitExceeded` for more bytes than go into the module. */
+export function refuseLong(name: string, length: number): void {
+  if (length <= MAX_BYTES) return;
+  const message = `${name} has ${length} bytes: more than ${MAX_BYTES}, the most that Redis takes`;
+  throw new ComityError(ErrorCode.LimitExceeded, message);
+}
+
+/**
+ * The bytes of a string or `Uint8Array`. Throws `InvalidArgument` for anything else, and
+ * `LimitExceeded`.
+ */
 export function octets(name: string, value: unknown): Uint8Array {
-  if (typeof value === "string") return encoder.encode(text(name, value));
-  if (isBytes(value)) return honest(value);
-  throw invalid(`${name} must be a string or a Uint8Array, not ${kindOf(value)}`);
+  if (typeof value !== "string" && !isBytes(value)) {
+    throw invalid(`${name} must be a string or a Uint8Array, not ${kindOf(value)}`);
+  }
+  // No character has less than a byte.
+  refuseLong(name, typeof value === "string" ? value.length : lengthOf.call(value));
+  const bytes = typeof value === "string" ? encoder.encode(text(name, value)) : honest(value);
+  refuseLong(name, bytes.length);
+  return bytes;
 }
 
 /** Bytes that are as long as they say: so much memory is taken for them, and all of them is copied. */
@@ -58,7 +79,7 @@ function honest(bytes: Uint8Array): Uint8Array {
 /** What a command is made of: numbers are written as JavaScript writes them. */
 export type Word = string | Uint8Array | number | bigint;
 
-/** A word of a command as bytes. Throws `InvalidArgument`. */
+/** A word of a command as bytes. Throws `InvalidArgument`, `LimitExceeded`. */
 export function word(name: string, value: unknown): Uint8Array {
   if (typeof value === "bigint") return encoder.encode(value.toString());
   if (typeof value === "number") {

@@ -1,10 +1,15 @@
 /** Values as runs of bytes, as `src/pack.rs` reads and writes them. */
 
+import { MAX_BYTES, refuseLong } from "./bytes.js";
+
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const ROOM = 1024;
 const LARGEST_KEPT = 1 << 20;
 
-/** Writes one run after the other into the same memory: each is over when the next begins. */
+/**
+ * Writes one run after the other into the same memory: each is over when the next begins. Throws
+ * `LimitExceeded` where a run becomes too long for one call.
+ */
 export class Writer {
   #bytes = new Uint8Array(ROOM);
   #view = new DataView(this.#bytes.buffer);
@@ -68,7 +73,9 @@ export class Writer {
   #reserve(more: number): void {
     const needed = this.#at + more;
     if (needed <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+    refuseLong("all that goes into one call", needed);
+    const room = Math.min(2 * this.#bytes.length, MAX_BYTES);
+    const larger = new Uint8Array(Math.max(needed, room));
     larger.set(this.#bytes);
     this.#room(larger);
   }

@@ -13,6 +13,7 @@ import {
   Ring,
   version,
 } from "comity/core";
+import { refusesNow } from "./support/refuses.mjs";
 
 const bytes = (text) => new TextEncoder().encode(text);
 const text = (value) => new TextDecoder().decode(value);
@@ -426,6 +427,31 @@ test("strings that are no Unicode, and values of other types, are refused", () =
   refuses("InvalidArgument", /at least one node/, () => new Coordinator({ nodes: [], now }));
   refuses("InvalidArgument", /timeout/, () => new Coordinator({ nodes: ["a"], now, timeoutUs: 1 }));
   refuses("InvalidArgument", /there is no node 7/, () => core.nodeId(7));
+});
+
+test("what is too long for the module is refused, and harms nothing", async () => {
+  const most = 2 ** 29;
+  const [long, half] = [new Uint8Array(most + 1), new Uint8Array(most / 2)];
+  const core = new Coordinator({ nodes: ["a"], now: 0 });
+  const store = new MemoryStore();
+  const ring = new Ring(["a"]);
+  const set = [bytes("SET"), bytes("x")];
+  for (const [pattern, call] of [
+    [/^key has 536870913 bytes: more than 536870912/, () => ring.node(long)],
+    [/^keys\[1\] has 536870913 bytes/, () => ring.lookupBatch(["x", long])],
+    [/^name has 536870913 bytes/, () => core.lockAcquire(long, 0)],
+    [/^argv\[2\] has 536870913 bytes/, () => store.execute([...set, long], 0)],
+    // As UTF-8 it is three times as long.
+    [/^key has 536870913 bytes/, () => ring.node("\u20ac".repeat((most + 1) / 3))],
+    [/^all that goes into one call has \d+ bytes/, () => store.execute([...set, half, half], 0)],
+    [/^all that goes into one call has/, () => core.transactionExecute([[...set, half, half]], 0)],
+    [/^all that goes into one call has/, () => core.handleReply(1, [half, half], 0)],
+  ]) {
+    await refusesNow("LimitExceeded", pattern, call);
+  }
+  assert.equal(ring.node(long.subarray(1)), "a");
+  assert.equal(store.execute([bytes("GET"), bytes("x")], 0), null);
+  assert.equal(core.stats().requests ?? 0, 0);
 });
 
 test("a coordinator that is closed or disposed of says so", () => {
