@@ -41,12 +41,15 @@ async function startPair(t) {
   // One that has just come answers after its first second.
   await until(async () => (await plain.wait(1, 100)) === 1);
   const send = (signal) => process.kill(replica.pid, signal);
-  return { port: master.port, master: plain, replica: client(t, replica.port), send };
+  const { port, stop } = master;
+  return { port, stop, master: plain, replica: client(t, replica.port), send };
 }
 
 /** A client of the tests' own, to look with. */
 function client(t, port) {
   const plain = new Redis({ port, host: "127.0.0.1" });
+  // Some of the servers die.
+  plain.on("error", () => undefined);
   cleanup(t, () => plain.disconnect());
   return plain;
 }
@@ -208,6 +211,28 @@ for (const [kind, make] of Object.entries(SOCKETS)) {
     await until(async () => (await clients()).trim().split("\n").length === 1);
     await refuses("Closed", /closed/, second.set("k", 3).execute());
     assert.equal(await master.get("k"), "2");
+  });
+
+  test(`${kind}: a server that dies has nobody wait longer for its replicas`, async (t) => {
+    const { port, master, send, stop } = await startPair(t);
+    const co = await connected(t, make(port));
+    const tx = co.transaction({ durability: { timeout: 2_000 } });
+    await tx.set("k", 1).execute();
+    send("SIGSTOP");
+    const waits = timed(tx.set("k", 2));
+    await until(async () => (await waiters(master)).length === 1);
+    await stop();
+    const { replicas, took } = await waits;
+    assert.equal(replicas, 0);
+    assert.ok(took < 4_000, String(took));
+    await until(() => warnings.some((text) => text.includes(`${tx.id} is committed, and not`)));
+    const { id } = tx;
+    await refuses("Unreachable", /could not be reached/, tx.set("k", 3).execute());
+    assert.equal(tx.id, id);
+    const before = performance.now();
+    await co.close();
+    assert.ok(performance.now() - before < 3_000);
+    await refuses("Closed", /closed/, tx.set("k", 3).execute());
   });
 
   test(`${kind}: a user who may not wait is told`, async (t) => {
