@@ -11,7 +11,8 @@ import type { Transport } from "./driver/transport.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
 import { warn } from "./log.js";
 import type { MemoryStore } from "./memory.js";
-import { refuseAborted, Session } from "./session.js";
+import { Session } from "./session.js";
+import { refuseAborted } from "./signal.js";
 import { flag, MAX_TIMEOUT, MIN_TIMEOUT, millis, options as checked } from "./units.js";
 
 /** The one node of a ring without servers. */

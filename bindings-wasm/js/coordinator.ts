@@ -2,7 +2,7 @@
 
 import { type Bytes, octets, textOrBytes, type Word, word } from "./bytes.js";
 import { Counter, type CounterOptions, counterName, keptAs } from "./counter.js";
-import type { Event, Outcome } from "./core/event.js";
+import type { Outcome } from "./core/event.js";
 import type { Ring } from "./core/ring.js";
 import { asyncDispose } from "./dispose.js";
 import type { Driver } from "./driver/driver.js";
@@ -12,20 +12,19 @@ import { type Inspection, inspectionOf } from "./inspection.js";
 import { Journals } from "./journal.js";
 import { type AcquireOptions, Lock, type LockOptions, type Waiting } from "./lock.js";
 import { ownLabel, warn } from "./log.js";
-import { transactions } from "./instance/transactions.js";
-import { Operation, refuseAborted, type Session, unlessAborted } from "./session.js";
+import { Operation } from "./operation.js";
+import type { Session } from "./session.js";
+import { Executor } from "./transaction/executor.js";
 import { type Keys, listed } from "./transaction/reads.js";
 import {
   type BytesOption,
-  type Committed,
-  type Request,
   type Settings,
   settings,
   type TransactionOptions,
 } from "./transaction/request.js";
 import { one } from "./transaction/replies.js";
 import { repliesOf, Transaction, type Watched } from "./transaction/transaction.js";
-import { choice, flag, options as checked, shown, whole } from "./units.js";
+import { choice, flag, options as checked, whole } from "./units.js";
 
 /** How a lock is held while a function runs. */
 export type HoldOptions = LockOptions & Waiting;
@@ -65,8 +64,7 @@ export class Coordinator {
   readonly #journals: Journals;
   readonly #counters = new Map<string, { counter: Counter; kept: string }>();
   readonly #label = octets("label", ownLabel());
-  /** The servers that evict keys, if transactions are refused there, and how. */
-  readonly #evicting = new Map<string, string>();
+  readonly #executor: Executor;
   readonly #allowEviction: boolean;
   #ring: Ring | null = null;
   #closing: Promise<void> | null = null;
@@ -78,7 +76,7 @@ export class Coordinator {
     this.#timeout = timeout;
     this.#allowEviction = allowEviction;
     this.#journals = new Journals(session);
-    session.onTransaction = (event) => this.#report(event);
+    this.#executor = new Executor(session, driver, () => this.ring);
     session.onDeath = () => driver.stop();
   }
 
@@ -138,8 +136,10 @@ export class Coordinator {
   /** Who holds the lock `name` and who waits for it, as its server sees it now. */
   async inspect(name: Bytes, options?: Waiting): Promise<Inspection> {
     const bytes = octets("name", name);
-    const event = await this.#call(options, (core, now) => core.lockInspect(bytes, now));
-    if (event?.kind !== "lockInspected") throw unexpected(event);
+    const { signal } = checked("options", options, ["signal"]);
+    const event = await this.#session.ask("lockInspected", signal, (core, now) =>
+      core.lockInspect(bytes, now),
+    );
     return inspectionOf(event.inspection);
   }
 
@@ -151,8 +151,10 @@ export class Coordinator {
    */
   async fenceCheck(resource: Bytes, fence: number, options?: Waiting): Promise<boolean> {
     const [bytes, token] = [octets("resource", resource), whole("fence", fence, 1)];
-    const event = await this.#call(options, (core, now) => core.fenceCheck(bytes, token, now));
-    if (event?.kind !== "fenceChecked") throw unexpected(event);
+    const { signal } = checked("options", options, ["signal"]);
+    const event = await this.#session.ask("fenceChecked", signal, (core, now) =>
+      core.fenceCheck(bytes, token, now),
+    );
     return event.accepted;
   }
 
@@ -277,7 +279,7 @@ export class Coordinator {
     const names = listed(keys).map((key, at) => word(`snapshot: key ${at + 1}`, key));
     if (names.length === 0) throw invalid("snapshot: no key is given");
     const commands = names.map((name) => [octets("GET", "GET"), name]);
-    const done = await this.#transact({ commands, expectations: [] }, how, options?.signal);
+    const done = await this.#executor.execute({ commands, expectations: [] }, how, options?.signal);
     return repliesOf(done, names.length).map((reply) => one(reply, how.value));
   }
 
@@ -288,8 +290,10 @@ export class Coordinator {
    */
   async transactionStatus(id: string, options?: Waiting): Promise<Outcome> {
     const bytes = octets("id", id);
-    const event = await this.#callAbout(options, (core, now) => core.transactionStatus(bytes, now));
-    if (event?.kind !== "transactionStatus") throw unexpected(event);
+    const { signal } = checked("options", options, ["signal"]);
+    const event = await this.#executor.ask("transactionStatus", signal, (core, now) =>
+      core.transactionStatus(bytes, now),
+    );
     return event.outcome;
   }
 
@@ -309,10 +313,9 @@ export class Coordinator {
       heuristic === undefined
         ? {}
         : { heuristic: choice("heuristic", heuristic, ["commit", "abort"]) };
-    const event = await this.#callAbout(signalOf(signal), (core, now) =>
+    const event = await this.#executor.ask("transactionResolved", signal, (core, now) =>
       core.transactionResolve(bytes, now, how),
     );
-    if (event?.kind !== "transactionResolved") throw unexpected(event);
     return event.outcome;
   }
 
@@ -323,10 +326,9 @@ export class Coordinator {
   async sweep(options?: SweepOptions): Promise<number> {
     const { shadows, signal } = checked("options", options, ["shadows", "signal"]);
     const what = { shadows: flag("shadows", shadows, true) };
-    const event = await this.#callAbout(signalOf(signal), (core, now) =>
+    const event = await this.#executor.ask("transactionSwept", signal, (core, now) =>
       core.transactionSweep(now, what),
     );
-    if (event?.kind !== "transactionSwept") throw unexpected(event);
     return event.count;
   }
 
@@ -383,7 +385,7 @@ export class Coordinator {
   }
 
   #begin(how: Settings): Transaction {
-    return new Transaction((...asked) => this.#transact(...asked), how);
+    return new Transaction((...asked) => this.#executor.execute(...asked), how);
   }
 
   async #once(
@@ -395,108 +397,6 @@ export class Coordinator {
     return tx.execute(signalOf(options?.signal));
   }
 
-  async #transact(
-    request: Request,
-    how: Settings,
-    signal: AbortSignal | undefined,
-  ): Promise<Committed> {
-    refuseAborted(signal);
-    if (this.#evicting.size > 0) this.#refuseEviction(request);
-    if (how.core.durability !== undefined) this.#refuseGateways(request);
-    const { commands, expectations } = request;
-    const fetched = transactions.fetched();
-    if (fetched !== null) await unlessAborted(fetched, signal);
-    const operation = new Operation();
-    try {
-      this.#session.begin(operation, (core, now) =>
-        core.transactionExecute(commands, now, { ...how.core, expectations }),
-      );
-      await this.#session.wait(operation, signal);
-    } catch (error) {
-      this.#session.giveUp(operation);
-      throw error;
-    }
-    const { event } = operation;
-    const error = this.#session.failure(operation);
-    if (error?.code === ErrorCode.OutcomeUnknown && event?.kind === "transactionUnknown") {
-      const about = JSON.stringify(event.id);
-      const message =
-        `${error.message}: transactionStatus(${about}) asks what is known, resolve(${about}) sees ` +
-        "to its end";
-      const unknown = new ComityError(error.code, message, { cause: error.cause });
-      unknown.transactionId = event.id;
-      throw unknown;
-    }
-    if (error !== null) throw error;
-    if (event?.kind !== "transactionCommitted") throw unexpected(event);
-    return { id: event.id, replies: event.replies, replicas: event.replicas };
-  }
-
-  /** Throws `Unsupported` if one of the servers that it goes to evicts keys. */
-  #refuseEviction(request: Request): void {
-    for (const where of this.#serversOf(request)) {
-      const policy = this.#evicting.get(where);
-      if (policy === undefined) continue;
-      const message =
-        `the server ${where} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
-        "has prepared there could be gone when it is applied. Set it to noeviction, or say " +
-        "connect(..., { allowEviction: true })";
-      throw new ComityError(ErrorCode.Unsupported, message);
-    }
-  }
-
-  /** Throws `Unsupported` if replicas of one of the servers that it goes to cannot be waited for. */
-  #refuseGateways(request: Request): void {
-    const ids = this.ring.nodes().map(({ id }) => String(id));
-    const where = this.#serversOf(request).find((id) => !this.#driver.blocks(ids.indexOf(id)));
-    if (where === undefined) return;
-    const message =
-      `durability: the server ${where} is reached by connections that comity does not have for ` +
-      "itself, as over HTTP, where WAIT knows nothing of what was sent on another";
-    throw new ComityError(ErrorCode.Unsupported, message);
-  }
-
-  /** The ids of the servers that it goes to, those of the first keys first. */
-  #serversOf({ commands, expectations }: Request): string[] {
-    const keys = commands.map((words) => words[1]);
-    keys.push(...expectations.map((each) => ("read" in each ? each.read[1] : bytesOf(each.key))));
-    return keys.flatMap((key) => {
-      const where = key === undefined ? null : this.ring.node(key);
-      return where === null ? [] : [String(where)];
-    });
-  }
-
-  /** A call that is about transactions. */
-  async #callAbout(
-    options: Waiting | undefined,
-    verb: Parameters<Session["begin"]>[1],
-  ): Promise<Event | null> {
-    const { signal } = checked("options", options, ["signal"]);
-    refuseAborted(signal);
-    const fetched = transactions.fetched();
-    if (fetched !== null) await unlessAborted(fetched, signal);
-    return this.#call(options, verb);
-  }
-
-  async #call(
-    options: Waiting | undefined,
-    verb: Parameters<Session["begin"]>[1],
-  ): Promise<Event | null> {
-    const { signal } = checked("options", options, ["signal"]);
-    refuseAborted(signal);
-    const operation = new Operation();
-    this.#session.begin(operation, verb);
-    try {
-      await this.#session.wait(operation, signal);
-    } catch (error) {
-      this.#session.leave(operation);
-      throw error;
-    }
-    const error = this.#session.failure(operation);
-    if (error !== null) throw error;
-    return operation.event;
-  }
-
   /** What a server answered to the check. Throws what it said if it cannot serve. */
   #judge(operation: Operation): void {
     const error = this.#session.failure(operation);
@@ -506,44 +406,16 @@ export class Coordinator {
     const policy = event.evictionPolicy;
     if (policy === "" || policy === "noeviction") return;
     const id = String(textOrBytes(this.#session.core.nodeId(event.node)));
-    if (!this.#allowEviction) this.#evicting.set(id, policy);
+    if (!this.#allowEviction) this.#executor.evicting.set(id, policy);
     warn(
       `the server ${id} evicts keys (maxmemory-policy ${policy}): a lock that is evicted has two ` +
         "holders; set it to noeviction",
     );
   }
-
-  /** Tells what befalls a transaction for which nobody waits. */
-  #report(event: Event): void {
-    if (event.kind === "transactionCommitted") {
-      warn(`transaction ${event.id} was given up, and is committed`);
-    } else if (event.kind === "transactionUnknown") {
-      const why = event.error.message;
-      warn(`transaction ${event.id} was given up, and its outcome is not known: ${why}`);
-    } else if (event.kind === "transactionEnded") {
-      warn(`transaction ${event.id}, whose outcome was not known, is ${event.outcome}`);
-    } else if (event.kind === "transactionNotDurable") {
-      const [where, why] = [this.#session.nodeName(event.node), event.error.message];
-      warn(`transaction ${event.id} is committed, and not durable: the server ${where}: ${why}`);
-    } else if (event.kind === "transactionDamaged") {
-      const where = this.#session.nodeName(event.node);
-      warn(`transaction ${event.id} is damaged: ${where} does not have what was decided`);
-    }
-  }
 }
 
 function signalOf(signal: AbortSignal | undefined): AcquireOptions & Waiting {
   return signal === undefined ? {} : { signal };
-}
-
-function bytesOf(key: Bytes): Uint8Array {
-  return octets("key", key);
-}
-
-/** The core has answered another question. */
-function unexpected(event: Event | null): ComityError {
-  const message = `a bug in comity: ${shown(event?.kind)} is no answer to this`;
-  return new ComityError(ErrorCode.Internal, message);
 }
 
 export type { Keys, Word };

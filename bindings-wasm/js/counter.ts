@@ -7,7 +7,9 @@ import { beyond, exact, iterable } from "./core/peer.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
 import type { Waiting } from "./lock.js";
 import type { Journals } from "./journal.js";
-import { type Cell, Operation, refuseAborted, type Session } from "./session.js";
+import { Operation } from "./operation.js";
+import type { Cell, Session } from "./session.js";
+import { refuseAborted } from "./signal.js";
 import { checkedName, choice, MAX_WAIT, millis, options as checked, shown, someMillis, whole, wide } from "./units.js";
 
 /** The longest that a counter waits before it flushes, in milliseconds. */

@@ -1,7 +1,8 @@
 /** `co.events()`: what happened, for those who want to watch. */
 
 import type { Event } from "./core/event.js";
-import { aborted, type Listener, refuseAborted, type Session } from "./session.js";
+import type { Listener, Session } from "./session.js";
+import { aborted, refuseAborted } from "./signal.js";
 import { options as checked, whole } from "./units.js";
 
 const DEFAULT_BUFFER = 1024;

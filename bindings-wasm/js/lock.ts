@@ -3,7 +3,9 @@
 import { type Bytes, octets, readable } from "./bytes.js";
 import { asyncDispose } from "./dispose.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
-import { Operation, refuseAborted, type Session } from "./session.js";
+import { Operation } from "./operation.js";
+import type { Session } from "./session.js";
+import { refuseAborted } from "./signal.js";
 import {
   checkedName,
   flag,

@@ -11,51 +11,9 @@ import type { Coordinator, Failure, NodeChange } from "./core/coordinator.js";
 import type { Event } from "./core/event.js";
 import type { Reply } from "./core/reply.js";
 import { ComityError, ErrorCode } from "./errors.js";
-
-/** One thing somebody waits for: a lock, a call or a transaction, and what became of it. */
-export class Operation {
-  id = -1;
-  /** False while an answer is awaited. */
-  done = false;
-  /** Nothing more will be heard of it. */
-  ended = false;
-  error: ComityError | null = null;
-  event: Event | null = null;
-  fence = 0;
-  validUntil = 0;
-  holder: Uint8Array | null = null;
-  renewing = false;
-  /** The node of its last command. */
-  node = -1;
-  onLost: (() => void) | null = null;
-  #wake: (() => void) | null = null;
-
-  /**
-   * Until it is done. Throws `Aborted` if `signal` aborts before; whose it is says then what
-   * becomes of it.
-   */
-  wait(signal?: AbortSignal): Promise<void> {
-    if (this.done) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const stop = () => {
-        this.#wake = null;
-        reject(aborted(signal));
-      };
-      this.#wake = () => {
-        signal?.removeEventListener("abort", stop);
-        resolve();
-      };
-      signal?.addEventListener("abort", stop, { once: true });
-    });
-  }
-
-  /** Wakes whoever waits. */
-  wake(): void {
-    const wake = this.#wake;
-    this.#wake = null;
-    wake?.();
-  }
-}
+import { Operation } from "./operation.js";
+import { refuseAborted } from "./signal.js";
+import { shown } from "./units.js";
 
 /** What waits to be sent to one node. */
 export class Box {
@@ -86,38 +44,13 @@ export interface Cell {
   shut(): void;
 }
 
-/** The error for a signal that has aborted. */
-export function aborted(signal: AbortSignal | undefined): ComityError {
-  const cause: unknown = signal?.reason;
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new ComityError(ErrorCode.Aborted, `given up by its AbortSignal: ${why}`, { cause });
-}
+/** An event of this kind. */
+export type Answer<K extends Event["kind"]> = Extract<Event, { kind: K }>;
 
-/** What `promise` comes to. Throws `Aborted` if `signal` aborts before. */
-export async function unlessAborted<T>(
-  promise: Promise<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  if (signal === undefined) return promise;
-  let stop = () => {};
-  const stopped = new Promise<never>((_, reject) => {
-    stop = () => reject(aborted(signal));
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  try {
-    return await Promise.race([promise, stopped]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
-}
-
-/** Throws `Aborted` if `signal` has aborted, `InvalidArgument` if it is none. */
-export function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return;
-  if (typeof signal !== "object" || typeof signal?.addEventListener !== "function") {
-    throw new ComityError(ErrorCode.InvalidArgument, "signal must be an AbortSignal");
-  }
-  if (signal.aborted) throw aborted(signal);
+/** The core has answered another question. */
+export function unexpected(event: Event | null): ComityError {
+  const message = `a bug in comity: ${shown(event?.kind)} is no answer to this`;
+  return new ComityError(ErrorCode.Internal, message);
 }
 
 /** One coordinator's core, its outboxes, its operations and its listeners. */
@@ -190,6 +123,30 @@ export class Session {
     } finally {
       this.unpin();
     }
+  }
+
+  /**
+   * Calls a verb that is answered by one event of a kind, and gives that. Throws `Aborted`, and what
+   * it failed of.
+   */
+  async ask<K extends Event["kind"]>(
+    kind: K,
+    signal: AbortSignal | undefined,
+    verb: (core: Coordinator, now: number) => number,
+  ): Promise<Answer<K>> {
+    refuseAborted(signal);
+    const operation = new Operation();
+    this.begin(operation, verb);
+    try {
+      await this.wait(operation, signal);
+    } catch (error) {
+      this.leave(operation);
+      throw error;
+    }
+    const error = this.failure(operation);
+    if (error !== null) throw error;
+    if (operation.event?.kind !== kind) throw unexpected(operation.event);
+    return operation.event as Answer<K>;
   }
 
   /** Until `ms` have passed or `operation` is done. */

@@ -1,0 +1,136 @@
+/** Executes transactions for a coordinator. */
+
+import { type Bytes, octets } from "../bytes.js";
+import type { Event } from "../core/event.js";
+import type { Ring } from "../core/ring.js";
+import type { Driver } from "../driver/driver.js";
+import { ComityError, ErrorCode } from "../errors.js";
+import { transactions } from "../instance/transactions.js";
+import { warn } from "../log.js";
+import { Operation } from "../operation.js";
+import { type Answer, type Session, unexpected } from "../session.js";
+import { refuseAborted, unlessAborted } from "../signal.js";
+import type { Committed, Request, Settings } from "./request.js";
+
+export class Executor {
+  /** The servers that evict keys, if transactions are refused there, and how. */
+  readonly evicting = new Map<string, string>();
+  readonly #session: Session;
+  readonly #driver: Driver;
+  readonly #ring: () => Ring;
+
+  constructor(session: Session, driver: Driver, ring: () => Ring) {
+    this.#session = session;
+    this.#driver = driver;
+    this.#ring = ring;
+    session.onTransaction = (event) => this.#report(event);
+  }
+
+  /** As `Transaction.execute` says. */
+  async execute(
+    request: Request,
+    how: Settings,
+    signal: AbortSignal | undefined,
+  ): Promise<Committed> {
+    refuseAborted(signal);
+    if (this.evicting.size > 0) this.#refuseEviction(request);
+    if (how.core.durability !== undefined) this.#refuseGateways(request);
+    const { commands, expectations } = request;
+    const fetched = transactions.fetched();
+    if (fetched !== null) await unlessAborted(fetched, signal);
+    const operation = new Operation();
+    try {
+      this.#session.begin(operation, (core, now) =>
+        core.transactionExecute(commands, now, { ...how.core, expectations }),
+      );
+      await this.#session.wait(operation, signal);
+    } catch (error) {
+      this.#session.giveUp(operation);
+      throw error;
+    }
+    const { event } = operation;
+    const error = this.#session.failure(operation);
+    if (error?.code === ErrorCode.OutcomeUnknown && event?.kind === "transactionUnknown") {
+      const about = JSON.stringify(event.id);
+      const message =
+        `${error.message}: transactionStatus(${about}) asks what is known, resolve(${about}) sees ` +
+        "to its end";
+      const unknown = new ComityError(error.code, message, { cause: error.cause });
+      unknown.transactionId = event.id;
+      throw unknown;
+    }
+    if (error !== null) throw error;
+    if (event?.kind !== "transactionCommitted") throw unexpected(event);
+    return { id: event.id, replies: event.replies, replicas: event.replicas };
+  }
+
+  /** As `Session.ask`, for what is about transactions. */
+  async ask<K extends Event["kind"]>(
+    kind: K,
+    signal: AbortSignal | undefined,
+    verb: Parameters<Session["begin"]>[1],
+  ): Promise<Answer<K>> {
+    refuseAborted(signal);
+    const fetched = transactions.fetched();
+    if (fetched !== null) await unlessAborted(fetched, signal);
+    return this.#session.ask(kind, signal, verb);
+  }
+
+  /** Throws `Unsupported` if one of the servers that it goes to evicts keys. */
+  #refuseEviction(request: Request): void {
+    for (const where of this.#serversOf(request)) {
+      const policy = this.evicting.get(where);
+      if (policy === undefined) continue;
+      const message =
+        `the server ${where} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
+        "has prepared there could be gone when it is applied. Set it to noeviction, or say " +
+        "connect(..., { allowEviction: true })";
+      throw new ComityError(ErrorCode.Unsupported, message);
+    }
+  }
+
+  /** Throws `Unsupported` if replicas of one of the servers that it goes to cannot be waited for. */
+  #refuseGateways(request: Request): void {
+    const ids = this.#ring()
+      .nodes()
+      .map(({ id }) => String(id));
+    const where = this.#serversOf(request).find((id) => !this.#driver.blocks(ids.indexOf(id)));
+    if (where === undefined) return;
+    const message =
+      `durability: the server ${where} is reached by connections that comity does not have for ` +
+      "itself, as over HTTP, where WAIT knows nothing of what was sent on another";
+    throw new ComityError(ErrorCode.Unsupported, message);
+  }
+
+  /** The ids of the servers that it goes to, those of the first keys first. */
+  #serversOf({ commands, expectations }: Request): string[] {
+    const keys = commands.map((words) => words[1]);
+    keys.push(...expectations.map((each) => ("read" in each ? each.read[1] : bytesOf(each.key))));
+    return keys.flatMap((key) => {
+      const where = key === undefined ? null : this.#ring().node(key);
+      return where === null ? [] : [String(where)];
+    });
+  }
+
+  /** Tells what befalls a transaction for which nobody waits. */
+  #report(event: Event): void {
+    if (event.kind === "transactionCommitted") {
+      warn(`transaction ${event.id} was given up, and is committed`);
+    } else if (event.kind === "transactionUnknown") {
+      const why = event.error.message;
+      warn(`transaction ${event.id} was given up, and its outcome is not known: ${why}`);
+    } else if (event.kind === "transactionEnded") {
+      warn(`transaction ${event.id}, whose outcome was not known, is ${event.outcome}`);
+    } else if (event.kind === "transactionNotDurable") {
+      const [where, why] = [this.#session.nodeName(event.node), event.error.message];
+      warn(`transaction ${event.id} is committed, and not durable: the server ${where}: ${why}`);
+    } else if (event.kind === "transactionDamaged") {
+      const where = this.#session.nodeName(event.node);
+      warn(`transaction ${event.id} is damaged: ${where} does not have what was decided`);
+    }
+  }
+}
+
+function bytesOf(key: Bytes): Uint8Array {
+  return octets("key", key);
+}
