@@ -10,14 +10,7 @@ import "./inlined/core.js";
 
 export type { Bytes } from "./bytes.js";
 export type { Command, Route } from "./core/command.js";
-export type {
-  CoordinatorOptions,
-  Failure,
-  NodeChange,
-  RawCounterOptions,
-  RawLockOptions,
-  RawTransactionOptions,
-} from "./core/coordinator.js";
+export type { Failure, NodeChange } from "./core/coordinator.js";
 export type {
   CounterAudit,
   Event,
@@ -25,6 +18,12 @@ export type {
   RawCounterValue,
   RawInspection,
 } from "./core/event.js";
+export type {
+  CoordinatorOptions,
+  RawCounterOptions,
+  RawLockOptions,
+  RawTransactionOptions,
+} from "./core/options.js";
 export { PNCounter } from "./core/peer.js";
 export { ErrorReply, type Reply } from "./core/reply.js";
 export { type Nodes, type NodeSpec, Ring, type RingOptions } from "./core/ring.js";

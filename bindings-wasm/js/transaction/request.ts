@@ -1,5 +1,5 @@
 import { type Bytes, readable } from "../bytes.js";
-import type { RawTransactionOptions } from "../core/coordinator.js";
+import type { RawTransactionOptions } from "../core/options.js";
 import type { Reply } from "../core/reply.js";
 import type { Expectation, Words } from "../core/words.js";
 import { invalid } from "../errors.js";
