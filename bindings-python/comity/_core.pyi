@@ -394,7 +394,8 @@ class Coordinator:
 
     def transaction_sweep(self, now: int, *, shadows: bool = True) -> int:
         """Removes what transactions have left over on every node. `shadows`: the whole key space is
-        searched for those that an accident has left.
+        searched for those that an accident has left. Fails with the first node that could not be
+        swept, once all the others have been.
         """
 
     def orphan(self) -> None:

@@ -222,6 +222,8 @@ class Coordinator(Base):
 
         `shadows`: also looks for prepared values that an accident has left beside the keys. Only a
         search of each server's whole key space finds them, a thousand keys in each round trip.
+
+        A server that fails keeps none of the others from being swept; the first error is raised then.
         """
         event = self._call(self._session.core.transaction_sweep, shadows=shadows).event
         return (event.units if event is not None else None) or 0

@@ -321,7 +321,8 @@ export class Coordinator {
 
   /**
    * Recovers transactions that were abandoned, and removes what is left of old ones, on all servers;
-   * how much that was. To be run now and then, by anybody.
+   * how much that was. To be run now and then, by anybody. A server that fails keeps none of the
+   * others from being swept; the first error is thrown then.
    */
   async sweep(options?: SweepOptions): Promise<number> {
     const { shadows, signal } = checked("options", options, ["shadows", "signal"]);

@@ -6,7 +6,7 @@ mod support;
 use comity::error::ErrorCode;
 use comity::event::{Event, TransactionOutcome};
 use comity::keyspace::command;
-use comity::redis::{Origin, Reply};
+use comity::redis::{Failure, NodeId, Origin, Reply};
 use comity::time::Span;
 use comity::transaction::{Ack, Expectation, Handle, Heuristic, SweepOptions, TransactionOptions};
 use support::transaction_world::{ACCOUNTS, MS, Packet, START, World};
@@ -423,43 +423,86 @@ fn many_on_the_same_keys_all_get_their_turn() {
     assert!(retries > 0 && retries < 80, "{retries} aborts for 160 commits");
 }
 
-/// A sweep of three nodes with three shadows each, whose scripts are gone before its command number
-/// `flush`: how many commands it took, what it counted, and how much it left.
-fn swept_without_scripts(flush: usize) -> (usize, Option<u64>, usize) {
+/// What becomes of a command of a sweep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    ScriptGone,
+    Refused,
+    Lost,
+}
+
+/// A sweep of three nodes with three shadows each, whose command number `number` meets `fate`: to
+/// which nodes its commands went, what it ended with, and what it left on each node.
+fn swept(number: usize, fate: Fate) -> (Vec<NodeId>, Option<Event>, [usize; 3]) {
     let mut world = World::new(1, 8);
+    let shadows =
+        ["0", "1", "2"].map(|slot| format!("comity:1:t:{{t}}:0123456789abcdef.0{slot}:0"));
     for store in &mut world.stores {
-        for slot in 0..3 {
-            let shadow = format!("comity:1:t:{{t}}:0123456789abcdef.0{slot}:0");
+        for shadow in &shadows {
             command::execute(store.keyspace_mut(), &[b"SET", shadow.as_bytes(), b"x"]);
         }
     }
     let now = world.time();
     world.client(0).transaction_sweep(SweepOptions::default(), now).expect("it is open");
-    let mut commands = 0;
+    let mut nodes = Vec::new();
     while let Some(command) = world.client(0).poll_command() {
+        nodes.push(command.node);
         let store = &mut world.stores[command.node.0 as usize];
-        commands += 1;
-        if commands == flush {
+        let hit = nodes.len() == number;
+        if hit && fate == Fate::ScriptGone {
             store.execute(&["SCRIPT", "FLUSH"].into_iter().collect(), now);
         }
-        let reply = store.execute(&command.argv, now);
+        let reply = match fate {
+            Fate::Refused if hit => Reply::Error(b"NOPERM no permissions to run 'scan'".to_vec()),
+            Fate::Lost if hit => {
+                world.client(0).handle_failure(command.request, Failure::OutcomeUnknown, now);
+                continue;
+            }
+            _ => store.execute(&command.argv, now),
+        };
         world.client(0).handle_reply(command.request, &reply, now);
     }
-    let count = match world.client(0).poll_event() {
-        Some(Event::TransactionSwept { count, .. }) => Some(count),
-        _ => None,
-    };
-    (commands, count, world.left_over().len())
+    let left = [0, 1, 2].map(|node: usize| {
+        let there = |shadow: &&String| {
+            let words = [b"EXISTS", shadow.as_bytes()];
+            command::execute(world.stores[node].keyspace_mut(), &words) == Reply::Integer(1)
+        };
+        shadows.iter().filter(there).count()
+    });
+    (nodes, world.client(0).poll_event(), left)
 }
 
 #[test]
 fn a_sweep_leaves_nothing_behind_where_its_script_goes() {
-    let (commands, ..) = swept_without_scripts(0);
+    let (commands, ..) = swept(0, Fate::ScriptGone);
     let mut missed = 0;
-    for flush in 1..=commands {
-        let (more, count, left) = swept_without_scripts(flush);
-        assert_eq!((count, left), (Some(9), 0), "no script before command {flush}");
-        missed += more - commands;
+    for number in 1..=commands.len() {
+        let (more, end, left) = swept(number, Fate::ScriptGone);
+        assert!(matches!(end, Some(Event::TransactionSwept { count: 9, .. })), "{number}: {end:?}");
+        assert_eq!(left, [0; 3], "no script before command {number}");
+        missed += more.len() - commands.len();
     }
     assert!(missed >= 6, "each of Find and Shadows finds no script once at each node: {missed}");
+}
+
+#[test]
+fn a_sweep_of_a_node_that_fails_sweeps_the_others_and_names_it() {
+    let (commands, ..) = swept(0, Fate::Refused);
+    for fate in [Fate::Refused, Fate::Lost] {
+        for (at, node) in commands.iter().enumerate() {
+            let (_, end, left) = swept(at + 1, fate);
+            let Some(Event::CallFailed { node: named, error, .. }) = end else {
+                panic!("command {at}: {end:?}");
+            };
+            assert_eq!(named, *node, "command {at}");
+            let code = match fate {
+                Fate::Refused => ErrorCode::ServerRefused,
+                _ => ErrorCode::NoAnswer,
+            };
+            assert_eq!(error.code(), code, "{error}");
+            for (other, left) in (0..).zip(left) {
+                assert!(NodeId(other) == *node || left == 0, "command {at}: {left} at {other}");
+            }
+        }
+    }
 }

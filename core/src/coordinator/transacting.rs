@@ -68,7 +68,7 @@ impl Coordinator {
                 }
                 Effect::Found(_)
                 | Effect::Recover(_)
-                | Effect::Swept(_)
+                | Effect::Swept { .. }
                 | Effect::Wait { .. }
                 | Effect::Copied { .. } => {}
             }

@@ -181,7 +181,8 @@ impl Coordinator {
 
     /// Removes what transactions have left over on every node: locks of clients that vanished, by
     /// ending their transactions, what was kept for late commands, and shadows that nobody will finish.
-    /// Leads to `TransactionSwept` or `CallFailed`.
+    /// Leads to `TransactionSwept`, or to `CallFailed` with the first node that could not be swept; all
+    /// the others have been by then.
     ///
     /// # Errors
     /// `LimitExceeded`, `Closed`; nothing is sent.

@@ -11,7 +11,8 @@
 //!
 //! A vote whose patience is over is left to a recovery. A finished register of a secondary is
 //! removed when the primary says that it is over there as well; one of a primary when no secondary
-//! waits for it. What cannot be asked stays: it takes little room, and the next sweep asks again.
+//! waits for it. What cannot be asked stays: it takes little room, and the next sweep asks again. A
+//! participant that does not answer, or refuses, is left, and the others are swept all the same.
 //!
 //! A shadow without a vote is what an accident left: its transaction was ended without it. A server
 //! has no list of its shadows, so it is asked for its keys, a thousand at a time.
@@ -56,6 +57,8 @@ pub(crate) struct Sweeper {
     sent: Option<Attempt>,
     /// How much was removed, or given to a recovery.
     count: u64,
+    /// The first participant that was left before its end, and why.
+    failed: Option<(Vec<u8>, Error)>,
 }
 
 impl Sweeper {
@@ -71,6 +74,7 @@ impl Sweeper {
             attempts: 0,
             sent: None,
             count: 0,
+            failed: None,
         };
         machine.go_on(cx);
         machine
@@ -106,8 +110,8 @@ impl Sweeper {
                 self.count += count;
                 self.shadows.truncate(self.dropped_from());
             }
-            (_, Outcome::Failed(how)) => return self.fail(failure(how), cx),
-            (_, Outcome::Refused { error, .. }) => return self.fail(error, cx),
+            (_, Outcome::Failed(how)) => self.give_up(failure(how)),
+            (_, Outcome::Refused { error, .. }) => self.give_up(error),
             (State::Finding | State::Dropping, _) => self.leave(),
             (_, Outcome::Answered(_)) => self.turn_page(),
         }
@@ -212,7 +216,8 @@ impl Sweeper {
         }
         let Some(here) = self.left.front().cloned() else {
             self.state = State::Done;
-            return cx.effects.push(Effect::Swept(Ok(self.count)));
+            let (count, failed) = (self.count, self.failed.take());
+            return cx.effects.push(Effect::Swept { count, failed });
         };
         let (to, op) = match (self.state, self.idle.front()) {
             (State::Paging, _) => (here, Op::Sweep(Sweep::Page { cursor: self.cursor })),
@@ -242,8 +247,12 @@ impl Sweeper {
         cx.effects.push(Effect::Send { attempt, to, op, deadline, background });
     }
 
-    fn fail(&mut self, error: Error, cx: &mut Cx<'_>) {
-        self.state = State::Done;
-        cx.effects.push(Effect::Swept(Err(error)));
+    /// Nothing more is to be had of the participant it is at.
+    fn give_up(&mut self, error: Error) {
+        if let (None, Some(here)) = (&self.failed, self.left.front()) {
+            self.failed = Some((here.clone(), error));
+        }
+        self.over.clear();
+        self.leave();
     }
 }

@@ -363,7 +363,7 @@ impl World {
                 Effect::Met(_) => {}
                 Effect::Replicate { to, .. } => self.ask_for_copies(who, place_of(&to)),
                 Effect::Wait { .. } | Effect::Copied { .. } => panic!("nobody shares a round"),
-                Effect::Recover(_) | Effect::Swept(_) => panic!("nobody sweeps"),
+                Effect::Recover(_) | Effect::Swept { .. } => panic!("nobody sweeps"),
             }
         }
         self.settle(scenario, who);

@@ -38,7 +38,7 @@ pub(crate) use send::pause;
 use super::recovery::{Found, Task};
 use super::replication::Copied;
 use super::{Answer, Confirm, Durability, Op, Plan, Refusal, TransactionId, Txid};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::keyspace::ServerTime;
 use crate::redis::{Failure, Reply};
 use crate::time::{Span, Time};
@@ -70,8 +70,13 @@ pub enum Effect {
     Found(Found),
     /// A transaction was found that somebody should end.
     Recover(Task),
-    /// A sweep is over: how much was removed or given to a recovery.
-    Swept(Result<u64>),
+    /// A sweep is over.
+    Swept {
+        /// How much was removed or given to a recovery.
+        count: u64,
+        /// The first participant that could not be swept to its end, and why.
+        failed: Option<(Vec<u8>, Error)>,
+    },
     /// A key was locked by another transaction.
     Met(Met),
     /// It is applied, so whoever wants its keys may have them; and replicas are to have it.
