@@ -60,10 +60,10 @@ async function connected(t, client, options) {
   return co;
 }
 
-/** What the server says of those who block a connection with `WAIT`. */
+/** What the server says of those whom `WAIT` blocks; it is also the last command of who did wait. */
 async function waiters(master) {
   const all = String(await master.client("LIST")).split("\n");
-  return all.filter((line) => / cmd=wait /.test(line));
+  return all.filter((line) => / flags=\w*b\w* .* cmd=wait /.test(line));
 }
 
 /** Executes, and says how many replicas have it and how many milliseconds it took. */
