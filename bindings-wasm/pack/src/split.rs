@@ -13,7 +13,8 @@ use walrus::ir::Value;
 use walrus::passes::gc;
 use walrus::{
     ConstExpr, ElementItems, ElementKind, ExportItem, Function, FunctionBuilder, FunctionId,
-    FunctionKind, GlobalKind, ImportKind, ImportedFunction, Module, TableId,
+    FunctionKind, Global, GlobalId, GlobalKind, ImportKind, ImportedFunction, Memory, MemoryId,
+    Module, ModuleData, ModuleElements, ModuleExports, ModuleImports, Table, TableId,
 };
 
 /// What the part imports the module's exports from.
@@ -115,18 +116,10 @@ fn reduce(
     stays: impl Fn(&Function) -> bool,
 ) -> Result<()> {
     part.start = None;
-    part.exports.iter().map(|export| export.id()).collect::<Vec<_>>().into_iter().for_each(|id| {
-        part.exports.delete(id);
-    });
-    part.data.iter().map(|data| data.id()).collect::<Vec<_>>().into_iter().for_each(|id| {
-        part.data.delete(id);
-    });
-    part.elements.iter().map(|each| each.id()).collect::<Vec<_>>().into_iter().for_each(|id| {
-        part.elements.delete(id);
-    });
-
-    let ids: Vec<_> = part.imports.iter().map(|import| import.id()).collect();
-    ids.into_iter().for_each(|id| part.imports.delete(id));
+    part.exports = ModuleExports::default();
+    part.imports = ModuleImports::default();
+    part.data = ModuleData::default();
+    part.elements = ModuleElements::default();
     for function in part.funcs.iter_mut().filter(|function| stays(function)) {
         let (id, ty) = (function.id(), function.ty());
         let import = part.imports.add(MODULE, &format!("f{}", id.index()), id);
@@ -161,24 +154,30 @@ fn reduce(
 /// Has the module export what the part imports.
 fn export(module: &mut Module, part: &Module) -> Result<()> {
     for import in part.imports.iter() {
-        let at = import.kind.clone();
-        let item: Option<ExportItem> = match at {
+        let item = match import.kind {
             ImportKind::Function(id) => {
-                functions(module, &[id.index()]).first().map(|id| (*id).into())
+                same(module.funcs.iter().map(Function::id), id, FunctionId::index)
             }
             ImportKind::Global(id) => {
-                module.globals.iter().find(|g| g.id().index() == id.index()).map(|g| g.id().into())
+                same(module.globals.iter().map(Global::id), id, GlobalId::index)
             }
             ImportKind::Memory(id) => {
-                module.memories.iter().find(|m| m.id().index() == id.index()).map(|m| m.id().into())
+                same(module.memories.iter().map(Memory::id), id, MemoryId::index)
             }
-            ImportKind::Table(id) => {
-                module.tables.iter().find(|t| t.id().index() == id.index()).map(|t| t.id().into())
-            }
+            ImportKind::Table(id) => same(module.tables.iter().map(Table::id), id, TableId::index),
             ImportKind::Tag(_) => None,
         };
         let item = item.with_context(|| format!("the module does not have {}", import.name))?;
         module.exports.add(&import.name, item);
     }
     Ok(())
+}
+
+/// Of a module's ids the one that stands for the same as `id` does in another reading.
+fn same<I: Copy + Into<ExportItem>>(
+    mut ids: impl Iterator<Item = I>,
+    id: I,
+    index: impl Fn(&I) -> usize,
+) -> Option<ExportItem> {
+    ids.find(|other| index(other) == index(&id)).map(Into::into)
 }
