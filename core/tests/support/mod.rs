@@ -11,6 +11,7 @@
 pub(crate) mod calls;
 pub(crate) mod checked;
 pub(crate) mod client;
+pub(crate) mod common_clock;
 pub(crate) mod counter_acts;
 pub(crate) mod counter_desk;
 pub(crate) mod counter_ops;

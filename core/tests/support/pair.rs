@@ -1,8 +1,5 @@
 //! A real server and the embedded store side by side: the same calls, every reply, message and
 //! key compared.
-//!
-//! The server's clock cannot be set. It runs a copy of the script that reads its clock from a key,
-//! and after every step of the clock each key gets the life that the embedded store gives it.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -14,13 +11,9 @@ use comity::memory::MemoryStore;
 use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::Time;
 
+use super::common_clock::{self, CLOCK};
 use super::redis_server::RedisServer;
 use super::resp::{Client, bytes, items};
-
-/// Where the copy of the script reads its clock.
-const CLOCK: &str = "test:clock";
-/// A key that ends sooner than this could end in the middle of a comparison.
-const SLACK_MS: u64 = 3_000;
 
 /// In what the two differ.
 pub(crate) type Difference = String;
@@ -248,36 +241,8 @@ impl Pair {
     /// Moves the clock of both by `us`, and beyond the end of any key that would come soon after.
     pub(crate) fn advance(&mut self, us: u64) -> Result<(), Difference> {
         self.compare_rest()?;
-        let old: Vec<Vec<u8>> =
-            self.store.keyspace().iter().map(|(key, ..)| key.to_vec()).collect();
-        self.now += us;
-        loop {
-            self.store.keyspace_mut().set_now(ServerTime(self.now));
-            let soon = ServerTime(self.now + SLACK_MS * 1_000);
-            let ends = self.store.keyspace().iter().filter_map(|(.., expiry)| expiry);
-            match ends.filter(|expiry| *expiry <= soon).max() {
-                Some(end) => self.now = end.0 + 1_000,
-                None => break,
-            }
-        }
-        let (seconds, rest) = (self.now / 1_000_000, self.now % 1_000_000);
-        let clock: Argv =
-            ["RPUSH", CLOCK, &seconds.to_string(), &rest.to_string()].into_iter().collect();
-        let mut commands = vec![["DEL", CLOCK].into_iter().collect(), clock];
-        for key in old {
-            commands.push(match self.store.keyspace().ttl_ms(&key) {
-                Some(ms) => {
-                    let ms = ms.to_string();
-                    [b"PEXPIRE", key.as_slice(), ms.as_bytes()].into_iter().collect()
-                }
-                None if self.store.keyspace().exists(&key) => {
-                    [b"PERSIST", key.as_slice()].into_iter().collect()
-                }
-                None => [b"DEL", key.as_slice()].into_iter().collect(),
-            });
-        }
         self.synced = Instant::now();
-        self.redis.pipeline(&commands);
+        self.now = common_clock::set(&mut self.redis, &mut self.store, self.now + us, 1);
         Ok(())
     }
 

@@ -1,8 +1,5 @@
 //! A real server and the embedded store side by side for the transaction's scripts: the same calls,
 //! every answer and the whole key space compared.
-//!
-//! The server's clock cannot be set. It runs copies of the scripts that read their clock from a
-//! key, and after every step of the clock each key gets the life that the embedded store gives it.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,13 +10,9 @@ use comity::redis::{Argv, Reply, Script};
 use comity::time::Time;
 use comity::transaction::{Answer, Op, Refusal};
 
+use super::common_clock::{self, CLOCK};
 use super::redis_server::RedisServer;
 use super::resp::{Client, bytes, items};
-
-/// Where the copies of the scripts read their clock.
-const CLOCK: &str = "test:clock";
-/// A key that ends sooner than this could end in the middle of a comparison.
-const SLACK_MS: u64 = 3_000;
 
 /// In what the two differ.
 pub(crate) type Difference = String;
@@ -170,37 +163,8 @@ impl TransactionPair {
     /// Moves the clock of both by `us`, and beyond the end of any key that would come soon after.
     pub(crate) fn advance(&mut self, us: u64) -> Result<(), Difference> {
         self.compare()?;
-        let old: Vec<Vec<u8>> =
-            self.store.keyspace().iter().map(|(key, ..)| key.to_vec()).collect();
-        self.now += us;
-        loop {
-            self.store.keyspace_mut().set_now(ServerTime(self.now));
-            let soon = ServerTime(self.now + SLACK_MS * 1_000);
-            let ends = self.store.keyspace().iter().filter_map(|(.., expiry)| expiry);
-            match ends.filter(|expiry| *expiry <= soon).max() {
-                // Further than a recorded end may be off.
-                Some(end) => self.now = end.0 + 10_000,
-                None => break,
-            }
-        }
-        let (seconds, rest) = (self.now / 1_000_000, self.now % 1_000_000);
-        let clock: Argv =
-            ["RPUSH", CLOCK, &seconds.to_string(), &rest.to_string()].into_iter().collect();
-        let mut commands = vec![["DEL", CLOCK].into_iter().collect(), clock];
-        for key in old {
-            commands.push(match self.store.keyspace().ttl_ms(&key) {
-                Some(ms) => {
-                    let ms = ms.to_string();
-                    [b"PEXPIRE", key.as_slice(), ms.as_bytes()].into_iter().collect()
-                }
-                None if self.store.keyspace().exists(&key) => {
-                    [b"PERSIST", key.as_slice()].into_iter().collect()
-                }
-                None => [b"DEL", key.as_slice()].into_iter().collect(),
-            });
-        }
         self.synced = Instant::now();
-        self.redis.pipeline(&commands);
+        self.now = common_clock::set(&mut self.redis, &mut self.store, self.now + us, 10);
         Ok(())
     }
 }
