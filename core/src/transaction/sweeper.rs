@@ -10,9 +10,10 @@
 //! | Done | nothing is left to do | |
 //!
 //! A vote whose patience is over is left to a recovery. A finished register of a secondary is
-//! removed when the primary says that it is over there as well; one of a primary when no secondary
-//! waits for it. What cannot be asked stays: it takes little room, and the next sweep asks again. A
-//! participant that does not answer, or refuses, is left, and the others are swept all the same.
+//! removed when the primary says that it is over there as well, and without asking where it only
+//! says no to a transaction that never came; one of a primary when no secondary waits for it. What
+//! cannot be asked stays: it takes little room, and the next sweep asks again. A participant that
+//! does not answer, or refuses, is left, and the others are swept all the same.
 //!
 //! A shadow without a vote is what an accident left: its transaction was ended without it. A server
 //! has no list of its shadows, so it is asked for its keys, a thousand at a time.
@@ -152,8 +153,9 @@ impl Sweeper {
             Role::Primary { participants } => {
                 participants.iter().filter(|id| *id != here).cloned().collect()
             }
-            // It was aborted before anybody told whose it was.
-            Role::Secondary { primary } if primary.is_empty() => return,
+            // It was told to abort before it had heard of the transaction. Nobody needs that any more:
+            // without it the vote is no as well, because its time is over.
+            Role::Secondary { primary } if primary.is_empty() => VecDeque::new(),
             Role::Secondary { primary } => [primary.clone()].into(),
         };
         self.idle.push_back((swept, others));

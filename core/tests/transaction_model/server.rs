@@ -17,6 +17,8 @@ pub(crate) const NOT_AFTER: ServerTime = ServerTime(20);
 
 /// Where the state is in a register, and how long its sequence is.
 const STATE: usize = 16;
+/// Where the lengths of the role and of what comes behind it begin, and they themselves.
+const ROLE: usize = 65;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Server(Keyspace);
@@ -60,6 +62,12 @@ impl Server {
             b'D' => Register::Done,
             _ => Register::Aborted,
         })
+    }
+
+    /// Whether all that is recorded of it is that a vote would be no, and not whose it is.
+    pub(crate) fn is_tombstone(&self, txid: Txid) -> bool {
+        let role = self.field(&register_field(txid)).and_then(|text| text.get(ROLE..));
+        self.register(txid) == Some(Register::Aborted) && role == Some(b"1,0,0,s")
     }
 
     /// Whether no lock and no shadow is left.

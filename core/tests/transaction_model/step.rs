@@ -117,6 +117,9 @@ impl World {
         if scenario.mutation == Some(Mutation::SweptByAge) {
             return true;
         }
+        if self.servers[at].is_tombstone(id.txid) {
+            return true;
+        }
         let prepared = |at| self.register(at, id.txid) == Some(Register::Prepared);
         let primary = place_of(&id.primary);
         if at == primary {
