@@ -7,13 +7,25 @@ export async function refuses(code, pattern, promise) {
     (value) => assert.fail(`there was no error, but ${String(value)}`),
     (why) => why,
   );
-  assert.ok(error instanceof ComityError, String(error?.stack ?? error));
-  assert.deepEqual([error.name, error.code], [code, ErrorCode[code]]);
-  assert.match(error.message, pattern);
+  judge(error, code, pattern);
   return error;
 }
 
-/** The same for a call. */
+/** That `call` throws such an error. */
+export function throws(code, pattern, call) {
+  assert.throws(call, (error) => {
+    judge(error, code, pattern);
+    return true;
+  });
+}
+
+function judge(error, code, pattern) {
+  assert.ok(error instanceof ComityError, String(error?.stack ?? error));
+  assert.deepEqual([error.name, error.code], [code, ErrorCode[code]]);
+  assert.match(error.message, pattern);
+}
+
+/** The same as `refuses` for a call that may throw at once. */
 export function refusesNow(code, pattern, call) {
   return refuses(code, pattern, (async () => call())());
 }
