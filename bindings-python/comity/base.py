@@ -22,7 +22,8 @@ from .errors import (
     Unsupported,
 )
 from .inspection import Inspection
-from .session import Operation, Session
+from .operation import Operation
+from .session import Session
 from .units import MAX_NAME, MAX_TTL, MAX_WAIT, MIN_TTL, flag, octets, seconds
 from .workers import log
 

@@ -28,7 +28,8 @@ from .events import DEFAULT_BUFFER, Events
 from .inspection import Inspection
 from .lock import Lock
 from .memory import MemoryDriver, MemoryStore
-from .session import Operation, Session
+from .operation import Operation
+from .session import Session
 from .transaction import Transaction, checked_attempts, pause, snapshot_of, snapshot_request
 from .units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
 
@@ -223,7 +224,8 @@ class Coordinator(Base):
         `shadows`: also looks for prepared values that an accident has left beside the keys. Only a
         search of each server's whole key space finds them, a thousand keys in each round trip.
 
-        A server that fails keeps none of the others from being swept; the first error is raised then.
+        A server that fails keeps none of the others from being swept; the first error is raised
+        then.
         """
         event = self._call(self._session.core.transaction_sweep, shadows=shadows).event
         return (event.units if event is not None else None) or 0

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from .errors import Error, InvalidArgument, LimitExceeded, NoAnswer
-from .session import Operation
+from .operation import Operation
 from .units import MAX_NAME, MAX_WAIT, octets, seconds
 from .workers import Worker, log
 

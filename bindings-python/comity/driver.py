@@ -8,8 +8,9 @@ from functools import partial
 from typing import Protocol
 
 from .lane import Connector, Lane
+from .operation import Operation
 from .push import PushReader
-from .session import Operation, Session
+from .session import Session
 from .several import Several
 from .workers import Background, Timer
 

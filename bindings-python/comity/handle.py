@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .errors import Error, InvalidState, LockLost, LockTimeout, NotHeld
-from .session import Operation
+from .operation import Operation
 from .units import MAX_TTL, MAX_WAIT, MIN_TTL, seconds
 
 if TYPE_CHECKING:

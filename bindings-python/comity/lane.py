@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ._core import ErrorReply
 from .clock import now_us
+from .operation import Operation
 from .resp import Push
-from .session import NEVER, Operation
+from .session import NEVER
 from .wire import NotConnected, Refused, Wire, WireBroken
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .errors import Error
 from .handle import UNSET, Handle, Unset, wait_us
-from .session import Operation
+from .operation import Operation
 
 if TYPE_CHECKING:
     from .coordinator import Coordinator

@@ -11,7 +11,8 @@ from . import _core
 from .clock import now_us
 from .driver import park, spawn
 from .errors import InvalidArgument, ServerRefused, WrongType
-from .session import Operation, Session
+from .operation import Operation
+from .session import Session
 from .units import word
 from .workers import Timer
 

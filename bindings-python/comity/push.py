@@ -13,7 +13,8 @@ from .workers import Worker, log
 if TYPE_CHECKING:
     from ._core import Command
     from .lane import Connector
-    from .session import Operation, Session
+    from .operation import Operation
+    from .session import Session
 
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 """Asks a silent server whether the connection still lives."""

@@ -22,6 +22,7 @@ from .errors import (
     Unreachable,
     Unsupported,
 )
+from .operation import Operation
 
 if TYPE_CHECKING:
     from ._core import Command, Coordinator, Event
@@ -77,66 +78,6 @@ _TOLD: Final = frozenset(
 
 _BESIDES: Final = frozenset(("transaction_damaged", "transaction_not_durable"))
 """What is told of a transaction besides its outcome."""
-
-
-class Operation:
-    """One thing somebody waits for: a lock, a call or a transaction, and what became of it.
-
-    `done` is false while an answer is awaited. `attended` says that a thread waits, and so will
-    send this operation's commands itself; what nobody attends to goes to the background. `nodes`
-    are those that it has commands for: a transaction may have several, and `node` is the first.
-    """
-
-    __slots__ = (
-        "attended",
-        "done",
-        "ended",
-        "error",
-        "event",
-        "fence",
-        "gate",
-        "holder",
-        "id",
-        "node",
-        "nodes",
-        "on_lost",
-        "rank",
-        "renewing",
-        "several",
-        "valid_until",
-    )
-
-    def __init__(self) -> None:
-        self.id = -1
-        self.node = -1
-        self.nodes: list[int] = []
-        self.several = False
-        self.attended = False
-        self.done = False
-        self.ended = False
-        self.error: Exception | None = None
-        self.event: Event | None = None
-        self.fence = 0
-        self.valid_until = 0
-        self.holder: bytes | None = None
-        self.rank: int | None = None
-        self.renewing = False
-        self.on_lost: Callable[[], None] | None = None
-        self.gate: Callable[[], object] | None = None
-
-    def comes_to(self, node: int) -> None:
-        """It has a command for a node. Called with the session's mutex held."""
-        if node not in self.nodes:
-            self.nodes.append(node)
-            self.several = len(self.nodes) > 1
-            self.node = self.nodes[0]
-
-    def signal(self) -> None:
-        """Wakes whoever is parked on this. Called with the session's mutex held."""
-        gate = self.gate
-        if gate is not None:
-            self.gate = None
-            gate()
 
 
 class Box:

@@ -14,7 +14,8 @@ from .clock import now_us
 
 if TYPE_CHECKING:
     from .lane import Lane
-    from .session import Operation, Session
+    from .operation import Operation
+    from .session import Session
     from .wire import Wire
 
 

@@ -16,8 +16,9 @@ from comity import transport  # noqa: E402
 from comity.clock import now_us  # noqa: E402
 from comity.core import ErrorReply  # noqa: E402
 from comity.lane import Lane  # noqa: E402
+from comity.operation import Operation  # noqa: E402
 from comity.resp import ProtocolError, Push, Reader  # noqa: E402
-from comity.session import Operation, Session  # noqa: E402
+from comity.session import Session  # noqa: E402
 from comity.wire import NotConnected, Refused, WireBroken  # noqa: E402
 
 

@@ -25,7 +25,8 @@ from ..errors import Closed, ConflictError, InvalidArgument, InvalidState
 from ..events import DEFAULT_BUFFER
 from ..inspection import Inspection
 from ..memory import MemoryStore
-from ..session import Operation, Session
+from ..operation import Operation
+from ..session import Session
 from ..transaction import checked_attempts, pause, snapshot_of, snapshot_request
 from ..units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
 from .counter import Counter, TaskDesk, TaskReports

@@ -15,7 +15,8 @@ from .wakeup import Timer, settled, soon
 
 if TYPE_CHECKING:
     from ..memory import MemoryStore
-    from ..session import Operation, Session
+    from ..operation import Operation
+    from ..session import Session
 
 
 class Driver(Protocol):

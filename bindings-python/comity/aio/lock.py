@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ..errors import Error, InvalidState
 from ..handle import UNSET, Handle, Unset, wait_us
-from ..session import Operation
+from ..operation import Operation
 from .wakeup import keep
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from ..clock import NAP, Gaps
 from ..session import NEVER
 
 if TYPE_CHECKING:
-    from ..session import Operation, Session
+    from ..operation import Operation
+    from ..session import Session
 
 
 class Wakeup:
