@@ -2,7 +2,14 @@
 
 use alloc::vec::Vec;
 
-use crate::redis::{parse_number, write_padded};
+use super::{COLUMN_END, WIDTH};
+use crate::keyspace::ServerTime;
+use crate::redis::{Argv, parse_number, write_padded};
+
+/// A moment in a column's width.
+pub(super) fn push_time(out: &mut Argv, time: ServerTime) {
+    out.push_padded(time.0.min(COLUMN_END - 1), WIDTH);
+}
 
 /// A number as 16 hexadecimal digits.
 pub(super) fn write_hex(out: &mut Vec<u8>, number: u64) {

@@ -1,202 +1,21 @@
-//! What a client asks of a participant, as enums and as the words of an argv, in both directions.
-//!
-//! Every script takes the keys in one order: the participant's hash, the keys of the transaction,
-//! and a shadow for each one that is written. Its arguments begin with the transaction's id.
+//! What is asked as the words of an argv, in both directions.
 
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::plan::{Need, Plan, read_order};
-use super::text::{parse_hex, read_counted, write_counted, write_hex};
-use super::work::Order;
-use super::{COLUMN_END, Check, Key, MAX_PATIENCE, Mode, Operation, Txid, WIDTH, Work, shadow};
+use super::{Confirm, Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Script, parse_number, write_padded};
 use crate::time::Span;
-
-/// What a client asks of a participant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// A whole transaction, all of whose keys are here. See `exec1.lua`.
-    Exec1(Exec1),
-    /// Lock, validate and execute on shadows: the vote. See `prepare.lua`.
-    Prepare(Prepare),
-    /// Make the shadows the keys, or drop them, and unlock. See `finish.lua`.
-    Finish(Finish),
-    /// What the primary has decided. See `status.lua`.
-    Status(Query),
-    /// What a secondary has voted. See `vote.lua`.
-    Vote(Query),
-    /// Find and remove what is left over. See `sweep.lua`.
-    Sweep(Sweep),
-    /// What is recorded of some transactions, asked by a write. See `confirm.lua`.
-    Confirm(Confirm),
-}
-
-/// A whole transaction in one script. A refusal of one that writes is recorded as `ABORTED`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Exec1 {
-    /// Which transaction.
-    pub txid: Txid,
-    /// The fingerprint of the client's ring.
-    pub ring: u64,
-    /// Not to be executed after this moment where nothing is recorded.
-    pub not_after: ServerTime,
-    /// What it does.
-    pub work: Arc<Work>,
-}
-
-/// The first phase at one participant. A refusal at the primary is recorded as `ABORTED`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Prepare {
-    /// Which transaction.
-    pub txid: Txid,
-    /// The fingerprint of the client's ring.
-    pub ring: u64,
-    /// Not to be executed after this moment where nothing is recorded.
-    pub not_after: ServerTime,
-    /// What the participant is, and where the others are.
-    pub role: Role,
-    /// From when on others may recover the transaction, at most [`MAX_PATIENCE`] after now.
-    pub patience: Span,
-    /// Whether a refusal because of a lock is not recorded: the caller waits and asks again.
-    pub keep: bool,
-    /// What is done here.
-    pub work: Arc<Work>,
-}
-
-/// What a participant is in a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Its register decides.
-    Primary {
-        /// The stable ids of all participants' nodes in canonical order, its own the first.
-        participants: Vec<Vec<u8>>,
-    },
-    /// It votes.
-    Secondary {
-        /// The stable id of the primary's node.
-        primary: Vec<u8>,
-    },
-}
-
-/// How a transaction ends at a participant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It is committed.
-    Commit,
-    /// It is aborted: recorded even where nothing is known of it.
-    Abort,
-    /// It is over, nobody knows how: a vote becomes `ABORTED`, anything else stays as it is.
-    Release,
-}
-
-/// The second phase at one participant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Finish {
-    /// Which transaction.
-    pub txid: Txid,
-    /// Of the transaction, as in its [`Prepare`].
-    pub not_after: ServerTime,
-    /// How it ends.
-    pub verdict: Verdict,
-    /// All its keys here, in the order of its [`Work`] or of an answer; none where none is known.
-    pub keys: Vec<Key>,
-}
-
-/// A question about a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Query {
-    /// Which transaction.
-    pub txid: Txid,
-    /// Of the transaction, as in its [`Prepare`]. Zero if unknown, for `STATUS` alone: it then says
-    /// `STALE` where nothing is known. A `VOTE` would say no though a vote could still come.
-    pub not_after: ServerTime,
-    /// Whether `ABORTED` is recorded where nothing is known of it.
-    pub force: bool,
-}
-
-/// Cleaning up.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Sweep {
-    /// A part of what may be left over: votes whose patience is over, and the registers of slots
-    /// that have not been used for an hour. Locks whose transaction is not prepared are removed.
-    Page {
-        /// Where the last part ended, `0` for the first part.
-        cursor: u64,
-    },
-    /// Remove these registers, each if it is still of this sequence and `DONE` or `ABORTED`.
-    Registers {
-        /// Whose.
-        txids: Vec<Txid>,
-    },
-    /// The names of what may be shadows, in a part of the server's whole key space.
-    Find {
-        /// Where the last part ended, `0` for the first part.
-        cursor: u64,
-    },
-    /// Remove those of these shadows whose slot has prepared nothing.
-    Shadows {
-        /// Their names, as `Find` gave them.
-        names: Vec<Vec<u8>>,
-    },
-}
-
-/// What is recorded of some transactions. It changes nothing, and yet writes: a `WAIT` behind it on the
-/// same connection waits until replicas have it, and with it all that was recorded before.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Confirm {
-    /// Which.
-    pub txids: Vec<Txid>,
-}
-
-impl Role {
-    /// The stable id of the primary's node.
-    #[must_use]
-    pub fn primary(&self) -> &[u8] {
-        match self {
-            Self::Primary { participants } => participants.first().map_or(b"", Vec::as_slice),
-            Self::Secondary { primary } => primary,
-        }
-    }
-
-    /// A letter and what points to the others, as arguments, registers and answers have it.
-    pub(super) fn to_text(&self) -> Vec<u8> {
-        match self {
-            Self::Primary { participants } => {
-                let mut text = b"p".to_vec();
-                participants.iter().for_each(|id| write_counted(&mut text, id));
-                text
-            }
-            Self::Secondary { primary } => [b"s", primary.as_slice()].concat(),
-        }
-    }
-
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        match text.split_first()? {
-            (b'p', rest) => Some(Self::Primary { participants: read_counted(rest)? }),
-            (b's', primary) => Some(Self::Secondary { primary: primary.to_vec() }),
-            _ => None,
-        }
-    }
-}
+use crate::transaction::plan::{Need, Plan, read_order};
+use crate::transaction::text::{parse_hex, push_time, write_hex};
+use crate::transaction::work::Order;
+use crate::transaction::{
+    COLUMN_END, Check, Key, MAX_PATIENCE, Mode, Operation, Txid, WIDTH, Work, shadow,
+};
 
 impl Op {
-    /// The script that executes it.
-    #[must_use]
-    pub const fn script(&self) -> Script {
-        match self {
-            Self::Exec1(_) => Script::Exec1,
-            Self::Prepare(_) => Script::Prepare,
-            Self::Finish(_) => Script::Finish,
-            Self::Status(_) => Script::Status,
-            Self::Vote(_) => Script::Vote,
-            Self::Sweep(_) => Script::Sweep,
-            Self::Confirm(_) => Script::Confirm,
-        }
-    }
-
     /// Appends the number of keys, the keys and the arguments, as the script takes them. `meta` is
     /// the participant's hash.
     pub fn encode(&self, meta: &[u8], argv: &mut Argv) {
@@ -425,10 +244,6 @@ fn push_for_shadows(argv: &mut Argv, operations: &[Operation]) {
 
 fn modes(keys: &[Key]) -> Vec<u8> {
     keys.iter().map(|key| key.mode.letter()).collect()
-}
-
-fn push_time(argv: &mut Argv, time: ServerTime) {
-    argv.push_padded(time.0.min(COLUMN_END - 1), WIDTH);
 }
 
 #[cfg(test)]
