@@ -836,7 +836,9 @@ uint32_t comity_check_nodes(comity_coordinator *coordinator,
                             size_t *count);
 
 // Writes the next command to send, of any node, to *out, or NULL if there is none. It is valid
-// until the next call of comity_poll_command or comity_poll_command_for on the handle.
+// until the next call of comity_poll_command or comity_poll_command_for on the handle. What is too
+// late to be sent is not given out, which may be the end of what it was for: poll events after
+// commands.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_poll_command(comity_coordinator *coordinator,

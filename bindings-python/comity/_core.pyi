@@ -426,7 +426,9 @@ class Coordinator:
         """The time. Early, late or twice is harmless."""
 
     def poll_command(self) -> Command | None:
-        """The next command to send."""
+        """The next command to send. What is too late to be sent is not given out, which may be the
+        end of what it was for: poll events after commands.
+        """
 
     def poll_command_for(self, node: int) -> Command | None:
         """The next command to send to one node."""

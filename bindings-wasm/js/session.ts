@@ -358,7 +358,7 @@ export class Session {
         this.cells.get(due)?.collect(this.now());
       }
     }
-    for (let event = core.pollEvent(); event !== null; event = core.pollEvent()) this.#book(event);
+    // Before the events: what is too late to be sent is not given out, and that is one.
     for (let command = core.pollCommand(); command !== null; command = core.pollCommand()) {
       const box = this.boxes[command.node];
       if (box === undefined) continue;
@@ -369,6 +369,7 @@ export class Session {
       box[BOXES[command.route]].push(command);
       this.onReady(command.node);
     }
+    for (let event = core.pollEvent(); event !== null; event = core.pollEvent()) this.#book(event);
     this.#deadline = core.nextDeadline() ?? Infinity;
     this.#arm();
   }

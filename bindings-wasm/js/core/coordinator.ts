@@ -388,7 +388,10 @@ export class Coordinator extends Handle<RawCoordinator> {
 
   // Outputs
 
-  /** The next command to send; null if there is none. */
+  /**
+   * The next command to send; null if there is none. What is too late to be sent is not given out,
+   * which may be the end of what it was for: poll events after commands.
+   */
   pollCommand(): Command | null {
     return command(this.call((raw) => raw.poll_command()));
   }

@@ -12,7 +12,8 @@ use crate::time::{Span, Time, request_timeout};
 use crate::transaction::{self, Handle};
 
 impl Coordinator {
-    /// The next command to send, of any node.
+    /// The next command to send, of any node. What is too late to be sent is not given out, which may
+    /// be the end of what it was for: poll events after commands.
     pub fn poll_command(&mut self) -> Option<Command> {
         let count = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         (0..count).find_map(|node| self.poll_command_for(NodeId(node)))
