@@ -27,8 +27,6 @@ from .session import Session
 from .units import MAX_NAME, MAX_TTL, MAX_WAIT, MIN_TTL, flag, octets, seconds
 from .workers import log
 
-MEMORY_ID: Final = b"memory"
-"""The one node of a ring without servers."""
 _MAX_LABEL: Final = 256
 
 

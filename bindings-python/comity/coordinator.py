@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 from . import transport
 from ._core import Counter, ErrorReply
 from .base import (
-    MEMORY_ID,
     Base,
     checked_fence,
     clients_by_id,
@@ -27,7 +26,7 @@ from .errors import Closed, ConflictError, Error, InvalidArgument
 from .events import DEFAULT_BUFFER, Events
 from .inspection import Inspection
 from .lock import Lock
-from .memory import MemoryDriver, MemoryStore
+from .memory import MemoryDriver, MemoryStore, stores_by_id
 from .operation import Operation
 from .session import Session
 from .transaction import Transaction, checked_attempts, pause, snapshot_of, snapshot_request
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
 
 Client: TypeAlias = Union[
     MemoryStore,
+    Mapping[str, MemoryStore],
+    Mapping[bytes, MemoryStore],
     "redis.Redis",
     Mapping[str, "redis.Redis"],
     Mapping[bytes, "redis.Redis"],
@@ -336,12 +337,12 @@ def connect(
     """A coordinator over one Redis server, several, or none.
 
     `client`: a `redis.Redis`; a dict of stable ids to clients, which form a ring; a list of
-    clients, whose addresses are the ids; a `comity.MemoryStore`; or nothing, for a store of its
-    own in this process. `prefix` stands in front of every key and channel. `timeout`: seconds a
-    verb tries to reach a server before it fails, 0.01..60. `check`: prove at once, within
-    `timeout`, that every server can serve. `push`: learn of a grant by pub/sub rather than by
-    polling; where an ACL forbids channels, say False. `allow_eviction`: take transactions to
-    servers that evict keys as well, which can lose a part of one.
+    clients, whose addresses are the ids; a `comity.MemoryStore` or a dict of some; or nothing, for
+    a store of its own in this process. `prefix` stands in front of every key and channel.
+    `timeout`: seconds a verb tries to reach a server before it fails, 0.01..60. `check`: prove at
+    once, within `timeout`, that every server can serve. `push`: learn of a grant by pub/sub rather
+    than by polling; where an ACL forbids channels, say False. `allow_eviction`: take transactions
+    to servers that evict keys as well, which can lose a part of one.
 
     The client's address, credentials, TLS and database are used; connections (three per server, a
     fourth for `durability` of transactions) are comity's own. Raises `Unsupported` for clients
@@ -356,9 +357,11 @@ def connect(
     allow_eviction = flag("allow_eviction", allow_eviction)
     if client is None:
         client = MemoryStore()
-    if isinstance(client, MemoryStore):
-        session = make_session([MEMORY_ID], head, span, push, client._now)
-        return Coordinator(session, MemoryDriver(session, client), span / 1e6)
+    if (stores := stores_by_id(client)) is not None:
+        clock = next(iter(stores.values()))._clock
+        session = make_session(list(stores), head, span, push, clock.now)
+        nodes = [stores[session.core.node_id(node)] for node in range(len(stores))]
+        return Coordinator(session, MemoryDriver(session, nodes), span / 1e6)
 
     clients = clients_by_id(client, asyncio=False)
     session = make_session(list(clients), head, span, push)

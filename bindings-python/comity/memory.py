@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
 
 from . import _core
 from .clock import now_us
@@ -13,19 +13,46 @@ from .driver import park, spawn
 from .errors import InvalidArgument, ServerRefused, WrongType
 from .operation import Operation
 from .session import Session
-from .units import word
+from .units import octets, word
 from .workers import Timer
+
+MEMORY_ID: Final = b"memory"
+"""The one node of a ring without servers."""
 
 Word: TypeAlias = str | bytes | memoryview | int | float
 """What a command for the store is made of."""
+
+
+class Clock:
+    """The time of a store and of every coordinator on it: here the system's."""
+
+    ticks = True
+    """Whether time passes by itself."""
+
+    def now(self) -> int:
+        """The time in microseconds."""
+        return now_us()
+
+    def join(self, pump: MemoryPump) -> None:
+        """A coordinator goes by this clock from now on."""
+
+    def idle(self) -> bool:
+        """Called while somebody waits and nothing is left to be executed. Whether time was moved to
+        the next moment at which something falls due.
+        """
+        return False
+
+
+_SYSTEM: Final = Clock()
 
 
 class MemoryStore:
     """A store in this process that several coordinators can share.
 
     `comity.connect(store)` as often as you like: they exclude one another as they would over one
-    Redis server. Everything is gone when the last reference is. `execute` looks at what lies in it
-    and changes it:
+    Redis server. A dict of stores, `comity.connect({"a": MemoryStore(), "b": MemoryStore()})`, is a
+    ring of several servers. Everything is gone when the last reference is. `execute` looks at what
+    lies in a store and changes it:
 
         >>> store = MemoryStore()
         >>> store.execute("SET", "stock:7", 3)
@@ -36,18 +63,13 @@ class MemoryStore:
         [b'2', None]
     """
 
-    _ticks = True
-    """Whether time passes here by itself."""
+    _clock: Clock
 
     def __init__(self) -> None:
         self._store = _core.MemoryStore()
         self._mutex = threading.Lock()
-        self._pumps: weakref.WeakSet[MemoryPump] = weakref.WeakSet()
+        self._clock = _SYSTEM
         self._listeners: dict[bytes, list[weakref.ref[MemoryPump]]] = {}
-
-    def _now(self) -> int:
-        """The time for the store and for every coordinator on it, in microseconds."""
-        return now_us()
 
     def execute(self, *argv: Word) -> bytes | int | list[Any] | None:
         """Runs one Redis command: `store.execute("SET", "stock:7", 3, "EX", 60)`.
@@ -76,14 +98,14 @@ class MemoryStore:
 
     def _execute(self, argv: Sequence[bytes]) -> tuple[Any, list[_Message]]:
         with self._mutex:
-            reply = self._store.execute(argv, self._now())
+            reply = self._store.execute(argv, self._clock.now())
             due: list[_Message] = []
             while (message := self._store.poll_message()) is not None:
                 channel, payload = message
                 for reference in self._listeners.get(channel, ()):
                     driver = reference()
                     if driver is not None:
-                        due.append((driver, channel, payload))
+                        due.append((driver, self, channel, payload))
         return reply, due
 
     def _subscribe(self, driver: MemoryPump, channels: Sequence[bytes]) -> None:
@@ -104,13 +126,20 @@ class MemoryStore:
 class MemoryPump:
     """Executes commands where they became ready: what every driver of this store does."""
 
-    def __init__(self, session: Session, store: MemoryStore) -> None:
+    def __init__(self, session: Session, stores: Sequence[MemoryStore]) -> None:
+        """`stores`: one for each node, in their order, which go by one clock."""
         self._session = session
-        self._store = store
-        store._pumps.add(self)
+        self._stores = stores
+        self._clock = stores[0]._clock
+        self._clock.join(self)
 
     def forget(self) -> None:
         """See `Driver`."""
+
+    def leave(self) -> None:
+        """Nothing is listened to any more."""
+        for store in self._stores:
+            store._unsubscribe(self)
 
     @property
     def deadline(self) -> int:
@@ -143,33 +172,40 @@ class MemoryPump:
             if not batch:
                 return due
             for command in batch:
-                if command.route == "subscribe":
-                    self._store._subscribe(self, command.argv[1:])
-                    session.node(command.node, "push_ready")
-                    continue
-                reply, messages = self._store._execute(command.argv)
-                session.replies([(command.request, reply)])
-                due += messages
+                due += self._execute(command)
 
-    def _message(self, channel: bytes, payload: bytes) -> list[_Message]:
-        for node in range(len(self._session.boxes)):
-            self._session.message(node, channel, payload)
+    def _execute(self, command: _core.Command) -> list[_Message]:
+        session, node = self._session, command.node
+        store = self._stores[node]
+        if command.route == "subscribe":
+            store._subscribe(self, command.argv[1:])
+            session.node(node, "push_ready")
+            return []
+        reply, messages = store._execute(command.argv)
+        session.replies([(command.request, reply)])
+        return messages
+
+    def _message(self, store: MemoryStore, channel: bytes, payload: bytes) -> list[_Message]:
+        for node, each in enumerate(self._stores):
+            if each is store:
+                self._session.message(node, channel, payload)
         return self._run()
 
 
 class MemoryDriver(MemoryPump):
     """For threads: each executes what it made ready, and one more keeps the time."""
 
-    def __init__(self, session: Session, store: MemoryStore) -> None:
-        super().__init__(session, store)
+    def __init__(self, session: Session, stores: Sequence[MemoryStore]) -> None:
+        super().__init__(session, stores)
         session.run_callback = spawn
-        self._timer = _MemoryTimer(session, self) if store._ticks else None
+        self._timer = _MemoryTimer(session, self) if self._clock.ticks else None
 
     def wait(self, operation: Operation) -> None:
         """See `Driver`."""
         while not operation.done:
             self.pump()
-            park(self._session, operation)
+            if operation.done or not self._clock.idle():
+                park(self._session, operation)
 
     def finish(self, timeout: float) -> None:
         """See `Driver`."""
@@ -181,18 +217,19 @@ class MemoryDriver(MemoryPump):
         if self._timer is not None:
             self._timer.stop()
         if join:
-            self._store._unsubscribe(self)
+            self.leave()
             if self._timer is not None:
                 self._timer.join(1.0)
 
 
-_Message = tuple[MemoryPump, bytes, bytes]
+_Message = tuple[MemoryPump, MemoryStore, bytes, bytes]
+"""Whom to tell, of which store, on what channel, and what."""
 
 
 def _hand_in(due: list[_Message]) -> list[_Message]:
     following: list[_Message] = []
-    for driver, channel, payload in due:
-        following += driver._message(channel, payload)
+    for driver, store, channel, payload in due:
+        following += driver._message(store, channel, payload)
     return following
 
 
@@ -211,3 +248,33 @@ class _MemoryTimer(Timer):
     def turn(self) -> None:
         super().turn()
         self._driver.pump()
+
+
+def stores_by_id(client: object) -> dict[bytes, MemoryStore] | None:
+    """The stores by stable id, where `client` is one or a dict of some; None where it is neither.
+
+    Raises `InvalidArgument` for anything between the two.
+    """
+    if isinstance(client, MemoryStore):
+        return {MEMORY_ID: client}
+    if not isinstance(client, (Mapping, list, tuple)):
+        return None
+    several = client.values() if isinstance(client, Mapping) else client
+    if not any(isinstance(each, MemoryStore) for each in several):
+        return None
+    if not isinstance(client, Mapping):
+        raise InvalidArgument("stores have no addresses: give connect() a dict of stable ids")
+    found: dict[bytes, MemoryStore] = {}
+    for key, store in client.items():
+        if not isinstance(store, MemoryStore):
+            raise InvalidArgument("a ring is either of stores in this process or of servers")
+        found[octets("the id of a store", key)] = store
+    if len(found) != len(client):
+        raise InvalidArgument("two stores have the same id")
+    if len({id(store) for store in found.values()}) != len(found):
+        raise InvalidArgument("one store has two ids")
+    if len({id(store._clock) for store in found.values()}) > 1:
+        raise InvalidArgument(
+            "the stores of a ring must go by one clock: comity.testing.stores() makes such"
+        )
+    return found

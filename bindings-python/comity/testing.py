@@ -15,59 +15,122 @@
         assert store.execute("GET", "rate") is None
 
 Time stands still but for `advance`: leases, waits and renewals fall due in it, in their order, and
-nothing sleeps. A thread that waits for a lock goes on waiting until another one advances.
+nothing sleeps. A thread that waits for a lock goes on waiting until another one advances; with
+`autojump=True` time jumps ahead by itself, to whatever falls due next, while somebody waits.
 """
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from . import memory
-from .units import seconds
+from .errors import InvalidArgument
+from .session import NEVER
+from .units import flag, seconds
 
 if TYPE_CHECKING:
     from .memory import MemoryPump
 
-__all__ = ["MemoryStore", "comity_store"]
+__all__ = ["MemoryStore", "comity_store", "stores"]
 
 _ORIGIN: Final = 1_000_000_000
 _LONGEST: Final = 10 * 365 * 86_400
 
 
-class MemoryStore(memory.MemoryStore):
-    """A `comity.MemoryStore` with a clock of its own, for it and for every coordinator on it."""
+class Clock(memory.Clock):
+    """A clock that the test moves."""
 
-    _ticks = False
+    ticks = False
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, autojump: bool) -> None:
         self._time = _ORIGIN
+        self._autojump = autojump
+        self._jumping = threading.Lock()
+        self._pumps: weakref.WeakSet[MemoryPump] = weakref.WeakSet()
+
+    def now(self) -> int:
+        """See `memory.Clock`."""
+        return self._time
+
+    def join(self, pump: MemoryPump) -> None:
+        """See `memory.Clock`."""
+        self._pumps.add(pump)
+
+    def idle(self) -> bool:
+        """See `memory.Clock`."""
+        if not self._autojump:
+            return False
+        with self._jumping:
+            return self._step(None)
+
+    def advance(self, by: int) -> None:
+        """Lets so many microseconds pass, what falls due on the way at its own time."""
+        with self._jumping:
+            until = self._time + by
+            for pump in list(self._pumps):
+                pump.tick()  # what was counted has set no deadline yet
+            while self._step(until):
+                pass
+            self._time = max(self._time, until)
+
+    def _step(self, until: int | None) -> bool:
+        """Does what falls due next, if that is by `until`; whether there was something."""
+        first = min(list(self._pumps), key=lambda pump: pump.deadline, default=None)
+        if first is None or first.deadline >= NEVER:
+            return False
+        if until is not None and first.deadline > until:
+            return False
+        self._time = max(self._time, first.deadline)
+        first.tick()
+        return True
+
+
+class MemoryStore(memory.MemoryStore):
+    """A `comity.MemoryStore` with a clock of its own, for it and for every coordinator on it.
+
+    `autojump`: while a verb waits, time jumps to whatever falls due next, so that a test of one
+    thread or one loop sees timeouts and repeated attempts through without waiting.
+    """
+
+    _clock: Clock
+
+    def __init__(self, *, autojump: bool = False) -> None:
+        super().__init__()
+        self._clock = Clock(flag("autojump", autojump))
+        self._name = "the store"
 
     def clock(self) -> float:
         """The time in seconds since an arbitrary origin; `Lock.valid_until` is told in it."""
-        return self._time / 1e6
+        return self._clock.now() / 1e6
 
     def advance(self, by: float) -> None:
         """Lets `by` seconds pass, from 0 to ten years. What falls due on the way happens at its
-        own time and is done when this returns. One thread at a time may call it. Raises
+        own time and is done when this returns. It is the time of all stores of a ring. Raises
         `InvalidArgument`.
         """
-        until = self._time + seconds("by", by, 0, _LONGEST)
-        for pump in list(self._pumps):
-            pump.tick()  # what was counted has set no deadline yet
-        while (driver := self._next(until)) is not None:
-            self._time = max(self._time, driver.deadline)
-            driver.tick()
-        self._time = until
+        self._clock.advance(seconds("by", by, 0, _LONGEST))
 
-    def _next(self, until: int) -> MemoryPump | None:
-        """Whose deadline comes first, if it comes by `until`."""
-        first = min(list(self._pumps), key=lambda driver: driver.deadline, default=None)
-        return first if first is not None and first.deadline <= until else None
+    def __repr__(self) -> str:
+        return self._name
 
-    def _now(self) -> int:
-        return self._time
+
+def stores(*ids: str, autojump: bool = False) -> dict[str, MemoryStore]:
+    """Stores that go by one clock: `comity.connect(stores("a", "b"))` is a ring of them.
+
+    `advance` of any of them is that of all. Raises `InvalidArgument` without an id, or for one that
+    is there twice.
+    """
+    if not ids or len(set(ids)) != len(ids):
+        raise InvalidArgument(f"stores() takes different ids, at least one, not {ids!r}")
+    found = {name: MemoryStore(autojump=autojump) for name in ids}
+    clock = next(iter(found.values()))._clock
+    for name, store in found.items():
+        store._clock = clock
+        store._name = f"the store {name!r}"
+    return found
 
 
 def _fixture() -> Callable[[], Iterator[MemoryStore]] | Any:

@@ -18,13 +18,15 @@ _PASSED_ON = ("host", "port", "username", "password", "db", "protocol", "decode_
 
 
 def connect(clients: Any, **options: Any) -> Coordinator:
-    """`comity.aio.connect` with the counterparts of these `redis.Redis` clients."""
+    """`comity.aio.connect` with the counterparts of these `redis.Redis` clients, or with stores."""
     if isinstance(clients, Mapping):
         return Coordinator({key: _counterpart(each) for key, each in clients.items()}, **options)
     return Coordinator(_counterpart(clients), **options)
 
 
-def _counterpart(client: Any) -> redis.asyncio.Redis:
+def _counterpart(client: Any) -> Any:
+    if not isinstance(client, redis.Redis):
+        return client
     kwargs = client.connection_pool.connection_kwargs
     client.close()
     return redis.asyncio.Redis(**{key: kwargs[key] for key in _PASSED_ON if key in kwargs})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -10,7 +11,8 @@ import time
 import pytest
 
 import comity
-from comity.testing import MemoryStore, comity_store
+import comity.aio
+from comity.testing import MemoryStore, comity_store, stores
 
 __all__ = ["comity_store"]
 
@@ -97,3 +99,37 @@ def test_advance_takes_seconds(by):
 def test_pytest_is_not_needed():
     source = "import sys; sys.modules['pytest'] = None; import comity.testing as t; t.MemoryStore()"
     subprocess.run([sys.executable, "-c", source], check=True)
+
+
+def test_the_stores_of_a_ring_go_by_one_clock():
+    ring = stores("a", "b")
+    with comity.connect(ring) as co:
+        locks = [co.lock(f"{n}", ttl=10, renew=False) for n in range(8)]
+        assert {co.ring.node(lock.name) for lock in locks} == {"a", "b"}
+        assert all(lock.acquire() for lock in locks)
+        ring["b"].advance(11)
+        assert all(lock.lost for lock in locks)
+    assert ring["a"].clock() == ring["b"].clock()
+    for ids in ((), ("a", "a")):
+        with pytest.raises(comity.InvalidArgument, match="different ids"):
+            stores(*ids)
+
+
+def test_time_jumps_while_somebody_waits():
+    store = MemoryStore(autojump=True)
+    with comity.connect(store) as co, co.lock("a", ttl=10):
+        before = store.clock()
+        assert not co.lock("a").acquire(wait=60)
+        assert store.clock() - before == pytest.approx(60, abs=1)
+
+
+def test_time_jumps_on_a_loop_too():
+    async def main():
+        store = MemoryStore(autojump=True)
+        async with comity.aio.connect(store) as co, co.lock("a", ttl=10) as held:
+            before = store.clock()
+            assert not await co.lock("a").acquire(wait=60)
+            assert store.clock() - before == pytest.approx(60, abs=1)
+            assert held.held
+
+    asyncio.run(main())

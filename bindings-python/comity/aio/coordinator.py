@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, cast
 
 from .._core import ErrorReply
 from ..base import (
-    MEMORY_ID,
     Base,
     checked_fence,
     clients_by_id,
@@ -24,7 +23,7 @@ from ..counter import Durability
 from ..errors import Closed, ConflictError, InvalidArgument, InvalidState
 from ..events import DEFAULT_BUFFER
 from ..inspection import Inspection
-from ..memory import MemoryStore
+from ..memory import MemoryStore, stores_by_id
 from ..operation import Operation
 from ..session import Session
 from ..transaction import checked_attempts, pause, snapshot_of, snapshot_request
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
 
 Client: TypeAlias = Union[
     MemoryStore,
+    Mapping[str, MemoryStore],
+    Mapping[bytes, MemoryStore],
     "redis.asyncio.Redis",
     Mapping[str, "redis.asyncio.Redis"],
     Mapping[bytes, "redis.asyncio.Redis"],
@@ -347,13 +348,13 @@ def connect(
     """A coordinator over one Redis server, several, or none. It does no I/O by itself.
 
     `client`: a `redis.asyncio.Redis`; a dict of stable ids to clients, which form a ring; a list
-    of clients, whose addresses are the ids; a `comity.MemoryStore`; or nothing, for a store of its
-    own in this process. `prefix` stands in front of every key and channel. `timeout`: seconds a
-    verb tries to reach a server before it fails, 0.01..60. `check`: prove before the first verb,
-    within `timeout`, that every server can serve; `async with connect(...)` and `await
-    connect(...)` do so at once. `push`: learn of a grant by pub/sub rather than by polling; where
-    an ACL forbids channels, say False. `allow_eviction`: take transactions to servers that evict
-    keys as well, which can lose a part of one.
+    of clients, whose addresses are the ids; a `comity.MemoryStore` or a dict of some; or nothing,
+    for a store of its own in this process. `prefix` stands in front of every key and channel.
+    `timeout`: seconds a verb tries to reach a server before it fails, 0.01..60. `check`: prove
+    before the first verb, within `timeout`, that every server can serve; `async with connect(...)`
+    and `await connect(...)` do so at once. `push`: learn of a grant by pub/sub rather than by
+    polling; where an ACL forbids channels, say False. `allow_eviction`: take transactions to
+    servers that evict keys as well, which can lose a part of one.
 
     The client's address, credentials, TLS and database are used; connections (two per server) are
     comity's own. Raises `Unsupported` for clients comity cannot serve and `LimitExceeded` for a
@@ -367,9 +368,11 @@ def connect(
     allow_eviction = flag("allow_eviction", allow_eviction)
     if client is None:
         client = MemoryStore()
-    if isinstance(client, MemoryStore):
-        session = make_session([MEMORY_ID], head, span, push, client._now, attended=False)
-        return Coordinator(session, MemoryDriver(session, client), span / 1e6, check=False)
+    if (stores := stores_by_id(client)) is not None:
+        clock = next(iter(stores.values()))._clock
+        session = make_session(list(stores), head, span, push, clock.now, attended=False)
+        nodes = [stores[session.core.node_id(node)] for node in range(len(stores))]
+        return Coordinator(session, MemoryDriver(session, nodes), span / 1e6, check=False)
 
     clients = clients_by_id(client, asyncio=True)
     session = make_session(list(clients), head, span, push, attended=False)

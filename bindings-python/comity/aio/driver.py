@@ -127,25 +127,28 @@ class SocketDriver:
 class MemoryDriver(MemoryPump):
     """Executes in the task that made it ready; a timer of the loop keeps the time."""
 
-    def __init__(self, session: Session, store: MemoryStore) -> None:
-        super().__init__(session, store)
+    def __init__(self, session: Session, stores: Sequence[MemoryStore]) -> None:
+        super().__init__(session, stores)
         self._timer: Timer | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """See `Driver`."""
         self._session.run_callback = partial(soon, loop)
-        if self._store._ticks:
+        if self._clock.ticks:
             self._timer = Timer(self._session, loop, self.tick)
 
     async def wait(self, operation: Operation, timeout: float | None = None) -> None:
         """See `Driver`."""
+        self.pump()
+        while not operation.done and self._clock.idle():
+            await asyncio.sleep(0)  # whoever is not waiting for comity goes first
         await settled(self._session, operation, self.pump, timeout)
 
     def stop(self) -> None:
         """See `Driver`."""
         if self._timer is not None:
             self._timer.stop()
-        self._store._unsubscribe(self)
+        self.leave()
 
     async def stopped(self) -> None:
         """See `Driver`."""
