@@ -6,7 +6,10 @@ of `comity.errors` with the state unchanged; inputs are never refused.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, final
+from types import GenericAlias
+from typing import Any, Final, Generic, Literal, final
+
+from typing_extensions import TypeVar
 
 from .counter import CounterAudit, CounterValue, Desk
 
@@ -30,6 +33,7 @@ ERROR_CODES: Final[dict[str, int]]
 """The core's own error table: name to code."""
 
 _bytes = bytes
+_Id = TypeVar("_Id", bound=str | bytes, default=str)
 
 @final
 class Command:
@@ -453,8 +457,10 @@ class Coordinator:
         """Begins the end, answered by `closed`; every later verb raises `Closed`."""
 
     @property
-    def ring(self) -> Ring:
-        """The ring of the nodes."""
+    def ring(self) -> Ring[str]:
+        """The ring of the nodes, with ids as text; what is no UTF-8 in them as `os.fsdecode` has
+        it.
+        """
 
     def node_id(self, node: int) -> bytes:
         """The stable id of a node number."""
@@ -552,7 +558,8 @@ class Counter:
 class PNCounter:
     """A counter without a server: replicas exchange bytes and merge them.
 
-    In any order and any number of times. Every instance is a replica of its own. Thread-safe; in
+    In any order and any number of times. Every instance is a replica of its own, what comes of
+    pickling or copying one too: it knows all that the other does. Thread-safe; in
     the child of a fork it goes on as another replica.
     """
 
@@ -604,38 +611,49 @@ class ErrorReply:
         """The server's words."""
 
 @final
-class Ring:
-    """Which node each key belongs to. An immutable value.
+class Ring(Generic[_Id]):
+    """Which node each key belongs to. An immutable value, which can be pickled.
 
-    Keys and ids are bytes, or str as UTF-8; ids come back as str where they are UTF-8. The same
-    nodes give the same placement in every process and every language.
+    Keys and ids are bytes, or str as UTF-8; an id comes back as it was given: `Ring[str]` has ids
+    of text, `Ring[bytes]` of bytes. The same nodes give the same placement in every process and
+    every language, whether their ids were text or bytes.
     """
 
     def __new__(
         cls,
-        nodes: Iterable[str | bytes | tuple[str | bytes, int]] | None = None,
+        nodes: Iterable[_Id | tuple[_Id, int]] | None = None,
         *,
         seed: int = 0,
         points_per_weight: int = 512,
-    ) -> Ring:
-        """`nodes`: ids, or ids with a weight; None is an empty ring."""
+    ) -> Ring[_Id]:
+        """`nodes`: ids, or ids with a weight; None is an empty ring. Raises `InvalidArgument`, also
+        for a lone str or bytes, which is one id, and `LimitExceeded`.
+        """
 
-    def node(self, key: str | bytes) -> str | bytes | None:
+    def node(self, key: str | bytes) -> _Id | None:
         """The node a key belongs to; None on an empty ring."""
 
-    def replicas(self, key: str | bytes, n: int) -> list[str | bytes]:
+    def replicas(self, key: str | bytes, n: int) -> list[_Id]:
         """The first `n` different nodes for a key, the owner first."""
 
-    def nodes(self) -> list[tuple[str | bytes, int]]:
+    def nodes(self) -> list[tuple[_Id, int]]:
         """Ids and weights, sorted by id."""
 
-    def with_node(self, id: str | bytes, weight: int = 1) -> Ring:
-        """A ring with one node more, or with another weight for one it has."""
+    def with_node(self, id: _Id, weight: int = 1) -> Ring[_Id]:
+        """A ring with one node more. Raises `InvalidArgument` for one that it has."""
 
-    def without_node(self, id: str | bytes) -> Ring:
-        """A ring with one node less."""
+    def with_weight(self, id: _Id, weight: int) -> Ring[_Id]:
+        """A ring with another weight for one node. Raises `InvalidArgument` where there is none of
+        this id.
+        """
 
-    def moved_share(self, other: Ring) -> float:
+    def without_node(self, id: _Id) -> Ring[_Id]:
+        """A ring with one node less. Raises `InvalidArgument` where there is none of this id."""
+
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+    def __copy__(self) -> Ring[_Id]: ...
+    def __deepcopy__(self, _memo: Any) -> Ring[_Id]: ...
+    def moved_share(self, other: Ring[Any]) -> float:
         """The share of all keys that `other` places elsewhere, 0.0..1.0."""
 
     def __len__(self) -> int: ...

@@ -7,7 +7,7 @@ import socket
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 from . import _core, transport
@@ -56,8 +56,8 @@ class Base:
         self._label = self._label[:_MAX_LABEL]
         opened.add(self)
 
-    @property
-    def ring(self) -> _core.Ring:
+    @cached_property
+    def ring(self) -> _core.Ring[str]:
         """Which server each key belongs to: see `comity.Ring`."""
         return self._session.core.ring
 

@@ -470,7 +470,7 @@ impl Coordinator {
 
     #[getter]
     fn ring(&self, py: Python<'_>) -> PyResult<Ring> {
-        self.look(py, |core| Ring(core.ring().clone()))
+        Ring::of_text(py, self.look(py, |core| core.ring().clone())?)
     }
 
     fn node_id<'py>(&self, py: Python<'py>, node: u32) -> PyResult<Bound<'py, PyBytes>> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use comity::counter::{self, Overflow};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyType};
 
 use crate::amount::{self, Amount};
 use crate::error::{guarded, invalid, raised};
@@ -89,6 +89,18 @@ impl PNCounter {
             dict.set_item(PyBytes::new(py, &id.to_be_bytes()), (tally.p, tally.n))?;
         }
         Ok(dict)
+    }
+
+    /// For `pickle` and `copy`: another replica that knows the same. No two count as one.
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyType>, (), Bound<'py, PyBytes>)> {
+        Ok((py.get_type::<Self>(), (), self.snapshot(py)?))
+    }
+
+    fn __setstate__(&self, py: Python<'_>, state: &[u8]) -> PyResult<()> {
+        self.merge(py, state)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -1,17 +1,21 @@
 //! The ring as a value.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use comity::ring::{self, NodeSpec, RingConfig};
-use pyo3::IntoPyObjectExt;
+use comity::ring::{self, NodeIndex, NodeSpec, RingConfig};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::error::{invalid, raised};
 
 /// See `_core.pyi`.
-#[pyclass(frozen, module = "comity._core")]
-pub(crate) struct Ring(pub(crate) ring::Ring);
+#[pyclass(frozen, generic, module = "comity._core")]
+pub(crate) struct Ring {
+    ring: ring::Ring,
+    /// The ids of the nodes, in the order of their indexes, as they were given: str or bytes.
+    ids: Vec<Py<PyAny>>,
+}
 
 /// Bytes, or text as UTF-8.
 fn bytes<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<&'a [u8]> {
@@ -27,14 +31,6 @@ fn bytes<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<&'a [u8]> {
     }
 }
 
-/// An id as text where it is UTF-8, else as bytes.
-fn id<'py>(py: Python<'py>, id: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    match core::str::from_utf8(id) {
-        Ok(text) => text.into_bound_py_any(py),
-        Err(_) => Ok(PyBytes::new(py, id).into_any()),
-    }
-}
-
 fn weight(value: &Bound<'_, PyAny>) -> PyResult<u32> {
     value.extract::<u32>().map_err(|_| {
         let shown = value.repr().map_or_else(|_| String::new(), |text| text.to_string());
@@ -42,20 +38,58 @@ fn weight(value: &Bound<'_, PyAny>) -> PyResult<u32> {
     })
 }
 
-fn node_spec(item: &Bound<'_, PyAny>) -> PyResult<NodeSpec> {
+/// A node, and its id as it was given.
+fn node_spec(item: &Bound<'_, PyAny>) -> PyResult<(NodeSpec, Py<PyAny>)> {
     if let Ok((node, number)) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()
-        && item.cast::<PyString>().is_err()
-        && item.cast::<PyBytes>().is_err()
+        && !is_one_id(item)
     {
-        return Ok(NodeSpec::new(bytes(&node, "node id")?, weight(&number)?));
+        let spec = NodeSpec::new(bytes(&node, "node id")?, weight(&number)?);
+        return Ok((spec, node.unbind()));
     }
-    Ok(NodeSpec::new(bytes(item, "node id")?, 1))
+    Ok((NodeSpec::new(bytes(item, "node id")?, 1), item.clone().unbind()))
+}
+
+fn is_one_id(value: &Bound<'_, PyAny>) -> bool {
+    value.cast::<PyString>().is_ok() || value.cast::<PyBytes>().is_ok()
 }
 
 impl Ring {
-    fn wrap(py: Python<'_>, ring: comity::error::Result<ring::Ring>) -> PyResult<Self> {
-        ring.map(Self).map_err(|error| raised(py, &error))
+    /// The ring with ids as they were given: those of `given`, in any order.
+    fn wrap(
+        py: Python<'_>,
+        ring: comity::error::Result<ring::Ring>,
+        given: impl IntoIterator<Item = Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let ring = ring.map_err(|error| raised(py, &error))?;
+        let given = given
+            .into_iter()
+            .map(|id| Ok((bytes(id.bind(py), "node id")?.to_vec(), id.clone_ref(py))))
+            .collect::<PyResult<HashMap<_, _>>>()?;
+        let ids = ring.nodes().iter().map(|node| match given.get(&node.id) {
+            Some(id) => Ok(id.clone_ref(py)),
+            None => text(py, &node.id),
+        });
+        let ids = ids.collect::<PyResult<_>>()?;
+        Ok(Self { ring, ids })
     }
+
+    /// A ring whose ids are text. What is no UTF-8 is escaped as in the names of files.
+    pub(crate) fn of_text(py: Python<'_>, ring: ring::Ring) -> PyResult<Self> {
+        Self::wrap(py, Ok(ring), [])
+    }
+
+    fn given(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        self.ids.iter().map(|id| id.clone_ref(py)).collect()
+    }
+
+    fn id(&self, py: Python<'_>, index: NodeIndex) -> Option<Py<PyAny>> {
+        self.ids.get(index.number() as usize).map(|id| id.clone_ref(py))
+    }
+}
+
+fn text(py: Python<'_>, id: &[u8]) -> PyResult<Py<PyAny>> {
+    let text = PyBytes::new(py, id).call_method1("decode", ("utf-8", "surrogateescape"))?;
+    Ok(text.unbind())
 }
 
 #[pymethods]
@@ -68,70 +102,118 @@ impl Ring {
         seed: u64,
         points_per_weight: u32,
     ) -> PyResult<Self> {
-        let specs = match nodes {
-            Some(nodes) => {
-                nodes.try_iter()?.map(|item| node_spec(&item?)).collect::<PyResult<Vec<_>>>()?
+        let mut specs = Vec::new();
+        let mut given = Vec::new();
+        if let Some(nodes) = nodes {
+            if is_one_id(nodes) {
+                let kind = nodes.get_type().name()?;
+                let message = format!("nodes: a {kind} is one id, not several: give a list of ids");
+                return Err(invalid(py, message));
             }
-            None => Vec::new(),
-        };
-        Self::wrap(py, ring::Ring::with_config(specs, RingConfig { seed, points_per_weight }))
+            for item in nodes.try_iter()? {
+                let (spec, id) = node_spec(&item?)?;
+                specs.push(spec);
+                given.push(id);
+            }
+        }
+        let ring = ring::Ring::with_config(specs, RingConfig { seed, points_per_weight });
+        Self::wrap(py, ring, given)
     }
 
-    fn node<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let found = self.0.node(bytes(key, "key")?);
-        found.and_then(|index| self.0.node_id(index)).map(|node| id(key.py(), node)).transpose()
+    fn node(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let found = self.ring.node(bytes(key, "key")?);
+        Ok(found.and_then(|index| self.id(key.py(), index)))
     }
 
     fn replicas<'py>(&self, key: &Bound<'py, PyAny>, n: usize) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(key.py());
-        for index in self.0.replicas(bytes(key, "key")?, n) {
-            list.append(id(key.py(), self.0.node_id(index).unwrap_or_default())?)?;
+        for index in self.ring.replicas(bytes(key, "key")?, n) {
+            list.append(self.id(key.py(), index))?;
         }
         Ok(list)
     }
 
     fn nodes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
-        for node in self.0.nodes() {
-            list.append((id(py, &node.id)?, node.weight))?;
+        for (node, id) in self.ring.nodes().iter().zip(&self.ids) {
+            list.append((id, node.weight))?;
         }
         Ok(list)
     }
 
-    #[pyo3(signature = (id, weight=1))]
-    fn with_node(&self, id: &Bound<'_, PyAny>, weight: u32) -> PyResult<Self> {
-        Self::wrap(id.py(), self.0.with_node(NodeSpec::new(bytes(id, "node id")?, weight)))
+    #[pyo3(signature = (id, weight=None), text_signature = "($self, id, weight=1)")]
+    fn with_node(
+        &self,
+        id: &Bound<'_, PyAny>,
+        weight: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = id.py();
+        let units = weight.map_or(Ok(1), self::weight)?;
+        let ring = self.ring.with_node(NodeSpec::new(bytes(id, "node id")?, units));
+        let given = self.given(py).into_iter().chain([id.clone().unbind()]);
+        Self::wrap(py, ring, given)
+    }
+
+    fn with_weight(&self, id: &Bound<'_, PyAny>, weight: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = id.py();
+        let ring = self.ring.with_weight(bytes(id, "node id")?, self::weight(weight)?);
+        Self::wrap(py, ring, self.given(py))
     }
 
     fn without_node(&self, id: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Self::wrap(id.py(), self.0.without_node(bytes(id, "node id")?))
+        let py = id.py();
+        Self::wrap(py, self.ring.without_node(bytes(id, "node id")?), self.given(py))
     }
 
     /// The share of all keys that `other` places on a different node: from 0 to 1.
     fn moved_share(&self, other: &Self) -> f64 {
-        self.0.moved_share(&other.0) as f64 / 2_f64.powi(64)
+        self.ring.moved_share(&other.ring) as f64 / 2_f64.powi(64)
+    }
+
+    /// For `pickle`: how to make the same ring.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Py<PyAny>, Bound<'py, PyTuple>)> {
+        let RingConfig { seed, points_per_weight } = self.ring.config();
+        let options = PyDict::new(py);
+        options.set_item("seed", seed)?;
+        options.set_item("points_per_weight", points_per_weight)?;
+        let make = py.import("copyreg")?.getattr("__newobj_ex__")?.unbind();
+        let arguments = (py.get_type::<Self>(), (self.nodes(py)?,), options);
+        Ok((make, arguments.into_pyobject(py)?))
+    }
+
+    /// Nothing can change it: a copy is the same.
+    const fn __copy__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    /// As `__copy__`.
+    const fn __deepcopy__<'py>(
+        slf: PyRef<'py, Self>,
+        _memo: &Bound<'_, PyAny>,
+    ) -> PyRef<'py, Self> {
+        slf
     }
 
     fn __len__(&self) -> usize {
-        self.0.len()
+        self.ring.len()
     }
 
     fn __eq__(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.ring == other.ring
     }
 
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.0.fingerprint().hash(&mut hasher);
+        self.ring.fingerprint().hash(&mut hasher);
         hasher.finish()
     }
 
     fn __repr__(&self) -> String {
-        format!("Ring({} nodes, fingerprint {:016x})", self.0.len(), self.0.fingerprint())
+        format!("Ring({} nodes, fingerprint {:016x})", self.ring.len(), self.ring.fingerprint())
     }
 
     #[getter]
     fn fingerprint(&self) -> u64 {
-        self.0.fingerprint()
+        self.ring.fingerprint()
     }
 }

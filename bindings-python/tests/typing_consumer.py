@@ -43,10 +43,9 @@ def use() -> None:
     assert_type(seen.holders, tuple[comity.Holder, ...])
     assert_type(seen.waiters[0].label, bytes)
     assert_type(co.fence_check("file", 1), bool)
-    assert_type(co.ring, comity.Ring)
-    assert_type(co.ring.node("key"), str | bytes | None)
-    assert_type(co.ring.replicas("key", 3), list[str | bytes])
-    assert_type(co.ring.with_node("b", 2).without_node("a"), comity.Ring)
+    assert_type(co.ring, comity.Ring[str])
+    assert_type(co.ring.node("key"), str | None)
+    assert_type(co.ring.replicas("key", 3), list[str])
     for event in co.events():
         assert_type(event, comity.Event)
         assert_type(event.fence, int | None)
@@ -61,6 +60,18 @@ def use() -> None:
         assert_type(error.lock_name, str | bytes | None)
     except comity.Error as error:
         assert_type(error.holder, bytes | None)
+
+
+def place() -> None:
+    """The ring: its ids are what they were given as."""
+    ring = comity.Ring(["a", ("b", 2)])
+    assert_type(ring.node(b"key"), str | None)
+    assert_type(ring.with_node("c", 2).with_weight("c", 1).without_node("a"), comity.Ring[str])
+    assert_type(comity.Ring([b"a"]).replicas("key", 3), list[bytes])
+    empty: comity.Ring = comity.Ring()
+    assert_type(empty.nodes(), list[tuple[str, int]])
+    assert_type(ring.moved_share(comity.Ring([b"a"])), float)
+    comity.Ring([1])  # type: ignore[list-item]
 
 
 def count(co: comity.Coordinator) -> None:
