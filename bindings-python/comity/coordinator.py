@@ -24,6 +24,7 @@ from .counter import Durability, ThreadDesk, ThreadReports
 from .driver import Driver, SocketDriver
 from .errors import Closed, ConflictError, Error, InvalidArgument
 from .events import DEFAULT_BUFFER, Events
+from .foreign import LOCK_OPTIONS, refuse
 from .inspection import Inspection
 from .lock import Lock
 from .memory import MemoryDriver, MemoryStore, stores_by_id
@@ -34,6 +35,7 @@ from .units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
 
 if TYPE_CHECKING:
     import redis
+    from typing_extensions import Never
 
 
 Client: TypeAlias = Union[
@@ -75,6 +77,7 @@ class Coordinator(Base):
         max_hold: float | None = None,
         label: str | bytes | None = None,
         on_lost: Callable[[Lock], object] | None = None,
+        **foreign: Never,
     ) -> Lock:
         """A handle on the lock `name`; nothing is sent before it is acquired.
 
@@ -85,10 +88,12 @@ class Coordinator(Base):
         `label`: who holds it, for people; host and process id by default. `on_lost(lock)` is
         called from a thread of its own when a lease ends before its release.
 
-        Raises `InvalidArgument` or `LimitExceeded`, naming the value and its range.
+        Raises `InvalidArgument` or `LimitExceeded`, naming the value and its range; `TypeError` for
+        an option of another lock (redis-py's `timeout`, `blocking`), naming what it is here.
         """
         if on_lost is not None and not callable(on_lost):
             raise InvalidArgument(f"on_lost must be callable, not {type(on_lost).__name__}")
+        refuse("lock()", foreign, known=LOCK_OPTIONS)
         options = self._options(
             name,
             ttl=ttl,

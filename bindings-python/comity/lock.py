@@ -8,10 +8,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .errors import Error
+from .foreign import refuse
 from .handle import UNSET, Handle, Unset, wait_us
 from .operation import Operation
 
 if TYPE_CHECKING:
+    from typing_extensions import Never
+
     from .coordinator import Coordinator
 
 
@@ -29,7 +32,7 @@ class Lock(Handle):
     _coordinator: Coordinator
     _on_lost: Callable[[Lock], object] | None
 
-    def acquire(self, wait: float | Unset | None = UNSET) -> bool:
+    def acquire(self, wait: float | Unset | None = UNSET, **foreign: Never) -> bool:
         """Waits for the lock and takes it. True once it is held.
 
         `wait` overrides the handle's own: at most so many seconds, 0 to try once, None for as
@@ -37,6 +40,7 @@ class Lock(Handle):
         `Unreachable`, `NoAnswer`, `ServerRefused`, `WrongType`, `Closed`; `InvalidState` if this
         handle already holds the lock or waits for it.
         """
+        refuse("acquire()", foreign, known="wait")
         return self._outcome(self._acquire(self._wait if wait is UNSET else wait_us(wait)))
 
     def release(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 redis = pytest.importorskip("redis")
 
 import comity  # noqa: E402
+import comity.aio  # noqa: E402
 from comity import (  # noqa: E402
     InvalidArgument,
     LimitExceeded,
@@ -73,6 +74,30 @@ def test_max_hold(nothing_sent, max_hold):
 def test_other_options(nothing_sent, options, error):
     with pytest.raises(error, match=next(iter(options))):
         nothing_sent.lock("a", **options).acquire(wait=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "here"),
+    [
+        ("timeout", "ttl="),
+        ("timeout", "wait="),
+        ("blocking", "wait=0"),
+        ("blocking_timeout", "wait="),
+        ("expire", "ttl="),
+        ("auto_renewal", "renew="),
+    ],
+)
+def test_options_of_other_locks(nothing_sent, option, here):
+    loop = comity.aio.connect()
+    for lock in (nothing_sent.lock, loop.lock):
+        with pytest.raises(TypeError, match=f"lock\\(\\) has no option '{option}': .*{here}"):
+            lock("a", **{option: 1})
+        with pytest.raises(TypeError, match="its options are ttl, wait"):
+            lock("a", length=1)
+    with pytest.raises(TypeError, match=f"acquire\\(\\) has no option '{option}': .*{here}"):
+        nothing_sent.lock("a").acquire(**{option: 1})
+    with pytest.raises(TypeError, match=f"acquire\\(\\) has no option '{option}': .*{here}"):
+        loop.lock("a").acquire(**{option: 1}).send(None)
 
 
 @pytest.mark.parametrize(

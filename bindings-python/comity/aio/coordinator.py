@@ -22,6 +22,7 @@ from ..builder import Ack, Committed, Options, Outcome, Request, Wait
 from ..counter import Durability
 from ..errors import Closed, ConflictError, InvalidArgument, InvalidState
 from ..events import DEFAULT_BUFFER
+from ..foreign import LOCK_OPTIONS, refuse
 from ..inspection import Inspection
 from ..memory import MemoryStore, stores_by_id
 from ..operation import Operation
@@ -38,6 +39,7 @@ from .wakeup import soon
 
 if TYPE_CHECKING:
     import redis.asyncio
+    from typing_extensions import Never
 
 
 Client: TypeAlias = Union[
@@ -87,6 +89,7 @@ class Coordinator(Base):
         max_hold: float | None = None,
         label: str | bytes | None = None,
         on_lost: OnLost = None,
+        **foreign: Never,
     ) -> Lock:
         """A handle on the lock `name`; nothing is sent before it is acquired.
 
@@ -99,10 +102,12 @@ class Coordinator(Base):
         release; `"cancel"` cancels the body of the `async with` instead, which then raises
         `LockLost`.
 
-        Raises `InvalidArgument` or `LimitExceeded`, naming the value and its range.
+        Raises `InvalidArgument` or `LimitExceeded`, naming the value and its range; `TypeError` for
+        an option of another lock (redis-py's `timeout`, `blocking`), naming what it is here.
         """
         if on_lost is not None and on_lost != "cancel" and not callable(on_lost):
             raise InvalidArgument(f'on_lost must be callable or "cancel", not {on_lost!r}')
+        refuse("lock()", foreign, known=LOCK_OPTIONS)
         options = self._options(
             name,
             ttl=ttl,

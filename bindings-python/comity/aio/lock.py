@@ -9,11 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ..errors import Error, InvalidState
+from ..foreign import refuse
 from ..handle import UNSET, Handle, Unset, wait_us
 from ..operation import Operation
 from .wakeup import keep
 
 if TYPE_CHECKING:
+    from typing_extensions import Never
+
     from .coordinator import Coordinator
 
 OnLost: TypeAlias = Callable[["Lock"], object] | Literal["cancel"] | None
@@ -41,7 +44,7 @@ class Lock(Handle):
         super().__init__(*args, **kwargs)
         self._scope: _Scope | None = None
 
-    async def acquire(self, wait: float | Unset | None = UNSET) -> bool:
+    async def acquire(self, wait: float | Unset | None = UNSET, **foreign: Never) -> bool:
         """Waits for the lock and takes it. True once it is held.
 
         `wait` overrides the handle's own: at most so many seconds, 0 to try once, None for as
@@ -50,6 +53,7 @@ class Lock(Handle):
         handle already holds the lock or waits for it, on another event loop, and for
         `on_lost="cancel"`, which needs the block of an `async with` to cancel.
         """
+        refuse("acquire()", foreign, known="wait")
         if self._on_lost == _CANCEL:
             raise InvalidState(
                 'on_lost="cancel" cancels the body of `async with`; acquire() has none'
