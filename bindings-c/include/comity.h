@@ -1636,8 +1636,6 @@ uint32_t comity_memory_poll_message(comity_memory *memory,
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_stats(comity_coordinator *coordinator, const comity_statistics **out);
 
-extern int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
-
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{env, fs};
 
-use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
+use cbindgen::{Builder, Config, DocumentationStyle, ExportConfig, Language, Style};
 use comity::coordinator::Stats;
 use comity::error::ErrorCode;
 
@@ -54,6 +54,8 @@ fn generate(crate_folder: &Path) -> String {
         no_includes: true,
         sys_includes: vec!["stddef.h".into(), "stdint.h".into()],
         header: Some(HEAD.trim_end().into()),
+        // Functions of the system are not ours to declare: its own headers do, and differently in C++.
+        export: ExportConfig { exclude: vec!["pthread_atfork".into()], ..ExportConfig::default() },
         ..Config::default()
     };
     let mut header = Vec::new();
@@ -97,6 +99,30 @@ fn screaming(name: &str) -> String {
 fn defined(header: &str, prefix: &str) -> usize {
     let prefix = format!("#define {prefix}");
     header.lines().filter(|line| line.starts_with(&prefix)).count()
+}
+
+/// A declaration of the system's own function fits no system header in every standard of C++.
+#[test]
+fn the_header_declares_only_what_is_comitys() {
+    let header = include_str!("../include/comity.h");
+    let (types, functions) = header.split_once("extern \"C\" {").expect("a part for C++");
+    // Each declaration is a paragraph of its own, its comment in front.
+    let declared = functions.split(';').filter_map(|declaration| {
+        let code = declaration.lines().filter(|line| !line.starts_with("//"));
+        let code: String = code.collect();
+        let name = code.split_once('(')?.0.rsplit([' ', '*']).next()?.to_owned();
+        Some(name)
+    });
+    let mut count = 0;
+    for name in declared {
+        assert!(name.starts_with("comity_"), "{name} is not comity's to declare");
+        count += 1;
+    }
+    assert!(count > 100, "{count} functions were found");
+    let macros = types.lines().filter_map(|line| line.strip_prefix("#define "));
+    for name in macros {
+        assert!(name.starts_with("COMITY_"), "{name} is not comity's to define");
+    }
 }
 
 #[test]
