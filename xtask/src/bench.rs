@@ -105,7 +105,7 @@ const TURNS: usize = 9;
 
 fn c(session: &mut Session) -> Result<(), Failure> {
     setup::ensure(session, &[Need::RedisServer, Need::PkgConfig, Need::Hiredis])?;
-    let prefix = library::pack(session)?.prefix;
+    let prefix = library::pack(session, None)?.prefix;
     session.stage("bench: c", |session| {
         let build = |name: &str| {
             let source = format!("{}/benches/{name}.c", library::CRATE);

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use crate::archive;
 use crate::run::{Failure, Session};
+use crate::setup;
 
 /// The crate's folder.
 pub(crate) const CRATE: &str = "bindings-c";
@@ -22,17 +24,37 @@ pub(crate) struct Package {
     pub(crate) archive: PathBuf,
 }
 
-/// Builds the library in release mode and packs it, with all that a C programmer needs of it.
-pub(crate) fn pack(session: &mut Session) -> Result<Package, Failure> {
+/// Builds the library in release mode for `target`, or for this machine, and packs it, with all that a C
+/// programmer needs of it.
+pub(crate) fn pack(session: &mut Session, target: Option<&str>) -> Result<Package, Failure> {
+    let mut built = session.target();
+    let mut crossing: &[&str] = &[];
+    let words;
+    let target = if let Some(target) = target {
+        setup::ensure_target(session, target).map_err(Failure::new)?;
+        built.push(target);
+        words = ["--target", target];
+        crossing = &words;
+        target.to_owned()
+    } else {
+        host(session)?
+    };
+    built.push("release");
     session.stage("c: build the library", |session| {
-        session.step("cargo").args(["build", "--release", "-p", "comity-c", "--lib"]).run()
+        // Without the form that Rust programs link: for its sake the others would not be optimised
+        // across crates.
+        let forms = if Shared::of(&target).is_some() { "staticlib,cdylib" } else { "staticlib" };
+        session
+            .step("cargo")
+            .args(["rustc", "--release", "-p", "comity-c", "--lib", "--crate-type", forms])
+            .args(crossing)
+            .run()
     })?;
     session.stage("c: pack it", |session| {
-        let target = host(session)?;
         let name = format!("comity-{VERSION}-{target}");
         let parent = session.target().join("package");
         let prefix = parent.join(&name);
-        lay_out(session, &prefix, &target)?;
+        lay_out(session, &prefix, &built, &target)?;
 
         let dist = session.root().join("dist");
         fs::create_dir_all(&dist).map_err(|error| about(&dist, &error))?;
@@ -60,42 +82,43 @@ fn host(session: &Session) -> Result<String, Failure> {
 }
 
 /// Puts every file in its place under `prefix`, which is made anew.
-fn lay_out(session: &Session, prefix: &Path, target: &str) -> Result<(), Failure> {
+fn lay_out(session: &Session, prefix: &Path, built: &Path, target: &str) -> Result<(), Failure> {
     if prefix.exists() {
         fs::remove_dir_all(prefix).map_err(|error| about(prefix, &error))?;
     }
     let home = session.root().join(CRATE);
-    let built = session.target().join("release");
-    let shared = Shared::of(target);
-
-    copy(&home.join("include/comity.h"), &prefix.join("include/comity.h"))?;
+    let header = home.join("include/comity.h");
+    copy(&header, &prefix.join("include/comity.h"))?;
     copy_folder(&home.join("adapters"), &prefix.join("include/comity/adapters"))?;
     copy_folder(&home.join("examples"), &prefix.join("examples"))?;
 
     let archive = prefix.join("lib/libcomity.a");
-    copy(&built.join("libcomity_c.a"), &archive)?;
-    // What debuggers know of the standard library is a third of it, and of no use to others.
-    session.step("strip").arg("--strip-debug").arg(&archive).run()?;
-    copy(&built.join(shared.built), &prefix.join("lib").join(&shared.file))?;
-    let link = prefix.join("lib").join(shared.link);
-    symlink(&shared.file, &link).map_err(|error| about(&link, &error))?;
+    make_room(&archive)?;
+    lay_out_static(session, &built.join("libcomity_c.a"), &read(&header)?, target, &archive)?;
+    let shared = Shared::of(target);
+    if let Some(shared) = &shared {
+        copy(&built.join(shared.built), &prefix.join("lib").join(&shared.file))?;
+        let link = prefix.join("lib").join(shared.link);
+        symlink(&shared.file, &link).map_err(|error| about(&link, &error))?;
+    }
 
-    let libraries = static_libraries(session)?;
-    let pointer_bytes = if cfg!(target_pointer_width = "64") { "8" } else { "4" };
+    let libraries = archive::system_libraries(&rust_libraries(session, target)?);
+    let name = |name: fn(&Shared) -> &String| shared.as_ref().map_or("", |shared| name(shared));
     let words = [
         ("@VERSION@", VERSION),
         ("@DESCRIPTION@", DESCRIPTION),
         ("@TARGET@", target),
-        ("@POINTER_BYTES@", pointer_bytes),
+        ("@POINTER_BYTES@", pointer_bytes(target)),
         ("@STATIC_LIBS@", &libraries),
         ("@STATIC_LIBS_LIST@", &libraries.replace(' ', ";")),
-        ("@SHARED_FILE@", &shared.file),
-        ("@SONAME@", &shared.name),
+        ("@SHARED_FILE@", name(|shared| &shared.file)),
+        ("@SONAME@", name(|shared| &shared.name)),
     ];
     for (template, place) in [
         ("comity.pc.in", "lib/pkgconfig/comity.pc"),
         ("comity-config.cmake.in", "lib/cmake/comity/comity-config.cmake"),
         ("comity-config-version.cmake.in", "lib/cmake/comity/comity-config-version.cmake"),
+        ("CMakeLists.txt.in", "CMakeLists.txt"),
     ] {
         let text = read(&home.join("packaging").join(template))?;
         write(&prefix.join(place), &fill_in(&text, &words))?;
@@ -106,6 +129,35 @@ fn lay_out(session: &Session, prefix: &Path, target: &str) -> Result<(), Failure
         copy(&session.root().join(licence), &prefix.join(licence))?;
     }
     write(&prefix.join("LICENSES-THIRD-PARTY"), &third_party(session)?)
+}
+
+/// The static library: as cargo has built it where the linker is not that of ELF.
+fn lay_out_static(
+    session: &Session,
+    built: &Path,
+    header: &str,
+    target: &str,
+    archive: &Path,
+) -> Result<(), Failure> {
+    if target.contains("apple") {
+        return copy(built, archive);
+    }
+    let functions = archive::functions(header);
+    if !target.contains("musl") {
+        return archive::make(session, built, &[], &functions, archive);
+    }
+    // The unwinder of a compiler that was made for another C library does not fit.
+    let libraries = session.step("rustc").args(["--print", "target-libdir", "--target", target]);
+    let libraries =
+        libraries.ask().ok_or_else(|| Failure::new("rustc does not know the target"))?;
+    let unwinder = Path::new(libraries.trim()).join("self-contained/libunwind.a");
+    archive::make(session, built, &[&unwinder], &functions, archive)
+}
+
+/// The bytes of a pointer, as CMake wants them.
+fn pointer_bytes(target: &str) -> &'static str {
+    let narrow = ["i586", "i686", "arm", "thumb"];
+    if narrow.iter().any(|architecture| target.starts_with(architecture)) { "4" } else { "8" }
 }
 
 /// How the shared library is called on a system.
@@ -122,33 +174,35 @@ struct Shared {
 }
 
 impl Shared {
-    fn of(target: &str) -> Self {
+    /// None for musl, whose programs are linked statically: Rust makes no shared libraries for it.
+    fn of(target: &str) -> Option<Self> {
         if target.contains("apple") {
             let file = format!("libcomity.{VERSION}.dylib");
             let name = format!("@rpath/{file}");
-            Self { built: "libcomity_c.dylib", file, link: "libcomity.dylib", name }
+            Some(Self { built: "libcomity_c.dylib", file, link: "libcomity.dylib", name })
+        } else if target.contains("musl") {
+            None
         } else {
             let file = format!("libcomity.so.{VERSION}");
-            Self { built: "libcomity_c.so", name: file.clone(), file, link: "libcomity.so" }
+            Some(Self { built: "libcomity_c.so", name: file.clone(), file, link: "libcomity.so" })
         }
     }
 }
 
-/// What a program that is linked with the static library needs of the system, as rustc says.
-fn static_libraries(session: &Session) -> Result<String, Failure> {
+/// What Rust's standard library needs of the system, as rustc says.
+fn rust_libraries(session: &Session, target: &str) -> Result<String, Failure> {
     let folder = session.target().join("package");
     let source = folder.join("empty.rs");
     write(&source, "")?;
     let told = session
         .step("rustc")
         .args(["--crate-type=staticlib", "--print=native-static-libs=libraries.txt"])
-        .arg("--out-dir=.")
+        .args(["--out-dir=.", "--target", target])
         .arg("empty.rs")
         .within(&folder.to_string_lossy())
         .ask()
         .and_then(|_| fs::read_to_string(folder.join("libraries.txt")).ok());
-    let told = told.ok_or_else(|| Failure::new("rustc does not tell what its libraries need"))?;
-    Ok(told.trim().to_owned())
+    told.ok_or_else(|| Failure::new("rustc does not tell what its libraries need"))
 }
 
 /// The licences of the crates that are linked into the library.
@@ -251,11 +305,12 @@ mod tests {
 
     #[test]
     fn the_shared_library_is_called_as_the_system_wants_it() {
-        let linux = Shared::of("x86_64-unknown-linux-gnu");
+        let linux = Shared::of("x86_64-unknown-linux-gnu").expect("there is one");
         assert_eq!(linux.file, format!("libcomity.so.{VERSION}"));
         assert_eq!(linux.name, linux.file);
-        let apple = Shared::of("aarch64-apple-darwin");
+        let apple = Shared::of("aarch64-apple-darwin").expect("there is one");
         assert_eq!(apple.name, format!("@rpath/libcomity.{VERSION}.dylib"));
+        assert_eq!(Shared::of("x86_64-unknown-linux-musl"), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 )]
 
 mod apt;
+mod archive;
 mod bench;
 mod c;
 mod demo;
@@ -39,7 +40,8 @@ usage: cargo xtask COMMAND
                          started for it on a free loopback port and stopped afterwards
   test [PART...]         check and test: core, c, js, python, or all (the default)
   dist [WHAT...]         build into dist/: python (the wheel and the source distribution), js (the
-                         npm package), c (the library with its headers; default: all)
+                         npm package), c (the library with its headers; default: all);
+                         --target TRIPLE, with c alone, builds for another machine or for musl
   bench [WHAT...]        measure: ring, locks, counter, lock, count, transaction, js, c
                          (default: all)
   playground [--port N]  serve the page on which the ring and the lock can be tried
@@ -54,7 +56,7 @@ enum Task {
     Help,
     Demo(demo::Store),
     Test(Vec<test::Part>),
-    Dist(Vec<dist::Product>),
+    Dist(dist::Order),
     Bench(Vec<bench::Subject>),
     Playground { port: u16 },
 }
@@ -73,7 +75,7 @@ impl Task {
             "help" | "-h" | "--help" => Ok(Self::Help),
             "demo" => demo::Store::parse(rest).map(Self::Demo),
             "test" => choose(rest, &test::Part::ALL).map(Self::Test),
-            "dist" => choose(rest, &dist::Product::ALL).map(Self::Dist),
+            "dist" => dist::Order::parse(rest).map(Self::Dist),
             "bench" => choose(rest, &bench::Subject::ALL).map(Self::Bench),
             "playground" => playground::port(rest).map(|port| Self::Playground { port }),
             other => Err(format!("there is no command `{other}`")),
@@ -85,7 +87,7 @@ impl Task {
             Self::Help => Ok(()),
             Self::Demo(store) => demo::run(session, store),
             Self::Test(parts) => test::run(session, parts),
-            Self::Dist(products) => dist::run(session, products),
+            Self::Dist(order) => dist::run(session, order),
             Self::Bench(subjects) => bench::run(session, subjects),
             Self::Playground { port } => playground::run(session, *port),
         }
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
     use crate::bench::Subject;
     use crate::demo::Store;
-    use crate::dist::Product;
+    use crate::dist::{Order, Product};
     use crate::test::Part;
 
     #[test]
@@ -146,9 +148,11 @@ mod tests {
         assert_eq!(Task::parse(&["help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["test", "--help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["demo"]), Ok(Task::Demo(Store::Embedded)));
-        let every = vec![Product::Python, Product::Js, Product::C];
-        assert_eq!(Task::parse(&["dist"]), Ok(Task::Dist(every)));
-        assert_eq!(Task::parse(&["dist", "js"]), Ok(Task::Dist(vec![Product::Js])));
+        let here = |products| Ok(Task::Dist(Order { products, target: None }));
+        assert_eq!(Task::parse(&["dist"]), here(vec![Product::Python, Product::Js, Product::C]));
+        assert_eq!(Task::parse(&["dist", "js"]), here(vec![Product::Js]));
+        let musl = Order { products: vec![Product::C], target: Some("a-b-musl".into()) };
+        assert_eq!(Task::parse(&["dist", "--target", "a-b-musl", "c"]), Ok(Task::Dist(musl)));
         assert_eq!(Task::parse(&["bench", "lock"]), Ok(Task::Bench(vec![Subject::Lock])));
     }
 
@@ -169,6 +173,8 @@ mod tests {
             (&["test", "core", "rust"], "`rust` is none of core, c, js, python, all"),
             (&["test", "--quick"], "`--quick`"),
             (&["dist", "npm"], "`npm`"),
+            (&["dist", "c", "--target"], "--target"),
+            (&["dist", "--target", "x", "js"], "only `dist c`"),
             (&["bench", "--fast"], "`--fast`"),
             (&["demo", "now"], "`now`"),
         ] {

@@ -1,16 +1,19 @@
 //! The stages of `cargo xtask test c` that use the library as others do: unpacked from its archive in a
 //! folder of its own, by the lines of its README, and by its examples.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 
+use crate::archive;
 use crate::c::{SANITIZERS, VALGRIND};
 use crate::library::{self, CRATE};
 use crate::python::{self, System, Venv};
 use crate::redis::Server;
 use crate::run::{Failure, Session, Step};
+use crate::setup::{self, Need};
 
 /// Compilers and what makes them strict, in both languages.
 const COMPILERS: [(&str, &str); 4] = [
@@ -74,11 +77,12 @@ impl Unpacked {
 
 /// Packs the library, unpacks it elsewhere and uses it from there.
 pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
-    let package = library::pack(session)?;
+    let package = library::pack(session, None)?;
     let unpacked = session.stage("c: unpack it", |session| Unpacked::unpack(session, &package))?;
     let server = Server::start(session)?;
     session.stage("c: the README", |session| readme(session, &unpacked, &server))?;
-    session.stage("c: CMake", |session| cmake(session, &unpacked))?;
+    session.stage("c: what its libraries show", |session| visible(session, &unpacked.prefix))?;
+    session.stage("c: CMake", |session| cmake(session, &unpacked, &package))?;
     session.stage("c: examples, adapter", |session| {
         examples(session, &unpacked, &server, "", "")?;
         adapter(session, &unpacked, "", "")
@@ -91,6 +95,7 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
         examples(session, &unpacked, &server, SANITIZERS, "")?;
         adapter(session, &unpacked, SANITIZERS, "")
     })?;
+    musl(session, &unpacked)?;
     beside_python(session, &unpacked)
 }
 
@@ -120,7 +125,7 @@ fn readme(session: &Session, unpacked: &Unpacked, server: &Server) -> Result<(),
             _ => {}
         }
     }
-    if lines == 3 { Ok(()) } else { Err(Failure::new(format!("{lines} lines that link, not 3"))) }
+    if lines == 4 { Ok(()) } else { Err(Failure::new(format!("{lines} lines that link, not 4"))) }
 }
 
 /// The fenced blocks of a text in Markdown, each with its language.
@@ -135,17 +140,42 @@ fn blocks(text: &str) -> Vec<(&str, &str)> {
     found
 }
 
-/// `find_package` gives the library, shared and static.
-fn cmake(session: &Session, unpacked: &Unpacked) -> Result<(), Failure> {
+/// Where a project has the library from, and what it says of its form: the words for CMake, and whether
+/// the program is to be linked with the shared one.
+const CMAKE: [(&str, &str, bool); 7] = [
+    ("found", "", true),
+    ("found-static", "-DCOMITY_USE_STATIC_LIBS=ON", false),
+    ("found-built-static", "-DBUILD_SHARED_LIBS=OFF", false),
+    ("found-built-shared", "-DBUILD_SHARED_LIBS=ON", true),
+    ("found-shared", "-DBUILD_SHARED_LIBS=OFF -DCOMITY_USE_STATIC_LIBS=OFF", true),
+    ("fetched-archive", "-DFETCHED=ARCHIVE -DBUILD_SHARED_LIBS=OFF", false),
+    ("fetched-folder", "-DFETCHED=FOLDER", true),
+];
+
+/// `find_package` and FetchContent give the library, shared and static.
+fn cmake(
+    session: &Session,
+    unpacked: &Unpacked,
+    package: &library::Package,
+) -> Result<(), Failure> {
     let project = session.root().join(CRATE).join("tests/cmake");
-    for (kind, choice) in [("shared", "OFF"), ("static", "ON")] {
+    for (folder, words, shared) in CMAKE {
+        let words = words
+            .replace("ARCHIVE", &package.archive.to_string_lossy())
+            .replace("FOLDER", &unpacked.prefix.to_string_lossy());
         let line = format!(
-            "cmake -S '{}' -B {kind} -DCMAKE_PREFIX_PATH='{}' -DCOMITY_USE_STATIC_LIBS={choice} && \
-             cmake --build {kind} && {kind}/app",
+            "cmake -S '{}' -B {folder} -DCMAKE_PREFIX_PATH='{}' {words} && \
+             cmake --build {folder} && {folder}/app",
             project.display(),
             unpacked.prefix.display()
         );
         unpacked.shell(session, &line).run()?;
+        let line = format!("readelf -d {folder}/app");
+        let linked = unpacked.shell(session, &line).read()?.contains("libcomity.so");
+        if linked != shared {
+            let which = if linked { "shared" } else { "static" };
+            return Err(Failure::new(format!("{folder}: it was linked with the {which} library")));
+        }
     }
     // A version that this one does not serve is not found.
     let line = format!(
@@ -154,6 +184,50 @@ fn cmake(session: &Session, unpacked: &Unpacked) -> Result<(), Failure> {
         unpacked.prefix.display()
     );
     unpacked.shell(session, &line).run()
+}
+
+/// The static library shows the functions of its header and nothing else.
+fn visible(session: &Session, prefix: &Path) -> Result<(), Failure> {
+    let archive = prefix.join("lib/libcomity.a");
+    let read = |flag: &str| session.step("nm").args(["-g", flag]).arg(&archive).read();
+    let names = |table: &str| -> BTreeSet<String> {
+        table
+            .lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(_, name)| name.into())
+            .collect()
+    };
+    let header = prefix.join("include/comity.h");
+    let header = fs::read_to_string(&header)
+        .map_err(|error| Failure::new(format!("{}: {error}", header.display())))?;
+    let declared: BTreeSet<String> =
+        archive::functions(&header).into_iter().map(str::to_owned).collect();
+    same(&format!("{:#?}", names(&read("--defined-only")?)), &format!("{declared:#?}"))?;
+    match names(&read("--undefined-only")?).iter().find(|name| name.starts_with("comity_")) {
+        Some(name) => Err(Failure::new(format!("{name} is declared, and nowhere defined"))),
+        None => Ok(()),
+    }
+}
+
+/// A program of the README runs where there is no shared library at all: with `-static`, and with musl.
+fn musl(session: &mut Session, unpacked: &Unpacked) -> Result<(), Failure> {
+    let target = format!("{}-unknown-linux-musl", env::consts::ARCH);
+    setup::ensure(session, &[Need::Musl])?;
+    let package = library::pack(session, Some(&target))?;
+    session.stage("c: a program with musl", |session| {
+        visible(session, &package.prefix)?;
+        let source = session.root().join(CRATE).join("tests/lock_memory.c");
+        let prefix = package.prefix.display();
+        let line = format!(
+            "musl-gcc -std=c99 {STRICT} -static '{}' -DCOMITY_EXPECTED_VERSION='\"{}\"' \
+             $(PKG_CONFIG_PATH='{prefix}/lib/pkgconfig' pkg-config --static --cflags --libs comity) \
+             -o musl",
+            source.display(),
+            library::VERSION,
+        );
+        unpacked.shell(session, &line).run()?;
+        same(&unpacked.shell(session, "./musl").read()?, "ok\n")
+    })
 }
 
 /// The examples of the package say on the embedded store and on a server what they say in every language.

@@ -36,6 +36,8 @@ pub(crate) enum Need {
     Webdis,
     /// The browser `chromium`.
     Chromium,
+    /// The compiler wrapper `musl-gcc`.
+    Musl,
 }
 
 impl Need {
@@ -57,6 +59,7 @@ impl Need {
             Self::Hiredis => "libhiredis-dev",
             Self::Webdis => "webdis",
             Self::Chromium => "chromium",
+            Self::Musl => "musl-tools",
         }
     }
 
@@ -73,6 +76,7 @@ impl Need {
             Self::Hiredis => "the library hiredis with its headers",
             Self::Webdis => "the program webdis",
             Self::Chromium => "the browser chromium",
+            Self::Musl => "the C library musl with musl-gcc",
         }
     }
 }
@@ -201,6 +205,7 @@ fn is_there(session: &mut Session, need: Need) -> bool {
         }
         Need::Webdis => session.find("webdis").is_some() || find_unpacked(session, "webdis"),
         Need::Chromium => session.find("chromium").is_some(),
+        Need::Musl => session.find("musl-gcc").is_some(),
     }
 }
 
