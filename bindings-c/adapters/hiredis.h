@@ -67,8 +67,18 @@ static inline comity_hiredis_link *comity_hiredis_link_of(const comity_hiredis *
     return &redis->nodes[number / COMITY_HIREDIS_LINKS].links[number % COMITY_HIREDIS_LINKS];
 }
 
+static inline int comity_hiredis_is_home(const comity_hiredis *redis) {
+    return redis->home == getpid();
+}
+
 static inline uint32_t comity_hiredis_at_home(const comity_hiredis *redis) {
-    return redis->home == getpid() ? COMITY_OK : COMITY_ERROR_INVALID_STATE;
+    if (comity_hiredis_is_home(redis)) return COMITY_OK;
+    return comity_fail(COMITY_ERROR_INVALID_STATE, "the adapter was made before fork(), in the parent: "
+                                                   "make a new one in this process");
+}
+
+static inline uint32_t comity_hiredis_no_memory(void) {
+    return comity_fail(COMITY_ERROR_LIMIT_EXCEEDED, "no memory for an adapter of so many servers");
 }
 
 static inline void comity_hiredis_told(void *data, comity_hiredis_link *link, short events) {
@@ -81,6 +91,14 @@ static inline void comity_hiredis_told(void *data, comity_hiredis_link *link, sh
 
 /* Making and ending */
 
+static inline uint32_t comity_hiredis_arguments(const comity_hiredis_server *servers, size_t count,
+                                                const void *out) {
+    if (servers == NULL) return comity_fail(COMITY_ERROR_INVALID_ARGUMENT, "servers must not be NULL");
+    if (count == 0) return comity_fail(COMITY_ERROR_INVALID_ARGUMENT, "servers: at least one is needed");
+    if (out == NULL) return comity_fail(COMITY_ERROR_INVALID_ARGUMENT, "out must not be NULL");
+    return COMITY_OK;
+}
+
 /* Frees an adapter and closes its connections; also the coordinator, if comity_hiredis_connect made it.
  * Sends nothing: see comity_hiredis_close. NULL is fine. */
 static inline void comity_hiredis_free(comity_hiredis *redis) {
@@ -88,7 +106,7 @@ static inline void comity_hiredis_free(comity_hiredis *redis) {
     size_t link;
     if (redis == NULL) return;
     /* The child of a fork shares the parent's epoll, and must not take anything out of it. */
-    for (link = 0; comity_hiredis_at_home(redis) == COMITY_OK && link < comity_hiredis_link_count(redis);
+    for (link = 0; comity_hiredis_is_home(redis) && link < comity_hiredis_link_count(redis);
          link++) {
         comity_hiredis_told(redis, comity_hiredis_link_of(redis, link), 0);
     }
@@ -113,12 +131,17 @@ static inline uint32_t comity_hiredis_new(comity_coordinator *coordinator,
                                           comity_hiredis **out) {
     comity_hiredis *redis;
     uint32_t status, i, node_count = 0;
-    if (servers == NULL || out == NULL) return COMITY_ERROR_INVALID_ARGUMENT;
-    status = comity_node_count(coordinator, &node_count);
+    status = comity_hiredis_arguments(servers, count, (const void *)out);
+    if (status == COMITY_OK) status = comity_node_count(coordinator, &node_count);
     if (status != COMITY_OK) return status;
-    if (node_count != count) return COMITY_ERROR_INVALID_ARGUMENT;
+    if (node_count != count) {
+        char words[96];
+        snprintf(words, sizeof words, "servers: %lu of them for %lu nodes of the coordinator",
+                 (unsigned long)count, (unsigned long)node_count);
+        return comity_fail(COMITY_ERROR_INVALID_ARGUMENT, words);
+    }
     redis = (comity_hiredis *)calloc(1, sizeof *redis);
-    if (redis == NULL) return COMITY_ERROR_LIMIT_EXCEEDED;
+    if (redis == NULL) return comity_hiredis_no_memory();
     redis->shared.coordinator = coordinator;
     redis->home = getpid();
     redis->nodes = (comity_hiredis_node *)calloc(count, sizeof *redis->nodes);
@@ -128,7 +151,7 @@ static inline uint32_t comity_hiredis_new(comity_coordinator *coordinator,
         (comity_hiredis_link **)calloc(count * COMITY_HIREDIS_LINKS, sizeof *redis->links);
     if (redis->nodes == NULL || redis->fds == NULL || redis->links == NULL) {
         comity_hiredis_free(redis);
-        return COMITY_ERROR_LIMIT_EXCEEDED;
+        return comity_hiredis_no_memory();
     }
     for (i = 0; i < node_count && status == COMITY_OK; i++) {
         status = comity_hiredis_node_init(&redis->nodes[i], coordinator, i, servers, count);
@@ -158,16 +181,23 @@ static inline uint32_t comity_hiredis_connect(const comity_hiredis_server *serve
     char(*ids)[COMITY_HIREDIS_ADDRESS];
     uint32_t status;
     size_t i;
-    if (servers == NULL || count == 0 || out == NULL) return COMITY_ERROR_INVALID_ARGUMENT;
-    if (!comity_hiredis_entropy(entropy, sizeof entropy)) return COMITY_ERROR_UNSUPPORTED;
-    if (config != NULL && config->struct_size != sizeof all) return COMITY_ERROR_INVALID_ARGUMENT;
+    status = comity_hiredis_arguments(servers, count, (const void *)out);
+    if (status != COMITY_OK) return status;
+    if (!comity_hiredis_entropy(entropy, sizeof entropy)) {
+        return comity_fail(COMITY_ERROR_UNSUPPORTED, "/dev/urandom cannot be read: no randomness for ids");
+    }
+    if (config != NULL && config->struct_size != sizeof all) {
+        return comity_fail(COMITY_ERROR_INVALID_ARGUMENT,
+                           "config: its struct_size is not that of comity_config: comity_config_init "
+                           "was not called");
+    }
     status = comity_config_init(&all, sizeof all);
     if (status != COMITY_OK) return status;
     if (config != NULL) all = *config;
     specs = (comity_node_spec *)calloc(count, sizeof *specs);
     ids = (char(*)[COMITY_HIREDIS_ADDRESS])calloc(count, sizeof *ids);
     if (specs == NULL || ids == NULL) {
-        status = COMITY_ERROR_LIMIT_EXCEEDED;
+        status = comity_hiredis_no_memory();
     } else {
         for (i = 0; i < count; i++) {
             specs[i].id = comity_hiredis_id(&servers[i], ids[i]);

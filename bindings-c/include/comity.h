@@ -756,6 +756,15 @@ const char *comity_version(void);
 // Never NULL, valid until the next call of this thread that fails.
 const char *comity_last_error(void);
 
+// Makes a message the last error of this thread and returns the code, so that an adapter's own functions
+// fail as those of the library do. The message ends with a zero byte and is copied; NULL is an empty one.
+//
+// # Safety
+//
+// The message is NULL or ends with a zero byte.
+uint32_t comity_fail(uint32_t code,
+                     const char *message);
+
 // The name of an error, for example "LockTimeout", for logs; "unknown" for a number that is none. Never
 // NULL, valid for ever.
 const char *comity_error_name(uint32_t code);

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use comity::error::Result;
@@ -63,6 +63,23 @@ pub extern "C" fn comity_last_error() -> *const c_char {
     LAST_ERROR
         .try_with(|text| text.try_borrow().map_or(c"".as_ptr(), |text| text.as_ptr()))
         .unwrap_or(c"".as_ptr())
+}
+
+/// Makes a message the last error of this thread and returns the code, so that an adapter's own functions
+/// fail as those of the library do. The message ends with a zero byte and is copied; NULL is an empty one.
+///
+/// # Safety
+///
+/// The message is NULL or ends with a zero byte.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_fail(code: u32, message: *const c_char) -> u32 {
+    if message.is_null() {
+        remember("");
+    } else {
+        // SAFETY: the caller vouches for the zero byte.
+        remember(&unsafe { CStr::from_ptr(message) }.to_string_lossy());
+    }
+    code
 }
 
 /// The name of an error, for example "LockTimeout", for logs; "unknown" for a number that is none. Never
@@ -147,8 +164,6 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CStr;
-
     use comity::error::{Error, ErrorCode};
 
     use super::*;

@@ -474,6 +474,9 @@ int main(void) {
     OK(comity_poll_event(w.co[0], &event));
     CHECK(command == NULL && event == NULL);
     world_close(&w);
+    /* No message is an empty one. */
+    CHECK(comity_fail(COMITY_ERROR_INTERNAL, NULL) == COMITY_ERROR_INTERNAL);
+    CHECK(strcmp(comity_last_error(), "") == 0);
     puts("ok");
     return 0;
 }

@@ -97,11 +97,18 @@ static inline uint32_t comity_hiredis_node_init(comity_hiredis_node *node,
             server = &servers[i];
         }
     }
-    if (server == NULL) return COMITY_ERROR_INVALID_ARGUMENT;
+    if (server == NULL) {
+        char words[COMITY_HIREDIS_ADDRESS];
+        snprintf(words, sizeof words, "servers: none has the id of node %.*s",
+                 wanted.len < 200 ? (int)wanted.len : 200, (const char *)wanted.data);
+        return comity_fail(COMITY_ERROR_INVALID_ARGUMENT, words);
+    }
     node->server = *server;
     node->texts = (char *)malloc((server->host == NULL ? 0 : strlen(server->host) + 1)
                                  + (server->path == NULL ? 0 : strlen(server->path) + 1) + 1);
-    if (node->texts == NULL) return COMITY_ERROR_LIMIT_EXCEEDED;
+    if (node->texts == NULL) {
+        return comity_fail(COMITY_ERROR_LIMIT_EXCEEDED, "no memory for the address of a server");
+    }
     at = node->texts;
     node->server.id = NULL;
     node->server.host = comity_hiredis_copy(&at, server->host);

@@ -161,7 +161,8 @@ static void in_a_child(void) {
     if (child == 0) {
         int refused = comity_hiredis_run(redis, 0, &event) == COMITY_ERROR_INVALID_STATE
                    && comity_hiredis_on_timer(redis) == COMITY_ERROR_INVALID_STATE
-                   && comity_hiredis_close(redis) == COMITY_ERROR_INVALID_STATE;
+                   && comity_hiredis_close(redis) == COMITY_ERROR_INVALID_STATE
+                   && strstr(comity_last_error(), "before fork()") != NULL;
         comity_hiredis_free(redis);
         _exit(refused ? 0 : 1);
     }

@@ -16,6 +16,14 @@
         }                                                                                     \
     } while (0)
 
+/* The call fails so, and says these words. */
+#define FAILS(call, code, words)                                                              \
+    do {                                                                                      \
+        comity_fail(COMITY_OK, "an earlier error");                                           \
+        CHECK((call) == (code));                                                              \
+        CHECK(strstr(comity_last_error(), (words)) != NULL);                                  \
+    } while (0)
+
 /* How long what is to fail may take, and what is not. */
 #define QUICK_US 200000u
 #define PATIENT_US 60000000u
@@ -112,10 +120,17 @@ static void servers_are_those_of_the_nodes(void) {
     comity_hiredis_server server;
     comity_hiredis *redis = NULL, *other = NULL;
     comity_coordinator *co;
+    comity_config config;
     memset(&server, 0, sizeof server);
-    CHECK(comity_hiredis_connect(NULL, 1, NULL, &redis) == COMITY_ERROR_INVALID_ARGUMENT);
-    CHECK(comity_hiredis_connect(&server, 0, NULL, &redis) == COMITY_ERROR_INVALID_ARGUMENT);
-    CHECK(comity_hiredis_connect(&server, 1, NULL, NULL) == COMITY_ERROR_INVALID_ARGUMENT);
+    FAILS(comity_hiredis_connect(NULL, 1, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT,
+          "servers must not be NULL");
+    FAILS(comity_hiredis_connect(&server, 0, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT,
+          "at least one");
+    FAILS(comity_hiredis_connect(&server, 1, NULL, NULL), COMITY_ERROR_INVALID_ARGUMENT,
+          "out must not be NULL");
+    memset(&config, 0, sizeof config);
+    FAILS(comity_hiredis_connect(&server, 1, &config, &redis), COMITY_ERROR_INVALID_ARGUMENT,
+          "comity_config_init");
     server.host = "127.0.0.1";
     server.port = 1;
     CHECK(comity_hiredis_connect(&server, 1, NULL, &redis) == COMITY_OK);
@@ -125,10 +140,13 @@ static void servers_are_those_of_the_nodes(void) {
         CHECK(comity_node_id(co, 0, &id) == COMITY_OK);
         CHECK(id.len == 11 && memcmp(id.data, "127.0.0.1:1", 11) == 0);
     }
-    CHECK(comity_hiredis_new(NULL, &server, 1, &other) == COMITY_ERROR_INVALID_ARGUMENT);
-    CHECK(comity_hiredis_new(co, &server, 2, &other) == COMITY_ERROR_INVALID_ARGUMENT);
+    FAILS(comity_hiredis_new(NULL, &server, 1, &other), COMITY_ERROR_INVALID_ARGUMENT,
+          "must not be NULL");
+    FAILS(comity_hiredis_new(co, &server, 2, &other), COMITY_ERROR_INVALID_ARGUMENT,
+          "2 of them for 1 nodes");
     server.id = "another";
-    CHECK(comity_hiredis_new(co, &server, 1, &other) == COMITY_ERROR_INVALID_ARGUMENT);
+    FAILS(comity_hiredis_new(co, &server, 1, &other), COMITY_ERROR_INVALID_ARGUMENT,
+          "none has the id of node 127.0.0.1:1");
     CHECK(other == NULL);
     CHECK(strcmp(comity_hiredis_why(redis, 7), "") == 0);
     /* Nobody listens there. */
