@@ -524,8 +524,8 @@ typedef struct comity_audit {
   struct comity_int128 corrected;
 } comity_audit;
 
-// What happened. The COMITY_EVENT_ constant of its kind names the fields that say something; the
-// others are 0, NULL or COMITY_NONE. An event that is marked last is the last of its lock,
+// What happened. The COMITY_EVENT_ constant of its kind names the fields that say something, and
+// whatever has a lock or a counter has its name; the others are 0, NULL or COMITY_NONE. An event that is marked last is the last of its lock,
 // transaction or call. A later library has more fields at the end, and more kinds: let go what you do
 // not know.
 typedef struct comity_event {
@@ -588,6 +588,8 @@ typedef struct comity_event {
   // So many replicas are known to have all of the transaction: of each of its servers, or of node;
   // COMITY_NONE where they were not waited for.
   uint64_t replicas;
+  // The name of the lock or the counter; NULL where there is neither.
+  struct comity_bytes name;
 } comity_event;
 
 // How a lock is acquired and kept. comity_lock_options_init writes the defaults.
@@ -793,7 +795,8 @@ uint32_t comity_coordinator_new(const comity_config *config,
 void comity_coordinator_free(comity_coordinator *coordinator);
 
 // Begins to end everything: gives back what is held, withdraws what waits, flushes and retires what
-// is counted. Every later verb is COMITY_ERROR_CLOSED; go on with inputs and outputs until
+// is counted. Every lock has its last event. Every later verb is COMITY_ERROR_CLOSED; go on with
+// inputs and outputs until
 // COMITY_EVENT_CLOSED, which comes within the timeout of the config. Twice is harmless.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
@@ -944,23 +947,26 @@ uint32_t comity_lock_acquire(comity_coordinator *coordinator,
 // Gives a lock back. Leads to COMITY_EVENT_LOCK_RELEASED, COMITY_EVENT_LOCK_LOST or
 // COMITY_EVENT_LOCK_FAILED.
 //
-// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, COMITY_ERROR_NOT_HELD or
-// COMITY_ERROR_CLOSED: then nothing is changed.
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, COMITY_ERROR_LOCK_LOST for a lease that
+// has ended, as often as it is asked, COMITY_ERROR_NOT_HELD or COMITY_ERROR_CLOSED: then nothing is
+// changed.
 uint32_t comity_lock_release(comity_coordinator *coordinator,
                              uint64_t lock,
                              uint64_t now_us);
 
-// Ends a request in any state, giving back what it may hold; legal after its end, too. No event
+// Ends a request in any state, giving back what it may hold; legal after its end, too, and then a
+// lease that was lost is forgotten: of those, the 65,536 latest requests are remembered. No event
 // follows.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_lock_cancel(comity_coordinator *coordinator, uint64_t lock, uint64_t now_us);
 
 // Renews a lease at once, to last ttl_us from now, or as long as before if it is COMITY_NONE. Leads
-// to COMITY_EVENT_LOCK_RENEWED.
+// to COMITY_EVENT_LOCK_RENEWED or COMITY_EVENT_LOCK_LOST.
 //
 // Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or a ttl out of range,
-// COMITY_ERROR_NOT_HELD or COMITY_ERROR_CLOSED: then nothing is changed.
+// COMITY_ERROR_LOCK_LOST for a lease that has ended, as often as it is asked, COMITY_ERROR_NOT_HELD or
+// COMITY_ERROR_CLOSED: then nothing is changed.
 uint32_t comity_lock_renew(comity_coordinator *coordinator,
                            uint64_t lock,
                            uint64_t ttl_us,

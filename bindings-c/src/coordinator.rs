@@ -175,7 +175,8 @@ pub unsafe extern "C" fn comity_coordinator_free(coordinator: *mut comity_coordi
 }
 
 /// Begins to end everything: gives back what is held, withdraws what waits, flushes and retires what
-/// is counted. Every later verb is COMITY_ERROR_CLOSED; go on with inputs and outputs until
+/// is counted. Every lock has its last event. Every later verb is COMITY_ERROR_CLOSED; go on with
+/// inputs and outputs until
 /// COMITY_EVENT_CLOSED, which comes within the timeout of the config. Twice is harmless.
 ///
 /// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.

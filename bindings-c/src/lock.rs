@@ -114,8 +114,9 @@ pub unsafe extern "C" fn comity_lock_acquire(
 /// Gives a lock back. Leads to COMITY_EVENT_LOCK_RELEASED, COMITY_EVENT_LOCK_LOST or
 /// COMITY_EVENT_LOCK_FAILED.
 ///
-/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, COMITY_ERROR_NOT_HELD or
-/// COMITY_ERROR_CLOSED: then nothing is changed.
+/// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, COMITY_ERROR_LOCK_LOST for a lease that
+/// has ended, as often as it is asked, COMITY_ERROR_NOT_HELD or COMITY_ERROR_CLOSED: then nothing is
+/// changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn comity_lock_release(
     coordinator: *mut comity_coordinator,
@@ -126,7 +127,8 @@ pub unsafe extern "C" fn comity_lock_release(
     unsafe { with_mut(coordinator, |co| co.core.lock_release(LockId(lock), at(now_us)?)) }
 }
 
-/// Ends a request in any state, giving back what it may hold; legal after its end, too. No event
+/// Ends a request in any state, giving back what it may hold; legal after its end, too, and then a
+/// lease that was lost is forgotten: of those, the 65,536 latest requests are remembered. No event
 /// follows.
 ///
 /// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
@@ -146,10 +148,11 @@ pub unsafe extern "C" fn comity_lock_cancel(
 }
 
 /// Renews a lease at once, to last ttl_us from now, or as long as before if it is COMITY_NONE. Leads
-/// to COMITY_EVENT_LOCK_RENEWED.
+/// to COMITY_EVENT_LOCK_RENEWED or COMITY_EVENT_LOCK_LOST.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or a ttl out of range,
-/// COMITY_ERROR_NOT_HELD or COMITY_ERROR_CLOSED: then nothing is changed.
+/// COMITY_ERROR_LOCK_LOST for a lease that has ended, as often as it is asked, COMITY_ERROR_NOT_HELD or
+/// COMITY_ERROR_CLOSED: then nothing is changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn comity_lock_renew(
     coordinator: *mut comity_coordinator,

@@ -74,7 +74,8 @@ class Command:
 
 @final
 class Event:
-    """Something happened. Attributes that do not apply to the kind are None.
+    """Something happened. Attributes that do not apply to the kind are None; whatever has `lock` or
+    `counter` has its `name`.
 
     `lock_queued`: lock, rank, holder. `lock_granted`: lock, fence, valid_until. `lock_renewed`:
     lock, valid_until. `lock_lost` (terminal): lock, error. `lock_released` (terminal): lock.
@@ -158,6 +159,10 @@ class Event:
     @property
     def node(self) -> int | None:
         """The number of the node it is about."""
+
+    @property
+    def name(self) -> _bytes | None:
+        """The name of the lock or counter it is about."""
 
     @property
     def rank(self) -> int | None:
@@ -274,7 +279,7 @@ class Coordinator:
         """Queues for a lock. `wait_us`: None for as long as it takes, 0 to try once."""
 
     def lock_release(self, lock: int, now: int) -> None:
-        """Gives a lock back. Raises `NotHeld`."""
+        """Gives a lock back. Raises `LockLost` for a lease that has ended, or `NotHeld`."""
 
     def lock_cancel(self, lock: int, now: int) -> None:
         """Ends a lock in any state, released if held; no event follows for it."""

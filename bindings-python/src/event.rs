@@ -23,6 +23,7 @@ pub(crate) struct Event {
     counter: Option<u64>,
     transaction: Option<u64>,
     node: Option<u32>,
+    name: Option<Py<PyBytes>>,
     rank: Option<u64>,
     fence: Option<u64>,
     valid_until: Option<u64>,
@@ -65,16 +66,23 @@ impl Event {
         Self { kind, ..Self::default() }
     }
 
-    fn of_lock(kind: &'static str, LockId(lock): LockId) -> Self {
-        Self { kind, lock: Some(lock), ..Self::default() }
+    fn of_lock(py: Python<'_>, kind: &'static str, LockId(lock): LockId, name: &[u8]) -> Self {
+        let name = Some(PyBytes::new(py, name).unbind());
+        Self { kind, lock: Some(lock), name, ..Self::default() }
     }
 
     fn of_call(kind: &'static str, CallId(call): CallId) -> Self {
         Self { kind, call: Some(call), ..Self::default() }
     }
 
-    fn of_counter(kind: &'static str, CounterId(counter): CounterId) -> Self {
-        Self { kind, counter: Some(counter), ..Self::default() }
+    fn of_counter(
+        py: Python<'_>,
+        kind: &'static str,
+        CounterId(counter): CounterId,
+        name: &[u8],
+    ) -> Self {
+        let name = Some(PyBytes::new(py, name).unbind());
+        Self { kind, counter: Some(counter), name, ..Self::default() }
     }
 
     fn of_transaction(
@@ -107,27 +115,27 @@ impl Event {
         use event::Event as E;
         let label = |label: &[u8]| Some(PyBytes::new(py, label).unbind());
         Ok(match event {
-            E::LockQueued { lock, rank, holder } => Self {
+            E::LockQueued { lock, name, rank, holder } => Self {
                 rank: Some(*rank),
                 holder: label(holder),
-                ..Self::of_lock("lock_queued", *lock)
+                ..Self::of_lock(py, "lock_queued", *lock, name)
             },
-            E::LockGranted { lock, fence: Fence(fence), valid_until } => Self {
+            E::LockGranted { lock, name, fence: Fence(fence), valid_until } => Self {
                 fence: Some(*fence),
                 valid_until: Some(valid_until.as_micros()),
-                ..Self::of_lock("lock_granted", *lock)
+                ..Self::of_lock(py, "lock_granted", *lock, name)
             },
-            E::LockRenewed { lock, valid_until } => Self {
+            E::LockRenewed { lock, name, valid_until } => Self {
                 valid_until: Some(valid_until.as_micros()),
-                ..Self::of_lock("lock_renewed", *lock)
+                ..Self::of_lock(py, "lock_renewed", *lock, name)
             },
-            E::LockLost { lock, error } => {
-                Self::of_lock("lock_lost", *lock).with_error(py, error)?
+            E::LockLost { lock, name, error } => {
+                Self::of_lock(py, "lock_lost", *lock, name).with_error(py, error)?
             }
-            E::LockReleased { lock } => Self::of_lock("lock_released", *lock),
-            E::LockFailed { lock, error, holder } => Self {
+            E::LockReleased { lock, name } => Self::of_lock(py, "lock_released", *lock, name),
+            E::LockFailed { lock, name, error, holder } => Self {
                 holder: holder.as_deref().and_then(label),
-                ..Self::of_lock("lock_failed", *lock).with_error(py, error)?
+                ..Self::of_lock(py, "lock_failed", *lock, name).with_error(py, error)?
             },
             E::LockInspected { call, inspection } => Self {
                 inspection: Some(inspected(py, inspection)?),
@@ -138,36 +146,38 @@ impl Event {
                 fence: Some(*highest),
                 ..Self::of_call("fence_checked", *call)
             },
-            E::CounterFlushed { call, counter } => {
-                Self::of_counter("counter_flushed", *counter).answering(*call)
+            E::CounterFlushed { call, counter, name } => {
+                Self::of_counter(py, "counter_flushed", *counter, name).answering(*call)
             }
-            E::CounterRead { call, counter, value } => Self {
+            E::CounterRead { call, counter, name, value } => Self {
                 value: Some(counter::value(py, *value)?.unbind()),
-                ..Self::of_counter("counter_read", *counter).answering(*call)
+                ..Self::of_counter(py, "counter_read", *counter, name).answering(*call)
             },
-            E::CounterReset { call, counter, epoch } => Self {
+            E::CounterReset { call, counter, name, epoch } => Self {
                 epoch: Some(*epoch),
-                ..Self::of_counter("counter_reset", *counter).answering(*call)
+                ..Self::of_counter(py, "counter_reset", *counter, name).answering(*call)
             },
-            E::CounterAudited { call, counter, audit } => Self {
+            E::CounterAudited { call, counter, name, audit } => Self {
                 audit: Some(counter::audit(py, *audit)?.unbind()),
-                ..Self::of_counter("counter_audited", *counter).answering(*call)
+                ..Self::of_counter(py, "counter_audited", *counter, name).answering(*call)
             },
-            E::CounterJournal { counter, bytes } => Self {
+            E::CounterJournal { counter, name, bytes } => Self {
                 bytes: Some(PyBytes::new(py, bytes).unbind()),
-                ..Self::of_counter("counter_journal", *counter)
+                ..Self::of_counter(py, "counter_journal", *counter, name)
             },
-            E::CounterLost { counter, lost, error } => Self {
+            E::CounterLost { counter, name, lost, error } => Self {
                 units: Some(lost.units()),
-                ..Self::of_counter("counter_lost", *counter).with_error(py, error)?
+                ..Self::of_counter(py, "counter_lost", *counter, name).with_error(py, error)?
             },
-            E::CounterRegressed { counter } => Self::of_counter("counter_regressed", *counter),
-            E::CounterRefused { counter, error } => {
-                Self::of_counter("counter_refused", *counter).with_error(py, error)?
+            E::CounterRegressed { counter, name } => {
+                Self::of_counter(py, "counter_regressed", *counter, name)
             }
-            E::CounterClosed { counter, unacknowledged } => Self {
+            E::CounterRefused { counter, name, error } => {
+                Self::of_counter(py, "counter_refused", *counter, name).with_error(py, error)?
+            }
+            E::CounterClosed { counter, name, unacknowledged } => Self {
                 units: Some(unacknowledged.units()),
-                ..Self::of_counter("counter_closed", *counter)
+                ..Self::of_counter(py, "counter_closed", *counter, name)
             },
             E::TransactionCommitted { transaction, id, replies, applied, replicas } => Self {
                 replies: replies.as_deref().map(|replies| every(py, replies)).transpose()?,

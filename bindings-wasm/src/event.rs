@@ -16,43 +16,49 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
     let mut writer = Writer::with_capacity(64);
     let out = &mut writer;
     match event {
-        E::LockQueued { lock, rank, holder } => {
-            out.byte(0).number(lock.0).number(*rank).bytes(holder);
+        E::LockQueued { lock, name, rank, holder } => {
+            out.byte(0).number(lock.0).bytes(name).number(*rank).bytes(holder);
         }
-        E::LockGranted { lock, fence, valid_until } => {
-            out.byte(1).number(lock.0).number(fence.0).number(valid_until.as_micros());
+        E::LockGranted { lock, name, fence, valid_until } => {
+            out.byte(1).number(lock.0).bytes(name).number(fence.0).number(valid_until.as_micros());
         }
-        E::LockRenewed { lock, valid_until } => {
-            out.byte(2).number(lock.0).number(valid_until.as_micros());
+        E::LockRenewed { lock, name, valid_until } => {
+            out.byte(2).number(lock.0).bytes(name).number(valid_until.as_micros());
         }
-        E::LockLost { lock, error } => why(out.byte(3).number(lock.0), error),
-        E::LockReleased { lock } => _ = out.byte(4).number(lock.0),
-        E::LockFailed { lock, error, holder } => {
-            why(out.byte(5).number(lock.0), error);
+        E::LockLost { lock, name, error } => why(out.byte(3).number(lock.0).bytes(name), error),
+        E::LockReleased { lock, name } => _ = out.byte(4).number(lock.0).bytes(name),
+        E::LockFailed { lock, name, error, holder } => {
+            why(out.byte(5).number(lock.0).bytes(name), error);
             out.option(holder.as_deref(), Writer::bytes);
         }
         E::LockInspected { call, inspection } => inspected(out.byte(6).number(call.0), inspection),
         E::FenceChecked { call, accepted, highest } => {
             out.byte(7).number(call.0).flag(*accepted).number(highest.0);
         }
-        E::CounterFlushed { call, counter } => _ = out.byte(8).number(call.0).number(counter.0),
-        E::CounterRead { call, counter, value } => {
-            counted(out.byte(9).number(call.0).number(counter.0), value);
+        E::CounterFlushed { call, counter, name } => {
+            _ = out.byte(8).number(call.0).number(counter.0).bytes(name)
         }
-        E::CounterReset { call, counter, epoch } => {
-            out.byte(10).number(call.0).number(counter.0).number(*epoch);
+        E::CounterRead { call, counter, name, value } => {
+            counted(out.byte(9).number(call.0).number(counter.0).bytes(name), value);
         }
-        E::CounterAudited { call, counter, audit } => {
-            audited(out.byte(11).number(call.0).number(counter.0), audit);
+        E::CounterReset { call, counter, name, epoch } => {
+            out.byte(10).number(call.0).number(counter.0).bytes(name).number(*epoch);
         }
-        E::CounterJournal { counter, bytes } => _ = out.byte(12).number(counter.0).bytes(bytes),
-        E::CounterLost { counter, lost, error } => {
-            why(out.byte(13).number(counter.0).wide(lost.units()), error);
+        E::CounterAudited { call, counter, name, audit } => {
+            audited(out.byte(11).number(call.0).number(counter.0).bytes(name), audit);
         }
-        E::CounterRegressed { counter } => _ = out.byte(14).number(counter.0),
-        E::CounterRefused { counter, error } => why(out.byte(15).number(counter.0), error),
-        E::CounterClosed { counter, unacknowledged } => {
-            out.byte(16).number(counter.0).wide(unacknowledged.units());
+        E::CounterJournal { counter, name, bytes } => {
+            _ = out.byte(12).number(counter.0).bytes(name).bytes(bytes)
+        }
+        E::CounterLost { counter, name, lost, error } => {
+            why(out.byte(13).number(counter.0).bytes(name).wide(lost.units()), error);
+        }
+        E::CounterRegressed { counter, name } => _ = out.byte(14).number(counter.0).bytes(name),
+        E::CounterRefused { counter, name, error } => {
+            why(out.byte(15).number(counter.0).bytes(name), error)
+        }
+        E::CounterClosed { counter, name, unacknowledged } => {
+            out.byte(16).number(counter.0).bytes(name).wide(unacknowledged.units());
         }
         E::TransactionCommitted { transaction, id, replies, applied, replicas } => {
             out.byte(17).number(transaction.0).bytes(id);

@@ -41,6 +41,8 @@ pub enum Event {
     LockQueued {
         /// The request.
         lock: LockId,
+        /// The lock's name.
+        name: Vec<u8>,
         /// How many are ahead of it.
         rank: u64,
         /// The label of the holder whose lease ends first, empty where it has none.
@@ -50,6 +52,8 @@ pub enum Event {
     LockGranted {
         /// The request.
         lock: LockId,
+        /// The lock's name.
+        name: Vec<u8>,
         /// The fencing token.
         fence: Fence,
         /// Until when, unless it is renewed.
@@ -59,6 +63,8 @@ pub enum Event {
     LockRenewed {
         /// The request.
         lock: LockId,
+        /// The lock's name.
+        name: Vec<u8>,
         /// Until when, unless it is renewed again.
         valid_until: Time,
     },
@@ -66,6 +72,8 @@ pub enum Event {
     LockLost {
         /// The request.
         lock: LockId,
+        /// The lock's name.
+        name: Vec<u8>,
         /// `LockLost`, and why.
         error: Error,
     },
@@ -73,11 +81,15 @@ pub enum Event {
     LockReleased {
         /// The request.
         lock: LockId,
+        /// The lock's name.
+        name: Vec<u8>,
     },
     /// The lock was not granted, or its release could not be confirmed. *Last.*
     LockFailed {
         /// The request.
         lock: LockId,
+        /// The lock's name.
+        name: Vec<u8>,
         /// Why.
         error: Error,
         /// The label of the holder in the way, where known.
@@ -105,6 +117,8 @@ pub enum Event {
         call: CallId,
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
     },
     /// The value as recent as was asked for. *Last.*
     CounterRead {
@@ -112,6 +126,8 @@ pub enum Event {
         call: CallId,
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
         /// What it stands at.
         value: CounterValue,
     },
@@ -121,6 +137,8 @@ pub enum Event {
         call: CallId,
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
         /// How many resets there were, this one included.
         epoch: u64,
     },
@@ -130,6 +148,8 @@ pub enum Event {
         call: CallId,
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
         /// What was found.
         audit: Audit,
     },
@@ -137,6 +157,8 @@ pub enum Event {
     CounterJournal {
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
         /// For `counter_restore`.
         bytes: Vec<u8>,
     },
@@ -144,6 +166,8 @@ pub enum Event {
     CounterLost {
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
         /// Increments and decrements.
         lost: Tally,
         /// Why.
@@ -154,12 +178,16 @@ pub enum Event {
     CounterRegressed {
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
     },
     /// The server does not take what is counted. It is kept and tried again; told once until it
     /// does.
     CounterRefused {
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
         /// Why.
         error: Error,
     },
@@ -167,6 +195,8 @@ pub enum Event {
     CounterClosed {
         /// The counter.
         counter: CounterId,
+        /// The counter's name.
+        name: Vec<u8>,
         /// What was not acknowledged by then: it may be counted or not.
         unacknowledged: Tally,
     },

@@ -287,7 +287,7 @@ impl Chaos {
             self.ended += 1;
             match event {
                 Event::LockLost { lock, .. }
-                | Event::LockReleased { lock }
+                | Event::LockReleased { lock, .. }
                 | Event::LockFailed { lock, .. } => self.locks.retain(|other| *other != lock),
                 Event::LockInspected { call, .. }
                 | Event::FenceChecked { call, .. }

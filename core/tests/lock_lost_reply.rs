@@ -7,7 +7,7 @@ use comity::coordinator::Coordinator;
 use comity::event::Event;
 use comity::redis::{Command, Failure};
 use comity::time::Span;
-use support::desk::{Desk, events, take};
+use support::desk::{Desk, NAME, events, take};
 
 /// Executes a command whose reply is lost; the driver gives up at its deadline.
 fn lose_reply(desk: &mut Desk, co: &mut Coordinator, command: &Command) {
@@ -83,7 +83,7 @@ fn of_a_release_then_the_repetition_says_released() {
     lose_reply(&mut desk, &mut co, &release);
     assert!(desk.is_free());
     desk.pass(Span::from_secs(1), &mut [&mut co]);
-    assert_eq!(events(&mut co), [Event::LockReleased { lock }]);
+    assert_eq!(events(&mut co), [Event::LockReleased { lock, name: NAME.to_vec() }]);
     assert_eq!(co.next_deadline(), None);
 }
 
@@ -102,7 +102,7 @@ fn of_a_release_after_which_others_had_their_turns_still_says_released() {
     }
     co.handle_failure(release.request, Failure::OutcomeUnknown, desk.now);
     desk.pass(Span::from_secs(1), &mut [&mut co]);
-    assert_eq!(events(&mut co), [Event::LockReleased { lock }]);
+    assert_eq!(events(&mut co), [Event::LockReleased { lock, name: NAME.to_vec() }]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use comity::event::Event;
 use comity::lock::LockOptions;
 use comity::redis::{Command, Failure, Reply};
 use comity::time::Span;
-use support::desk::{Desk, events};
+use support::desk::{Desk, NAME, events};
 
 fn word(command: &Command) -> &[u8] {
     command.argv.get(0).unwrap_or_default()
@@ -90,6 +90,6 @@ fn a_release_that_finds_no_script_was_not_executed_and_is_sent_whole() {
     desk.execute(&["SCRIPT", "FLUSH"].into_iter().collect());
     co.lock_release(lock, desk.now).expect("it is held");
     desk.run(&mut co);
-    assert_eq!(events(&mut co), [Event::LockReleased { lock }]);
+    assert_eq!(events(&mut co), [Event::LockReleased { lock, name: NAME.to_vec() }]);
     assert!(desk.is_free());
 }

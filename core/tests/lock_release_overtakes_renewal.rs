@@ -37,5 +37,5 @@ fn the_answer_to_a_renewal_does_not_answer_the_release() {
     co.handle_reply(renewal.request, &late, NOW);
     assert_eq!(co.poll_event(), None);
     co.handle_reply(release, &released, NOW);
-    assert_eq!(co.poll_event(), Some(Event::LockReleased { lock }));
+    assert_eq!(co.poll_event(), Some(Event::LockReleased { lock, name: b"a".to_vec() }));
 }

@@ -92,8 +92,8 @@ pub const COMITY_OUTCOME_UNHEARD: u32 = 4;
 /// The transaction is over; how is not known any more.
 pub const COMITY_OUTCOME_FORGOTTEN: u32 = 5;
 
-/// What happened. The COMITY_EVENT_ constant of its kind names the fields that say something; the
-/// others are 0, NULL or COMITY_NONE. An event that is marked last is the last of its lock,
+/// What happened. The COMITY_EVENT_ constant of its kind names the fields that say something, and
+/// whatever has a lock or a counter has its name; the others are 0, NULL or COMITY_NONE. An event that is marked last is the last of its lock,
 /// transaction or call. A later library has more fields at the end, and more kinds: let go what you do
 /// not know.
 #[repr(C)]
@@ -158,6 +158,8 @@ pub struct comity_event {
     /// So many replicas are known to have all of the transaction: of each of its servers, or of node;
     /// COMITY_NONE where they were not waited for.
     pub replicas: u64,
+    /// The name of the lock or the counter; NULL where there is neither.
+    pub name: comity_bytes,
 }
 
 /// Who holds a lock and who waits for it.

@@ -48,6 +48,7 @@ const NOTHING: comity_event = comity_event {
     replies: ptr::null(),
     reply_count: 0,
     replicas: COMITY_NONE,
+    name: comity_bytes::NONE,
 };
 
 /// The event that was polled last, and what it points to.
@@ -106,27 +107,27 @@ impl Parts {
         use Event as E;
         let bytes = |bytes: &[u8]| comity_bytes::of(bytes);
         match event {
-            E::LockQueued { lock, rank, holder } => comity_event {
+            E::LockQueued { lock, name, rank, holder } => comity_event {
                 rank: *rank,
                 holder: bytes(holder),
-                ..of_lock(COMITY_EVENT_LOCK_QUEUED, *lock)
+                ..of_lock(COMITY_EVENT_LOCK_QUEUED, *lock, name)
             },
-            E::LockGranted { lock, fence: Fence(fence), valid_until } => comity_event {
+            E::LockGranted { lock, name, fence: Fence(fence), valid_until } => comity_event {
                 fence: *fence,
                 valid_until_us: valid_until.as_micros(),
-                ..of_lock(COMITY_EVENT_LOCK_GRANTED, *lock)
+                ..of_lock(COMITY_EVENT_LOCK_GRANTED, *lock, name)
             },
-            E::LockRenewed { lock, valid_until } => comity_event {
+            E::LockRenewed { lock, name, valid_until } => comity_event {
                 valid_until_us: valid_until.as_micros(),
-                ..of_lock(COMITY_EVENT_LOCK_RENEWED, *lock)
+                ..of_lock(COMITY_EVENT_LOCK_RENEWED, *lock, name)
             },
-            E::LockLost { lock, error } => {
-                self.because(error, of_lock(COMITY_EVENT_LOCK_LOST, *lock))
+            E::LockLost { lock, name, error } => {
+                self.because(error, of_lock(COMITY_EVENT_LOCK_LOST, *lock, name))
             }
-            E::LockReleased { lock } => of_lock(COMITY_EVENT_LOCK_RELEASED, *lock),
-            E::LockFailed { lock, error, holder } => comity_event {
+            E::LockReleased { lock, name } => of_lock(COMITY_EVENT_LOCK_RELEASED, *lock, name),
+            E::LockFailed { lock, name, error, holder } => comity_event {
                 holder: holder.as_deref().map_or(comity_bytes::NONE, bytes),
-                ..self.because(error, of_lock(COMITY_EVENT_LOCK_FAILED, *lock))
+                ..self.because(error, of_lock(COMITY_EVENT_LOCK_FAILED, *lock, name))
             },
             E::LockInspected { call, inspection } => comity_event {
                 inspection: self.inspected(inspection),
@@ -137,36 +138,38 @@ impl Parts {
                 fence: *highest,
                 ..of_call(COMITY_EVENT_FENCE_CHECKED, *call)
             },
-            E::CounterFlushed { call, counter } => {
-                answering(*call, of_counter(COMITY_EVENT_COUNTER_FLUSHED, *counter))
+            E::CounterFlushed { call, counter, name } => {
+                answering(*call, of_counter(COMITY_EVENT_COUNTER_FLUSHED, *counter, name))
             }
-            E::CounterRead { call, counter, value } => comity_event {
+            E::CounterRead { call, counter, name, value } => comity_event {
                 reading: self.reading.put(value.into()),
-                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_READ, *counter))
+                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_READ, *counter, name))
             },
-            E::CounterReset { call, counter, epoch } => comity_event {
+            E::CounterReset { call, counter, name, epoch } => comity_event {
                 epoch: *epoch,
-                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_RESET, *counter))
+                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_RESET, *counter, name))
             },
-            E::CounterAudited { call, counter, audit } => comity_event {
+            E::CounterAudited { call, counter, name, audit } => comity_event {
                 audit: self.audit.put(self::audit(audit)),
-                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_AUDITED, *counter))
+                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_AUDITED, *counter, name))
             },
-            E::CounterJournal { counter, bytes: data } => comity_event {
+            E::CounterJournal { counter, name, bytes: data } => comity_event {
                 data: bytes(data),
-                ..of_counter(COMITY_EVENT_COUNTER_JOURNAL, *counter)
+                ..of_counter(COMITY_EVENT_COUNTER_JOURNAL, *counter, name)
             },
-            E::CounterLost { counter, lost, error } => comity_event {
+            E::CounterLost { counter, name, lost, error } => comity_event {
                 units: (*lost).into(),
-                ..self.because(error, of_counter(COMITY_EVENT_COUNTER_LOST, *counter))
+                ..self.because(error, of_counter(COMITY_EVENT_COUNTER_LOST, *counter, name))
             },
-            E::CounterRegressed { counter } => of_counter(COMITY_EVENT_COUNTER_REGRESSED, *counter),
-            E::CounterRefused { counter, error } => {
-                self.because(error, of_counter(COMITY_EVENT_COUNTER_REFUSED, *counter))
+            E::CounterRegressed { counter, name } => {
+                of_counter(COMITY_EVENT_COUNTER_REGRESSED, *counter, name)
             }
-            E::CounterClosed { counter, unacknowledged } => comity_event {
+            E::CounterRefused { counter, name, error } => {
+                self.because(error, of_counter(COMITY_EVENT_COUNTER_REFUSED, *counter, name))
+            }
+            E::CounterClosed { counter, name, unacknowledged } => comity_event {
                 units: (*unacknowledged).into(),
-                ..of_counter(COMITY_EVENT_COUNTER_CLOSED, *counter)
+                ..of_counter(COMITY_EVENT_COUNTER_CLOSED, *counter, name)
             },
             E::TransactionCommitted { transaction, id, replies, applied, replicas } => {
                 let shown = replies.as_ref().map(|replies| {
@@ -277,16 +280,16 @@ const fn of_kind(kind: u32) -> comity_event {
     comity_event { kind, ..NOTHING }
 }
 
-const fn of_lock(kind: u32, LockId(lock): LockId) -> comity_event {
-    comity_event { lock, ..of_kind(kind) }
+fn of_lock(kind: u32, LockId(lock): LockId, name: &[u8]) -> comity_event {
+    comity_event { lock, name: comity_bytes::of(name), ..of_kind(kind) }
 }
 
 const fn of_call(kind: u32, CallId(call): CallId) -> comity_event {
     comity_event { call, ..of_kind(kind) }
 }
 
-const fn of_counter(kind: u32, CounterId(counter): CounterId) -> comity_event {
-    comity_event { counter, ..of_kind(kind) }
+fn of_counter(kind: u32, CounterId(counter): CounterId, name: &[u8]) -> comity_event {
+    comity_event { counter, name: comity_bytes::of(name), ..of_kind(kind) }
 }
 
 fn of_transaction(kind: u32, Handle(transaction): Handle, id: &[u8]) -> comity_event {

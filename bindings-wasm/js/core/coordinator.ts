@@ -76,7 +76,7 @@ export class Coordinator extends Handle<RawCoordinator> {
     return this.call((raw) => raw.lock_acquire(bytes, ttl, wait, renew, hold, label, time));
   }
 
-  /** Gives a lock back. Throws `NotHeld`. */
+  /** Gives a lock back. Throws `LockLost` for a lease that has ended, or `NotHeld`. */
   lockRelease(lock: number, now: Whole): void {
     const [id, time] = [whole("lock", lock), whole("now", now)];
     this.call((raw) => raw.lock_release(id, time));
@@ -88,7 +88,10 @@ export class Coordinator extends Handle<RawCoordinator> {
     this.call((raw) => raw.lock_cancel(id, time));
   }
 
-  /** Renews a lease, for `ttlUs` or as it was; answered by `lockRenewed`. Throws `NotHeld`. */
+  /**
+   * Renews a lease, for `ttlUs` or as it was; answered by `lockRenewed` or `lockLost`. Throws
+   * `LockLost` for a lease that has ended, or `NotHeld`.
+   */
   lockRenew(lock: number, now: Whole, options?: { ttlUs?: Whole }): void {
     const given = checked("options", options, ["ttlUs"]);
     const [id, ttl, time] = [whole("lock", lock), some("ttlUs", given.ttlUs), whole("now", now)];

@@ -66,23 +66,36 @@ export interface RawInspection {
 
 /**
  * Something happened. Those marked *last* are the last of their lock, call, counter or transaction.
- * Times are microseconds of the host's clock.
+ * `name` is that of the lock or counter. Times are microseconds of the host's clock.
  */
 export type Event =
   /** The lock is not free; so many are ahead. `holder` is the label of one who has it. */
-  | { readonly kind: "lockQueued"; readonly lock: number; rank: number; holder: Uint8Array }
+  | {
+      readonly kind: "lockQueued";
+      readonly lock: number;
+      name: Uint8Array;
+      rank: number;
+      holder: Uint8Array;
+    }
   /** The lock is held. */
-  | { readonly kind: "lockGranted"; readonly lock: number; fence: number; validUntil: number }
+  | {
+      readonly kind: "lockGranted";
+      readonly lock: number;
+      name: Uint8Array;
+      fence: number;
+      validUntil: number;
+    }
   /** The lease was made longer. */
-  | { readonly kind: "lockRenewed"; readonly lock: number; validUntil: number }
+  | { readonly kind: "lockRenewed"; readonly lock: number; name: Uint8Array; validUntil: number }
   /** The lease has ended without a release. *Last.* */
-  | { readonly kind: "lockLost"; readonly lock: number; error: ComityError }
+  | { readonly kind: "lockLost"; readonly lock: number; name: Uint8Array; error: ComityError }
   /** The lock was given back. *Last.* */
-  | { readonly kind: "lockReleased"; readonly lock: number }
+  | { readonly kind: "lockReleased"; readonly lock: number; name: Uint8Array }
   /** The lock was not granted, or its release could not be confirmed. *Last.* */
   | {
       readonly kind: "lockFailed";
       readonly lock: number;
+      name: Uint8Array;
       error: ComityError;
       holder: Uint8Array | null;
     }
@@ -91,23 +104,57 @@ export type Event =
   /** The answer to `fenceCheck`; `fence` is the highest that was shown. *Last.* */
   | { readonly kind: "fenceChecked"; readonly call: number; accepted: boolean; fence: number }
   /** All that was counted before is safe. *Last.* */
-  | { readonly kind: "counterFlushed"; readonly call: number; counter: number }
+  | { readonly kind: "counterFlushed"; readonly call: number; counter: number; name: Uint8Array }
   /** The answer to `counterRead`. *Last.* */
-  | { readonly kind: "counterRead"; readonly call: number; counter: number; value: RawCounterValue }
+  | {
+      readonly kind: "counterRead";
+      readonly call: number;
+      counter: number;
+      name: Uint8Array;
+      value: RawCounterValue;
+    }
   /** The answer to `counterReset`: so many resets there were. *Last.* */
-  | { readonly kind: "counterReset"; readonly call: number; counter: number; epoch: number }
+  | {
+      readonly kind: "counterReset";
+      readonly call: number;
+      counter: number;
+      name: Uint8Array;
+      epoch: number;
+    }
   /** The answer to `counterAudit`. *Last.* */
-  | { readonly kind: "counterAudited"; readonly call: number; counter: number; audit: CounterAudit }
+  | {
+      readonly kind: "counterAudited";
+      readonly call: number;
+      counter: number;
+      name: Uint8Array;
+      audit: CounterAudit;
+    }
   /** Write this down in place of what was written before, then call `counterJournaled`. */
-  | { readonly kind: "counterJournal"; readonly counter: number; bytes: Uint8Array }
+  | {
+      readonly kind: "counterJournal";
+      readonly counter: number;
+      name: Uint8Array;
+      bytes: Uint8Array;
+    }
   /** So many units at most are not counted, or nobody can tell, and will not be tried again. */
-  | { readonly kind: "counterLost"; readonly counter: number; units: bigint; error: ComityError }
+  | {
+      readonly kind: "counterLost";
+      readonly counter: number;
+      name: Uint8Array;
+      units: bigint;
+      error: ComityError;
+    }
   /** The server has lost acknowledged units, as after a failover. */
-  | { readonly kind: "counterRegressed"; readonly counter: number }
+  | { readonly kind: "counterRegressed"; readonly counter: number; name: Uint8Array }
   /** The server does not take what is counted. It is kept and tried again. */
-  | { readonly kind: "counterRefused"; readonly counter: number; error: ComityError }
+  | {
+      readonly kind: "counterRefused";
+      readonly counter: number;
+      name: Uint8Array;
+      error: ComityError;
+    }
   /** The counter is closed; so many units were not acknowledged by then. *Last.* */
-  | { readonly kind: "counterClosed"; readonly counter: number; units: bigint }
+  | { readonly kind: "counterClosed"; readonly counter: number; name: Uint8Array; units: bigint }
   /** The transaction is applied, or will be. `replies` are null where they are gone. *Last.* */
   | {
       readonly kind: "transactionCommitted";
@@ -182,28 +229,65 @@ const OUTCOMES: readonly Outcome[] = ["committed", "aborted", "pending", "unknow
 
 /** In the order of the bytes that stand for them in `src/event.rs`. */
 const READERS: readonly ((r: Reader) => Event)[] = [
-  (r) => ({ kind: "lockQueued", lock: r.number(), rank: r.number(), holder: r.bytes() }),
-  (r) => ({ kind: "lockGranted", lock: r.number(), fence: r.number(), validUntil: r.number() }),
-  (r) => ({ kind: "lockRenewed", lock: r.number(), validUntil: r.number() }),
-  (r) => ({ kind: "lockLost", lock: r.number(), error: why(r) }),
-  (r) => ({ kind: "lockReleased", lock: r.number() }),
+  (r) => ({
+    kind: "lockQueued",
+    lock: r.number(),
+    name: r.bytes(),
+    rank: r.number(),
+    holder: r.bytes(),
+  }),
+  (r) => ({
+    kind: "lockGranted",
+    lock: r.number(),
+    name: r.bytes(),
+    fence: r.number(),
+    validUntil: r.number(),
+  }),
+  (r) => ({ kind: "lockRenewed", lock: r.number(), name: r.bytes(), validUntil: r.number() }),
+  (r) => ({ kind: "lockLost", lock: r.number(), name: r.bytes(), error: why(r) }),
+  (r) => ({ kind: "lockReleased", lock: r.number(), name: r.bytes() }),
   (r) => ({
     kind: "lockFailed",
     lock: r.number(),
+    name: r.bytes(),
     error: why(r),
     holder: r.option((some) => some.bytes()),
   }),
   (r) => ({ kind: "lockInspected", call: r.number(), inspection: inspection(r) }),
   (r) => ({ kind: "fenceChecked", call: r.number(), accepted: r.flag(), fence: r.number() }),
-  (r) => ({ kind: "counterFlushed", call: r.number(), counter: r.number() }),
-  (r) => ({ kind: "counterRead", call: r.number(), counter: r.number(), value: counterValue(r) }),
-  (r) => ({ kind: "counterReset", call: r.number(), counter: r.number(), epoch: r.number() }),
-  (r) => ({ kind: "counterAudited", call: r.number(), counter: r.number(), audit: audit(r) }),
-  (r) => ({ kind: "counterJournal", counter: r.number(), bytes: r.bytes() }),
-  (r) => ({ kind: "counterLost", counter: r.number(), units: r.wide(), error: why(r) }),
-  (r) => ({ kind: "counterRegressed", counter: r.number() }),
-  (r) => ({ kind: "counterRefused", counter: r.number(), error: why(r) }),
-  (r) => ({ kind: "counterClosed", counter: r.number(), units: r.wide() }),
+  (r) => ({ kind: "counterFlushed", call: r.number(), counter: r.number(), name: r.bytes() }),
+  (r) => ({
+    kind: "counterRead",
+    call: r.number(),
+    counter: r.number(),
+    name: r.bytes(),
+    value: counterValue(r),
+  }),
+  (r) => ({
+    kind: "counterReset",
+    call: r.number(),
+    counter: r.number(),
+    name: r.bytes(),
+    epoch: r.number(),
+  }),
+  (r) => ({
+    kind: "counterAudited",
+    call: r.number(),
+    counter: r.number(),
+    name: r.bytes(),
+    audit: audit(r),
+  }),
+  (r) => ({ kind: "counterJournal", counter: r.number(), name: r.bytes(), bytes: r.bytes() }),
+  (r) => ({
+    kind: "counterLost",
+    counter: r.number(),
+    name: r.bytes(),
+    units: r.wide(),
+    error: why(r),
+  }),
+  (r) => ({ kind: "counterRegressed", counter: r.number(), name: r.bytes() }),
+  (r) => ({ kind: "counterRefused", counter: r.number(), name: r.bytes(), error: why(r) }),
+  (r) => ({ kind: "counterClosed", counter: r.number(), name: r.bytes(), units: r.wide() }),
   (r) => ({
     kind: "transactionCommitted",
     transaction: r.number(),

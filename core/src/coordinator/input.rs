@@ -173,8 +173,7 @@ impl Coordinator {
                     self.fail_request(request, failure);
                 }
                 Timer::Close => {
-                    self.locks.clear();
-                    self.ids.clear();
+                    self.drop_locks();
                     for counter in self.counters.keys().copied().collect::<Vec<_>>() {
                         self.with_counter(counter, true, counter::Counter::give_up);
                     }

@@ -16,7 +16,7 @@ mod call;
 mod clocks;
 mod counters;
 mod input;
-mod machines;
+mod locks;
 mod node;
 mod output;
 mod recoveries;
@@ -45,7 +45,7 @@ use crate::counter::{self, CounterId};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
-use crate::lock::{self, Attempt, Cx, Fence, GuardOp, Id, Lock, LockId, LockOptions};
+use crate::lock::{Attempt, Id, Lock, LockId};
 use crate::redis::{Command, Keys, NodeId, RequestId, Script, base64url, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::table::{Names, Table};
@@ -159,6 +159,8 @@ pub struct Coordinator {
     nodes: Vec<Node>,
     locks: Table<LockId, Box<LockEntry>>,
     ids: Table<Id, LockId>,
+    /// Leases that were lost, for whoever asks to renew or release them.
+    lost: Table<LockId, Error>,
     counters: Table<CounterId, Box<CounterEntry>>,
     /// The names of the counters that are open.
     counted: Names<CounterId>,
@@ -218,6 +220,7 @@ impl Coordinator {
             life: Life::Open,
             locks: Table::new(),
             ids: Table::new(),
+            lost: Table::new(),
             counters: Table::new(),
             counted: Names::default(),
             asked: VecDeque::new(),
@@ -259,89 +262,6 @@ impl Coordinator {
 
     // Verbs. Each returns at once; what comes of it is an event.
 
-    /// Asks for the lock `name`. Leads to `LockGranted` or `LockFailed`, by way of `LockQueued`.
-    ///
-    /// # Errors
-    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
-    pub fn lock_acquire(&mut self, name: &[u8], options: LockOptions, now: Time) -> Result<LockId> {
-        self.admit()?;
-        Keys::check_name("lock", name)?;
-        options.check()?;
-        self.advance(now);
-        let lock = LockId(self.next_operation());
-        let node = self.place(name)?;
-        let state_key = self.keys.lock(name);
-        self.add_lock(lock, node, state_key, false, |cx| Lock::new(lock, name, options, cx));
-        self.stats.lock_acquires += 1;
-        Ok(lock)
-    }
-
-    /// Gives the lock back. Leads to `LockReleased`, `LockLost` or `LockFailed`.
-    ///
-    /// # Errors
-    /// `NotHeld`, `Closed`; nothing is changed.
-    pub fn lock_release(&mut self, lock: LockId, now: Time) -> Result<()> {
-        self.held(lock, now, |machine, cx| machine.release(cx))
-    }
-
-    /// Ends the request in any state, giving back what it may hold; legal after its end, too.
-    /// No event follows.
-    pub fn lock_cancel(&mut self, lock: LockId, now: Time) {
-        self.advance(now);
-        self.with_lock(lock, false, Lock::cancel);
-    }
-
-    /// Renews the lease at once, to last `ttl` from now if it is given. Leads to `LockRenewed`.
-    ///
-    /// # Errors
-    /// `InvalidArgument`, `NotHeld`, `Closed`; nothing is changed.
-    pub fn lock_renew(&mut self, lock: LockId, ttl: Option<Span>, now: Time) -> Result<()> {
-        ttl.map_or(Ok(()), lock::check_ttl)?;
-        self.held(lock, now, |machine, cx| machine.renew_now(ttl, cx))
-    }
-
-    /// Whether the lock is certainly held at `now`.
-    #[must_use]
-    pub fn lock_is_held(&self, lock: LockId, now: Time) -> bool {
-        self.locks.get(&lock).is_some_and(|entry| entry.machine.is_held(now.max(self.now)))
-    }
-
-    /// Until when the lock is certainly held, if it is, unless it is renewed.
-    #[must_use]
-    pub fn lock_valid_until(&self, lock: LockId) -> Option<Time> {
-        self.locks.get(&lock)?.machine.valid_until()
-    }
-
-    /// Asks who holds `name` and who waits for it. Leads to `LockInspected` or `CallFailed`.
-    ///
-    /// # Errors
-    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
-    pub fn lock_inspect(&mut self, name: &[u8], now: Time) -> Result<CallId> {
-        self.admit()?;
-        Keys::check_name("lock", name)?;
-        self.advance(now);
-        let node = self.place(name)?;
-        let state_key = self.keys.lock(name);
-        Ok(self.ask(node, Question::Inspect { state_key }))
-    }
-
-    /// Asks the guard of `resource` whether `fence` is at least as high as every one it has seen.
-    /// Leads to `FenceChecked` or `CallFailed`.
-    ///
-    /// # Errors
-    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
-    pub fn fence_check(&mut self, resource: &[u8], fence: Fence, now: Time) -> Result<CallId> {
-        self.admit()?;
-        Keys::check_name("resource", resource)?;
-        if fence.0 >= 1 << 53 {
-            return Err(Error::invalid(format!("fence: {} is not below 2^53", fence.0)));
-        }
-        self.advance(now);
-        let node = self.place(resource)?;
-        let key = self.keys.fence(resource);
-        Ok(self.ask(node, Question::Guard { key, op: GuardOp { fence } }))
-    }
-
     /// Asks every node what it can do. Each call leads to `NodeChecked` or `CallFailed`.
     ///
     /// # Errors
@@ -354,7 +274,8 @@ impl Coordinator {
     }
 
     /// Ends everything: gives back what is held, withdraws what waits, flushes and retires what is
-    /// counted. Every later verb is
+    /// counted. Every lock has its last event: `LockReleased` or `LockLost` if it was held,
+    /// `LockFailed` if it was waited for or the release is not confirmed. Every later verb is
     /// `Closed`; inputs and outputs go on until the event `Closed`, which comes within
     /// [`Config::timeout`].
     pub fn close(&mut self, now: Time) {
@@ -368,13 +289,7 @@ impl Coordinator {
         for call in self.calls.keys().copied().collect::<Vec<_>>() {
             self.end_call(call, |call, id| call.failed(id, error.clone()));
         }
-        for lock in self.locks.keys().copied().collect::<Vec<_>>() {
-            if self.locks.get(&lock).is_some_and(|entry| entry.machine.is_pending()) {
-                let error = error.clone();
-                self.events.push_back(Event::LockFailed { lock, error, holder: None });
-            }
-            self.with_lock(lock, true, Lock::cancel);
-        }
+        self.close_locks(&error);
         for counter in self.counters.keys().copied().collect::<Vec<_>>() {
             self.with_counter(counter, true, counter::Counter::close);
         }
@@ -422,22 +337,6 @@ impl Coordinator {
         index.map(|index| NodeId(index.number())).ok_or_else(none)
     }
 
-    fn held(
-        &mut self,
-        lock: LockId,
-        now: Time,
-        verb: impl FnOnce(&mut Lock, &mut Cx<'_>) -> bool,
-    ) -> Result<()> {
-        if self.life != Life::Open {
-            return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
-        }
-        self.advance(now);
-        if self.with_lock(lock, false, verb) != Some(true) {
-            return Err(Error::new(ErrorCode::NotHeld, "the lock is not held"));
-        }
-        Ok(())
-    }
-
     fn finish_closing(&mut self) {
         let settled = self.locks.is_empty()
             && self.counters.is_empty()
@@ -452,6 +351,11 @@ impl Coordinator {
                 node.queue.clear();
             }
         }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.stats.count(&event);
+        self.events.push_back(event);
     }
 
     /// Commands that have been rendered and not been polled.

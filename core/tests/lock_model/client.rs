@@ -106,7 +106,7 @@ impl Client {
                 Event::LockGranted { lock, fence, .. } if Some(lock) == self.lock => {
                     self.fence = Some(fence.0);
                 }
-                Event::LockReleased { lock }
+                Event::LockReleased { lock, .. }
                 | Event::LockLost { lock, .. }
                 | Event::LockFailed { lock, .. }
                     if Some(lock) == self.lock =>

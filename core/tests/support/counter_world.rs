@@ -236,7 +236,7 @@ impl World {
                 self.flushed += 1;
                 process.on_flushed(call);
             }
-            Event::CounterJournal { counter, bytes } => {
+            Event::CounterJournal { counter, bytes, .. } => {
                 process.disk = Some((bytes, process.counted));
                 let now = process.at(self.now);
                 // The last one comes with the close, when nobody waits for it any more.

@@ -358,10 +358,7 @@ impl World {
     pub(crate) fn close_all(&mut self) {
         for who in 0..self.clients.len() {
             let now = self.clients[who].local(self.now);
-            let Client { co, open, .. } = &mut self.clients[who];
-            if let Some(co) = co {
-                // A lock that is held ends without an event.
-                open.retain(|lock, _| co.lock_valid_until(*lock).is_none());
+            if let Some(co) = &mut self.clients[who].co {
                 co.close(now);
                 self.pump(who);
             }

@@ -26,7 +26,7 @@ impl World {
                 self.plan(who, after, Happening::End { lock, how });
             }
             Event::LockLost { lock, .. }
-            | Event::LockReleased { lock }
+            | Event::LockReleased { lock, .. }
             | Event::LockFailed { lock, .. } => {
                 let open = self.clients[who].open.remove(lock);
                 assert!(open.is_some(), "a second last event: {event:?}");

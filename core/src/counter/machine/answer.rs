@@ -90,8 +90,8 @@ impl Counter {
     fn on_refused(&mut self, error: Error, cx: &mut Cx<'_>) {
         self.fail_waiters(|_| true, &error, cx);
         if !core::mem::replace(&mut self.refused, true) {
-            let event = Event::CounterRefused { counter: self.counter, error };
-            cx.effects.push(Effect::Event(event));
+            let (counter, name) = self.named();
+            cx.effects.push(Effect::Event(Event::CounterRefused { counter, name, error }));
         }
     }
 
@@ -121,8 +121,8 @@ impl Counter {
             (task, _) => behind |= self.settle(task, answer, sent_at, cx),
         }
         if behind {
-            let event = Event::CounterRegressed { counter: self.counter };
-            cx.effects.push(Effect::Event(event));
+            let (counter, name) = self.named();
+            cx.effects.push(Effect::Event(Event::CounterRegressed { counter, name }));
         }
         if self.own.is_some() && !self.own_now().is_zero() {
             let later = HEAL + cx.entropy.jitter(HEAL.part(1, 2));
@@ -251,7 +251,7 @@ impl Counter {
     /// Who waits for these units is told first that they are not safe.
     fn report_lost(&mut self, lost: Tally, error: Error, cx: &mut Cx<'_>) {
         self.fail_waiters(|want| matches!(want, Want::Flush { .. }), &error, cx);
-        let event = Event::CounterLost { counter: self.counter, lost, error };
-        cx.effects.push(Effect::Event(event));
+        let (counter, name) = self.named();
+        cx.effects.push(Effect::Event(Event::CounterLost { counter, name, lost, error }));
     }
 }

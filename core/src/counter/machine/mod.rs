@@ -200,6 +200,11 @@ impl Counter {
         &self.name
     }
 
+    /// What an event says of which counter it is about.
+    fn named(&self) -> (CounterId, Vec<u8>) {
+        (self.counter, self.name.to_vec())
+    }
+
     /// What the slot in use has to hold.
     const fn own_now(&self) -> Tally {
         self.total.since(self.base)
@@ -394,8 +399,9 @@ impl Counter {
             self.write_journal(cx);
         }
         self.life = Life::Done;
-        let event = Event::CounterClosed { counter: self.counter, unacknowledged: self.pending() };
-        cx.effects.push(Effect::Event(event));
+        let (counter, name) = self.named();
+        let unacknowledged = self.pending();
+        cx.effects.push(Effect::Event(Event::CounterClosed { counter, name, unacknowledged }));
     }
 
     // Time and connections.

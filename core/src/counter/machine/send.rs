@@ -153,8 +153,9 @@ impl Counter {
         let covered = self.own.is_some() || self.own_now().is_zero();
         if covered && self.journal.is_none() && self.journaled != self.total {
             self.journal = Some(self.total);
-            let event = Event::CounterJournal { counter: self.counter, bytes: self.snapshot() };
-            cx.effects.push(Effect::Event(event));
+            let (counter, name) = self.named();
+            let bytes = self.snapshot();
+            cx.effects.push(Effect::Event(Event::CounterJournal { counter, name, bytes }));
         }
     }
 }

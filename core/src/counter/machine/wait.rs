@@ -67,8 +67,8 @@ impl Counter {
     /// Waits until all that was counted is safe.
     pub(crate) fn flush(&mut self, call: CallId, cx: &mut Cx<'_>) -> Result<()> {
         if self.safe().holds(self.total) {
-            let event = Event::CounterFlushed { call, counter: self.counter };
-            cx.effects.push(Effect::Event(event));
+            let (counter, name) = self.named();
+            cx.effects.push(Effect::Event(Event::CounterFlushed { call, counter, name }));
             return Ok(());
         }
         self.wait(call, Want::Flush { upto: self.total }, cx)
@@ -120,11 +120,12 @@ impl Counter {
 
     /// An answer to a call's own operation.
     pub(super) fn on_call_answer(&mut self, call: CallId, answer: &Answer, cx: &mut Cx<'_>) {
-        let (own, counter) = (self.own.as_ref().map(|own| own.id), self.counter);
+        let own = self.own.as_ref().map(|own| own.id);
+        let (counter, name) = self.named();
         let Some(waiter) = self.waiters.get_mut(&call) else { return };
         let effect = match (&mut waiter.want, &answer.verb) {
             (Want::Reset { .. }, Verb::Reset(epoch)) => {
-                Effect::Event(Event::CounterReset { call, counter, epoch: *epoch })
+                Effect::Event(Event::CounterReset { call, counter, name, epoch: *epoch })
             }
             (Want::Reset { epoch: Some(epoch), exact, .. }, Verb::Conflict) => {
                 let now = answer.view.epoch;
@@ -138,7 +139,9 @@ impl Counter {
             }
             (Want::Audit(auditing), _) => match auditing.on_answer(answer, own) {
                 Scan::Goes => return,
-                Scan::Done(audit) => Effect::Event(Event::CounterAudited { call, counter, audit }),
+                Scan::Done(audit) => {
+                    Effect::Event(Event::CounterAudited { call, counter, name, audit })
+                }
             },
             _ => return,
         };
@@ -156,8 +159,9 @@ impl Counter {
     }
 
     fn told(&self, call: CallId, now: Time) -> Effect {
+        let (counter, name) = self.named();
         match self.value(now) {
-            Ok(value) => Effect::Event(Event::CounterRead { call, counter: self.counter, value }),
+            Ok(value) => Effect::Event(Event::CounterRead { call, counter, name, value }),
             Err(error) => Effect::Failed { call, error },
         }
     }
@@ -183,8 +187,8 @@ impl Counter {
         });
         for call in done.map(|(call, _)| *call).collect::<Vec<_>>() {
             self.waiters.remove(&call);
-            let event = Event::CounterFlushed { call, counter: self.counter };
-            cx.effects.push(Effect::Event(event));
+            let (counter, name) = self.named();
+            cx.effects.push(Effect::Event(Event::CounterFlushed { call, counter, name }));
         }
     }
 

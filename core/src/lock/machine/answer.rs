@@ -165,8 +165,9 @@ impl Lock {
             Body::Queued { ticket, next, rank, holder, .. } => {
                 self.holder.clone_from(&holder);
                 if self.state == State::Acquiring {
-                    let lock = self.lock;
-                    cx.effects.push(Effect::Event(Event::LockQueued { lock, rank, holder }));
+                    let (lock, name) = (self.lock, self.name.clone());
+                    let event = Event::LockQueued { lock, name, rank, holder };
+                    cx.effects.push(Effect::Event(event));
                 }
                 self.state = State::Waiting;
                 self.ticket = ticket;
@@ -222,7 +223,8 @@ impl Lock {
     pub(super) fn granted(&mut self, fence: Fence, valid_until: Time, cx: &mut Cx<'_>) {
         self.state = State::Held(Lease { fence, valid_until, granted_at: cx.now });
         self.plan_renewal(cx);
-        cx.effects.push(Effect::Event(Event::LockGranted { lock: self.lock, fence, valid_until }));
+        let (lock, name) = (self.lock, self.name.clone());
+        cx.effects.push(Effect::Event(Event::LockGranted { lock, name, fence, valid_until }));
     }
 
     fn renewed(&mut self, mut lease: Lease, valid_until: Time, cx: &mut Cx<'_>) {
@@ -234,7 +236,8 @@ impl Lock {
         let valid_until = lease.valid_until;
         self.state = State::Held(lease);
         self.plan_renewal(cx);
-        cx.effects.push(Effect::Event(Event::LockRenewed { lock: self.lock, valid_until }));
+        let (lock, name) = (self.lock, self.name.clone());
+        cx.effects.push(Effect::Event(Event::LockRenewed { lock, name, valid_until }));
     }
 
     fn lost(&mut self, why: Why, cx: &mut Cx<'_>) {
@@ -250,7 +253,8 @@ impl Lock {
     }
 
     fn released(&mut self, cx: &mut Cx<'_>) {
-        cx.effects.push(Effect::Event(Event::LockReleased { lock: self.lock }));
+        let (lock, name) = (self.lock, self.name.clone());
+        cx.effects.push(Effect::Event(Event::LockReleased { lock, name }));
         self.state = State::Done;
     }
 }

@@ -179,6 +179,10 @@ impl Lock {
         }
     }
 
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
     pub(crate) const fn id(&self) -> Id {
         self.id
     }
@@ -192,9 +196,17 @@ impl Lock {
         matches!(self.state, State::Ending { .. } | State::Done)
     }
 
-    /// Whether the user waits for a grant or for the answer to a release.
-    pub(crate) const fn is_pending(&self) -> bool {
-        !self.is_over() && self.lease().is_none()
+    /// Whether the user waits for a grant.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        matches!(self.state, State::Acquiring | State::Waiting | State::Claiming)
+    }
+
+    /// Its number, if the user waits for the answer to a release.
+    pub(crate) const fn releasing(&self) -> Option<LockId> {
+        match self.state {
+            State::Releasing { .. } => Some(self.lock),
+            _ => None,
+        }
     }
 
     pub(crate) const fn is_waiting(&self) -> bool {
@@ -253,8 +265,14 @@ impl Lock {
 
     /// Renews at once, with a new length if one is given.
     pub(crate) fn renew_now(&mut self, ttl: Option<Span>, cx: &mut Cx<'_>) -> bool {
-        let (State::Held(lease) | State::Renewing(lease)) = &self.state else { return false };
-        self.state = State::Renewing(lease.clone());
+        match &self.state {
+            State::Held(lease) | State::Renewing(lease) => {
+                self.state = State::Renewing(lease.clone());
+            }
+            // The answer proves it, as that of the renewal on its way would.
+            State::Unproven(_) => {}
+            _ => return false,
+        }
         self.options.ttl = ttl.unwrap_or(self.options.ttl);
         self.renew(cx);
         true

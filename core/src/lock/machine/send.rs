@@ -137,7 +137,8 @@ impl Lock {
 
     pub(super) fn fail(&mut self, error: Error, cx: &mut Cx<'_>) {
         let holder = (!self.holder.is_empty()).then(|| self.holder.clone());
-        cx.effects.push(Effect::Event(Event::LockFailed { lock: self.lock, error, holder }));
+        let (lock, name) = (self.lock, self.name.clone());
+        cx.effects.push(Effect::Event(Event::LockFailed { lock, name, error, holder }));
     }
 
     pub(super) fn lose(&mut self, why: &str, cx: &mut Cx<'_>) {
@@ -145,7 +146,8 @@ impl Lock {
             ErrorCode::LockLost,
             format!("the lease of lock '{}' has ended: {why}", readable(&self.name)),
         );
-        cx.effects.push(Effect::Event(Event::LockLost { lock: self.lock, error }));
+        let (lock, name) = (self.lock, self.name.clone());
+        cx.effects.push(Effect::Event(Event::LockLost { lock, name, error }));
     }
 
     /// A new request in place of one that cannot be granted any more, within the same wait.

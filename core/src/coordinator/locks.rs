@@ -1,0 +1,251 @@
+//! The verbs of locks, and letting their machines work.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::call::Question;
+use super::{Coordinator, Life, LockEntry, Timer};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{CallId, Event};
+use crate::lock::{Cx, Effect, Fence, GuardOp, Lock, LockId, LockOptions, check_ttl};
+use crate::redis::{Keys, NodeId};
+use crate::time::{Span, Time};
+
+/// So many leases that were lost are remembered.
+const MAX_LOST: usize = 1 << 16;
+
+impl Coordinator {
+    // Verbs.
+
+    /// Asks for the lock `name`. Leads to `LockGranted` or `LockFailed`, by way of `LockQueued`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn lock_acquire(&mut self, name: &[u8], options: LockOptions, now: Time) -> Result<LockId> {
+        self.admit()?;
+        Keys::check_name("lock", name)?;
+        options.check()?;
+        self.advance(now);
+        let lock = LockId(self.next_operation());
+        let node = self.place(name)?;
+        let state_key = self.keys.lock(name);
+        self.add_lock(lock, node, state_key, false, |cx| Lock::new(lock, name, options, cx));
+        self.stats.lock_acquires += 1;
+        Ok(lock)
+    }
+
+    /// Gives the lock back. Leads to `LockReleased`, `LockLost` or `LockFailed`.
+    ///
+    /// # Errors
+    /// `LockLost` for a lease that has ended, as often as it is asked; `NotHeld`, `Closed`. Nothing is
+    /// changed.
+    pub fn lock_release(&mut self, lock: LockId, now: Time) -> Result<()> {
+        self.held(lock, now, |machine, cx| machine.release(cx))
+    }
+
+    /// Ends the request in any state, giving back what it may hold; legal after its end, too, and
+    /// then a lease that was lost is forgotten: of those, the 65,536 latest requests are remembered.
+    /// No event follows.
+    pub fn lock_cancel(&mut self, lock: LockId, now: Time) {
+        self.advance(now);
+        self.with_lock(lock, false, Lock::cancel);
+        self.lost.remove(&lock);
+    }
+
+    /// Renews the lease at once, to last `ttl` from now if it is given. Leads to `LockRenewed` or
+    /// `LockLost`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`; `LockLost` for a lease that has ended, as often as it is asked; `NotHeld`,
+    /// `Closed`. Nothing is changed.
+    pub fn lock_renew(&mut self, lock: LockId, ttl: Option<Span>, now: Time) -> Result<()> {
+        ttl.map_or(Ok(()), check_ttl)?;
+        self.held(lock, now, |machine, cx| machine.renew_now(ttl, cx))
+    }
+
+    /// Whether the lock is certainly held at `now`.
+    #[must_use]
+    pub fn lock_is_held(&self, lock: LockId, now: Time) -> bool {
+        self.locks.get(&lock).is_some_and(|entry| entry.machine.is_held(now.max(self.now)))
+    }
+
+    /// Until when the lock is certainly held, if it is, unless it is renewed.
+    #[must_use]
+    pub fn lock_valid_until(&self, lock: LockId) -> Option<Time> {
+        self.locks.get(&lock)?.machine.valid_until()
+    }
+
+    /// Asks who holds `name` and who waits for it. Leads to `LockInspected` or `CallFailed`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn lock_inspect(&mut self, name: &[u8], now: Time) -> Result<CallId> {
+        self.admit()?;
+        Keys::check_name("lock", name)?;
+        self.advance(now);
+        let node = self.place(name)?;
+        let state_key = self.keys.lock(name);
+        Ok(self.ask(node, Question::Inspect { state_key }))
+    }
+
+    /// Asks the guard of `resource` whether `fence` is at least as high as every one it has seen.
+    /// Leads to `FenceChecked` or `CallFailed`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
+    pub fn fence_check(&mut self, resource: &[u8], fence: Fence, now: Time) -> Result<CallId> {
+        self.admit()?;
+        Keys::check_name("resource", resource)?;
+        if fence.0 >= 1 << 53 {
+            return Err(Error::invalid(format!("fence: {} is not below 2^53", fence.0)));
+        }
+        self.advance(now);
+        let node = self.place(resource)?;
+        let key = self.keys.fence(resource);
+        Ok(self.ask(node, Question::Guard { key, op: GuardOp { fence } }))
+    }
+
+    // Workings.
+
+    fn held(
+        &mut self,
+        lock: LockId,
+        now: Time,
+        verb: impl FnOnce(&mut Lock, &mut Cx<'_>) -> bool,
+    ) -> Result<()> {
+        if self.life != Life::Open {
+            return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
+        }
+        self.advance(now);
+        if self.with_lock(lock, false, verb) == Some(true) {
+            return Ok(());
+        }
+        let not_held = || Error::new(ErrorCode::NotHeld, "the lock is not held");
+        Err(self.lost.get(&lock).cloned().unwrap_or_else(not_held))
+    }
+
+    /// Adds a machine that `make` starts.
+    pub(super) fn add_lock(
+        &mut self,
+        lock: LockId,
+        node: NodeId,
+        state_key: Vec<u8>,
+        background: bool,
+        make: impl FnOnce(&mut Cx<'_>) -> Lock,
+    ) {
+        let mut effects = Vec::new();
+        let Some(known) = self.nodes.get(node.0 as usize) else { return };
+        let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
+        let mut cx =
+            known.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
+        let machine = make(&mut cx);
+        let entry = LockEntry { machine, node, state_key, id: None, indexed: None };
+        self.locks.insert(lock, Box::new(entry));
+        self.settle(lock, effects);
+    }
+
+    /// Lets `step` work on a lock, and does what the lock then wants done.
+    pub(super) fn with_lock<T>(
+        &mut self,
+        lock: LockId,
+        background: bool,
+        step: impl FnOnce(&mut Lock, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let mut effects = Vec::new();
+        let entry = self.locks.get_mut(&lock)?;
+        let node = self.nodes.get(entry.node.0 as usize)?;
+        let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
+        let mut cx =
+            node.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
+        let result = step(&mut entry.machine, &mut cx);
+        self.settle(lock, effects);
+        Some(result)
+    }
+
+    /// Does what a lock wants done, and keeps the index and the timers as they should be.
+    pub(super) fn settle(&mut self, lock: LockId, effects: Vec<Effect>) {
+        let Some(entry) = self.locks.get(&lock) else { return };
+        let (node, state_key) = (entry.node, entry.state_key.clone());
+        for effect in effects {
+            match effect {
+                Effect::Send { attempt, op, deadline, background } => {
+                    self.send_lock(lock, attempt, &op, deadline, background);
+                }
+                Effect::Event(event) => {
+                    if let Event::LockLost { lock, error, .. } = &event {
+                        self.remember_lost(*lock, error.clone());
+                    }
+                    self.tell(event);
+                }
+                Effect::WantPush => self.want_push(node),
+                Effect::TakeBack { id, granted } => {
+                    let new = LockId(self.next_operation());
+                    self.add_lock(new, node, state_key.clone(), true, |cx| {
+                        Lock::taking_back(new, id, granted, cx)
+                    });
+                }
+            }
+        }
+        self.index(lock);
+    }
+
+    fn remember_lost(&mut self, lock: LockId, error: Error) {
+        self.lost.insert(lock, error);
+        let first = self.lost.keys().next().copied().filter(|_| self.lost.len() > MAX_LOST);
+        if let Some(first) = first {
+            self.lost.remove(&first);
+        }
+    }
+
+    /// What is held is given back, which has its own event; who waits is told that it is over.
+    pub(super) fn close_locks(&mut self, error: &Error) {
+        for lock in self.locks.keys().copied().collect::<Vec<_>>() {
+            let Some(entry) = self.locks.get(&lock) else { continue };
+            if entry.machine.is_wanted() {
+                let (name, error) = (entry.machine.name().to_vec(), error.clone());
+                self.tell(Event::LockFailed { lock, name, error, holder: None });
+                self.with_lock(lock, true, Lock::cancel);
+            } else {
+                self.with_lock(lock, true, Lock::release);
+            }
+        }
+    }
+
+    /// The time for that is over: what the server has not answered goes untold no longer.
+    pub(super) fn drop_locks(&mut self) {
+        self.ids.clear();
+        let mut locks = core::mem::take(&mut self.locks);
+        let words = "the coordinator was closed, and the release was not confirmed in time";
+        let mut untold = Vec::new();
+        locks.each_mut(|entry| {
+            if let Some(lock) = entry.machine.releasing() {
+                untold.push((lock, entry.machine.name().to_vec()));
+            }
+        });
+        for (lock, name) in untold {
+            let error = Error::new(ErrorCode::Closed, words);
+            self.tell(Event::LockFailed { lock, name, error, holder: None });
+        }
+    }
+
+    pub(super) fn index(&mut self, lock: LockId) {
+        let Some(entry) = self.locks.get_mut(&lock) else { return };
+        let done = entry.machine.is_done();
+        let id = (!done).then(|| entry.machine.id());
+        let deadline = entry.machine.deadline().filter(|_| !done);
+        self.timers.adjust(Timer::Lock(lock), &mut entry.indexed, deadline);
+        if entry.id != id {
+            if let Some(old) = core::mem::replace(&mut entry.id, id) {
+                self.ids.remove(&old);
+            }
+            if let Some(new) = id {
+                self.ids.insert(new, lock);
+            }
+        }
+        if done {
+            self.locks.remove(&lock);
+            self.finish_closing();
+        }
+    }
+}
