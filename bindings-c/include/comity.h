@@ -277,6 +277,9 @@
 // of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
 #define COMITY_EVENT_TRANSACTION_NOT_DURABLE 31
 
+// An event that is about no node.
+#define COMITY_NO_NODE UINT32_MAX
+
 // The transaction is applied, or will be.
 #define COMITY_OUTCOME_COMMITTED 1
 
@@ -325,9 +328,6 @@
 
 // How many bytes the id of a replica has.
 #define COMITY_REPLICA_ID 16
-
-// The number of no node.
-#define COMITY_NO_NODE UINT32_MAX
 
 // The most words of a command for the embedded store.
 #define COMITY_MEMORY_MAX_WORDS 1048576
@@ -543,7 +543,7 @@ typedef struct comity_event {
   uint64_t counter;
   // The transaction, as comity_transaction_execute gave it.
   uint64_t transaction;
-  // The number of the node.
+  // The number of the node, of the error too where it is about one; COMITY_NO_NODE otherwise.
   uint32_t node;
   // A COMITY_OUTCOME_ constant.
   uint32_t outcome;
@@ -893,6 +893,22 @@ uint32_t comity_handle_node(comity_coordinator *coordinator,
                             uint32_t node,
                             uint32_t change,
                             uint64_t now_us);
+
+// No connection to a node can be made, for a reason in the host's words ("connection refused"), as
+// text: the message of every COMITY_ERROR_UNREACHABLE of the node then has them, until the node is
+// connected or answers. Told before the requests that fail for it; of a longer text the first 512 bytes
+// count. A node that does not exist is ignored.
+//
+// lasting is 1 if waiting does not help, as for a name that does not exist or a certificate that is not
+// trusted: what fails for it then ends at once, and not at its time. It is 0 otherwise.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or another lasting.
+uint32_t comity_handle_unreachable(comity_coordinator *coordinator,
+                                   uint32_t node,
+                                   const void *reason,
+                                   size_t reason_len,
+                                   uint32_t lasting,
+                                   uint64_t now_us);
 
 // Takes a message from the push connection of a node. One that is not for this coordinator is
 // ignored. The bytes are copied.

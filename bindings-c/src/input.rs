@@ -6,7 +6,7 @@ use comity::redis::{Failure, NodeChange, NodeId, RequestId};
 
 use crate::coordinator::{at, comity_coordinator};
 use crate::handle::with_mut;
-use crate::pointer::{bytes, unknown};
+use crate::pointer::{bytes, flag, unknown};
 use crate::reply::{self, comity_reply};
 
 /// Not a byte was written: the command was certainly not executed.
@@ -94,6 +94,35 @@ pub unsafe extern "C" fn comity_handle_node(
                 other => return Err(unknown("change", other, "COMITY_NODE_")),
             };
             co.core.handle_node(NodeId(node), change, at(now_us)?);
+            Ok(())
+        })
+    }
+}
+
+/// No connection to a node can be made, for a reason in the host's words ("connection refused"), as
+/// text: the message of every COMITY_ERROR_UNREACHABLE of the node then has them, until the node is
+/// connected or answers. Told before the requests that fail for it; of a longer text the first 512 bytes
+/// count. A node that does not exist is ignored.
+///
+/// lasting is 1 if waiting does not help, as for a name that does not exist or a certificate that is not
+/// trusted: what fails for it then ends at once, and not at its time. It is 0 otherwise.
+///
+/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or another lasting.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_handle_unreachable(
+    coordinator: *mut comity_coordinator,
+    node: u32,
+    reason: *const c_void,
+    reason_len: usize,
+    lasting: u32,
+    now_us: u64,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            let reason = String::from_utf8_lossy(bytes(reason, reason_len, "reason")?);
+            let lasting = flag(lasting, "lasting")?;
+            co.core.handle_unreachable(NodeId(node), &reason, lasting, at(now_us)?);
             Ok(())
         })
     }

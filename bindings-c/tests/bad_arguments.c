@@ -96,6 +96,9 @@ static void in_and_out(comity_coordinator *co) {
     NO(comity_handle_failure(co, 1, 3, 0), "failure: 3");
     NO(comity_handle_node(NULL, 0, COMITY_NODE_LOST, 0), "comity_coordinator");
     NO(comity_handle_node(co, 0, 0, 0), "change: 0");
+    NO(comity_handle_unreachable(NULL, 0, "a", 1, 0, 0), "comity_coordinator");
+    NO(comity_handle_unreachable(co, 0, NULL, 1, 0, 0), "reason");
+    NO(comity_handle_unreachable(co, 0, "a", 1, 2, 0), "lasting: 2");
     NO(comity_handle_message(NULL, 0, "a", 1, "b", 1, 0), "comity_coordinator");
     NO(comity_handle_message(co, 0, NULL, 1, "b", 1, 0), "channel");
     NO(comity_handle_message(co, 0, "a", 1, NULL, 1, 0), "payload");

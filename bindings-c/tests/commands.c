@@ -28,7 +28,7 @@ int main(void) {
     comity_bytes id, owner;
     comity_reply reply;
     uint64_t calls[2] = {0, 0}, lock, request, deadline;
-    uint32_t count, other;
+    uint32_t count, other, node;
     size_t asked = 0;
     int i;
 
@@ -105,6 +105,23 @@ int main(void) {
     OK(comity_poll_event(co, &event));
     CHECK(event != NULL && event->kind == COMITY_EVENT_PUSH_UNAVAILABLE && event->node == 0);
     CHECK(event->error == COMITY_ERROR_UNREACHABLE && strlen(event->message) > 0);
+    /* Why a node cannot be reached is said by what fails for it, and at once if that will not pass. */
+    OK(comity_handle_unreachable(co, 9, TEXT("no such node"), 0, deadline));
+    OK(comity_lock_inspect(co, TEXT("name"), deadline, &calls[0]));
+    do {
+        OK(comity_poll_command(co, &command));
+        CHECK(command != NULL);
+    } while (command->origin != calls[0]);
+    node = command->node;
+    OK(comity_handle_unreachable(co, node, TEXT("certificate \377"), 1, deadline));
+    OK(comity_handle_failure(co, command->request, COMITY_FAILURE_NOT_SENT, deadline));
+    do {
+        OK(comity_poll_event(co, &event));
+        CHECK(event != NULL);
+    } while (event->call != calls[0]);
+    CHECK(event->kind == COMITY_EVENT_CALL_FAILED && event->call == calls[0]);
+    CHECK(event->error == COMITY_ERROR_UNREACHABLE && event->node == node);
+    CHECK(strcmp(event->message, "the server could not be reached: certificate \xef\xbf\xbd") == 0);
     OK(comity_handle_node(co, 0, COMITY_NODE_LOST, deadline));
     OK(comity_handle_node(co, 9, COMITY_NODE_LOST, deadline));
     OK(comity_handle_message(co, 0, TEXT("somewhere"), NULL, 0, deadline));

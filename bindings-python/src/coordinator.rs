@@ -12,7 +12,7 @@ use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{Handle, SweepOptions};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::command::{Command, Ready};
 use crate::convert;
@@ -204,6 +204,22 @@ impl Coordinator {
             }
         };
         self.input(py, now, |core| core.handle_node(NodeId(node), change, at(now)))
+    }
+
+    #[pyo3(signature = (node, reason, now, *, lasting=false))]
+    fn handle_unreachable(
+        &self,
+        py: Python<'_>,
+        node: u32,
+        reason: &Bound<'_, PyString>,
+        now: u64,
+        lasting: bool,
+    ) -> PyResult<()> {
+        // What the system says of a failure may hold bytes that are no text.
+        let reason = reason.to_string_lossy();
+        self.input(py, now, |core| {
+            core.handle_unreachable(NodeId(node), &reason, lasting, at(now));
+        })
     }
 
     fn handle_message(

@@ -102,6 +102,7 @@ impl Event {
 
     fn with_error(mut self, py: Python<'_>, error: &Error) -> PyResult<Self> {
         self.error = Some(exception(py, error)?);
+        self.node = self.node.or(error.node().map(|NodeId(node)| node));
         Ok(self)
     }
 

@@ -104,6 +104,12 @@ def test_the_coordinator_of_the_core_is_there_as_it_is():
     assert command.packed.startswith(b"*%d\r\n" % len(command.argv))
     coordinator.handle_failure(command.request, "not_sent", 2)
     assert coordinator.next_deadline() > 2
+    coordinator.handle_unreachable(0, "certificate \udcff", 3, lasting=True)
+    call = coordinator.lock_inspect(b"name", 3)
+    coordinator.handle_failure(coordinator.poll_command().request, "not_sent", 3)
+    event = coordinator.poll_event()
+    assert (event.kind, event.call, event.node) == ("call_failed", call, 0)
+    assert str(event.error).startswith("the server could not be reached: certificate ")
     store = core.MemoryStore()
     assert isinstance(store.execute([b"NONSENSE"], 1), core.ErrorReply)
 

@@ -65,6 +65,8 @@ export class ComityError extends Error {
   declare holder?: string;
   /** The id of the server this is about, where it is about one. */
   declare server?: string;
+  /** The number of its node in the coordinator, where an event of the core tells it. */
+  declare node?: number;
   /** Which transaction, where its outcome is not known: for `transactionStatus` and `resolve`. */
   declare transactionId?: string;
 

@@ -151,6 +151,10 @@ impl RawCoordinator {
         self.core.handle_node(NodeId(node), change, at(now));
     }
 
+    pub fn handle_unreachable(&mut self, node: u32, reason: &str, lasting: bool, now: f64) {
+        self.core.handle_unreachable(NodeId(node), reason, lasting, at(now));
+    }
+
     pub fn handle_message(&mut self, node: u32, channel: &[u8], payload: &[u8], now: f64) {
         self.core.handle_message(NodeId(node), channel, payload, at(now));
     }

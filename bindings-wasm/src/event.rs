@@ -103,6 +103,7 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
 
 fn why(out: &mut Writer, error: &Error) {
     out.byte(error.code().number()).bytes(error.message().as_bytes());
+    out.option(error.node().map(|node| node.0.into()), Writer::number);
 }
 
 const fn called(outcome: TransactionOutcome) -> u8 {

@@ -54,6 +54,12 @@ test("strings that are no Unicode, and values of other types, are refused", () =
   );
   throws("InvalidArgument", /failure must be one of/, () => core.handleFailure(1, "no", now));
   throws("InvalidArgument", /change must be one of/, () => core.handleNode(0, "gone", now));
+  throws("InvalidArgument", /reason must be a string, not number/, () =>
+    core.handleUnreachable(0, 5, false, now),
+  );
+  throws("InvalidArgument", /lasting must be true or false/, () =>
+    core.handleUnreachable(0, "away", 1, now),
+  );
   throws("InvalidArgument", /durability must be one of/, () =>
     core.counterOpen("c", now, { durability: "never" }),
   );

@@ -90,6 +90,18 @@ test("commands have a node, a deadline, an origin and words", () => {
   it.core.handleClockGap(it.now);
 });
 
+test("why a server cannot be reached is told, with its node", () => {
+  const it = stage({ push: false });
+  const node = ["a", "b"].indexOf(it.core.ring.node("x"));
+  it.core.handleUnreachable(node, "certificate \ud800", true, it.now);
+  const call = it.core.lockInspect("x", it.now);
+  it.core.handleFailure(it.core.pollCommand().request, "notSent", it.now);
+  const event = it.core.pollEvent();
+  assert.deepEqual([event.kind, event.call, event.node], ["callFailed", call, node]);
+  assert.deepEqual([event.error.name, event.error.node], ["Unreachable", node]);
+  assert.equal(event.error.message, "the server could not be reached: certificate \ufffd");
+});
+
 test("a server that does not serve is told as such", () => {
   const it = stage();
   const calls = it.core.checkNodes(it.now);

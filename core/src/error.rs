@@ -1,5 +1,6 @@
 //! What can go wrong, in one table that is the same in every language.
 
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
@@ -79,19 +80,25 @@ codes! {
     Internal = 90,
 }
 
+/// Numbers a node of this coordinator: its place among the stable ids sorted by bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct NodeId(pub u32);
+
 /// An error: its code, and what was wrong, in words that name the value and the limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Error {
     code: ErrorCode,
     message: String,
+    node: Option<NodeId>,
 }
 
 impl Error {
     /// An error of the given kind.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), node: None }
     }
 
     /// Shorthand for [`ErrorCode::InvalidArgument`].
@@ -109,6 +116,34 @@ impl Error {
         Self::new(ErrorCode::Corrupt, message)
     }
 
+    /// The same, of a node; what is of one already stays so.
+    pub(crate) fn at(self, node: NodeId) -> Self {
+        Self { node: self.node.or(Some(node)), ..self }
+    }
+
+    /// The same, and what it is about.
+    pub(crate) fn about(self, subject: impl fmt::Display) -> Self {
+        Self { message: format!("{subject}: {}", self.message), ..self }
+    }
+
+    /// What to tell of two failures of one operation, this one and an earlier one: a server's words
+    /// say more than its silence, and what was sent once stays sent.
+    pub(crate) fn after(self, earlier: Option<Self>) -> Self {
+        use ErrorCode::{NoAnswer, Unreachable};
+        match (earlier, self.code) {
+            (Some(Self { code: NoAnswer, .. }), Unreachable) => {
+                let message = format!("{}; an earlier attempt was not answered", self.message);
+                Self { code: NoAnswer, message, ..self }
+            }
+            (Some(earlier), Unreachable | NoAnswer)
+                if !matches!(earlier.code, Unreachable | NoAnswer) =>
+            {
+                earlier
+            }
+            _ => self,
+        }
+    }
+
     /// Its kind.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
@@ -119,6 +154,12 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The node whose server it is about, where it is about one.
+    #[must_use]
+    pub const fn node(&self) -> Option<NodeId> {
+        self.node
     }
 }
 

@@ -324,3 +324,17 @@ pub enum Event {
     /// Everything that `close` began is done, or its time is over.
     Closed,
 }
+
+impl Event {
+    /// The same, with an error that is of the node.
+    pub(crate) fn at(mut self, node: NodeId) -> Self {
+        if let Self::LockLost { error, .. }
+        | Self::LockFailed { error, .. }
+        | Self::CounterLost { error, .. }
+        | Self::CounterRefused { error, .. } = &mut self
+        {
+            *error = error.clone().at(node);
+        }
+        self
+    }
+}

@@ -1,9 +1,22 @@
-//! What the machines of counters and transactions have in common.
+//! What the machines of locks, counters and transactions have in common.
 
 use alloc::vec::Vec;
 
 use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::redis::Failure;
 use crate::time::{Span, Time, request_timeout};
+
+/// Why there is no answer to an attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    /// Whether it may have been executed.
+    pub(crate) failure: Failure,
+    /// For the user.
+    pub(crate) error: Error,
+    /// Waiting does not help: whoever waits for the node is told at once.
+    pub(crate) lasting: bool,
+}
 
 /// What a machine works with during one input.
 pub(crate) struct Cx<'a, Effect> {

@@ -81,6 +81,9 @@ pub const COMITY_EVENT_CLOSED: u32 = 30;
 /// of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
 pub const COMITY_EVENT_TRANSACTION_NOT_DURABLE: u32 = 31;
 
+/// An event that is about no node.
+pub const COMITY_NO_NODE: u32 = u32::MAX;
+
 /// The transaction is applied, or will be.
 pub const COMITY_OUTCOME_COMMITTED: u32 = 1;
 /// The transaction will never be applied.
@@ -113,7 +116,7 @@ pub struct comity_event {
     pub counter: u64,
     /// The transaction, as comity_transaction_execute gave it.
     pub transaction: u64,
-    /// The number of the node.
+    /// The number of the node, of the error too where it is about one; COMITY_NO_NODE otherwise.
     pub node: u32,
     /// A COMITY_OUTCOME_ constant.
     pub outcome: u32,

@@ -27,7 +27,7 @@ const NOTHING: comity_event = comity_event {
     call: 0,
     counter: 0,
     transaction: 0,
-    node: 0,
+    node: COMITY_NO_NODE,
     outcome: 0,
     accepted: 0,
     applied: 0,
@@ -239,6 +239,7 @@ impl Parts {
         comity_event {
             error: error.code().number().into(),
             message: self.message.as_ptr(),
+            node: error.node().map_or(event.node, |NodeId(node)| node),
             ..event
         }
     }

@@ -1,5 +1,5 @@
 import { type Bytes, octets } from "../bytes.js";
-import { invalid } from "../errors.js";
+import { invalid, kindOf } from "../errors.js";
 import { core } from "../instance/core.js";
 import { transactions } from "../instance/transactions.js";
 import { Reader, writer } from "../pack.js";
@@ -368,6 +368,18 @@ export class Coordinator extends Handle<RawCoordinator> {
     const [id, time] = [whole("node", node, 0, MAX_U32), whole("now", now)];
     const number = CHANGES.indexOf(choice("change", change, CHANGES));
     this.call((raw) => raw.handle_node(id, number, time));
+  }
+
+  /**
+   * No connection can be made, and why: every `Unreachable` of the node then says so until it is
+   * connected or answers; of a longer text the first 512 bytes. `lasting`: waiting does not help, so
+   * what fails for it ends at once. To be told before the requests that fail for it.
+   */
+  handleUnreachable(node: number, reason: string, lasting: boolean, now: Whole): void {
+    const [id, time] = [whole("node", node, 0, MAX_U32), whole("now", now)];
+    if (typeof reason !== "string") throw invalid(`reason must be a string, not ${kindOf(reason)}`);
+    const lasts = flag("lasting", lasting, false);
+    this.call((raw) => raw.handle_unreachable(id, reason, lasts, time));
   }
 
   /** A push arrived. */

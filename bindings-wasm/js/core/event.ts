@@ -331,7 +331,10 @@ export function readEvent(bytes: Uint8Array): Event {
 }
 
 function why(from: Reader): ComityError {
-  return refused(from.byte(), from.text());
+  const error = refused(from.byte(), from.text());
+  const node = from.option((some) => some.number());
+  if (node !== null) error.node = node;
+  return error;
 }
 
 function outcome(from: Reader): Outcome {

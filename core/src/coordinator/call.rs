@@ -9,7 +9,7 @@ use super::split;
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event};
 use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
-use crate::redis::{Argv, Failure, Fields, LockKeys, NodeId, Reply, Script};
+use crate::redis::{Argv, Fields, LockKeys, NodeId, Reply, Script};
 use crate::time::Time;
 use crate::transaction::TransactionId;
 
@@ -42,6 +42,8 @@ pub(super) struct Call {
     /// When it is sent again.
     pub(super) wake: Option<Time>,
     pub(super) failures: u32,
+    /// Why it was not answered yet.
+    pub(super) trouble: Option<Error>,
 }
 
 impl Question {
@@ -117,18 +119,6 @@ impl Call {
 
     pub(super) const fn failed(&self, call: CallId, error: Error) -> Event {
         Event::CallFailed { call, node: self.node, error }
-    }
-
-    /// The error that a failure comes to when the time is over.
-    pub(super) fn failure(failure: Failure) -> Error {
-        match failure {
-            Failure::NotSent => {
-                Error::new(ErrorCode::Unreachable, "the server could not be reached")
-            }
-            Failure::OutcomeUnknown => {
-                Error::new(ErrorCode::NoAnswer, "the server did not answer in time")
-            }
-        }
     }
 }
 

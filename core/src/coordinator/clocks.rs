@@ -2,15 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::call::Call;
 use super::refusal::Refusal;
-use super::transactions::Stage;
+use super::transactions::{Stage, Undertaking};
 use super::{Coordinator, Request, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::keyspace::ServerTime;
-use crate::redis::{Failure, NodeId, Reply, parse_number};
+use crate::redis::{NodeId, Reply, parse_number};
 use crate::time::{Span, Time};
-use crate::transaction::Handle;
+use crate::transaction::{Handle, Reason};
 
 /// What is known of a server's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,28 +72,37 @@ impl Coordinator {
             _ => None,
         };
         let Some((seconds, micros)) = showed else {
-            let error = match reply {
-                Reply::Error(text) => Refusal::of(text).error,
-                _ => Error::new(ErrorCode::Unsupported, "the server does not tell its time"),
+            let (error, transient) = match reply {
+                Reply::Error(text) => {
+                    let Refusal { error, transient, .. } = Refusal::of(text);
+                    (error, transient)
+                }
+                _ => {
+                    let message = "the server does not tell its time";
+                    (Error::new(ErrorCode::Unsupported, message), false)
+                }
             };
-            return self.on_no_clock(pending.node, error);
+            return self.on_no_clock(pending.node, &error.at(pending.node), !transient);
         };
         let showed = ServerTime(seconds.saturating_mul(1_000_000).saturating_add(micros));
         self.on_clock(pending.node, pending.sent_at, showed);
         self.begin_those_at_clocks(pending.background);
     }
 
-    pub(super) fn on_time_failure(&mut self, node: NodeId, failure: Failure) {
-        self.on_no_clock(node, Call::failure(failure));
-    }
-
-    /// It is asked for again soon if somebody still wants to know.
-    fn on_no_clock(&mut self, node: NodeId, error: Error) {
-        self.undertakings.each_mut(|undertaking| {
-            if undertaking.stage == Stage::Clocks {
-                undertaking.trouble = Some(error.clone());
+    /// It is asked for again soon if somebody still wants to know; who wants to is told at once if
+    /// waiting does not help.
+    pub(super) fn on_no_clock(&mut self, node: NodeId, error: &Error, lasting: bool) {
+        let id = self.node_id(node).unwrap_or_default().to_vec();
+        let waits = |u: &Undertaking| u.stage == Stage::Clocks && u.place_of(&id).is_some();
+        let waiting = self.undertakings.iter().filter(|(_, undertaking)| waits(undertaking));
+        for handle in waiting.map(|(handle, _)| *handle).collect::<Vec<_>>() {
+            if let Some(undertaking) = self.undertakings.get_mut(&handle) {
+                undertaking.trouble = Some(error.clone().after(undertaking.trouble.take()));
             }
-        });
+            if lasting {
+                self.fail_undertaking(handle, Reason::TimedOut);
+            }
+        }
         let pause = Span::from_millis(20);
         let at = self.now + pause + self.entropy.jitter(pause);
         self.timers.insert(at, Timer::Clock(node));

@@ -17,6 +17,9 @@ use crate::time::{Span, Time};
 /// The first pause before a push connection is tried again, doubled each time up to the second.
 const RESUBSCRIBE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
 
+/// So many bytes of the reason of [`Coordinator::handle_unreachable`] are told.
+pub const MAX_REASON: usize = 512;
+
 impl Coordinator {
     /// A reply to `request`.
     pub fn handle_reply(&mut self, request: RequestId, reply: &Reply, now: Time) {
@@ -26,6 +29,9 @@ impl Coordinator {
             return;
         };
         self.stats.replies += 1;
+        if let Some(node) = self.nodes.get_mut(pending.node.0 as usize) {
+            node.set_reached();
+        }
         if let Reply::Error(text) = reply {
             self.stats.refusals += 1;
             // To the command that brought the text it is a refusal like any other.
@@ -67,6 +73,20 @@ impl Coordinator {
         self.fail_request(request, failure);
     }
 
+    /// No connection to `node` can be made, for this `reason` in the host's words ("connection
+    /// refused"): they stand in the message of every `Unreachable` of the node until it is connected or
+    /// answers. Told before the requests that fail for it; of a longer text the first [`MAX_REASON`]
+    /// bytes count.
+    ///
+    /// A `lasting` one does not pass by waiting, like a name that does not exist or a certificate that
+    /// is not trusted: the verbs whose requests fail then end at once, and not at their time.
+    pub fn handle_unreachable(&mut self, node: NodeId, reason: &str, lasting: bool, now: Time) {
+        self.advance(now);
+        if let Some(node) = self.nodes.get_mut(node.0 as usize) {
+            node.set_unreachable(reason, lasting);
+        }
+    }
+
     /// Something happened to the connections to `node`.
     pub fn handle_node(&mut self, node: NodeId, change: NodeChange, now: Time) {
         self.advance(now);
@@ -75,7 +95,10 @@ impl Coordinator {
         }
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         match change {
-            NodeChange::Connected => self.every_counter_of(node, counter::Counter::on_reconnected),
+            NodeChange::Connected => {
+                state.set_reached();
+                self.every_counter_of(node, counter::Counter::on_reconnected);
+            }
             // What answers next may be another server with another clock.
             NodeChange::Lost => {
                 state.anchor = None;
@@ -201,24 +224,26 @@ impl Coordinator {
             Failure::NotSent => self.stats.not_sent += 1,
             Failure::OutcomeUnknown => self.stats.outcome_unknown += 1,
         }
+        let Some(node) = self.nodes.get(pending.node.0 as usize) else { return };
+        let failed = node.failed(failure, pending.node);
         match pending.owner {
             Owner::Lock(lock, attempt) => {
                 self.with_lock(lock, pending.background, |machine, cx| {
-                    machine.on_outcome(attempt, Outcome::Failed(failure), cx);
+                    machine.on_outcome(attempt, Outcome::Failed(failed), cx);
                 });
             }
             Owner::Counter(counter, attempt) => {
-                let outcome = counter::Outcome::Failed(failure);
+                let outcome = counter::Outcome::Failed(failed);
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
-            Owner::Call(call) => self.retry_call(call, Call::failure(failure)),
-            Owner::Subscription => self.on_push_failed(pending.node, Call::failure(failure)),
+            Owner::Call(call) => self.on_call_failed(call, failed.error, !failed.lasting),
+            Owner::Subscription => self.on_push_failed(pending.node, failed.error),
             Owner::Transaction(..)
             | Owner::Recovery(..)
             | Owner::Sweep(..)
             | Owner::Confirm(..)
             | Owner::Wait(..)
-            | Owner::Time(_) => split::on_failure(self, &pending, failure),
+            | Owner::Time(_) => split::on_failure(self, &pending, failed),
         }
         self.unpark(pending.node, request);
     }
@@ -260,7 +285,8 @@ impl Coordinator {
         if answer.nopush && !core::mem::replace(&mut node.mute, true) {
             let message = "the server does not let this client publish to its waiters";
             let error = Error::new(ErrorCode::ServerRefused, message);
-            self.events.push_back(Event::PushUnavailable { node: pending.node, error });
+            let node = pending.node;
+            self.events.push_back(Event::PushUnavailable { node, error: error.at(node) });
         }
         Outcome::Answered { answer, sent_at }
     }
@@ -346,17 +372,14 @@ impl Coordinator {
         let Some(call) = self.calls.get(&id) else { return };
         let error = match reply {
             Reply::Error(text) => {
-                let refusal = Refusal::of(text);
-                if refusal.transient {
-                    return self.retry_call(id, refusal.error);
-                }
-                Err(refusal.error)
+                let Refusal { error, transient, .. } = Refusal::of(text);
+                return self.on_call_failed(id, error, transient);
             }
             _ => call.answered(id, reply, self.push),
         };
         match error {
             Ok(event) => self.end_call(id, |_, _| event),
-            Err(error) => self.end_call(id, |call, id| call.failed(id, error)),
+            Err(error) => self.on_call_failed(id, error, false),
         }
     }
 
@@ -366,14 +389,17 @@ impl Coordinator {
         self.send_call(id, true);
     }
 
-    fn retry_call(&mut self, id: CallId, error: Error) {
+    /// It is asked again, if that may help.
+    fn on_call_failed(&mut self, id: CallId, error: Error, transient: bool) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        let error = error.at(call.node).after(call.trouble.take());
         call.failures += 1;
         let pause = Span::from_millis(20 << call.failures.min(5));
         let wake = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
-        if wake >= call.limit {
+        if !transient || wake >= call.limit {
             self.end_call(id, |call, id| call.failed(id, error));
         } else {
+            call.trouble = Some(error);
             call.wake = Some(wake);
             self.timers.insert(wake, Timer::Call(id));
         }
@@ -416,7 +442,7 @@ impl Coordinator {
         let pause = Span::from_micros(doubled).min(RESUBSCRIBE.1);
         let at = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
         self.timers.insert(at, Timer::Subscribe(node));
-        self.events.push_back(Event::PushUnavailable { node, error });
+        self.events.push_back(Event::PushUnavailable { node, error: error.at(node) });
         self.every_lock(|entry| entry.node == node, Lock::on_push_lost);
     }
 

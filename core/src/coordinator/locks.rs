@@ -173,6 +173,7 @@ impl Coordinator {
                     self.send_lock(lock, attempt, &op, deadline, background);
                 }
                 Effect::Event(event) => {
+                    let event = event.at(node);
                     if let Event::LockLost { lock, error, .. } = &event {
                         self.remember_lost(*lock, error.clone());
                     }

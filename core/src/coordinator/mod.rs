@@ -34,6 +34,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use call::{Call, Question};
+pub use input::MAX_REASON;
 use node::Node;
 use recoveries::RecoveryEntry;
 pub use stats::Stats;

@@ -1,13 +1,18 @@
 //! What a coordinator knows of one node.
 
 use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Owner;
 use super::clocks::Clock;
+use super::input::MAX_REASON;
 use crate::entropy::Entropy;
+use crate::error::{Error, ErrorCode};
 use crate::lock::{Anchor, Cx, Effect, Fence};
-use crate::redis::{Command, RequestId, Script};
+use crate::machine::Failed;
+use crate::redis::{Command, Failure, NodeId, RequestId, Script};
 use crate::time::{Span, Time, request_timeout};
 use crate::transaction::replication::Replication;
 
@@ -21,6 +26,13 @@ pub(super) enum Push {
     Ready,
     /// To be tried again.
     Failed,
+}
+
+/// Why the server of a node cannot be reached, as its host says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Unreachable {
+    reason: String,
+    lasting: bool,
 }
 
 /// Whether a server has a script.
@@ -44,6 +56,7 @@ pub(super) struct Node {
     /// A grant could not be published: said once.
     pub(super) mute: bool,
     pub(super) clock: Clock,
+    unreachable: Option<Unreachable>,
     pub(super) replication: Replication,
     /// What the timers know of it.
     pub(super) replication_due: Option<Time>,
@@ -60,10 +73,37 @@ impl Node {
             push_failures: 0,
             mute: false,
             clock: Clock::Unknown,
+            unreachable: None,
             replication: Replication::default(),
             replication_due: None,
             scripts: [const { Loaded::Assumed }; Script::ALL.len()],
         }
+    }
+
+    /// It cannot be reached, for this reason.
+    pub(super) fn set_unreachable(&mut self, reason: &str, lasting: bool) {
+        let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
+        self.unreachable = Some(Unreachable { reason: reason.into(), lasting });
+    }
+
+    /// It was reached.
+    pub(super) fn set_reached(&mut self) {
+        self.unreachable = None;
+    }
+
+    /// What is told of a command without an answer.
+    pub(super) fn failed(&self, failure: Failure, node: NodeId) -> Failed {
+        let silent = "the server did not answer in time";
+        let away = "the server could not be reached";
+        let (error, lasting) = match (failure, &self.unreachable) {
+            (Failure::OutcomeUnknown, _) => (Error::new(ErrorCode::NoAnswer, silent), false),
+            (Failure::NotSent, None) => (Error::new(ErrorCode::Unreachable, away), false),
+            (Failure::NotSent, Some(Unreachable { reason, lasting })) => {
+                let message = format!("{away}: {reason}");
+                (Error::new(ErrorCode::Unreachable, message), *lasting)
+            }
+        };
+        Failed { failure, error: error.at(node), lasting }
     }
 
     pub(super) fn is_push_ready(&self) -> bool {

@@ -139,7 +139,8 @@ impl Coordinator {
     pub(super) fn ask(&mut self, node: NodeId, question: Question) -> CallId {
         let call = CallId(self.next_operation());
         let limit = self.now + self.timeout;
-        self.calls.insert(call, Call { node, question, limit, wake: None, failures: 0 });
+        self.calls
+            .insert(call, Call { node, question, limit, wake: None, failures: 0, trouble: None });
         self.send_call(call, false);
         call
     }

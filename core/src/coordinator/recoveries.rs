@@ -130,7 +130,7 @@ impl Coordinator {
         self.first_met.remove(&txid);
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };
         let (calls, id) = (core::mem::take(&mut entry.calls), entry.id.clone());
-        let node = self.node_named(&id.primary).unwrap_or(NodeId(0));
+        let primary = self.node_named(&id.primary).unwrap_or(NodeId(0));
         let outcome = match found {
             Found::Committed => Ok(TransactionOutcome::Committed),
             Found::Aborted => Ok(TransactionOutcome::Aborted),
@@ -142,7 +142,10 @@ impl Coordinator {
                 Ok(outcome) => {
                     Event::TransactionResolved { call, id: id.to_text(), outcome: *outcome }
                 }
-                Err(error) => Event::CallFailed { call, node, error: error.clone() },
+                Err(error) => {
+                    let node = error.node().unwrap_or(primary);
+                    Event::CallFailed { call, node, error: error.clone() }
+                }
             };
             self.events.push_back(event);
         }

@@ -89,6 +89,7 @@ impl Coordinator {
                 continue;
             };
             let id = id.to_vec();
+            let error = error.at(node);
             let event = Event::TransactionNotDurable { transaction, id, node, replicas, error };
             self.stats.count(&event);
             self.events.push_back(event);

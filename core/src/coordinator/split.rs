@@ -7,7 +7,8 @@ use super::{Coordinator, Owner, Request, Timer};
 use crate::error::Error;
 use crate::event::TransactionOutcome;
 use crate::keyspace::ServerTime;
-use crate::redis::{Argv, Failure, Reply};
+use crate::machine::Failed;
+use crate::redis::{Argv, Reply};
 use crate::transaction::machine::Outcome;
 use crate::transaction::{Answer, Op, Query, TransactionId};
 
@@ -24,10 +25,10 @@ pub(super) fn on_reply(core: &mut Coordinator, pending: &Request, reply: &Reply)
 }
 
 #[inline(never)]
-pub(super) fn on_failure(core: &mut Coordinator, pending: &Request, failure: Failure) {
+pub(super) fn on_failure(core: &mut Coordinator, pending: &Request, failed: Failed) {
     match pending.owner {
-        Owner::Time(_) => core.on_time_failure(pending.node, failure),
-        _ => on_outcome(core, pending, Outcome::Failed(failure)),
+        Owner::Time(_) => core.on_no_clock(pending.node, &failed.error, failed.lasting),
+        _ => on_outcome(core, pending, Outcome::Failed(failed)),
     }
 }
 

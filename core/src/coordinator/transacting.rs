@@ -109,12 +109,12 @@ impl Coordinator {
     pub(super) fn transaction_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         if let Reply::Error(text) = reply {
             let Refusal { error, transient, .. } = Refusal::of(text);
-            return Outcome::Refused { error, transient };
+            return Outcome::Refused { error: error.at(pending.node), transient };
         }
         let Some(answer) = Answer::decode(reply) else {
             let message = "the server's answer is not one of comity's scripts'";
             let error = Error::new(ErrorCode::Unsupported, message);
-            return Outcome::Refused { error, transient: false };
+            return Outcome::Refused { error: error.at(pending.node), transient: false };
         };
         let showed = match &answer {
             Answer::Prepared { now, .. }

@@ -56,6 +56,13 @@ pub(super) struct Undertaking {
     indexed: Option<Time>,
 }
 
+impl Undertaking {
+    /// The place of a participant, if it is one.
+    pub(super) fn place_of(&self, id: &[u8]) -> Option<usize> {
+        self.plan.parts.iter().position(|part| part.participant == id)
+    }
+}
+
 /// Whom the end of a machine concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Concern {
@@ -256,7 +263,8 @@ impl Coordinator {
     pub(super) fn on_ending(&mut self, txid: Txid, ending: Ending, background: bool) {
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
         let (handle, concern) = (entry.handle, entry.concern);
-        let id = entry.machine.id().to_text();
+        let named = entry.machine.id();
+        let id = named.to_text();
         let outcome = match &ending {
             Ending::Committed { .. } => TransactionOutcome::Committed,
             Ending::Aborted(_) => TransactionOutcome::Aborted,
@@ -290,7 +298,7 @@ impl Coordinator {
                 if self.tries_again(handle, &reason, background) {
                     return;
                 }
-                let error = outcome::error(reason, &plan);
+                let error = self.told(reason, &plan);
                 Event::TransactionFailed { transaction: handle, id, error }
             }
             Ending::Unknown(_) | Ending::Forgotten => {
@@ -299,10 +307,24 @@ impl Coordinator {
                     readable(&id)
                 );
                 let error = Error::new(ErrorCode::OutcomeUnknown, message);
+                let error = self.at_participant(error, Some(&named.primary));
                 Event::TransactionUnknown { transaction: handle, id, error }
             }
         };
         self.end_undertaking(handle, event);
+    }
+
+    /// The error that a reason is to the user, with the node it is about.
+    fn told(&self, reason: Reason, plan: &Plan) -> Error {
+        let participant = reason.place().and_then(|place| plan.participant(place));
+        self.at_participant(outcome::error(reason, plan), participant)
+    }
+
+    fn at_participant(&self, error: Error, id: Option<&[u8]>) -> Error {
+        match id.and_then(|id| self.node_named(id)) {
+            Some(node) => error.at(node),
+            None => error,
+        }
     }
 
     /// Whether a transaction that was not committed begins again under another id.
@@ -331,7 +353,10 @@ impl Coordinator {
         }
         undertaking.met = undertaking.met.saturating_add(1);
         self.stats.transaction_retries += 1;
-        undertaking.trouble = Some(outcome::error(reason.clone(), &undertaking.plan));
+        let plan = undertaking.plan.clone();
+        let trouble = self.told(reason.clone(), &plan);
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return false };
+        undertaking.trouble = Some(trouble);
         if undertaking.plan.parts.len() > 1 {
             self.begin(handle, background);
         } else {
@@ -357,10 +382,11 @@ impl Coordinator {
     }
 
     /// It is over before it has begun, or between two attempts.
-    fn fail_undertaking(&mut self, handle: Handle, reason: Reason) {
+    pub(super) fn fail_undertaking(&mut self, handle: Handle, reason: Reason) {
         let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
         let trouble = undertaking.trouble.take().filter(|_| reason == Reason::TimedOut);
-        let error = trouble.unwrap_or_else(|| outcome::error(reason, &undertaking.plan));
+        let plan = undertaking.plan.clone();
+        let error = trouble.unwrap_or_else(|| self.told(reason, &plan));
         let event = Event::TransactionFailed { transaction: handle, id: Vec::new(), error };
         self.end_undertaking(handle, event);
     }

@@ -1,17 +1,12 @@
 //! A command on its way to a server.
 
-use super::Argv;
+use super::{Argv, NodeId};
 use crate::time::Time;
 
 /// Names one attempt to execute one command. Never used again by the same coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RequestId(pub u64);
-
-/// Numbers a node of this coordinator: its place among the stable ids sorted by bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct NodeId(pub u32);
 
 /// How a command reaches its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,9 +8,11 @@ mod script;
 
 pub use argv::Argv;
 pub(crate) use argv::write_padded;
-pub use command::{Command, NodeId, Origin, RequestId, Route};
+pub use command::{Command, Origin, RequestId, Route};
 pub(crate) use keys::{Keys, base64url, decode_base64url, parse_base64url, readable};
 pub use keys::{LockKeys, MAX_NAME, MAX_PREFIX};
 pub use reply::{Failure, NodeChange, Reply};
 pub(crate) use reply::{Fields, parse_number};
 pub use script::Script;
+
+pub use crate::error::NodeId;

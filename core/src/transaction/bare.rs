@@ -13,7 +13,8 @@ use super::{
     Answer, Begin, Copied, CopyLimits, Expectation, Plan, Slot, Task, TransactionId, Txid, Words,
 };
 use crate::entropy::Entropy;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
+use crate::machine::Failed;
 use crate::redis::Failure;
 use crate::time::{Span, Time};
 
@@ -47,7 +48,9 @@ macro_rules! bare {
 
             /// There is no answer to `attempt`.
             pub fn failed(&mut self, attempt: u32, now: Time) -> Vec<Effect> {
-                let outcome = Outcome::Failed(Failure::OutcomeUnknown);
+                let error = Error::new(ErrorCode::NoAnswer, "no answer");
+                let failure = Failure::OutcomeUnknown;
+                let outcome = Outcome::Failed(Failed { failure, error, lasting: false });
                 self.step(now, |m, cx| m.on_outcome(attempt, outcome, cx))
             }
 

@@ -19,7 +19,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::machine::{Attempt, Cx, Effect, Outcome, back_off, failure};
+use super::machine::{Attempt, Cx, Effect, Outcome, back_off};
 use super::{Answer, Confirm, State as Register, Txid};
 use crate::error::{Error, ErrorCode};
 use crate::time::{Span, Time};
@@ -126,7 +126,7 @@ impl Replication {
                 ErrorCode::Unsupported,
                 "the server's answer is not one of comity's scripts'",
             ),
-            Outcome::Failed(how) => failure(how),
+            Outcome::Failed(failed) => failed.error,
             Outcome::Refused { error, .. } => error,
         };
         self.fail(&error, cx);

@@ -21,7 +21,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::machine::{Attempt, Cx, Effect, Outcome, failure};
+use super::machine::{Attempt, Cx, Effect, Outcome};
 use super::{
     Answer, Op, Query, Role, State as Register, Sweep, SweepOptions, Swept, Task, TransactionId,
     Txid,
@@ -111,7 +111,7 @@ impl Sweeper {
                 self.count += count;
                 self.shadows.truncate(self.dropped_from());
             }
-            (_, Outcome::Failed(how)) => self.give_up(failure(how)),
+            (_, Outcome::Failed(failed)) => self.give_up(failed.error),
             (_, Outcome::Refused { error, .. }) => self.give_up(error),
             (State::Finding | State::Dropping, _) => self.leave(),
             (_, Outcome::Answered(_)) => self.turn_page(),

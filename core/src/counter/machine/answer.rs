@@ -7,7 +7,8 @@ use super::{
 use crate::counter::{MAX_SLOTS, Saved, Verb};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
-use crate::redis::{Failure, readable};
+use crate::machine::Failed;
+use crate::redis::readable;
 use crate::time::{Span, Time};
 
 /// What an answer says of a slot.
@@ -64,26 +65,23 @@ impl Counter {
                 (self.failures, self.refused, self.trouble) = (0, false, None);
                 self.on_answer(sent, &answer, sent_at, cx);
             }
-            Outcome::Failed(failure) => {
-                let (code, what) = match failure {
-                    Failure::NotSent => (ErrorCode::Unreachable, "the server could not be reached"),
-                    Failure::OutcomeUnknown => {
-                        (ErrorCode::NoAnswer, "the server did not answer in time")
-                    }
-                };
-                self.trouble = Some(Error::new(code, what));
-                self.back_off(cx);
-            }
-            Outcome::Refused { error, transient } => {
-                if transient {
-                    self.trouble = Some(error);
-                } else {
-                    self.on_refused(error, cx);
-                }
-                self.back_off(cx);
-            }
+            Outcome::Failed(Failed { error, lasting, .. }) => self.on_failure(error, !lasting, cx),
+            Outcome::Refused { error, transient } => self.on_failure(error, transient, cx),
         }
         self.work(cx);
+    }
+
+    /// It is tried again. Who waits is told at once if that does not help.
+    fn on_failure(&mut self, error: Error, transient: bool, cx: &mut Cx<'_>) {
+        if transient {
+            self.waiters.each_mut(|waiter| {
+                waiter.trouble = Some(error.clone().after(waiter.trouble.take()));
+            });
+            self.trouble = Some(error);
+        } else {
+            self.on_refused(error, cx);
+        }
+        self.back_off(cx);
     }
 
     /// Who waits is told at once; the rest is kept and tried again.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
-use crate::redis::Failure;
+use crate::machine::Failed;
 use crate::table::Table;
 use crate::time::{Span, Time};
 
@@ -54,7 +54,7 @@ pub(crate) enum Outcome {
         answer: Answer,
         sent_at: Time,
     },
-    Failed(Failure),
+    Failed(Failed),
     /// The server refused to execute it. Whether to try again may change by itself.
     Refused {
         error: Error,

@@ -18,6 +18,8 @@ pub(super) struct Waiter {
     /// When it has failed.
     pub(super) limit: Time,
     pub(super) want: Want,
+    /// Why it was not served yet.
+    pub(super) trouble: Option<Error>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,7 +61,7 @@ impl Counter {
                 "{MAX_WAITERS} calls wait on this counter, which is the limit"
             )));
         }
-        self.waiters.insert(call, Waiter { limit: cx.now + cx.timeout, want });
+        self.waiters.insert(call, Waiter { limit: cx.now + cx.timeout, want, trouble: None });
         self.work(cx);
         Ok(())
     }
@@ -212,11 +214,11 @@ impl Counter {
 
     pub(super) fn expire_waiters(&mut self, cx: &mut Cx<'_>) {
         let silent = || Error::new(ErrorCode::NoAnswer, "the server did not answer in time");
-        let error = self.trouble.clone().unwrap_or_else(silent);
         let now = cx.now;
         let over = self.waiters.iter().take_while(|(_, waiter)| now >= waiter.limit);
-        for call in over.map(|(call, _)| *call).collect::<Vec<_>>() {
-            self.fail(call, error.clone(), cx);
+        for (call, own) in over.map(|(call, w)| (*call, w.trouble.clone())).collect::<Vec<_>>() {
+            let error = own.or_else(|| self.trouble.clone()).unwrap_or_else(silent);
+            self.fail(call, error, cx);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{Anchor, Body, Fence, Why};
+use crate::machine::Failed;
 use crate::redis::{Failure, readable};
 use crate::time::Time;
 
@@ -29,17 +30,12 @@ impl Lock {
                     _ => self.wake = Some(cx.now),
                 }
             }
-            Outcome::Failed(failure) => {
+            Outcome::Failed(Failed { failure, error, lasting }) => {
                 if sent.asked == Asked::Acquire && failure == Failure::OutcomeUnknown {
                     self.unclean = true;
                 }
-                let (code, what) = match failure {
-                    Failure::NotSent => (ErrorCode::Unreachable, "could not be reached"),
-                    Failure::OutcomeUnknown => (ErrorCode::NoAnswer, "did not answer in time"),
-                };
-                let error =
-                    Error::new(code, format!("lock '{}': the server {what}", readable(&self.name)));
-                self.on_failure(error, true, cx);
+                let error = error.about(format_args!("lock '{}'", readable(&self.name)));
+                self.on_failure(error, !lasting, cx);
             }
             Outcome::Refused { error, transient, executed } => {
                 if sent.asked == Asked::Acquire && executed {
@@ -70,12 +66,9 @@ impl Lock {
     fn on_failure(&mut self, error: Error, transient: bool, cx: &mut Cx<'_>) {
         self.failures += 1;
         let lasting = error.code() != ErrorCode::WrongType;
-        // Keep the words of a refusal: they say more than that a later attempt went unanswered.
         let trouble = self.trouble.get_or_insert(Trouble { since: cx.now, error: None });
-        let refused = matches!(&trouble.error, Some(old) if old.code() == ErrorCode::ServerRefused);
-        if !refused || error.code() == ErrorCode::ServerRefused {
-            trouble.error = Some(error.clone());
-        }
+        let error = error.after(trouble.error.take());
+        trouble.error = Some(error.clone());
         let limit = trouble.since + cx.timeout;
         let wake = cx.now + self.backoff(cx);
         let give_up = !transient || wake >= limit;

@@ -13,7 +13,7 @@ use super::{Answer, Fence, Id, LockId, LockOptions, Op, Push};
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::event::Event;
-use crate::redis::Failure;
+use crate::machine::Failed;
 use crate::time::{Span, Time};
 
 /// One transmission of an operation of one lock; counts up.
@@ -63,7 +63,7 @@ pub(crate) enum Outcome {
         answer: Answer,
         sent_at: Time,
     },
-    Failed(Failure),
+    Failed(Failed),
     /// The server refused to execute it. Whether to try again may change by itself.
     Refused {
         error: Error,

@@ -3,8 +3,9 @@
 use super::{
     Asked, Attempt, Cx, Effect, End, Met, Order, Outcome, Reason, Slot, State, Transaction, Vote,
 };
-use crate::error::{Error, ErrorCode};
-use crate::redis::{Failure, Reply};
+use crate::error::Error;
+use crate::machine::Failed;
+use crate::redis::Reply;
 use crate::transaction::{Answer, Refusal, TransactionId};
 
 impl Transaction {
@@ -21,18 +22,27 @@ impl Transaction {
                 part.failures = 0;
                 self.on_answer(place, asked, answer, cx);
             }
-            Outcome::Failed(how) => {
-                self.reason_to_give_up(place, failure(how));
-                self.retry(place, cx);
+            Outcome::Failed(Failed { error, lasting, .. }) => {
+                self.on_failure(place, error, !lasting, cx);
             }
-            Outcome::Refused { error, transient } => {
-                if self.state == State::Preparing && !transient {
-                    return self.abort(Reason::Server { place, error }, cx);
-                }
-                self.reason_to_give_up(place, error);
-                self.retry(place, cx);
-            }
+            Outcome::Refused { error, transient } => self.on_failure(place, error, transient, cx),
         }
+    }
+
+    /// It is sent again, unless that does not help and nothing is decided.
+    fn on_failure(&mut self, place: usize, error: Error, transient: bool, cx: &mut Cx<'_>) {
+        if self.state == State::Preparing {
+            let earlier = match self.reason.take() {
+                Some(Reason::Server { place: of, error }) if of == place => Some(error),
+                _ => None,
+            };
+            let reason = Reason::Server { place, error: error.after(earlier) };
+            if !transient {
+                return self.abort(reason, cx);
+            }
+            self.reason = Some(reason);
+        }
+        self.retry(place, cx);
     }
 
     /// The server lacks the script: the same again, which brings it.
@@ -40,13 +50,6 @@ impl Transaction {
         let mut sent = self.parts.iter().map(|part| part.sent);
         if let Some(place) = sent.position(|sent| sent.is_some_and(|(own, _)| own == attempt)) {
             self.send(place, cx);
-        }
-    }
-
-    /// What is said of a transaction that comes to its limit.
-    fn reason_to_give_up(&mut self, place: usize, error: Error) {
-        if self.state == State::Preparing {
-            self.reason = Some(Reason::Server { place, error });
         }
     }
 
@@ -179,13 +182,4 @@ impl Transaction {
         self.send(place, cx);
         self.ended(cx);
     }
-}
-
-/// The error that a failure comes to when the time is over.
-pub(in crate::transaction) fn failure(failure: Failure) -> Error {
-    let (code, what) = match failure {
-        Failure::NotSent => (ErrorCode::Unreachable, "the server could not be reached"),
-        Failure::OutcomeUnknown => (ErrorCode::NoAnswer, "the server did not answer in time"),
-    };
-    Error::new(code, what)
 }

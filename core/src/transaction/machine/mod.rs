@@ -31,7 +31,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
-pub(super) use answer::failure;
 pub(super) use send::back_off;
 pub(crate) use send::pause;
 
@@ -40,7 +39,8 @@ use super::replication::Copied;
 use super::{Answer, Confirm, Durability, Op, Plan, Refusal, TransactionId, Txid};
 use crate::error::Error;
 use crate::keyspace::ServerTime;
-use crate::redis::{Failure, Reply};
+use crate::machine::Failed;
+use crate::redis::Reply;
 use crate::time::{Span, Time};
 
 /// One transmission of an operation of one machine; counts up.
@@ -177,6 +177,19 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// The place of the participant it is about, if it is about one.
+    #[must_use]
+    pub const fn place(&self) -> Option<usize> {
+        match self {
+            Self::Refused { place, .. } | Self::Server { place, .. } | Self::Slot { place } => {
+                Some(*place)
+            }
+            Self::Cancelled | Self::TimedOut | Self::Recovered | Self::Late => None,
+        }
+    }
+}
+
 /// Another transaction in the way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Met {
@@ -196,7 +209,7 @@ pub struct Met {
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     Answered(Answer),
-    Failed(Failure),
+    Failed(Failed),
     /// The server refused to execute it. Whether to try again may change by itself.
     Refused {
         error: Error,

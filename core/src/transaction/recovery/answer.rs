@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{Found, Peer, Recovery, State, Vote, WATCH};
 use crate::error::Error;
 use crate::time::Span;
-use crate::transaction::machine::{Attempt, Cx, Effect, Outcome, back_off, failure};
+use crate::transaction::machine::{Attempt, Cx, Effect, Outcome, back_off};
 use crate::transaction::{Answer, Held, Role, Verdict};
 
 impl Recovery {
@@ -25,7 +25,7 @@ impl Recovery {
                 }
                 self.on_answer(place, answer, cx);
             }
-            Outcome::Failed(how) => self.on_trouble(place, failure(how), cx),
+            Outcome::Failed(failed) => self.on_trouble(place, failed.error, cx),
             Outcome::Refused { error, transient: true } => self.on_trouble(place, error, cx),
             Outcome::Refused { .. } if self.verdict_is_known() => self.end(self.found(), cx),
             Outcome::Refused { error, .. } => self.end(Found::Failed(error), cx),
