@@ -802,8 +802,9 @@ void comity_coordinator_free(comity_coordinator *coordinator);
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_close(comity_coordinator *coordinator, uint64_t now_us);
 
-// Writes when to call comity_handle_timeout, if nothing comes in before, to *out: microseconds on
-// the host's clock, or COMITY_NONE for never. It changes with every call, so ask after each.
+// Writes when to call comity_handle_timeout, once what has arrived by then is handed in, to *out:
+// microseconds on the host's clock, or COMITY_NONE for never. It changes with every call, so ask after
+// each.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_next_deadline(const comity_coordinator *coordinator, uint64_t *out);
@@ -927,7 +928,9 @@ uint32_t comity_handle_message(comity_coordinator *coordinator,
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_handle_clock_gap(comity_coordinator *coordinator, uint64_t now_us);
 
-// Time has passed. Early, late or twice is harmless.
+// Time has passed: what was due by now_us is done, and nothing else does that. After a stall hand in
+// first what has arrived, and nothing that was answered in time is taken for late. Early, late or
+// twice is harmless.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_handle_timeout(comity_coordinator *coordinator, uint64_t now_us);

@@ -191,8 +191,9 @@ pub unsafe extern "C" fn comity_close(coordinator: *mut comity_coordinator, now_
     }
 }
 
-/// Writes when to call comity_handle_timeout, if nothing comes in before, to *out: microseconds on
-/// the host's clock, or COMITY_NONE for never. It changes with every call, so ask after each.
+/// Writes when to call comity_handle_timeout, once what has arrived by then is handed in, to *out:
+/// microseconds on the host's clock, or COMITY_NONE for never. It changes with every call, so ask after
+/// each.
 ///
 /// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 #[unsafe(no_mangle)]

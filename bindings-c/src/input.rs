@@ -170,7 +170,9 @@ pub unsafe extern "C" fn comity_handle_clock_gap(
     }
 }
 
-/// Time has passed. Early, late or twice is harmless.
+/// Time has passed: what was due by now_us is done, and nothing else does that. After a stall hand in
+/// first what has arrived, and nothing that was answered in time is taken for late. Early, late or
+/// twice is harmless.
 ///
 /// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 #[unsafe(no_mangle)]

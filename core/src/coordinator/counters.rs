@@ -90,7 +90,7 @@ impl Coordinator {
             let message = format!("counter '{}' is open already", readable(name));
             return Err(Error::new(ErrorCode::InvalidState, message));
         }
-        self.advance(now);
+        self.hear(now);
         let counter = CounterId(self.next_operation());
         let (node, key) = (self.place(name)?, self.keys.counter(name));
         let mut effects = Vec::new();
@@ -144,7 +144,7 @@ impl Coordinator {
     /// # Errors
     /// `InvalidState`, `Closed`; nothing is changed.
     pub fn counter_collect(&mut self, counter: CounterId, tally: Tally, now: Time) -> Result<()> {
-        self.advance(now);
+        self.hear(now);
         let collect = |machine: &mut Counter, cx: &mut Cx<'_>| machine.collect(tally, cx);
         self.with_counter(counter, true, collect).ok_or_else(none_such)
     }
@@ -235,7 +235,7 @@ impl Coordinator {
     /// # Errors
     /// `InvalidState` for a counter that is not open or has told of no journal.
     pub fn counter_journaled(&mut self, counter: CounterId, now: Time) -> Result<()> {
-        self.advance(now);
+        self.hear(now);
         let told = self.with_counter(counter, true, Counter::journaled);
         if told != Some(true) {
             let message = "the counter is not open, or waits for no journal";
@@ -267,7 +267,7 @@ impl Coordinator {
         if self.life != Life::Open {
             return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
         }
-        self.advance(now);
+        self.hear(now);
         if !self.counters.get(&counter).is_some_and(|entry| entry.machine.is_open()) {
             return Err(none_such());
         }

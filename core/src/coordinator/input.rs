@@ -23,7 +23,7 @@ pub const MAX_REASON: usize = 512;
 impl Coordinator {
     /// A reply to `request`.
     pub fn handle_reply(&mut self, request: RequestId, reply: &Reply, now: Time) {
-        self.advance(now);
+        self.hear(now);
         let Some(pending) = self.take_request(request) else {
             self.stats.ignored += 1;
             return;
@@ -69,7 +69,7 @@ impl Coordinator {
 
     /// There is no reply to `request`, and there will be none.
     pub fn handle_failure(&mut self, request: RequestId, failure: Failure, now: Time) {
-        self.advance(now);
+        self.hear(now);
         self.fail_request(request, failure);
     }
 
@@ -81,7 +81,7 @@ impl Coordinator {
     /// A `lasting` one does not pass by waiting, like a name that does not exist or a certificate that
     /// is not trusted: the verbs whose requests fail then end at once, and not at their time.
     pub fn handle_unreachable(&mut self, node: NodeId, reason: &str, lasting: bool, now: Time) {
-        self.advance(now);
+        self.hear(now);
         if let Some(node) = self.nodes.get_mut(node.0 as usize) {
             node.set_unreachable(reason, lasting);
         }
@@ -89,7 +89,7 @@ impl Coordinator {
 
     /// Something happened to the connections to `node`.
     pub fn handle_node(&mut self, node: NodeId, change: NodeChange, now: Time) {
-        self.advance(now);
+        self.hear(now);
         if self.life == super::Life::Closed {
             return;
         }
@@ -115,7 +115,7 @@ impl Coordinator {
 
     /// A message on the push connection of `node`.
     pub fn handle_message(&mut self, node: NodeId, channel: &[u8], payload: &[u8], now: Time) {
-        self.advance(now);
+        self.hear(now);
         let push = Push::decode(payload).filter(|_| channel == self.inbox);
         let (Some(push), Some(state)) = (push, self.nodes.get_mut(node.0 as usize)) else {
             self.stats.ignored += 1;
@@ -140,7 +140,7 @@ impl Coordinator {
 
     /// The host slept or its clock jumped: every lease is unproven until the server confirms it.
     pub fn handle_clock_gap(&mut self, now: Time) {
-        self.advance(now);
+        self.hear(now);
         // What is on its way was sent before the gap: its answer would prove a lease for longer
         // than it lasts.
         let mut asleep = Vec::new();
@@ -160,15 +160,13 @@ impl Coordinator {
         self.every_lock(|_| true, Lock::on_clock_gap);
     }
 
-    /// Time has passed. Early, late or twice is harmless.
+    /// Time has passed: does everything that was due at `now` or before. Early, late or twice is
+    /// harmless.
+    ///
+    /// Nothing falls due but here. A host that was held up hands in what has arrived meanwhile first,
+    /// and nothing that was answered in time is taken for late.
     pub fn handle_timeout(&mut self, now: Time) {
-        self.advance(now);
-    }
-
-    /// Does everything that was due at `now` or before. An earlier `now` than before counts as
-    /// the same moment, and one from 2^63 on as the last before.
-    pub(super) fn advance(&mut self, now: Time) {
-        self.now = self.now.max(now.min(Time::LAST));
+        self.hear(now);
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
                 Timer::Lock(lock) => {
@@ -207,6 +205,12 @@ impl Coordinator {
                 }
             }
         }
+    }
+
+    /// Moves the clock. An earlier `now` than before counts as the same moment, and one from 2^63 on
+    /// as the last before.
+    pub(super) fn hear(&mut self, now: Time) {
+        self.now = self.now.max(now.min(Time::LAST));
     }
 
     fn take_request(&mut self, request: RequestId) -> Option<Request> {

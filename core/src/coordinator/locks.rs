@@ -26,7 +26,7 @@ impl Coordinator {
         self.admit()?;
         Keys::check_name("lock", name)?;
         options.check()?;
-        self.advance(now);
+        self.hear(now);
         let lock = LockId(self.next_operation());
         let node = self.place(name)?;
         let state_key = self.keys.lock(name);
@@ -48,7 +48,7 @@ impl Coordinator {
     /// then a lease that was lost is forgotten: of those, the 65,536 latest requests are remembered.
     /// No event follows.
     pub fn lock_cancel(&mut self, lock: LockId, now: Time) {
-        self.advance(now);
+        self.hear(now);
         self.with_lock(lock, false, Lock::cancel);
         self.lost.remove(&lock);
     }
@@ -83,7 +83,7 @@ impl Coordinator {
     pub fn lock_inspect(&mut self, name: &[u8], now: Time) -> Result<CallId> {
         self.admit()?;
         Keys::check_name("lock", name)?;
-        self.advance(now);
+        self.hear(now);
         let node = self.place(name)?;
         let state_key = self.keys.lock(name);
         Ok(self.ask(node, Question::Inspect { state_key }))
@@ -100,7 +100,7 @@ impl Coordinator {
         if fence.0 >= 1 << 53 {
             return Err(Error::invalid(format!("fence: {} is not below 2^53", fence.0)));
         }
-        self.advance(now);
+        self.hear(now);
         let node = self.place(resource)?;
         let key = self.keys.fence(resource);
         Ok(self.ask(node, Question::Guard { key, op: GuardOp { fence } }))
@@ -117,7 +117,7 @@ impl Coordinator {
         if self.life != Life::Open {
             return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
         }
-        self.advance(now);
+        self.hear(now);
         if self.with_lock(lock, false, verb) == Some(true) {
             return Ok(());
         }

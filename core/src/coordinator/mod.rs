@@ -269,7 +269,7 @@ impl Coordinator {
     /// `LimitExceeded`, `Closed`; nothing is changed.
     pub fn check_nodes(&mut self, now: Time) -> Result<Vec<CallId>> {
         self.admit()?;
-        self.advance(now);
+        self.hear(now);
         let nodes = (0..).zip(&self.nodes).map(|(number, _)| NodeId(number)).collect::<Vec<_>>();
         Ok(nodes.into_iter().map(|node| self.ask(node, Question::Check)).collect())
     }
@@ -280,7 +280,7 @@ impl Coordinator {
     /// `Closed`; inputs and outputs go on until the event `Closed`, which comes within
     /// [`Config::timeout`].
     pub fn close(&mut self, now: Time) {
-        self.advance(now);
+        self.hear(now);
         if self.life != Life::Open {
             return;
         }

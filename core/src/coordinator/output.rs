@@ -39,7 +39,7 @@ impl Coordinator {
         self.events.pop_front()
     }
 
-    /// When to call `handle_timeout`, if nothing comes in before.
+    /// When to call `handle_timeout`, once what has arrived by then is handed in.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.timers.next()

@@ -112,7 +112,7 @@ impl Coordinator {
         options.check()?;
         let places = Placement { keys: &self.keys, ring: &self.ring };
         let plan = Arc::new(Plan::new(commands, expectations, options.copy, &places)?);
-        self.advance(now);
+        self.hear(now);
         let handle = Handle(self.next_operation());
         self.line.join(handle, plan.keys().map(|key| (key.name.as_slice(), key.mode)));
         let limit = self.now + options.timeout.unwrap_or(self.timeout);
@@ -136,7 +136,7 @@ impl Coordinator {
     /// Gives a transaction up, unless it is decided: its end is told all the same. Unknown and ended
     /// ones are no error.
     pub fn transaction_cancel(&mut self, transaction: Handle, now: Time) {
-        self.advance(now);
+        self.hear(now);
         let Some(undertaking) = self.undertakings.get(&transaction) else { return };
         match undertaking.stage {
             Stage::Running(txid) => {
@@ -155,7 +155,7 @@ impl Coordinator {
     pub fn transaction_status(&mut self, id: &[u8], now: Time) -> Result<CallId> {
         self.admit()?;
         let (id, node) = self.named(id)?;
-        self.advance(now);
+        self.hear(now);
         let key = self.keys.transactions(TAG);
         Ok(self.ask(node, Question::Status { key, id }))
     }
@@ -177,7 +177,7 @@ impl Coordinator {
     ) -> Result<CallId> {
         self.admit()?;
         let (id, _) = self.named(id)?;
-        self.advance(now);
+        self.hear(now);
         let call = CallId(self.next_operation());
         let everybody = || self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
         let heuristic = heuristic.map(|heuristic| (heuristic, everybody()));
@@ -195,7 +195,7 @@ impl Coordinator {
     /// `LimitExceeded`, `Closed`; nothing is sent.
     pub fn transaction_sweep(&mut self, options: SweepOptions, now: Time) -> Result<CallId> {
         self.admit()?;
-        self.advance(now);
+        self.hear(now);
         Ok(self.begin_sweep(options))
     }
 

@@ -228,6 +228,10 @@ impl Lock {
         };
         let valid_until = lease.valid_until;
         self.state = State::Held(lease);
+        // What it proves may be over by now.
+        if self.expire(cx) {
+            return;
+        }
         self.plan_renewal(cx);
         let (lock, name) = (self.lock, self.name.clone());
         cx.effects.push(Effect::Event(Event::LockRenewed { lock, name, valid_until }));

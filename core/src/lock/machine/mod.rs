@@ -248,6 +248,9 @@ impl Lock {
     // The user's verbs.
 
     pub(crate) fn release(&mut self, cx: &mut Cx<'_>) -> bool {
+        if self.expire(cx) {
+            return true;
+        }
         let Some(lease) = self.lease() else { return false };
         self.state = State::Releasing { valid_until: lease.valid_until, repeated: false };
         self.trouble = None;
@@ -265,6 +268,9 @@ impl Lock {
 
     /// Renews at once, with a new length if one is given.
     pub(crate) fn renew_now(&mut self, ttl: Option<Span>, cx: &mut Cx<'_>) -> bool {
+        if self.expire(cx) {
+            return true;
+        }
         match &self.state {
             State::Held(lease) | State::Renewing(lease) => {
                 self.state = State::Renewing(lease.clone());
@@ -276,6 +282,18 @@ impl Lock {
         self.options.ttl = ttl.unwrap_or(self.options.ttl);
         self.renew(cx);
         true
+    }
+
+    /// Ends a lease that is over, unless the answer to a renewal may still prove that it is not.
+    /// Whether it did.
+    fn expire(&mut self, cx: &mut Cx<'_>) -> bool {
+        let over = self.lease().is_some_and(|lease| cx.now >= lease.valid_until);
+        let over = over && !self.sent.iter().any(|sent| sent.asked == Asked::Renew);
+        if over {
+            self.lose("it was not renewed in time", cx);
+            self.end(true, cx);
+        }
+        over
     }
 
     // Time.
