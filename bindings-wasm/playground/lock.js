@@ -14,11 +14,16 @@ export function lockPanel() {
   const world = new World();
   let view = { holders: [], waiters: [] };
   let shown = "";
+  let mourned = false;
   const observer = world.join((event) => {
     if (event.kind === "lockInspected") view = event.inspection;
   });
-  const clients = NAMES.map((name, slot) => new Client(world, name, slot, say));
+  const clients = NAMES.map((name, slot) => new Client(world, name, slot, say, othersLive));
   const picture = timeline(at("timeline"), clients, world);
+
+  function othersLive(client) {
+    return clients.some((other) => other !== client && other.member.alive);
+  }
 
   function say(text, kind = "") {
     at("lock-status").textContent = text;
@@ -51,7 +56,21 @@ export function lockPanel() {
       at("waiting").replaceChildren(...waiting.filter(Boolean).map((client) => token(client)));
       clients.forEach((client) => client.show());
     }
+    mourn(grant, who);
     picture.paint();
+  }
+
+  /** Says what becomes of the lock of a dead holder once that is not what was said before. */
+  function mourn(grant, who) {
+    const anybody = clients.some(({ member }) => member.alive);
+    const over = grant === undefined || grant.remainingUs === 0;
+    if (!over || anybody || mourned) {
+      mourned &&= !anybody;
+      return;
+    }
+    mourned = true;
+    const whose = who === undefined ? "The last lease" : `${who.name}'s lease`;
+    say(`${whose} is over, and nobody is left to ask for the lock: wake somebody.`);
   }
 
   function token(client) {
@@ -105,7 +124,9 @@ class Client {
   /** What it did when: `{ kind, from, to, fence }`, the last still open. */
   past = [];
 
-  constructor(world, name, slot, say) {
+  /** `others` tells whether anybody else lives. */
+  constructor(world, name, slot, say, others) {
+    this.others = () => others(this);
     this.world = world;
     this.name = this.id = name;
     this.slot = slot;
@@ -130,7 +151,12 @@ class Client {
   kill() {
     this.member.kill();
     this.turn(this.state);
-    this.say(`${this.name} is dead. Its lease runs on, and nobody else gets in until it is over.`);
+    const others = this.others();
+    this.say(
+      others
+        ? `${this.name} is dead. Its lease runs on, and nobody else gets in until it is over.`
+        : `${this.name} is dead, as all others are. Its lease runs out, and nobody takes the lock.`,
+    );
   }
 
   /** What its button does now. */

@@ -47,18 +47,18 @@ export function ringPanel() {
     orbit.before = orbit.now;
     orbit.now = orbits();
     flight = still.matches ? 1 : 0;
-    const share = before.movedShare(ring);
     const many = Math.max(size, ring.size);
     const naive = dots.filter(({ key }) => {
       const hash = probe.hash(key);
       return hash % BigInt(size) !== hash % BigInt(ring.size);
     }).length;
     const moved = dots.filter((dot, number) => dot.to !== whereBefore[number]).length;
+    const share = moved / KEYS.length;
     bars([share, Math.abs(ring.size - size) / many, naive / KEYS.length]);
     at("ring-moved").textContent = percent(share);
-    at("ring-moved-text").textContent = "of the keys moved";
+    at("ring-moved-text").textContent = `of the ${KEYS.length} keys moved`;
     at("ring-status").textContent =
-      `${what}. ${moved} of ${KEYS.length} keys moved, ${percent(share)} of all there can be.`;
+      `${what}. ${moved} of ${KEYS.length} keys moved, which is ${percent(share)}.`;
     before.free?.();
     list();
     find();

@@ -79,7 +79,10 @@ test("the ring: only what must move moves", async (t) => {
   assert.ok((await after.count("n4")) > 500, "the new server has no keys in the picture");
   const share = Number.parseFloat(await text("#ring-moved"));
   assert.ok(share > 17 && share < 23, `${share} % moved, not a fifth`);
-  assert.match(await text("#ring-status"), /^fir has come\. \d+ of 600 keys moved/);
+  // One base for all: the keys that are there to be seen.
+  const [, moved] = /^fir has come\. (\d+) of 600 keys moved, which is /.exec(await text("#ring-status"));
+  assert.ok(Math.abs((100 * moved) / 600 - share) < 0.06, `${moved} of 600 are not ${share} %`);
+  assert.equal(await text("#ring-moved-text"), "of the 600 keys moved");
   const [comity, least, naive] = await page.$$eval(".moves b", (all) =>
     all.map((b) => Number.parseFloat(b.textContent)),
   );
@@ -137,6 +140,59 @@ test("the lock: the next in line waits for the lease of a dead holder", async (t
     "Dan",
     "Eve",
   ]);
+});
+
+test("when all are dead nobody is said to wait", async (t) => {
+  const { page, text, advance } = await playground(t, DESK);
+  assert.match(await text("#lock .lead"), /fences jump/);
+  await page.click("#everyone");
+  for (const name of ["Ada", "Ben", "Cleo", "Dan", "Eve"]) {
+    await advance(500);
+    for (let waited = 0; (await text("#holder")) !== name && waited < 20; waited++) await advance(1_000);
+    assert.equal(await text("#holder"), name);
+    await page.click("#kill");
+  }
+  assert.match(await text("#lock-status"), /^Eve is dead, as all others are\./);
+  await advance(20_000);
+  assert.match(await text("#lock-status"), /lease is over, and nobody is left to ask/);
+  await page.click("button[aria-label='Ben: Wake']");
+  await advance(500);
+  assert.doesNotMatch(await text("#lock-status"), /nobody is left/);
+});
+
+test("what is to be used is seen at once, has a name, and an edge", async (t) => {
+  for (const colorScheme of ["light", "dark"]) {
+    const { page } = await playground(t, { viewport: { width: 1280, height: 800 }, colorScheme });
+    for (const id of ["node-add", "key", "kill", "everyone"]) {
+      const { y, height } = await page.locator(`#${id}`).boundingBox();
+      assert.ok(y + height <= 800, `#${id} ends at ${y + height}`);
+    }
+    const nameless = await page.$$eval("canvas, svg, button, input", (all) =>
+      all
+        .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
+        .map((one) => one.outerHTML),
+    );
+    assert.deepEqual(nameless, []);
+    const faint = await page.$$eval("button, input, .clients li", (all) => {
+      const light = (colour) => {
+        const [r, g, b] = colour.match(/[\d.]+/g).map((part) => {
+          const share = Number(part) / 255;
+          return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const panel = light(getComputedStyle(document.querySelector("section")).backgroundColor);
+      const contrast = (colour) => {
+        const both = [light(colour), panel].sort((a, b) => b - a);
+        return (both[0] + 0.05) / (both[1] + 0.05);
+      };
+      return all
+        .filter((one) => !one.disabled && one.textContent !== "×")
+        .map((one) => [one.id || one.className || one.textContent, contrast(getComputedStyle(one).borderLeftColor)])
+        .filter(([, ratio]) => ratio < 3);
+    });
+    assert.deepEqual(faint, []);
+  }
 });
 
 test("by keyboard alone, and time passes by itself", async (t) => {
