@@ -1,4 +1,5 @@
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
+import { TextDecoder, TextEncoder } from "./utf8.js";
 
 /** Bytes; a string stands for its UTF-8. A string with a lone surrogate has none and is refused. */
 export type Bytes = string | Uint8Array;

@@ -1,4 +1,5 @@
 import type { Transport } from "./driver/transport.js";
+import type { Signal } from "./platform.js";
 
 /** A client of node-redis or ioredis; comity makes connections of its own by its settings. */
 export interface RedisClient {
@@ -21,20 +22,20 @@ export type Client =
 /** How a coordinator is set up. */
 export interface ConnectOptions {
   /** Stands in front of every key and channel: printable ASCII, at most 128 bytes; `"comity:"`. */
-  prefix?: string | Uint8Array;
+  prefix?: string | Uint8Array | undefined;
   /** Milliseconds a verb tries to reach a server before it fails, 10 to 60,000; 5,000. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Prove at once, within `timeout`, that every server can serve; true. */
-  check?: boolean;
+  check?: boolean | undefined;
   /**
    * Learn of a grant by pub/sub rather than by polling; true. Where an ACL forbids channels, say
    * false.
    */
-  push?: boolean;
+  push?: boolean | undefined;
   /**
    * Take transactions to servers that evict keys as well, which can lose a part of one; false.
    */
-  allowEviction?: boolean;
+  allowEviction?: boolean | undefined;
   /** Gives up connecting. */
-  signal?: AbortSignal;
+  signal?: Signal | undefined;
 }

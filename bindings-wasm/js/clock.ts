@@ -1,8 +1,32 @@
-/** The one clock of the package: microseconds since an arbitrary origin. */
+/** The one clock of the package, in microseconds since an arbitrary origin, and its timers. */
+
+/** Node's, where there is one: what has arrived is read before it is called. */
+type Immediate = (then: () => void) => unknown;
+
+// As they are when the package is loaded: test runners put clocks of their own in their place later.
+export const { setTimeout, clearTimeout, setInterval, clearInterval, queueMicrotask } = globalThis;
+const { setImmediate } = globalThis as { setImmediate?: Immediate };
+const clock = performance.now.bind(performance);
+const wall = Date.now;
 
 /** What every call of the core takes as `now`. */
 export function nowUs(): number {
-  return Math.floor(performance.now() * 1000);
+  return Math.floor(clock() * 1000);
+}
+
+/**
+ * Calls `then` once what had arrived by now has been read. A turn of Node's loop has timers first,
+ * then sockets, then immediates; the second turn is for what took more than one, as TLS does.
+ */
+export function onceRead(then: () => void): void {
+  if (setImmediate === undefined) setTimeout(then, 0);
+  else setImmediate(() => setImmediate(then));
+}
+
+/** Calls `then` after what was to be written in this turn of the event loop. */
+export function onceWritten(then: () => void): void {
+  if (setImmediate === undefined) setTimeout(then, 0);
+  else setImmediate(then);
 }
 
 /** The longest that a timer sleeps, in milliseconds: so long may a suspend go unnoticed. */
@@ -27,10 +51,13 @@ export class Gaps {
 }
 
 function offset(): number {
-  return Date.now() - performance.now();
+  return wall() - clock();
 }
 
-/** A timer that keeps no process alive, where there are such. */
+/**
+ * A timer that keeps no process alive, where there are such. It rings once what has arrived has been
+ * read: after a stall, what came in time is not taken for late.
+ */
 export class Alarm {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #at = Infinity;
@@ -51,19 +78,23 @@ export class Alarm {
     if (at === Infinity) return;
     this.#at = at;
     const left = Math.min(Math.max(0, Math.ceil((at - now) / 1000)), longest);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#at = Infinity;
-      this.#ring();
-    }, left);
+    const timer = setTimeout(() => onceRead(() => this.#rung(timer)), left);
+    this.#timer = timer;
     // A number in browsers, an object in Node.
-    (this.#timer as { unref?(): void }).unref?.();
+    (timer as { unref?(): void }).unref?.();
   }
 
   clear(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#at = Infinity;
+  }
+
+  #rung(timer: ReturnType<typeof setTimeout>): void {
+    // It may have been cleared or set anew while was read.
+    if (this.#timer !== timer) return;
+    this.clear();
+    this.#ring();
   }
 }
 

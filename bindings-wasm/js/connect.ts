@@ -17,6 +17,8 @@ import { flag, MAX_TIMEOUT, MIN_TIMEOUT, millis, options as checked } from "./un
 
 /** The one node of a ring without servers. */
 const MEMORY_ID = "memory";
+/** What the libraries call the parts of an address. */
+const ADDRESS = ["host", "hostname", "port", "url", "path", "socket", "db", "database"];
 const OPTIONS = ["prefix", "timeout", "check", "push", "allowEviction", "signal"];
 
 /** Where a store for a `connect()` without a client comes from: only who calls that loads it. */
@@ -111,9 +113,24 @@ function transportsById(client: Client): Named[] {
   if (one !== null) return [[one.address, one]];
   const prototype: unknown = typeof client === "object" ? Object.getPrototypeOf(client) : undefined;
   if (prototype === Object.prototype || prototype === null) {
+    refuseAddress(client as object);
     return some(Object.entries(client as object).map(([id, each]) => [id, adapted(each)]));
   }
   throw unknown(client);
+}
+
+/** Throws for what a client is made of and is none, which else would be an id and no client. */
+function refuseAddress(client: object): void {
+  const words = Object.keys(client).filter((key) => ADDRESS.includes(key));
+  const [word] = words.filter((key) => typeof (client as Record<string, unknown>)[key] !== "object");
+  if (word !== undefined || words.includes("socket")) throw notByAddress(`{ ${words.join(", ")} }`);
+}
+
+function notByAddress(given: string): ComityError {
+  const message =
+    `${given} is an address, and comity makes no client of one: give it a client, as in ` +
+    "connect(createClient({ url })) of node-redis, connect(new Redis(url)) of ioredis, or connect(http(url, ...))";
+  return new ComityError(ErrorCode.Unsupported, message);
 }
 
 function some(all: Named[]): Named[] {
@@ -142,11 +159,17 @@ function known(client: unknown): Transport | null {
 }
 
 function unknown(client: unknown): ComityError {
+  if (typeof client === "string" || client instanceof URL) return notByAddress(shownAddress(client));
   const names = ADAPTERS.map(({ name }) => name).join(", ");
   const message =
     `comity does not know what to do with this client (${kindOf(client)}): it takes clients of ` +
     `${names}, http(...), a Transport, a MemoryStore, or several by their ids`;
   return new ComityError(ErrorCode.Unsupported, message);
+}
+
+/** An address without the credentials in it. */
+function shownAddress(address: unknown): string {
+  return JSON.stringify(String(address).replace(/\/\/[^@/]*@/, "//"));
 }
 
 function transportOf(all: readonly Named[], id: Bytes): Transport {

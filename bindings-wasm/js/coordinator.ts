@@ -1,10 +1,12 @@
 /** What `connect()` returns. */
 
 import { type Bytes, octets, textOrBytes, type Word, word } from "./bytes.js";
+import { setTimeout } from "./clock.js";
 import { Counter, type CounterOptions, counterName, keptAs } from "./counter.js";
 import type { Outcome } from "./core/event.js";
 import type { Ring } from "./core/ring.js";
 import { asyncDispose } from "./dispose.js";
+import { onceDropped } from "./dropped.js";
 import type { Driver } from "./driver/driver.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
 import { Events, type EventsOptions } from "./events.js";
@@ -25,6 +27,8 @@ import {
 import { one } from "./transaction/replies.js";
 import { repliesOf, Transaction, type Watched } from "./transaction/transaction.js";
 import { choice, flag, options as checked, whole } from "./units.js";
+import type { Signal } from "./platform.js";
+import { type Asked, show, shownAs } from "./show.js";
 
 /** How a lock is held while a function runs. */
 export type HoldOptions = LockOptions & Waiting;
@@ -32,12 +36,12 @@ export type HoldOptions = LockOptions & Waiting;
 /** How a transaction is repeated. */
 export interface RunOptions extends TransactionOptions, Waiting {
   /** How often it is tried, 1 to 1,000; 16. */
-  attempts?: number;
+  attempts?: number | undefined;
 }
 
 /** An operator's decision about a transaction whose server is gone for good. */
 export interface ResolveOptions extends Waiting {
-  heuristic?: "commit" | "abort";
+  heuristic?: "commit" | "abort" | undefined;
 }
 
 /** What a sweep looks for. */
@@ -46,7 +50,7 @@ export interface SweepOptions extends Waiting {
    * Also prepared values that an accident has left beside the keys; true. Only a search of each
    * server's whole key space finds them, a thousand keys in each round trip.
    */
-  shadows?: boolean;
+  shadows?: boolean | undefined;
 }
 
 const MAX_ATTEMPTS = 1000;
@@ -54,36 +58,37 @@ const MAX_ATTEMPTS = 1000;
 /**
  * Locks, counters, transactions and the ring, over the servers it was connected to.
  *
- * Made by `connect`. It ends with `close()` or its `await using` scope; one that is dropped unclosed
- * releases nothing: its leases run out.
+ * Made by `connect`. It ends with `close()` or its `await using` scope. One that is dropped unclosed is
+ * closed some time after nothing leads to it, its locks, transactions, readers of events and open
+ * counters any more, with a warning; a process that ends before that releases nothing, and its leases
+ * run out.
  */
 export class Coordinator {
   readonly #session: Session;
-  readonly #driver: Driver;
-  readonly #timeout: number;
+  readonly #end: () => Promise<void>;
+  /** Whoever has this needs the coordinator. */
+  readonly #keeper = {};
   readonly #journals: Journals;
   readonly #counters = new Map<string, { counter: Counter; kept: string }>();
   readonly #label = octets("label", ownLabel());
   readonly #executor: Executor;
   readonly #allowEviction: boolean;
-  #ring: Ring | null = null;
   #closing: Promise<void> | null = null;
 
   /** Not for users: see `connect`. `timeout` is in milliseconds. */
   constructor(session: Session, driver: Driver, timeout: number, allowEviction: boolean) {
     this.#session = session;
-    this.#driver = driver;
-    this.#timeout = timeout;
     this.#allowEviction = allowEviction;
     this.#journals = new Journals(session);
-    this.#executor = new Executor(session, driver, () => this.ring);
+    this.#executor = new Executor(session, driver);
     session.onDeath = () => driver.stop();
+    this.#end = ending(session, driver, this.#journals, timeout);
+    onceDropped(this.#keeper, dropping(session, this.#end));
   }
 
   /** Which server each key belongs to. */
   get ring(): Ring {
-    this.#ring ??= this.#session.core.ring;
-    return this.#ring;
+    return this.#session.ring;
   }
 
   /** Whether it was closed. */
@@ -99,7 +104,7 @@ export class Coordinator {
    * Throws `InvalidArgument` or `LimitExceeded`, naming the value and its range.
    */
   lock(name: Bytes, options?: LockOptions): Lock {
-    return new Lock(this.#session, name, options, this.#label);
+    return new Lock(this.#session, this.#keeper, name, options, this.#label);
   }
 
   /**
@@ -139,6 +144,7 @@ export class Coordinator {
     const { signal } = checked("options", options, ["signal"]);
     const event = await this.#session.ask("lockInspected", signal, (core, now) =>
       core.lockInspect(bytes, now),
+      name,
     );
     return inspectionOf(event.inspection);
   }
@@ -190,7 +196,7 @@ export class Coordinator {
     const id = this.#session.call((core, now) =>
       core.counterOpen(key, now, { ...kept, ...from, collected: true }),
     );
-    const counter = new Counter(this.#session, this.#journals, id, name, kept.maxUnits);
+    const counter = new Counter(this.#session, this.#keeper, this.#journals, id, name, kept.maxUnits);
     this.#session.cells.set(id, counter);
     this.#counters.set(place, { counter, kept: how });
     if (typeof durability === "object" && durability.kind === "journaled") {
@@ -208,18 +214,20 @@ export class Coordinator {
    *
    *     await co.transaction((tx) => tx.incrBy("alice", -30).incrBy("bob", 30));
    *
+   * `R` is for who wants the replies with types: `co.transaction<[number, number]>(...)`.
+   *
    * Throws `InvalidArgument`, naming the value and its range; with `fn` as `Transaction.execute`.
    */
   transaction(options: BytesOption): Transaction<Uint8Array>;
   transaction(options?: TransactionOptions): Transaction;
-  transaction(
+  transaction<R extends readonly unknown[] = unknown[]>(
     fn: (tx: Transaction) => unknown,
     options?: TransactionOptions & Waiting,
-  ): Promise<unknown[]>;
+  ): Promise<R>;
   transaction(
     first?: TransactionOptions | ((tx: Transaction) => unknown),
     second?: TransactionOptions & Waiting,
-  ): Transaction | Transaction<Uint8Array> | Promise<unknown[]> {
+  ): Transaction | Transaction<Uint8Array> | Promise<readonly unknown[]> {
     if (typeof first !== "function") return this.#begin(settings(first));
     return this.#once(first, second);
   }
@@ -235,11 +243,11 @@ export class Coordinator {
    * The replies of the transaction. After `attempts` the last `Conflict` is thrown; any other
    * failure at once.
    */
-  async runTransaction(
+  async runTransaction<R extends readonly unknown[] = unknown[]>(
     keys: Keys,
     fn: (tx: Transaction, seen: Watched) => unknown,
     options?: RunOptions,
-  ): Promise<unknown[]> {
+  ): Promise<R> {
     if (typeof fn !== "function") throw invalid(`fn must be a function, not ${kindOf(fn)}`);
     const how = settings(options, ["attempts", "signal"]);
     const attempts = whole("attempts", options?.attempts ?? 16, 1, MAX_ATTEMPTS);
@@ -250,7 +258,7 @@ export class Coordinator {
       try {
         const seen = names.length > 0 ? await tx.watch(names, waiting) : tx.seen(waiting);
         await fn(tx, seen);
-        return await tx.execute(waiting);
+        return await tx.execute<R>(waiting);
       } catch (error) {
         const conflict = error instanceof ComityError && error.code === ErrorCode.Conflict;
         if (!conflict || attempt === attempts) throw error;
@@ -337,7 +345,7 @@ export class Coordinator {
 
   /** What happens from now on, kept in a buffer; `for await` waits for the next. */
   events(options?: EventsOptions): Events {
-    return new Events(this.#session, options);
+    return new Events(this.#session, this.#keeper, options);
   }
 
   /** Counters since `connect`, for people and dashboards. */
@@ -352,7 +360,7 @@ export class Coordinator {
    * every other verb throws `Closed` afterwards.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#end();
     return this.#closing;
   }
 
@@ -361,28 +369,16 @@ export class Coordinator {
     return this.close();
   }
 
+  /** For `console.log`. */
+  [show](...asked: Asked): string {
+    return shownAs("Coordinator", () => ({ servers: this.#session.names(), closed: this.closed }), asked);
+  }
+
   /** Not for users: proves every server able to serve. */
-  async prove(signal: AbortSignal | undefined): Promise<void> {
+  async prove(signal: Signal | undefined): Promise<void> {
     const operations = this.#session.checkNodes();
     for (const operation of operations) await this.#session.wait(operation, signal);
     for (const operation of operations) this.#judge(operation);
-  }
-
-  async #close(): Promise<void> {
-    try {
-      this.#session.close();
-      await this.#session.waitAtMost(this.#session.drained, this.#timeout + 500);
-      const written = new Operation();
-      void this.#journals.finish().then(() => {
-        written.done = true;
-        written.wake();
-      });
-      await this.#session.waitAtMost(written, this.#timeout);
-    } finally {
-      const why = new ComityError(ErrorCode.Closed, "the coordinator was closed meanwhile");
-      this.#session.abandon(why);
-      this.#driver.stop();
-    }
   }
 
   #begin(how: Settings): Transaction {
@@ -415,7 +411,40 @@ export class Coordinator {
   }
 }
 
-function signalOf(signal: AbortSignal | undefined): AcquireOptions & Waiting {
+// Apart from the coordinator, which nothing that these are kept by may lead to.
+
+function ending(
+  session: Session,
+  driver: Driver,
+  journals: Journals,
+  timeout: number,
+): () => Promise<void> {
+  return async () => {
+    try {
+      session.close();
+      await session.waitAtMost(session.drained, timeout + 500);
+      const written = new Operation();
+      void journals.finish().then(() => {
+        written.done = true;
+        written.wake();
+      });
+      await session.waitAtMost(written, timeout);
+    } finally {
+      session.abandon(new ComityError(ErrorCode.Closed, "the coordinator was closed meanwhile"));
+      driver.stop();
+    }
+  };
+}
+
+function dropping(session: Session, end: () => Promise<void>): () => void {
+  return () => {
+    if (session.closed) return;
+    warn("a coordinator that nobody has any more was not closed: it is now", "ResourceWarning");
+    end().catch(() => undefined);
+  };
+}
+
+function signalOf(signal: Signal | undefined): AcquireOptions & Waiting {
   return signal === undefined ? {} : { signal };
 }
 

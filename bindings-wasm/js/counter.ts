@@ -3,14 +3,18 @@
 import { type Amount, amount } from "./amount.js";
 import { type Bytes, octets } from "./bytes.js";
 import type { CounterAudit, RawCounterValue } from "./core/event.js";
-import { beyond, exact, iterable } from "./core/peer.js";
+import { beyond, iterable } from "./core/peer.js";
+import { keeps } from "./dropped.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
 import type { Waiting } from "./lock.js";
 import type { Journals } from "./journal.js";
+import { exact, numbered } from "./numbers.js";
 import { Operation } from "./operation.js";
 import type { Cell, Session } from "./session.js";
 import { refuseAborted } from "./signal.js";
 import { checkedName, choice, MAX_WAIT, millis, options as checked, shown, someMillis, whole, wide } from "./units.js";
+import type { Signal } from "./platform.js";
+import { type Asked, show, shownAs } from "./show.js";
 
 /** The longest that a counter waits before it flushes, in milliseconds. */
 const MAX_DELAY = 3_600_000;
@@ -20,13 +24,13 @@ const MAX_U64 = (1n << 64n) - 1n;
 export interface Batched {
   kind: "batched";
   /** Milliseconds, 0 to 3,600,000; 10. */
-  maxDelay?: number;
+  maxDelay?: number | undefined;
   /**
    * So many units may be unacknowledged at most, from 2; no bound if left out. What would pass it
    * is refused with `LimitExceeded`, and half of it is flushed at once. A process that is killed
    * loses at most what is unacknowledged.
    */
-  maxUnits?: number | bigint;
+  maxUnits?: number | bigint | undefined;
 }
 
 /**
@@ -42,7 +46,7 @@ export interface Journaled {
    */
   write(journal: Uint8Array): void | Promise<void>;
   /** Milliseconds, 0 to 3,600,000; 100. */
-  maxDelay?: number;
+  maxDelay?: number | undefined;
 }
 
 /**
@@ -54,15 +58,17 @@ export type Durability = "sync" | "batched" | Batched | Journaled;
 /** How a counter is opened. */
 export interface CounterOptions {
   /** `"batched"` for one that is not open yet. */
-  durability?: Durability;
+  durability?: Durability | undefined;
   /** The bytes of a journal or a snapshot: what they hold and the server has not is counted. */
-  restore?: Uint8Array;
+  restore?: Uint8Array | undefined;
 }
 
-/** What a counter stands at. */
+/** What a counter stands at. JSON has numbers for it, and digits beyond 2^53 - 1. */
 export interface CounterValue {
   /** What the server last told of all others, and all that was counted here. */
   readonly value: bigint;
+  /** The same as a number. Throws `Overflow` where that would not be exact: beyond 2^53 - 1. */
+  readonly valueNumber: number;
   /** How many milliseconds old the server's part is at most; null before its first answer. */
   readonly staleness: number | null;
   /** How far the server's part goes: `read({ atLeast: token })` anywhere is at least as recent. */
@@ -71,6 +77,8 @@ export interface CounterValue {
   readonly epoch: number;
   /** Units counted here that are not acknowledged. */
   readonly pending: bigint;
+  /** The same as a number. Throws `Overflow` where that would not be exact: beyond 2^53 - 1. */
+  readonly pendingNumber: number;
   /** How many milliseconds the oldest of them has waited at most; null where there are none. */
   readonly oldestPending: number | null;
 }
@@ -78,7 +86,7 @@ export interface CounterValue {
 /** How a value is read. */
 export interface ReadOptions extends Waiting {
   /** A token of an earlier read anywhere: the server is asked only if what is known is older. */
-  atLeast?: number;
+  atLeast?: number | undefined;
 }
 
 /** How a counter is kept, as the core takes it. */
@@ -114,8 +122,16 @@ export class Counter implements Cell {
   #closed = false;
 
   /** Not for users: see `Coordinator.counter`. */
-  constructor(session: Session, journals: Journals, id: number, name: Bytes, maxUnits: bigint) {
+  constructor(
+    session: Session,
+    keeper: object,
+    journals: Journals,
+    id: number,
+    name: Bytes,
+    maxUnits: bigint,
+  ) {
     this.#session = session;
+    keeps(this, keeper);
     this.#journals = journals;
     this.id = id;
     this.name = name;
@@ -198,7 +214,7 @@ export class Counter implements Cell {
    * What reaches the server after it counts. `epoch`: only if there were so many resets before,
    * otherwise `InvalidState`. Throws as `read` does.
    */
-  async reset(options?: Waiting & { epoch?: number }): Promise<number> {
+  async reset(options?: Waiting & { epoch?: number | undefined }): Promise<number> {
     const { epoch, signal } = checked("options", options, ["epoch", "signal"]);
     const only = epoch === undefined ? {} : { epoch: whole("epoch", epoch) };
     const operation = await this.#ask(signal, (core, now) => core.counterReset(this.id, now, only));
@@ -212,7 +228,7 @@ export class Counter implements Cell {
    * `prune`: milliseconds; slots that nobody has raised for so long are retired, and their owners
    * are still counted when they come back within seven days. Throws as `read` does.
    */
-  async audit(options?: Waiting & { prune?: number }): Promise<CounterAudit> {
+  async audit(options?: Waiting & { prune?: number | undefined }): Promise<CounterAudit> {
     const { prune, signal } = checked("options", options, ["prune", "signal"]);
     const span = someMillis("prune", prune, 0, MAX_WAIT);
     const only = span === null ? {} : { pruneUs: span };
@@ -277,6 +293,13 @@ export class Counter implements Cell {
   /** Whether it was closed. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** For `console.log`. */
+  [show](...asked: Asked): string {
+    const { name, closed } = this;
+    const known = closed || this.#session.closed ? {} : { value: this.value() };
+    return shownAs("Counter", () => ({ name, ...known, closed }), asked);
   }
 
   // Not for users
@@ -365,7 +388,7 @@ export class Counter implements Cell {
   }
 
   async #ask(
-    signal: AbortSignal | undefined,
+    signal: Signal | undefined,
     verb: Parameters<Session["begin"]>[1],
   ): Promise<Operation> {
     refuseAborted(signal);
@@ -402,11 +425,11 @@ function least(...values: bigint[]): number {
 
 function valueOf(told: RawCounterValue): CounterValue {
   const { stalenessUs, oldestPendingUs, ...value } = told;
-  return {
+  return numbered({
     ...value,
     staleness: stalenessUs === null ? null : stalenessUs / 1000,
     oldestPending: oldestPendingUs === null ? null : oldestPendingUs / 1000,
-  };
+  });
 }
 
 /** How a counter is kept, as the core takes it. Throws `InvalidArgument`. */

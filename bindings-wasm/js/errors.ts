@@ -57,6 +57,8 @@ const NAMES = new Map<number, ErrorName>(
 
 /** Everything that comity throws. `code` and `name` say what kind it is. */
 export class ComityError extends Error {
+  /** The name of its code. */
+  declare readonly name: ErrorName;
   /** Its number in the table that all languages share. */
   readonly code: ErrorCode;
   /** The lock this is about, where it is about one. */
@@ -65,7 +67,7 @@ export class ComityError extends Error {
   declare holder?: string;
   /** The id of the server this is about, where it is about one. */
   declare server?: string;
-  /** The number of its node in the coordinator, where an event of the core tells it. */
+  /** The number of that server: its place in `Coordinator.ring.nodes()`. */
   declare node?: number;
   /** Which transaction, where its outcome is not known: for `transactionStatus` and `resolve`. */
   declare transactionId?: string;
@@ -73,7 +75,8 @@ export class ComityError extends Error {
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
-    this.name = NAMES.get(code) ?? "ComityError";
+    // Not enumerable: who shows an error shows its name anyway.
+    Object.defineProperty(this, "name", { value: NAMES.get(code) ?? "Internal", configurable: true });
   }
 }
 

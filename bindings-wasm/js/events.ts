@@ -1,19 +1,44 @@
 /** `co.events()`: what happened, for those who want to watch. */
 
-import type { Event } from "./core/event.js";
+import type { Bytes } from "./bytes.js";
+import type { Event as Raw } from "./core/event.js";
+import { keeps } from "./dropped.js";
+import type { Numbered } from "./numbers.js";
 import type { Listener, Session } from "./session.js";
-import { aborted, refuseAborted } from "./signal.js";
+import { aborted, onAbort, refuseAborted } from "./signal.js";
 import { options as checked, whole } from "./units.js";
+import type { Signal } from "./platform.js";
 
 const DEFAULT_BUFFER = 1024;
 const MAX_BUFFER = 1_048_576;
 
+type Named<T> = T extends { name: unknown }
+  ? Omit<T, "name"> & {
+      /** The name of the lock or counter, as it was given. */
+      readonly name: Bytes;
+    }
+  : T & {
+      /** The name of the lock, where it is about one. */
+      readonly name?: Bytes;
+    };
+
+/**
+ * Something happened. Times are microseconds on the clock of `performance.now()`; `kind` says what
+ * else there is.
+ */
+export type Event = Named<Numbered<Raw>> & {
+  /** The id of the server this is about, where it is about one. */
+  readonly server?: string;
+  /** The number of that server: its place in `Coordinator.ring.nodes()`. */
+  readonly node?: number;
+};
+
 /** How events are watched. */
 export interface EventsOptions {
   /** How many events are kept for a reader that is slower, 1 to 1,048,576; 1,024. */
-  buffer?: number;
+  buffer?: number | undefined;
   /** Ends the iteration: it then throws `Aborted`. */
-  signal?: AbortSignal;
+  signal?: Signal | undefined;
 }
 
 /**
@@ -26,19 +51,20 @@ export interface EventsOptions {
 export class Events implements AsyncIterableIterator<Event>, Listener {
   readonly #session: Session;
   readonly #limit: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #signal: Signal | undefined;
   readonly #buffer: Event[] = [];
   #dropped = 0;
   #closed = false;
   #wake: (() => void) | null = null;
 
   /** Not for users: see `Coordinator.events`. */
-  constructor(session: Session, options?: EventsOptions) {
+  constructor(session: Session, keeper: object, options?: EventsOptions) {
     const given = checked("options", options, ["buffer", "signal"]);
     this.#limit = whole("buffer", given.buffer ?? DEFAULT_BUFFER, 1, MAX_BUFFER);
     refuseAborted(given.signal);
     this.#signal = given.signal;
     this.#session = session;
+    keeps(this, keeper);
     session.listen(this);
   }
 
@@ -97,12 +123,14 @@ export class Events implements AsyncIterableIterator<Event>, Listener {
   async #more(): Promise<void> {
     const signal = this.#signal;
     this.#session.pin();
+    let forget = () => {};
     try {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        signal?.addEventListener("abort", () => resolve(), { once: true });
+        forget = onAbort(signal, resolve);
       });
     } finally {
+      forget();
       this.#wake = null;
       this.#session.unpin();
     }

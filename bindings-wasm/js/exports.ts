@@ -19,7 +19,7 @@ export {
   type Journaled,
   type ReadOptions,
 } from "./counter.js";
-export type { CounterAudit, Event, Outcome } from "./core/event.js";
+export type { CounterAudit, Outcome } from "./core/event.js";
 export { PNCounter } from "./core/peer.js";
 export { ErrorReply, type Reply } from "./core/reply.js";
 export { type Nodes, type NodeSpec, Ring, type RingOptions } from "./core/ring.js";
@@ -32,7 +32,7 @@ export {
   type Transport,
 } from "./driver/transport.js";
 export { ComityError, ErrorCode, type ErrorName } from "./errors.js";
-export { Events, type EventsOptions } from "./events.js";
+export { type Event, Events, type EventsOptions } from "./events.js";
 export type { Holder, Inspection, Waiter } from "./inspection.js";
 export { type AcquireOptions, Lock, type LockOptions, type Waiting } from "./lock.js";
 export type { StoreReply } from "./memory.js";

@@ -2,9 +2,12 @@
 
 import { type Bytes, octets, readable } from "./bytes.js";
 import { asyncDispose } from "./dispose.js";
+import { keeps, onceDropped, weakly } from "./dropped.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
+import { Grip, shownLock } from "./grip.js";
 import { Operation } from "./operation.js";
 import type { Session } from "./session.js";
+import { type Asked, show, shownAs } from "./show.js";
 import { refuseAborted } from "./signal.js";
 import {
   checkedName,
@@ -16,38 +19,42 @@ import {
   options as checked,
   someMillis,
 } from "./units.js";
+import type { Signal } from "./platform.js";
 
 /** How a lock is asked for. Spans are milliseconds, which may have a fraction. */
 export interface LockOptions {
   /**
-   * How long a lease lasts unless it is renewed, 50 to 86,400,000; 30,000. A holder that dies
+   * How many milliseconds a lease lasts unless it is renewed, 50 to 86,400,000; 30,000. A holder that dies
    * blocks others for at most that long.
    */
-  ttl?: number;
-  /** How long to wait for a grant: as long as it takes if left out or null, 0 to try once. */
-  wait?: number | null;
+  ttl?: number | undefined;
+  /**
+   * How many milliseconds to wait for a grant: as long as it takes if left out or null, 0 to try
+   * once.
+   */
+  wait?: number | null | undefined;
   /** Whether the lease is renewed in the background until the release; true. */
-  renew?: boolean;
-  /** How long after the grant renewals end; never if left out or null. */
-  maxHold?: number | null;
-  /** Who holds it, for people, at most 256 bytes; the process by default. */
-  label?: Bytes;
+  renew?: boolean | undefined;
+  /** How many milliseconds after the grant renewals end; never if left out or null. */
+  maxHold?: number | null | undefined;
+  /** Who holds it, for people, at most 256 bytes; host and process id by default. */
+  label?: Bytes | undefined;
   /** Called when a lease ends before its release. */
-  onLost?: (lock: Lock) => void;
+  onLost?: (lock: Lock) => void | undefined;
 }
 
 /** How it is acquired. */
 export interface AcquireOptions {
-  /** In place of the handle's own. */
-  wait?: number | null;
+  /** In place of the handle's own: milliseconds, null for as long as it takes. */
+  wait?: number | null | undefined;
   /** Gives up waiting: it then throws `Aborted`, and what was begun is taken back. */
-  signal?: AbortSignal;
+  signal?: Signal | undefined;
 }
 
 /** Something that can be given up. */
 export interface Waiting {
   /** Gives up waiting: it then throws `Aborted`. */
-  signal?: AbortSignal;
+  signal?: Signal | undefined;
 }
 
 const LOCK_OPTIONS = ["ttl", "wait", "renew", "maxHold", "label", "onLost"];
@@ -63,7 +70,6 @@ export class Lock {
   /** The name as it was given. */
   readonly name: Bytes;
   readonly #session: Session;
-  readonly #ready: () => void;
   readonly #key: Uint8Array;
   readonly #ttl: number;
   readonly #wait: number | null;
@@ -71,12 +77,17 @@ export class Lock {
   readonly #maxHold: number | null;
   readonly #label: Uint8Array;
   readonly #onLost: ((lock: Lock) => void) | undefined;
-  #operation: Operation | null = null;
-  #lost = new AbortController();
-  #pinned = false;
+  readonly #grip: Grip;
+  #last: number | null = null;
 
   /** Not for users: see `Coordinator.lock`. */
-  constructor(session: Session, name: Bytes, options: LockOptions | undefined, label: Uint8Array) {
+  constructor(
+    session: Session,
+    keeper: object,
+    name: Bytes,
+    options: LockOptions | undefined,
+    label: Uint8Array,
+  ) {
     const given = checked("options", options, LOCK_OPTIONS);
     this.#key = checkedName(octets("name", name));
     this.#ttl = millis("ttl", given.ttl ?? 30_000, MIN_TTL, MAX_TTL);
@@ -89,8 +100,17 @@ export class Lock {
     }
     this.#onLost = given.onLost;
     this.#session = session;
-    this.#ready = () => session.requireOpen();
+    keeps(this, keeper);
     this.name = name;
+    const grip = new Grip(session, name);
+    this.#grip = grip;
+    onceDropped(this, dropping(grip));
+  }
+
+  /** What `Event.lock` says of the last `acquire`; null before the first. */
+  get id(): number | null {
+    const { operation } = this.#grip;
+    return operation === null || operation.id < 0 ? this.#last : operation.id;
   }
 
   /**
@@ -102,7 +122,7 @@ export class Lock {
   async acquire(options?: AcquireOptions): Promise<boolean> {
     const operation = await this.#acquire(options);
     if (operation.error === null) return true;
-    this.#operation = null;
+    this.#grip.operation = null;
     if (operation.error.code === ErrorCode.LockTimeout) return false;
     throw this.#failure(operation);
   }
@@ -111,7 +131,7 @@ export class Lock {
   async take(options?: AcquireOptions): Promise<void> {
     const operation = await this.#acquire(options);
     if (operation.error === null) return;
-    this.#operation = null;
+    this.#grip.operation = null;
     throw this.#failure(operation);
   }
 
@@ -125,8 +145,8 @@ export class Lock {
   async release(options?: Waiting): Promise<void> {
     const { signal } = checked("options", options, ["signal"]);
     const operation = this.#granted();
-    this.#operation = null;
-    this.#unpin();
+    this.#grip.operation = null;
+    this.#grip.unpin();
     try {
       refuseAborted(signal);
       this.#session.resume(operation, (core, now) => core.lockRelease(operation.id, now));
@@ -135,7 +155,7 @@ export class Lock {
       if (error instanceof ComityError && error.code === ErrorCode.Aborted) {
         this.#session.cancel(operation);
       }
-      throw this.#about(error);
+      throw this.#grip.about(error, operation);
     }
     if (operation.error !== null) throw this.#failure(operation);
   }
@@ -157,36 +177,40 @@ export class Lock {
       this.#session.resume(operation, (core, now) => core.lockRenew(operation.id, now, renewal));
       await this.#session.wait(operation, signal);
     } catch (error) {
-      throw this.#about(error);
+      throw this.#grip.about(error, operation);
     } finally {
       operation.renewing = false;
       operation.done = true;
     }
-    if (operation.ended) throw this.#ended(operation);
+    if (operation.ended) throw this.#grip.ended(operation);
   }
 
   /** Throws `LockLost` if the lease is over or unproven, `NotHeld` without a grant. */
   check(): void {
     const operation = this.#granted();
-    if (!this.#isHeld(operation)) throw this.#ended(operation);
+    if (!this.#isHeld(operation)) throw this.#grip.ended(operation);
   }
 
   /** Whether the lease is certain to be valid right now. */
   get held(): boolean {
-    const operation = this.#operation;
+    const operation = this.#grip.operation;
     return operation !== null && operation.fence > 0 && this.#isHeld(operation);
   }
 
-  /** Whether a grant has ended that was not given back. */
+  /**
+   * Whether the lease of the last grant ended before its release; until the next `acquire`, also once
+   * that was thrown. After a stall of the event loop it is true as well until the answer to a renewal
+   * that was sent in time has been read.
+   */
   get lost(): boolean {
-    const operation = this.#operation;
-    if (operation === null || operation.fence === 0) return false;
+    const operation = this.#grip.operation;
+    if (this.#grip.isLost || operation === null || operation.fence === 0) return this.#grip.isLost;
     return operation.ended || this.#session.now() >= operation.validUntil;
   }
 
   /** Aborts when the lease ends before its release; its reason is the `LockLost`. */
-  get signal(): AbortSignal {
-    return this.#lost.signal;
+  get signal(): Signal {
+    return this.#grip.lost.signal;
   }
 
   /**
@@ -207,14 +231,15 @@ export class Lock {
 
   /** Milliseconds until `validUntil`, never negative; 0 without a grant. */
   get remaining(): number {
-    const operation = this.#operation;
+    const operation = this.#grip.operation;
     if (operation === null || operation.fence === 0 || operation.ended) return 0;
     return Math.max(0, operation.validUntil - this.#session.now()) / 1000;
   }
 
   /** Releases what is held, for `await using`. Throws as `release` does, but not `NotHeld`. */
   async [asyncDispose](): Promise<void> {
-    if (this.#operation !== null && this.#operation.fence > 0) await this.release();
+    const { operation } = this.#grip;
+    if (operation !== null && operation.fence > 0) await this.release();
   }
 
   async #acquire(options: AcquireOptions | undefined): Promise<Operation> {
@@ -222,18 +247,17 @@ export class Lock {
     const wait =
       given.wait === undefined ? this.#wait : someMillis("wait", given.wait, 0, MAX_WAIT);
     refuseAborted(given.signal);
-    this.#ready();
-    const before = this.#operation;
+    this.#session.requireOpen();
+    const grip = this.#grip;
+    const before = grip.operation;
     if (before !== null && !before.ended) {
       const state = before.fence > 0 ? "is held already" : "is waited for already";
-      throw this.#about(
-        new ComityError(ErrorCode.InvalidState, `this handle on ${this.#shown()} ${state}`),
-      );
+      const message = `this handle on ${shownLock(this.name)} ${state}`;
+      throw grip.about(new ComityError(ErrorCode.InvalidState, message));
     }
-    const operation = new Operation();
-    this.#operation = operation;
-    this.#lost = new AbortController();
-    operation.onLost = () => this.#told(operation);
+    const operation = new Operation(this.name);
+    grip.take(operation);
+    operation.onLost = losing(grip, operation, weakly(this));
     try {
       this.#session.begin(operation, (core, now) =>
         core.lockAcquire(this.#key, now, {
@@ -244,32 +268,20 @@ export class Lock {
           label: this.#label,
         }),
       );
+      this.#last = operation.id;
       await this.#session.wait(operation, given.signal);
     } catch (error) {
-      if (this.#operation === operation) this.#operation = null;
+      if (grip.operation === operation) grip.operation = null;
       this.#session.cancel(operation);
-      throw this.#about(error);
+      throw grip.about(error, operation);
     }
-    if (operation.error === null && !operation.ended) this.#pin();
+    if (operation.error === null && !operation.ended) grip.pin();
     return operation;
   }
 
-  #told(operation: Operation): void {
-    this.#unpin();
-    const lost = this.#lost;
-    queueMicrotask(() => lost.abort(this.#ended(operation)));
-    const onLost = this.#onLost;
-    if (onLost !== undefined) queueMicrotask(() => onLost(this));
-  }
-
-  #pin(): void {
-    this.#pinned = true;
-    this.#session.pin();
-  }
-
-  #unpin(): void {
-    if (this.#pinned) this.#session.unpin();
-    this.#pinned = false;
+  /** Not for users: tells the user that the lease is lost. */
+  tellLost(): void {
+    this.#onLost?.(this);
   }
 
   #isHeld(operation: Operation): boolean {
@@ -278,37 +290,43 @@ export class Lock {
   }
 
   #granted(): Operation {
-    const operation = this.#operation;
+    const { operation } = this.#grip;
     if (operation !== null && operation.fence > 0) return operation;
-    const message = `${this.#shown()} is not held by this handle`;
-    throw this.#about(new ComityError(ErrorCode.NotHeld, message));
-  }
-
-  #ended(operation: Operation): unknown {
-    if (operation.error !== null) return this.#failure(operation);
-    const message = `the lease on ${this.#shown()} has ended`;
-    return this.#about(new ComityError(ErrorCode.LockLost, message));
+    const message = `${shownLock(this.name)} is not held by this handle`;
+    throw this.#grip.about(new ComityError(ErrorCode.NotHeld, message));
   }
 
   /** What came of `operation`, in words that name the lock, its holder, the server. */
   #failure(operation: Operation): unknown {
-    let error = this.#session.failure(operation);
-    if (error === null) return this.#ended(operation);
-    if (error.code === ErrorCode.LockTimeout && operation.holder !== null) {
-      const holder = readable(operation.holder);
-      const by = holder === "" ? "" : `: held by ${holder}`;
-      error = new ComityError(error.code, `${this.#shown()} was not granted in time${by}`);
-      if (holder !== "") error.holder = holder;
-    }
-    return this.#about(error);
+    const { error, holder: bytes } = operation;
+    if (error?.code !== ErrorCode.LockTimeout || bytes === null) return this.#grip.ended(operation);
+    const holder = readable(bytes);
+    const whose = this.#session.holds(this.#key)
+      ? ", by another handle of this coordinator"
+      : holder === readable(this.#label) && holder !== ""
+        ? ", which is what this one is called too"
+        : "";
+    const by = holder === "" && whose === "" ? "" : `: held by ${holder}${whose}`;
+    const message = `${shownLock(this.name)} was not granted in time${by}`;
+    const late = new ComityError(error.code, message, { cause: error });
+    if (holder !== "") late.holder = holder;
+    return this.#grip.about(late, operation);
   }
 
-  #about(error: unknown): unknown {
-    if (error instanceof ComityError) error.lockName = this.name;
-    return error;
+  /** For `console.log`. */
+  [show](...asked: Asked): string {
+    const { name, id, held, lost } = this;
+    const more = held ? { fence: this.fence, remaining: Math.round(this.remaining) } : {};
+    return shownAs("Lock", () => ({ name, id, held, lost, ...more }), asked);
   }
+}
 
-  #shown(): string {
-    return `lock '${typeof this.name === "string" ? this.name : readable(this.name)}'`;
-  }
+// Apart from the handle, which nothing that these are kept by may lead to.
+
+function dropping(grip: Grip): () => void {
+  return () => grip.drop();
+}
+
+function losing(grip: Grip, operation: Operation, lock: { deref(): Lock | undefined }): () => void {
+  return () => grip.lose(operation, () => lock.deref()?.tellLost());
 }

@@ -1,12 +1,14 @@
 /** The embedded store as a driver: a small Redis in this process, no sockets, no server. */
 
 import { latin1, type Word, word } from "./bytes.js";
-import { nowUs } from "./clock.js";
+import { nowUs, queueMicrotask } from "./clock.js";
 import { MemoryStore as Core } from "./core/memory.js";
 import { ErrorReply, type Reply } from "./core/reply.js";
+import { weakly } from "./dropped.js";
 import { type Driver, drives, type Embedded } from "./driver/driver.js";
 import { ComityError, ErrorCode, invalid } from "./errors.js";
 import type { Session } from "./session.js";
+import { TextEncoder } from "./utf8.js";
 
 /** What `MemoryStore.execute` answers with. */
 export type StoreReply = null | number | bigint | Uint8Array | StoreReply[];
@@ -25,7 +27,7 @@ export type StoreReply = null | number | bigint | Uint8Array | StoreReply[];
 export class MemoryStore implements Embedded {
   readonly #core = new Core();
   readonly #listeners = new Map<string, Set<MemoryDriver>>();
-  readonly #drivers = new Set<WeakRef<MemoryDriver>>();
+  readonly #drivers = new Set<ReturnType<typeof weakly<MemoryDriver>>>();
 
   /** Whether time passes here by itself. */
   get ticks(): boolean {
@@ -87,7 +89,7 @@ export class MemoryStore implements Embedded {
 
   /** Not for users: a driver is here. */
   join(driver: MemoryDriver): void {
-    this.#drivers.add(new WeakRef(driver));
+    this.#drivers.add(weakly(driver));
   }
 
   /** Not for users: a driver wants nothing any more. */

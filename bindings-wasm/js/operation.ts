@@ -1,6 +1,8 @@
+import type { Bytes } from "./bytes.js";
 import type { Event } from "./core/event.js";
 import type { ComityError } from "./errors.js";
-import { aborted } from "./signal.js";
+import { aborted, onAbort } from "./signal.js";
+import type { Signal } from "./platform.js";
 
 /** One thing somebody waits for: a lock, a call or a transaction, and what became of it. */
 export class Operation {
@@ -15,27 +17,32 @@ export class Operation {
   validUntil = 0;
   holder: Uint8Array | null = null;
   renewing = false;
+  /** The lock or counter that it is about, for events; null where it is about none. */
+  readonly name: Bytes | null;
   /** The node of its last command. */
   node = -1;
   onLost: (() => void) | null = null;
   #wake: (() => void) | null = null;
 
+  constructor(name: Bytes | null = null) {
+    this.name = name;
+  }
+
   /**
    * Until it is done. Throws `Aborted` if `signal` aborts before; whose it is says then what
    * becomes of it.
    */
-  wait(signal?: AbortSignal): Promise<void> {
+  wait(signal?: Signal): Promise<void> {
     if (this.done) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const stop = () => {
+      const forget = onAbort(signal, () => {
         this.#wake = null;
         reject(aborted(signal));
-      };
+      });
       this.#wake = () => {
-        signal?.removeEventListener("abort", stop);
+        forget();
         resolve();
       };
-      signal?.addEventListener("abort", stop, { once: true });
     });
   }
 

@@ -1,6 +1,7 @@
 /** Values as runs of bytes, as `src/pack.rs` reads and writes them. */
 
 import { MAX_BYTES, refuseLong } from "./bytes.js";
+import { TextDecoder } from "./utf8.js";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const ROOM = 1024;

@@ -4,16 +4,20 @@
  * are about and into the buffers of those who listen.
  */
 
-import { readable } from "./bytes.js";
-import { Alarm, Gaps, NAP, Pins } from "./clock.js";
+import { type Bytes, octets, readable, textOrBytes } from "./bytes.js";
+import { Alarm, clearTimeout, Gaps, NAP, Pins, queueMicrotask, setTimeout } from "./clock.js";
 import type { Command } from "./core/command.js";
 import type { Coordinator, Failure, NodeChange } from "./core/coordinator.js";
 import type { Event } from "./core/event.js";
 import type { Reply } from "./core/reply.js";
+import type { Ring } from "./core/ring.js";
 import { ComityError, ErrorCode } from "./errors.js";
+import type { Event as Told } from "./events.js";
+import { numbered } from "./numbers.js";
 import { Operation } from "./operation.js";
 import { refuseAborted } from "./signal.js";
 import { shown } from "./units.js";
+import type { Signal } from "./platform.js";
 
 /** What waits to be sent to one node. */
 export class Box {
@@ -23,13 +27,24 @@ export class Box {
   readonly blocking: Command[] = [];
 }
 
+/** How late the time may be told before what has arrived is read first, in microseconds. */
+const LATE = 10_000;
+
+/** The codes of what a server has done or not done. */
+const OF_SERVER = [
+  ErrorCode.Unreachable,
+  ErrorCode.NoAnswer,
+  ErrorCode.ServerRefused,
+  ErrorCode.Unsupported,
+];
+
 /** Where a command waits, by what it goes over. */
 const BOXES = { node: "commands", subscribe: "subscribes", blocking: "blocking" } as const;
 
 /** Who wants to see every event. */
 export interface Listener {
   /** Takes an event in. */
-  put(event: Event): void;
+  put(event: Told): void;
   /** No event will come any more. */
   end(): void;
 }
@@ -64,6 +79,8 @@ export class Session {
   readonly drained = new Operation();
   /** Told that something waits in the box of a node. */
   onReady: (node: number) => void = () => {};
+  /** Calls `then` once what is ready has left. */
+  onceSent: (then: () => void) => void = (then) => then();
   /** Hears what befalls a counter. */
   onCounter: (event: Event & { counter: number }) => void = () => {};
   /** Hears what nobody who waits is told of a transaction. */
@@ -79,6 +96,9 @@ export class Session {
   readonly #gaps = new Gaps();
   readonly #pins = new Pins();
   #stirred = false;
+  /** What the clients say of servers that cannot be reached. */
+  readonly #whys = new Map<number, unknown>();
+  #ring: Ring | null = null;
   /** What has ended everything, if it was a bug. */
   #bug: ComityError | null = null;
 
@@ -115,7 +135,7 @@ export class Session {
   }
 
   /** Until `operation` is done; the process stays alive meanwhile. Throws `Aborted`. */
-  async wait(operation: Operation, signal?: AbortSignal): Promise<void> {
+  async wait(operation: Operation, signal?: Signal): Promise<void> {
     if (operation.done) return;
     this.pin();
     try {
@@ -131,11 +151,12 @@ export class Session {
    */
   async ask<K extends Event["kind"]>(
     kind: K,
-    signal: AbortSignal | undefined,
+    signal: Signal | undefined,
     verb: (core: Coordinator, now: number) => number,
+    name: Bytes | null = null,
   ): Promise<Answer<K>> {
     refuseAborted(signal);
-    const operation = new Operation();
+    const operation = new Operation(name);
     this.begin(operation, verb);
     try {
       await this.wait(operation, signal);
@@ -254,26 +275,41 @@ export class Session {
   failure(operation: Operation): ComityError | null {
     const { error, event } = operation;
     if (error === null) return null;
-    const node = event !== null && "node" in event ? event.node : operation.node;
-    const ofServer: readonly number[] = [
-      ErrorCode.Unreachable,
-      ErrorCode.NoAnswer,
-      ErrorCode.ServerRefused,
-      ErrorCode.Unsupported,
-    ];
-    if (node >= 0 && ofServer.includes(error.code)) {
-      const server = this.nodeName(node);
-      const named = new ComityError(error.code, `${server}: ${error.message}`, { cause: error });
-      named.server = server;
-      return named;
-    }
+    const node = error.node ?? (event === null ? null : this.#nodeOf(event, operation));
+    // A bug is nobody's doing, and its instance does not tell any name.
+    if (node === null || error.code === ErrorCode.Internal) return new ComityError(error.code, error.message, { cause: error });
+    const server = this.nodeName(node);
+    const doing: readonly number[] = OF_SERVER;
+    const words = doing.includes(error.code) ? `${server}: ${error.message}` : error.message;
     // Anew, so that the stack is that of who waited.
-    return new ComityError(error.code, error.message, { cause: error });
+    const why = error.code === ErrorCode.Unreachable ? this.#whys.get(node) : undefined;
+    const named = new ComityError(error.code, words, { cause: why ?? error });
+    return Object.assign(named, { server, node });
+  }
+
+  /** Whether the lock of this name is held from here. */
+  holds(name: Uint8Array): boolean {
+    for (const one of this.#operations.values()) {
+      if (one.fence > 0 && one.name !== null && equal(octets("name", one.name), name)) return true;
+    }
+    return false;
+  }
+
+  /** Which server each key belongs to. */
+  get ring(): Ring {
+    this.#ring ??= this.core.ring;
+    return this.#ring;
   }
 
   /** The id of a node, for people. */
   nodeName(node: number): string {
     return readable(this.core.nodeId(node));
+  }
+
+  /** The ids of all nodes, for people; none where a bug does not let them be told. */
+  names(): string[] {
+    if (this.#bug !== null) return [];
+    return this.boxes.map((_, node) => this.nodeName(node));
   }
 
   /** Something is held or awaited: the process stays alive for it. */
@@ -300,7 +336,14 @@ export class Session {
     });
   }
 
+  /** No connection can be made, for what the client says. To be told before what fails for it. */
+  unreachable(node: number, why: unknown, reason: string, lasting: boolean): void {
+    this.#whys.set(node, why);
+    this.hear((now) => this.core.handleUnreachable(node, reason, lasting, now));
+  }
+
   node(node: number, change: NodeChange): void {
+    if (change === "connected") this.#whys.delete(node);
     this.hear((now) => this.core.handleNode(node, change, now));
   }
 
@@ -319,7 +362,10 @@ export class Session {
     this.#stirred = true;
     queueMicrotask(() => {
       this.#stirred = false;
-      if (!this.drained.done) this.tick();
+      if (this.drained.done) return;
+      // After a stall the alarm tells it, once what has arrived has been read.
+      if (this.#deadline + LATE < this.now()) this.hear(() => {});
+      else this.tick();
     });
   }
 
@@ -330,6 +376,8 @@ export class Session {
   hear(input: (now: number) => void): void {
     if (this.#bug !== null) return;
     try {
+      // What was read before this is told would prove a lease for longer than it lasts.
+      if (this.#alarm !== null && this.#gaps.seen()) this.core.handleClockGap(this.now());
       input(this.now());
       this.drain();
     } catch (error) {
@@ -391,9 +439,9 @@ export class Session {
   }
 
   #fire(): void {
-    if (this.#gaps.seen()) this.hear((now) => this.core.handleClockGap(now));
-    if (this.#deadline <= this.now()) this.tick();
-    else this.#arm();
+    this.hear((now) => {
+      if (this.#deadline <= now) this.core.handleTimeout(now);
+    });
   }
 
   #book(event: Event): void {
@@ -406,7 +454,29 @@ export class Session {
       this.drained.done = true;
       this.drained.wake();
     }
-    for (const listener of this.#listeners) listener.put(event);
+    if (this.#listeners.length === 0) return;
+    const told = this.#told(event, operation);
+    for (const listener of this.#listeners) listener.put(told);
+  }
+
+  /** An event with the names of what it is about. */
+  #told(event: Event, operation: Operation | undefined): Told {
+    const name = operation?.name ?? ("name" in event ? textOrBytes(event.name) : null);
+    const node = this.#nodeOf(event, operation);
+    const server = node === null ? undefined : this.nodeName(node);
+    if ("error" in event && server !== undefined) Object.assign(event.error, { server, node });
+    const named = name === null ? {} : { name };
+    const where = server === undefined ? {} : { server, node };
+    return numbered({ ...event, ...named, ...where } as object) as Told;
+  }
+
+  /** The number of the server that an event is about; null where it is about none alone. */
+  #nodeOf(event: Event, operation: Operation | undefined): number | null {
+    if ("node" in event) return event.node;
+    if ("error" in event && event.error.node !== undefined) return event.error.node;
+    // Of a transaction it is only the last that was asked.
+    if (operation === undefined || operation.node < 0 || "transaction" in event) return null;
+    return operation.node;
   }
 
   #settle(operation: Operation, key: number, event: Event): void {
@@ -432,8 +502,16 @@ export class Session {
         operation.done = operation.ended = true;
         if (event.kind === "lockLost") operation.onLost?.();
     }
-    if (operation.done) operation.wake();
+    if (!operation.done) return;
+    // A lease that was handed over is short until its first renewal, which is to leave before what is
+    // done under the lock keeps everything else waiting.
+    if (event.kind === "lockGranted") this.onceSent(() => operation.wake());
+    else operation.wake();
   }
+}
+
+function equal(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }
 
 /** Whom an event is for. */

@@ -12,6 +12,7 @@
  * and nothing sleeps.
  */
 
+import { setTimeout } from "./clock.js";
 import { MemoryStore as Store } from "./inlined/memory.js";
 import { withTransactions } from "./inlined/transactions.js";
 import { millis } from "./units.js";

@@ -4,6 +4,7 @@ import { isBytes } from "../bytes.js";
 import { invalid, kindOf } from "../errors.js";
 import type { Reader, Writer } from "../pack.js";
 import { ErrorReply, type Reply } from "./reply.js";
+import { TextEncoder } from "../utf8.js";
 
 /** Deeper than any reply of a Redis command. */
 const MAX_DEPTH = 32;

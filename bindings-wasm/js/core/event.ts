@@ -1,4 +1,5 @@
 import { type ComityError, refused } from "../errors.js";
+import { numbered } from "../numbers.js";
 import { Reader } from "../pack.js";
 import { readReply } from "./codec.js";
 import type { Reply } from "./reply.js";
@@ -34,6 +35,8 @@ export interface CounterAudit {
   readonly compared: boolean;
   /** By how much the value was wrong, and was corrected. */
   readonly corrected: bigint;
+  /** The same as a number. Throws `Overflow` where that would not be exact: beyond 2^53 - 1. */
+  readonly correctedNumber: number;
 }
 
 /** A lock as its server sees it. At most 256 holders and waiters; the totals count all. */
@@ -354,13 +357,13 @@ export function counterValue(from: Reader): RawCounterValue {
 }
 
 function audit(from: Reader): CounterAudit {
-  return {
+  return numbered({
     live: from.number(),
     retired: from.number(),
     pruned: from.number(),
     compared: from.flag(),
     corrected: from.widest(),
-  };
+  });
 }
 
 function inspection(from: Reader): RawInspection {

@@ -1,6 +1,7 @@
 import { type Bytes, isBytes, isWellFormed, lengthOf, octets } from "../bytes.js";
 import { core } from "../instance/core.js";
 import type { RawKeys } from "../raw/comity.js";
+import { TextEncoder } from "../utf8.js";
 
 /** How many bytes `RawKeys` in src/ring.rs has room for, and for how many keys. */
 const BYTES = 16 << 10;

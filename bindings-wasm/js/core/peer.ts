@@ -5,7 +5,9 @@ import { Reader } from "../pack.js";
 import type { RawPNCounter } from "../raw/comity.js";
 import { options as checked } from "../units.js";
 import { amount } from "../amount.js";
+import { exact } from "../numbers.js";
 import { Handle } from "./handle.js";
+import { type Asked, show, shownAs } from "../show.js";
 
 /**
  * A counter without a server: replicas exchange bytes and merge them, in any order and any number
@@ -76,6 +78,11 @@ export class PNCounter extends Handle<RawPNCounter> {
     return this.call((raw) => raw.replica());
   }
 
+  /** For `console.log`. */
+  [show](...asked: Asked): string {
+    return shownAs("PNCounter", () => ({ value: this.value() }), asked);
+  }
+
   /** The increments and decrements of each replica, by its id in hexadecimal. */
   slots(): Map<string, { increments: bigint; decrements: bigint }> {
     const packed = this.call((raw) => raw.slots());
@@ -92,14 +99,6 @@ export class PNCounter extends Handle<RawPNCounter> {
 export function iterable<T>(amounts: Iterable<T>): Iterable<T> {
   if (typeof amounts === "object" && amounts !== null && Symbol.iterator in amounts) return amounts;
   throw invalid(`amounts must be an iterable of numbers, not ${kindOf(amounts)}`);
-}
-
-/** A value as a number. Throws `Overflow`. */
-export function exact(value: bigint): number {
-  const number = Number(value);
-  if (Number.isSafeInteger(number)) return number;
-  const message = `the value ${value} is beyond 2^53 - 1, to which a number is exact: use value()`;
-  throw new ComityError(ErrorCode.Overflow, message);
 }
 
 /** More than can be counted. */

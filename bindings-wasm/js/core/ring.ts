@@ -6,6 +6,7 @@ import { RawRing } from "../raw/comity.js";
 import { options as checked, wide, whole } from "../units.js";
 import { Handle } from "./handle.js";
 import { Keys } from "./keys.js";
+import { type Asked, show, shownAs } from "../show.js";
 
 const MAX_U32 = 2 ** 32 - 1;
 
@@ -23,9 +24,9 @@ export interface NodeSpec {
 /** How a ring is made. */
 export interface RingOptions {
   /** Other seeds give other placements; 0. Up to 64 bits. */
-  seed?: number | bigint;
+  seed?: number | bigint | undefined;
   /** How many points a node has for each unit of its weight; 512. */
-  pointsPerWeight?: number;
+  pointsPerWeight?: number | undefined;
 }
 
 /** Nodes, as they are given: an id stands for a node of weight 1. */
@@ -193,6 +194,11 @@ export class Ring extends Handle<RawRing> {
   /** Its bytes: the same for the same ring, in every language. */
   snapshot(): Uint8Array {
     return this.call((raw) => raw.snapshot());
+  }
+
+  /** For `console.log`. */
+  [show](...asked: Asked): string {
+    return shownAs("Ring", () => ({ nodes: this.nodes(), points: this.points }), asked);
   }
 
   /** The node of a key that `Keys` has no room for. */

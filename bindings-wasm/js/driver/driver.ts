@@ -1,3 +1,4 @@
+import { onceWritten, queueMicrotask } from "../clock.js";
 import type { Session } from "../session.js";
 import { Lane } from "./lane.js";
 import { PushReader } from "./push.js";
@@ -37,6 +38,8 @@ export class TransportDriver implements Driver {
   readonly #pushes: readonly PushReader[];
   readonly #blocking = new Map<number, Lane>();
   readonly #ready = new Set<number>();
+  /** What is to be called once what is ready has left. */
+  #after: (() => void)[] = [];
   #stopped = false;
 
   constructor(session: Session, transports: readonly Transport[]) {
@@ -45,6 +48,10 @@ export class TransportDriver implements Driver {
     this.#lanes = transports.map((transport, node) => new Lane(session, node, transport));
     this.#pushes = transports.map((transport, node) => new PushReader(session, node, transport));
     session.onReady = (node) => this.#rung(node);
+    session.onceSent = (then) => {
+      if (this.#ready.size === 0) then();
+      else this.#after.push(then);
+    };
   }
 
   blocks(node: number): boolean {
@@ -65,15 +72,22 @@ export class TransportDriver implements Driver {
   }
 
   #flush(): void {
-    // A lane that was made now would be stopped by nobody.
-    if (this.#stopped) return;
-    const ready = [...this.#ready];
+    const [ready, after] = [[...this.#ready], this.#after];
     this.#ready.clear();
-    for (const node of ready) {
-      this.#lanes[node]?.flush();
+    this.#after = [];
+    let lazy = false;
+    // A lane that was made now would be stopped by nobody.
+    for (const node of this.#stopped ? [] : ready) {
+      const lane = this.#lanes[node];
+      lane?.flush();
+      lazy ||= lane?.lazy === true;
       this.#pushes[node]?.flush();
       this.#block(node);
     }
+    if (after.length === 0) return;
+    const tell = () => after.forEach((then) => then());
+    if (lazy) onceWritten(tell);
+    else tell();
   }
 
   /** Has a connection of its own do what blocks one. */

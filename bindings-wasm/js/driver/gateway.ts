@@ -1,5 +1,6 @@
 import { ErrorReply, type Reply } from "../core/reply.js";
 import { NotSent, type Subscription } from "./transport.js";
+import type { Answer, Fetch, Signal } from "../platform.js";
 
 /** What one kind of gateway between HTTP and Redis understands. */
 export interface Gateway {
@@ -13,18 +14,18 @@ export interface Gateway {
    * One request with these commands, and their replies. Throws `Denied` where the gateway would not
    * have it, `NotSent` where it was certainly not reached, and anything else where it may have been.
    */
-  exchange(commands: readonly string[], signal: AbortSignal): Promise<readonly Reply[]>;
+  exchange(commands: readonly string[], signal: Signal): Promise<readonly Reply[]>;
 
   /** See `Transport`. */
   subscribe?(
     channel: Uint8Array,
     hear: (payload: Uint8Array) => void,
-    signal: AbortSignal,
+    signal: Signal,
   ): Promise<Subscription>;
 }
 
 /** One attempt at a request. Throws as `Gateway.exchange` does. */
-export type Post = (body: string, signal: AbortSignal) => Promise<Response>;
+export type Post = (body: string, signal: Signal) => Promise<Answer>;
 
 /** The gateway answered and did not pass the command on. */
 export class Denied extends Error {
@@ -41,15 +42,19 @@ export class Denied extends Error {
 export interface Target {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly fetch: typeof fetch;
+  readonly fetch: Fetch;
 }
+
+/** No answer is one to an earlier request. Not every platform has it, and some throw then. */
+const NOT_KEPT: RequestInit =
+  typeof Request === "function" && "cache" in Request.prototype ? { cache: "no-store" } : {};
 
 /** Sends requests to `target`. */
 export function poster({ url, headers, fetch }: Target): Post {
   return async (body, signal) => {
-    let response;
+    let response: Answer;
     try {
-      response = await fetch(url, { method: "POST", body, headers, signal, cache: "no-store" });
+      response = await fetch(url, { method: "POST", body, headers, signal, ...NOT_KEPT });
     } catch (error) {
       throw unreached(error) ? new NotSent(reason(error), { cause: error }) : error;
     }
@@ -61,7 +66,7 @@ export function poster({ url, headers, fetch }: Target): Post {
 }
 
 /** A code word for what the gateway keeps from the server; none is for what was executed. */
-function codeWord(response: Response): string {
+function codeWord(response: Answer): string {
   switch (response.status) {
     case 401:
       return "NOAUTH";

@@ -6,6 +6,8 @@ import { Denied, poster, type Gateway, type Target } from "./gateway.js";
 import { NotSent, Refused, type Connection, type Transport } from "./transport.js";
 import { UPSTASH_HEADERS, upstash } from "./upstash.js";
 import { webdis } from "./webdis.js";
+import type { Fetch, Signal, Url } from "../platform.js";
+import { TextEncoder } from "../utf8.js";
 
 /** How a gateway is spoken to. */
 export interface HttpOptions {
@@ -18,9 +20,9 @@ export interface HttpOptions {
    */
   dialect: "webdis" | "upstash";
   /** Goes along as `Authorization: Bearer`. For basic authentication put both into the URL. */
-  token?: string;
+  token?: string | undefined;
   /** In place of the global `fetch`. */
-  fetch?: typeof fetch;
+  fetch?: Fetch | undefined;
 }
 
 /** Of the six connections that a browser has for one host, one hears pushes. */
@@ -34,7 +36,7 @@ const PING = [new TextEncoder().encode("PING")];
  * Sends nothing yet. Throws `InvalidArgument` for an address that is no URL of http or https, and
  * for a dialect that there is not.
  */
-export function http(url: string | URL, options: HttpOptions): Transport {
+export function http(url: string | Url, options: HttpOptions): Transport {
   const { address, target } = located(url, options);
   const { dialect } = options;
   const gateway =
@@ -48,7 +50,7 @@ export function http(url: string | URL, options: HttpOptions): Transport {
   };
 }
 
-function located(given: string | URL, options: HttpOptions): { address: string; target: Target } {
+function located(given: string | Url, options: HttpOptions): { address: string; target: Target } {
   const dialect: unknown = options?.dialect;
   if (dialect !== "webdis" && dialect !== "upstash") {
     throw invalid(`dialect must be "webdis" or "upstash", not ${shown(dialect)}`);
@@ -69,7 +71,7 @@ function located(given: string | URL, options: HttpOptions): { address: string; 
 function parsed(given: unknown): URL {
   let url;
   try {
-    url = new URL(given as string | URL);
+    url = new URL(given as string | Url);
   } catch {
     throw invalid(`url must be a URL, not ${shown(given)}`);
   }
@@ -90,7 +92,7 @@ function basic({ username, password }: URL): string {
 }
 
 /** Asks once, so that a gateway that is not there is known before anything else is sent. */
-async function connected(gateway: Gateway, signal: AbortSignal): Promise<Connection> {
+async function connected(gateway: Gateway, signal: Signal): Promise<Connection> {
   signal.throwIfAborted();
   const connection = new HttpConnection(gateway);
   const close = () => connection.close();

@@ -4,11 +4,14 @@ import { ComityError, ErrorCode } from "../errors.js";
 import type { Adapter } from "./adapters.js";
 import { ascii, buffers, refusedOr, replyOf, replyOrThrow } from "./foreign.js";
 import { NotSent, type Connection, type Subscription, type Transport } from "./transport.js";
+import type { Signal } from "../platform.js";
 
 /** What of a client is used. */
 interface Client {
   readonly options: Options;
   readonly status: string;
+  /** What the connection was told; null before it is made. */
+  readonly condition?: { readonly select?: number } | null;
   readonly isCluster?: boolean;
   readonly stream?: Stream;
   duplicate(overrides: object): Client;
@@ -28,6 +31,7 @@ interface Options {
   readonly sentinels?: readonly unknown[] | null;
   readonly name?: string | null;
   readonly role?: string;
+  readonly db?: number;
 }
 
 interface Stream {
@@ -121,6 +125,8 @@ function duplicate(client: Client): Client {
     commandTimeout: undefined,
     socketTimeout: undefined,
     blockingTimeout: undefined,
+    // Also where it was chosen by SELECT.
+    db: client.condition?.select ?? client.options.db ?? 0,
     connectTimeout: undefined,
     himportFieldsets: undefined,
     monitor: false,
@@ -128,7 +134,7 @@ function duplicate(client: Client): Client {
   });
 }
 
-async function connected(original: Client, signal: AbortSignal): Promise<Link> {
+async function connected(original: Client, signal: Signal): Promise<Link> {
   signal.throwIfAborted();
   const client = duplicate(original);
   let ended: (value?: unknown) => void = () => undefined;

@@ -8,6 +8,7 @@ import { Alarm } from "../clock.js";
 import type { Command } from "../core/command.js";
 import { ErrorReply, type Reply } from "../core/reply.js";
 import type { Session } from "../session.js";
+import { isLasting, reasonOf } from "./reason.js";
 import { type Connection, NotSent, Refused, type Transport } from "./transport.js";
 
 export class Lane {
@@ -34,6 +35,11 @@ export class Lane {
     this.#node = node;
     this.#transport = transport;
     this.#kind = kind;
+  }
+
+  /** Whether what is sent leaves later in the turn. */
+  get lazy(): boolean {
+    return this.#connection?.lazy === true;
   }
 
   /** Sends all that is ready; where there is no connection, begins to make one. */
@@ -94,6 +100,7 @@ export class Lane {
   #notConnected(error: unknown): void {
     const waiting = this.#outbox.splice(0);
     if (!(error instanceof Refused)) {
+      this.#session.unreachable(this.#node, error, reasonOf(error), isLasting(error));
       this.#session.failures(waiting, "notSent");
       return;
     }
@@ -167,6 +174,10 @@ export class Lane {
     const late = this.#outbox.filter((command) => command.deadline <= now);
     const waiting = this.#outbox.filter((command) => command.deadline > now);
     this.#outbox.splice(0, Infinity, ...waiting);
+    if (late.length > 0 && this.#connecting !== null) {
+      const slow = new Error("no connection was made in time");
+      this.#session.unreachable(this.#node, slow, slow.message, false);
+    }
     if (waiting.length === 0 && this.#connecting !== null) {
       this.#connecting.abort();
       this.#connecting = null;

@@ -3,7 +3,10 @@
 import { ComityError, ErrorCode, kindOf } from "../errors.js";
 import type { Adapter } from "./adapters.js";
 import { ascii, bufferClass, buffers, refusedOr, replyOf, replyOrThrow } from "./foreign.js";
+import { unlessAborted } from "../signal.js";
 import { NotSent, type Connection, type Subscription, type Transport } from "./transport.js";
+import type { Signal } from "../platform.js";
+import { TextEncoder } from "../utf8.js";
 
 /** Bytes that stand for the kinds of replies in RESP, by which node-redis maps them. */
 const BULK = 36;
@@ -99,10 +102,11 @@ interface Link extends Connection, Subscription {
  * A duplicate that connects once and never again, queues nothing while it is offline, and has no
  * time limits: those are comity's. It speaks RESP2, which every server does.
  */
-function duplicate(client: Client): Client {
+function duplicate(client: Client, database: number | undefined): Client {
   const asBytes = bufferClass();
   return client.duplicate({
     RESP: 2,
+    ...(database !== undefined && { database }),
     disableOfflineQueue: true,
     commandsQueueMaxLength: undefined,
     pingInterval: undefined,
@@ -117,9 +121,21 @@ function duplicate(client: Client): Client {
   });
 }
 
-async function connected(original: Client, signal: AbortSignal): Promise<Link> {
+/**
+ * The database that a client has chosen by SELECT, which it keeps to itself: it is asked on its own
+ * connection, where it has one. Undefined where nobody says; then it is that of its options.
+ */
+async function selected(client: Client, signal: Signal): Promise<number | undefined> {
+  if (!client.isReady) return undefined;
+  const words = buffers(["CLIENT", "INFO"].map((word) => new TextEncoder().encode(word)));
+  const asked = client.sendCommand(words).then(String, () => "");
+  const [, number] = / db=(\d+)/.exec(await unlessAborted(asked, signal)) ?? [];
+  return number === undefined ? undefined : Number(number);
+}
+
+async function connected(original: Client, signal: Signal): Promise<Link> {
   signal.throwIfAborted();
-  const client = duplicate(original);
+  const client = duplicate(original, await selected(original, signal));
   // What waits for it keeps the process alive, and nothing else does.
   client.unref();
   let ended: (value?: unknown) => void = () => undefined;
@@ -156,6 +172,8 @@ async function connected(original: Client, signal: AbortSignal): Promise<Link> {
     client,
     closed,
     close,
+    // It writes by an immediate.
+    lazy: true,
     send: (batch) => batch.map(({ argv }) => send(client, argv)),
     ping: () => client.ping(),
   };

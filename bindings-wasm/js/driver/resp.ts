@@ -1,4 +1,5 @@
 import { ErrorReply, type Reply } from "../core/reply.js";
+import { TextDecoder } from "../utf8.js";
 
 const CR = 13;
 const LF = 10;

@@ -1,5 +1,6 @@
 import type { Command } from "../core/command.js";
 import type { Reply } from "../core/reply.js";
+import type { Signal } from "../platform.js";
 
 /**
  * How one server is reached. `connect` makes one of a client it knows; write your own for another.
@@ -24,7 +25,7 @@ export interface Transport {
    * `signal` aborts when nothing waits for it any more: what was begun is then undone. Rejects with
    * `Refused` where the server itself said no; any other rejection means that it was not reached.
    */
-  connect(signal: AbortSignal): Promise<Connection>;
+  connect(signal: Signal): Promise<Connection>;
 
   /**
    * Subscribes to `channel` on another connection; fulfilled once the server has confirmed it.
@@ -35,7 +36,7 @@ export interface Transport {
   subscribe?(
     channel: Uint8Array,
     hear: (payload: Uint8Array) => void,
-    signal: AbortSignal,
+    signal: Signal,
   ): Promise<Subscription>;
 
   /** The coordinator has closed all connections, and no other will be asked for. */
@@ -53,6 +54,13 @@ export interface Connection {
    * have.
    */
   send(batch: readonly Command[]): readonly Promise<Reply>[];
+
+  /**
+   * Whether what is given to `send` leaves only after the code of this turn of the event loop; false.
+   * Whoever was handed a lock is told so after that, so that work that blocks the loop cannot hold
+   * up the first renewal.
+   */
+  readonly lazy?: boolean;
 
   /** Settled when the connection is gone, whoever ended it; the value is not looked at. */
   readonly closed: Promise<unknown>;

@@ -3,6 +3,7 @@
 import type { Reply } from "../core/reply.js";
 import { ErrorReply } from "../core/reply.js";
 import type { Gateway, Post } from "./gateway.js";
+import { TextDecoder } from "../utf8.js";
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -6,6 +6,8 @@ import type { Gateway, Post } from "./gateway.js";
 import { Denied } from "./gateway.js";
 import { RespReader } from "./resp.js";
 import { Refused } from "./transport.js";
+import type { Signal } from "../platform.js";
+import { TextDecoder, TextEncoder } from "../utf8.js";
 
 const decoder = new TextDecoder();
 
@@ -21,7 +23,7 @@ const ENCODED = Array.from({ length: 256 }, (_, byte) => {
 
 /** A gateway that speaks as Webdis does. */
 export function webdis(post: Post): Gateway {
-  async function exchange(commands: readonly string[], signal: AbortSignal) {
+  async function exchange(commands: readonly string[], signal: Signal) {
     const response = await post(commands.join(), signal);
     const reader = new RespReader();
     const replies = reader.feed(new Uint8Array(await response.arrayBuffer()));
@@ -32,7 +34,7 @@ export function webdis(post: Post): Gateway {
   }
 
   /** Throws if the server knows of no subscriber: Webdis itself does not tell when it loses one. */
-  async function asked(channel: Uint8Array, signal: AbortSignal) {
+  async function asked(channel: Uint8Array, signal: Signal) {
     try {
       const [reply] = await exchange([encode([PUBSUB, NUMSUB, channel])], signal);
       if (Array.isArray(reply) && decoder.decode(reply[1]) === "0")

@@ -1,16 +1,17 @@
 import { ComityError, ErrorCode } from "../errors.js";
+import type { WasmMemory, WasmModule } from "../platform.js";
 
 /** What a module is made of. */
-export type Source = WebAssembly.Module | BufferSource;
+export type Source = WasmModule | ArrayBuffer | ArrayBufferView;
 
 /** What a module gives out; what is callable there is called by its script, but for a part's. */
 interface Exports {
-  memory: WebAssembly.Memory;
+  memory: WasmMemory;
 }
 
 /** The script that calls a module. */
 interface Glue {
-  initSync(options: { module: WebAssembly.Module }): Exports;
+  initSync(options: { module: WasmModule }): Exports;
 }
 
 /** The one instance of a WebAssembly module: made on first use, and dead after a bug in it. */
@@ -45,7 +46,7 @@ export class Instance<T extends Glue = Glue> {
   }
 
   /** The module's memory. */
-  memory(): WebAssembly.Memory {
+  memory(): WasmMemory {
     this.wasm();
     return (this.#exports as Exports).memory;
   }
@@ -94,7 +95,7 @@ export class Instance<T extends Glue = Glue> {
   }
 }
 
-function instantiated<R>(source: Source, make: (module: WebAssembly.Module) => R): R {
+function instantiated<R>(source: Source, make: (module: WasmModule) => R): R {
   const module = compiled(source);
   try {
     return make(module);
@@ -105,18 +106,27 @@ function instantiated<R>(source: Source, make: (module: WebAssembly.Module) => R
 }
 
 /** The module itself. Throws `Unsupported` where it cannot be had. */
-export function compiled(source: Source): WebAssembly.Module {
+export function compiled(source: Source): WasmModule {
   if (typeof WebAssembly !== "object") {
     throw new ComityError(ErrorCode.Unsupported, "there is no WebAssembly here");
   }
   try {
-    return source instanceof WebAssembly.Module ? source : new WebAssembly.Module(source);
+    if (source instanceof WebAssembly.Module) return source;
+    return new WebAssembly.Module(source as BufferSource);
   } catch (error) {
     // What a page's Content-Security-Policy forbids is a CompileError that names the policy.
-    const why = /content security policy|unsafe-eval|csp/i.test(String(error))
-      ? "the page's Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to its " +
-        `script-src (${String(error)})`
-      : `the WebAssembly module cannot be compiled: ${String(error)}`;
-    throw new ComityError(ErrorCode.Unsupported, why, { cause: error });
+    const message = `${whyNot(String(error))} (${String(error)})`;
+    throw new ComityError(ErrorCode.Unsupported, message, { cause: error });
   }
+}
+
+function whyNot(error: string): string {
+  if (/content security policy|unsafe-eval|csp/i.test(error)) {
+    return "the page's Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src";
+  }
+  // As Cloudflare Workers have it.
+  if (/disallowed by embedder/i.test(error)) {
+    return "modules are not made of bytes here: import them, and give them to load(module) of comity/slim";
+  }
+  return "the WebAssembly module cannot be compiled";
 }

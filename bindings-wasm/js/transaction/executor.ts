@@ -2,7 +2,6 @@
 
 import { type Bytes, octets } from "../bytes.js";
 import type { Event } from "../core/event.js";
-import type { Ring } from "../core/ring.js";
 import type { Driver } from "../driver/driver.js";
 import { ComityError, ErrorCode } from "../errors.js";
 import { transactions } from "../instance/transactions.js";
@@ -11,18 +10,17 @@ import { Operation } from "../operation.js";
 import { type Answer, type Session, unexpected } from "../session.js";
 import { refuseAborted, unlessAborted } from "../signal.js";
 import type { Committed, Request, Settings } from "./request.js";
+import type { Signal } from "../platform.js";
 
 export class Executor {
   /** The servers that evict keys, if transactions are refused there, and how. */
   readonly evicting = new Map<string, string>();
   readonly #session: Session;
   readonly #driver: Driver;
-  readonly #ring: () => Ring;
 
-  constructor(session: Session, driver: Driver, ring: () => Ring) {
+  constructor(session: Session, driver: Driver) {
     this.#session = session;
     this.#driver = driver;
-    this.#ring = ring;
     session.onTransaction = (event) => this.#report(event);
   }
 
@@ -30,7 +28,7 @@ export class Executor {
   async execute(
     request: Request,
     how: Settings,
-    signal: AbortSignal | undefined,
+    signal: Signal | undefined,
   ): Promise<Committed> {
     refuseAborted(signal);
     if (this.evicting.size > 0) this.#refuseEviction(request);
@@ -67,7 +65,7 @@ export class Executor {
   /** As `Session.ask`, for what is about transactions. */
   async ask<K extends Event["kind"]>(
     kind: K,
-    signal: AbortSignal | undefined,
+    signal: Signal | undefined,
     verb: Parameters<Session["begin"]>[1],
   ): Promise<Answer<K>> {
     refuseAborted(signal);
@@ -91,7 +89,7 @@ export class Executor {
 
   /** Throws `Unsupported` if replicas of one of the servers that it goes to cannot be waited for. */
   #refuseGateways(request: Request): void {
-    const ids = this.#ring()
+    const ids = this.#session.ring
       .nodes()
       .map(({ id }) => String(id));
     const where = this.#serversOf(request).find((id) => !this.#driver.blocks(ids.indexOf(id)));
@@ -107,7 +105,7 @@ export class Executor {
     const keys = commands.map((words) => words[1]);
     keys.push(...expectations.map((each) => ("read" in each ? each.read[1] : bytesOf(each.key))));
     return keys.flatMap((key) => {
-      const where = key === undefined ? null : this.#ring().node(key);
+      const where = key === undefined ? null : this.#session.ring.node(key);
       return where === null ? [] : [String(where)];
     });
   }

@@ -23,11 +23,11 @@ export type Mode = keyof Modes<unknown, unknown>;
 /** A range by rank, by score or by name. */
 export interface RangeOptions {
   /** How `min` and `max` are meant: ranks if left out. */
-  BY?: "SCORE" | "LEX";
+  BY?: "SCORE" | "LEX" | undefined;
   /** From the highest to the lowest. */
-  REV?: boolean;
+  REV?: boolean | undefined;
   /** A part of what is found. */
-  LIMIT?: { offset: number; count: number };
+  LIMIT?: { offset: number; count: number } | undefined;
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { readable } from "../bytes.js";
 import type { Reply } from "../core/reply.js";
+import { TextEncoder } from "../utf8.js";
 
 /** Turns a server's reply into what the user gets. `value` turns a bulk string. */
 export type Convert<T, V> = (reply: Reply, value: (bytes: Uint8Array) => V) => T;

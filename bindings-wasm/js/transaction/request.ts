@@ -13,6 +13,7 @@ import {
   someMillis,
   whole,
 } from "../units.js";
+import type { Signal } from "../platform.js";
 
 /** How a transaction is executed. Spans are milliseconds. */
 export interface TransactionOptions {
@@ -20,22 +21,25 @@ export interface TransactionOptions {
    * `"applied"`: done when plain readers see all of it; `"decided"`: a round trip sooner, when it is
    * certain. `"applied"`.
    */
-  ack?: "applied" | "decided";
-  /** When it is given up undecided, 10 to 60,000; the coordinator's. */
-  timeout?: number;
-  /** After how long other clients may take it for abandoned and see to its end, 10 to 60,000. */
-  patience?: number;
+  ack?: "applied" | "decided" | undefined;
+  /** After how many milliseconds it is given up undecided, 10 to 60,000; the coordinator's. */
+  timeout?: number | undefined;
+  /**
+   * After how many milliseconds other clients may take it for abandoned and see to its end, 10 to
+   * 60,000.
+   */
+  patience?: number | undefined;
   /** How large a collection that has to be copied to be changed may be, in elements; 10,000. */
-  copyElements?: number;
+  copyElements?: number | undefined;
   /** How large a string that has to be copied to be changed may be, in bytes; 1 MiB. */
-  copyBytes?: number;
+  copyBytes?: number | undefined;
   /** Whether values come back as `Uint8Array` rather than strings; false. */
-  bytes?: boolean;
+  bytes?: boolean | undefined;
   /**
    * Has it wait for replicas of its servers once it is applied, so that a failover to one of them
    * loses nothing of it. Only with `ack: "applied"`, and not over HTTP.
    */
-  durability?: Wait;
+  durability?: Wait | undefined;
 }
 
 /**
@@ -44,9 +48,9 @@ export interface TransactionOptions {
  */
 export interface Wait {
   /** How many of each server's are to have all of it, 1 to 64; 1. */
-  replicas?: number;
+  replicas?: number | undefined;
   /** Milliseconds that they are waited for, 10 to 60,000; 1,000. */
-  timeout?: number;
+  timeout?: number | undefined;
 }
 
 /** The same with values as they are. */
@@ -76,7 +80,7 @@ export interface Committed {
 export type Ask = (
   request: Request,
   settings: Settings,
-  signal: AbortSignal | undefined,
+  signal: Signal | undefined,
 ) => Promise<Committed>;
 
 const OPTIONS = ["ack", "timeout", "patience", "copyElements", "copyBytes", "bytes", "durability"];
@@ -90,7 +94,7 @@ export function settings(
 ): Settings {
   const given = checked("options", options, [...OPTIONS, ...more]);
   const core: RawTransactionOptions = {};
-  if (given.ack !== undefined) core.ack = choice("ack", given.ack, ["applied", "decided"]);
+  if (given.ack !== undefined) core.ack = choice<"applied" | "decided">("ack", given.ack, ["applied", "decided"]);
   const timeout = someMillis("timeout", given.timeout, MIN_TIMEOUT, MAX_TIMEOUT);
   if (timeout !== null) core.timeoutUs = timeout;
   const patience = someMillis("patience", given.patience, MIN_TIMEOUT, MAX_TIMEOUT);

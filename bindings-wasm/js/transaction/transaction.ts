@@ -9,14 +9,16 @@ import { options as checked } from "../units.js";
 import type { Ask, Request, Settings } from "./request.js";
 import { type Keys, listed, type Modes, Reads } from "./reads.js";
 import * as r from "./replies.js";
+import type { Signal } from "../platform.js";
 import { Writes } from "./writes.js";
+import { type Asked, show, shownAs } from "../show.js";
 
 /** What must be true of a key: exactly one of these. */
 export interface Condition {
   /** The string that it holds. */
-  value?: Word;
+  value?: Word | undefined;
   /** Whether it exists. */
-  exists?: boolean;
+  exists?: boolean | undefined;
 }
 
 /** A read, and what it was answered. */
@@ -149,6 +151,8 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
   /**
    * Applies everything at once, or nothing. The replies, in the order of the commands.
    *
+   * `R` is for who wants types: `const [alice] = await tx.incr("alice").execute<[number]>()`.
+   *
    * The buffer is empty afterwards, whatever became of it. A reply is null where another client had
    * to finish the transaction and its replies are gone.
    *
@@ -161,12 +165,12 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
    * `signal` gives the transaction up. What was decided by then stays: one that is committed after
    * it was given up is told as a warning with its id, for `Coordinator.transactionStatus`.
    */
-  async execute(options?: Waiting): Promise<unknown[]> {
+  async execute<R extends readonly unknown[] = unknown[]>(options?: Waiting): Promise<R> {
     const { signal } = checked("options", options, ["signal"]);
     const [commands, converts] = [this.#commands, this.#converts];
     const expectations = [...this.#checks, ...this.#seen.values()];
     this.reset();
-    if (commands.length === 0 && expectations.length === 0) return [];
+    if (commands.length === 0 && expectations.length === 0) return [] as never;
     const done = await this.#ask({ commands, expectations }, this.#settings, signal);
     const { replies } = done;
     this.#id = done.id;
@@ -174,7 +178,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
     const value = this.#settings.value as Value<V>;
     return converts.map((convert, at) =>
       replies === null ? null : convert(replies[at] ?? null, value),
-    );
+    ) as unknown as R;
   }
 
   /** Forgets all that is buffered, checked and watched. Nothing was sent of it. */
@@ -219,6 +223,11 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
     this.#checks.length = to.checks;
   }
 
+  /** For `console.log`. */
+  [show](...asked: Asked): string {
+    return shownAs("Transaction", () => ({ commands: this.size, id: this.id }), asked);
+  }
+
   protected override read<T>(
     convert: r.Convert<T, V>,
     ...command: readonly Word[]
@@ -234,7 +243,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
   }
 
   /** A read that is executed at once, or was before. */
-  async #look(command: Words, signal: AbortSignal | undefined): Promise<Reply> {
+  async #look(command: Words, signal: Signal | undefined): Promise<Reply> {
     const [first = new Uint8Array(), ...keys] = command;
     const name = readable(first).toUpperCase();
     if (keys.length < 2 || (name !== "MGET" && name !== "EXISTS")) {
@@ -248,7 +257,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
   }
 
   /** Reads that are executed at once, all together, but for those that were before. */
-  async #lookAll(reads: Words[], signal: AbortSignal | undefined): Promise<Reply[]> {
+  async #lookAll(reads: Words[], signal: Signal | undefined): Promise<Reply[]> {
     const unread = new Map(reads.map((read) => [keyOf(read), read]));
     for (const key of this.#seen.keys()) unread.delete(key);
     if (unread.size > 0) {
@@ -265,7 +274,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
   }
 
   /** All that these keys hold, of whatever types they are. */
-  async #everything(keys: Uint8Array[], signal: AbortSignal | undefined): Promise<Seen[]> {
+  async #everything(keys: Uint8Array[], signal: Signal | undefined): Promise<Seen[]> {
     // With the settings of the whole: where it is done when it is applied, the locks of the reads
     // are gone before the commands meet them.
     let reads = keys.map((key) => words("GET", key));
@@ -292,7 +301,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
     }
   }
 
-  async #answers(commands: Words[], signal: AbortSignal | undefined): Promise<Reply[]> {
+  async #answers(commands: Words[], signal: Signal | undefined): Promise<Reply[]> {
     const request: Request = { commands, expectations: [] };
     return repliesOf(await this.#ask(request, this.#settings, signal), commands.length);
   }

@@ -7,39 +7,39 @@ import * as r from "./replies.js";
 /** When a key ends: at most one of them. Seconds and milliseconds as their names say. */
 export interface Expiry {
   /** After so many seconds. */
-  EX?: number;
+  EX?: number | undefined;
   /** After so many milliseconds. */
-  PX?: number;
+  PX?: number | undefined;
   /** At this second since 1970. */
-  EXAT?: number | Date;
+  EXAT?: number | Date | undefined;
   /** At this millisecond since 1970. */
-  PXAT?: number | Date;
+  PXAT?: number | Date | undefined;
 }
 
 /** How a string is set. */
 export interface SetOptions extends Expiry {
   /** It ends when it would have. */
-  KEEPTTL?: boolean;
+  KEEPTTL?: boolean | undefined;
   /** Only if the key is new. */
-  NX?: boolean;
+  NX?: boolean | undefined;
   /** Only if the key is not. */
-  XX?: boolean;
+  XX?: boolean | undefined;
   /** The reply is the old value. */
-  GET?: boolean;
+  GET?: boolean | undefined;
 }
 
 /** How members of a sorted set are added. */
 export interface ZAddOptions {
   /** Only new ones. */
-  NX?: boolean;
+  NX?: boolean | undefined;
   /** Only old ones. */
-  XX?: boolean;
+  XX?: boolean | undefined;
   /** Only where the score rises. */
-  GT?: boolean;
+  GT?: boolean | undefined;
   /** Only where it falls. */
-  LT?: boolean;
+  LT?: boolean | undefined;
   /** The reply is how many were added or changed. */
-  CH?: boolean;
+  CH?: boolean | undefined;
 }
 
 /** When a new end counts. */
@@ -78,7 +78,7 @@ export abstract class Writes<V> extends Reads<"buffered", V> {
     return this.write(r.one, "GETDEL", key);
   }
   /** The string at `key`, and from now on another end of it. */
-  getEx(key: Word, options: Expiry & { PERSIST?: boolean }): this {
+  getEx(key: Word, options: Expiry & { PERSIST?: boolean | undefined }): this {
     const given = checked("options", options, [...EXPIRIES, "PERSIST"]);
     return this.write(r.one, "GETEX", key, ...expiry(given, "PERSIST"));
   }
