@@ -18,8 +18,9 @@ const MODULES = [
 ];
 // A part of a module has no glue of its own.
 const GLUE = ["comity", "store"];
-const SCRIPTS = [...GLUE, ...MODULES.map(({ name }) => `${name}.base64`)];
 const ENTRIES = ["index", "core", "slim", "testing"];
+// What names `Symbol.dispose`, which a program's own types may lack.
+const NEEDING_DISPOSABLE = ["dispose", "core/handle"];
 
 for (const folder of ["esm", "cjs", "node"]) rmSync(at("dist", folder), { recursive: true, force: true });
 
@@ -35,7 +36,12 @@ for (const { name, aim } of MODULES) {
 }
 
 execFileSync(process.execPath, [at("node_modules/typescript/bin/tsc"), "-p", root], { stdio: "inherit" });
-for (const name of SCRIPTS) cpSync(at(`dist/raw/${name}.d.ts`), at(`dist/esm/raw/${name}.d.ts`));
+mkdirSync(at("dist/esm/raw"), { recursive: true });
+for (const name of GLUE) writeFileSync(at(`dist/esm/raw/${name}.d.ts`), opaque(name));
+for (const name of NEEDING_DISPOSABLE) {
+  const file = at(`dist/esm/${name}.d.ts`);
+  writeFileSync(file, `/// <reference lib="esnext.disposable" />\n${readFileSync(file, "utf8")}`);
+}
 
 const sources = readdirSync(at("js"), { recursive: true }).filter((file) => file.endsWith(".ts"));
 const FORMATS = {
@@ -47,17 +53,40 @@ const FORMATS = {
 for (const [format, options] of Object.entries(FORMATS)) {
   const common = { ...options, format, outdir: at("dist", format), target: "es2022", logLevel: "warning" };
   buildSync({ ...common, outbase: at("js"), entryPoints: sources.map((file) => at("js", file)) });
-  const raw = SCRIPTS.map((name) => at(`dist/raw/${name}.js`));
+  const raw = MODULES.map(({ name }) => at(`dist/raw/${name}.base64.js`));
   buildSync({ ...common, outbase: at("dist"), entryPoints: raw });
+  for (const name of GLUE) {
+    const script = readFileSync(at(`dist/raw/${name}.js`), "utf8");
+    const stdin = { contents: `import { TextDecoder } from "../utf8.js";\n${script}` };
+    buildSync({ ...common, outdir: undefined, outfile: at(`dist/${format}/raw/${name}.js`), stdin });
+  }
 }
 cpSync(at("dist/esm"), at("dist/cjs"), { recursive: true, filter: isTypes });
 writeFileSync(at("dist/cjs/package.json"), '{ "type": "commonjs" }\n');
+
+// All of it in one script, for a page that has no bundler.
+buildSync({
+  entryPoints: [at("dist/esm/index.js")],
+  outfile: at("dist/comity.min.js"),
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  logLevel: "warning",
+});
 
 mkdirSync(at("dist/node"));
 for (const name of ENTRIES) {
   writeFileSync(at(`dist/node/${name}.js`), `export * from "../cjs/${name}.js";\n`);
 }
 for (const name of ["LICENSE-APACHE", "LICENSE-MIT"]) cpSync(at("..", name), at("dist", name));
+
+/** What is told of a script that calls a module: its classes are there, and are nobody else's. */
+function opaque(name) {
+  const told = readFileSync(at(`dist/raw/${name}.d.ts`), "utf8");
+  const classes = [...told.matchAll(/^export class (\w+)/gm)].map(([, each]) => each);
+  return classes.map((each) => `export class ${each} { private constructor(); free(): void; }\n`).join("");
+}
 
 /** Folders, and declarations. */
 function isTypes(file) {

@@ -10,6 +10,8 @@ use crate::setup::{self, Need};
 
 /// The package's folder.
 pub(crate) const PACKAGE: &str = "bindings-wasm";
+/// What the package is tried with besides: runtimes, bundlers, test runners.
+const TOOLS: &str = "bindings-wasm/tests/tools";
 /// The target of its modules.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -68,7 +70,7 @@ const SMALL: [&str; 6] = [
 /// Builds the package into `dist/` of its folder.
 pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {
     let node = Node::ready(session)?;
-    packages(session, &node)?;
+    packages(session, &node, PACKAGE)?;
     session.stage("js: compile to WebAssembly", compile)?;
     session.stage("js: make the glue", |session| {
         MODULES.iter().try_for_each(|module| glue(session, module))
@@ -87,17 +89,32 @@ pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {
 /// Puts the package into `dist/`, as it would be published.
 pub(crate) fn dist(session: &mut Session) -> Result<(), Failure> {
     let node = build(session)?;
+    let archive = pack(session, &node)?;
+    println!("\nthe npm package is {}", archive.display());
+    Ok(())
+}
+
+/// Packs what was built: `dist/comity-<version>.tgz`.
+fn pack(session: &mut Session, node: &Node) -> Result<PathBuf, Failure> {
     let folder = session.root().join("dist");
     fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("no dist/: {error}")))?;
     session.stage("js: pack", |session| {
-        node.npm(session).args(["pack", "--pack-destination"]).arg(&folder).within(PACKAGE).run()
+        let npm = node.npm(session).args(["pack", "--silent", "--pack-destination"]).arg(&folder);
+        let name = npm.within(PACKAGE).read()?;
+        name.lines()
+            .last()
+            .map(|name| folder.join(name.trim()))
+            .filter(|archive| archive.is_file())
+            .ok_or_else(|| Failure::new("npm does not say what it has packed"))
     })
 }
 
 /// Checks the package's types as a user meets them, and tests it in Node and in a browser, over real
 /// servers, with a Python process as the other contender.
 pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
-    build(session)?;
+    let node = build(session)?;
+    let archive = pack(session, &node)?;
+    packages(session, &node, TOOLS)?;
     setup::ensure(session, &[Need::RedisServer, Need::Webdis, Need::Chromium])?;
     let venv = Venv::ready(session, System::MayInstall, &[python::BUILD, python::CLIENT])?;
     python::install_fresh_wheel(session, &venv)?;
@@ -113,7 +130,9 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
             // By name: versions of Node differ in what they make of a folder or a pattern.
             let tests = tests(&session.root().join(PACKAGE), folder);
             let step = session.step("node").arg("--test").args(tests).within(PACKAGE);
-            step.env("COMITY_PYTHON", &python.to_string_lossy()).run()
+            step.env("COMITY_PYTHON", &python.to_string_lossy())
+                .env("COMITY_TARBALL", &archive.to_string_lossy())
+                .run()
         })?;
     }
     Ok(())
@@ -131,15 +150,15 @@ fn tests(package: &Path, folder: &str) -> Vec<String> {
     tests
 }
 
-/// Installs the packages that the lock file names.
-fn packages(session: &mut Session, node: &Node) -> Result<(), Failure> {
-    let folder = session.root().join(PACKAGE);
+/// Installs the packages that a folder's lock file names.
+fn packages(session: &mut Session, node: &Node, place: &str) -> Result<(), Failure> {
+    let folder = session.root().join(place);
     if is_newer(&folder.join("node_modules/.package-lock.json"), &folder.join("package-lock.json"))
     {
         return Ok(());
     }
     session.stage("js: install packages", |session| {
-        node.npm(session).args(["ci", "--no-audit", "--no-fund"]).within(PACKAGE).run()
+        node.npm(session).args(["ci", "--no-audit", "--no-fund"]).within(place).run()
     })
 }
 
