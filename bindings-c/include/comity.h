@@ -1212,7 +1212,7 @@ uint32_t comity_counter_value_int64(const comity_coordinator *coordinator,
                                     uint64_t now_us,
                                     int64_t *out);
 
-// Flushes what is pending, retires the slot, and leads to COMITY_EVENT_COUNTER_CLOSED within the
+// Flushes what is pending, ends the slot, and leads to COMITY_EVENT_COUNTER_CLOSED within the
 // timeout of the config.
 //
 // Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE for a counter that is not open,

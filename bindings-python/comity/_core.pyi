@@ -365,7 +365,7 @@ class Coordinator:
         """Restores into a counter that has just been opened. Raises `Corrupt`, `InvalidState`."""
 
     def counter_close(self, counter: int, now: int) -> int:
-        """Flushes, retires the slot; answered by `counter_closed`. The same number again."""
+        """Flushes, ends the slot; answered by `counter_closed`. The same number again."""
 
     def transaction_execute(
         self,

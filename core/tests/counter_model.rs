@@ -1,11 +1,12 @@
 //! Every order of events of a small world: two owners, one pruner, lost, late and repeated commands,
-//! crashes and restores of the same saved bytes on both. The owners are real coordinators, the server
+//! closes and new openings, crashes and restores of the same saved bytes on both. The owners are real coordinators, the server
 //! is the real one. And the proof that the checker would notice: the same with one rule broken each.
 //!
 //! States are compared as they are, with entropy and clocks. An owner's clock moves only where it waits
 //! to try again.
 #![allow(clippy::print_stdout, reason = "the test says how much it has explored")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use comity::coordinator::{Config, Coordinator};
@@ -37,6 +38,7 @@ enum Mutation {
     RetiredRefused,
     IncarnationReused,
     ValueWithoutOwnSlot,
+    FoldedForgotten,
 }
 
 /// How often each may still happen.
@@ -50,12 +52,22 @@ struct Budget {
     repeats: u8,
     crashes: u8,
     prunes: u8,
+    /// Closes, each with an opening anew.
+    closes: u8,
 }
 
 /// A network that is slow and repeats itself.
-const NETWORK: Budget = Budget { adds: 3, reads: 1, strays: 1, repeats: 1, crashes: 0, prunes: 1 };
+const NETWORK: Budget =
+    Budget { adds: 3, reads: 1, strays: 1, repeats: 1, crashes: 0, prunes: 1, closes: 0 };
 /// Crashes, and the same bytes restored on both.
-const CRASHES: Budget = Budget { adds: 2, reads: 0, strays: 1, repeats: 0, crashes: 2, prunes: 1 };
+const CRASHES: Budget =
+    Budget { adds: 2, reads: 0, strays: 1, repeats: 0, crashes: 2, prunes: 1, closes: 0 };
+/// Short lives on a slow network.
+const CLOSES: Budget =
+    Budget { adds: 2, reads: 0, strays: 1, repeats: 1, crashes: 0, prunes: 0, closes: 1 };
+/// Short lives, of which some end by a crash.
+const SHORT: Budget =
+    Budget { adds: 2, reads: 0, strays: 1, repeats: 0, crashes: 1, prunes: 0, closes: 1 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Owner {
@@ -67,6 +79,9 @@ struct Owner {
     /// What is written down, and how much was counted since.
     saved: Option<Vec<u8>>,
     since: u64,
+    closing: bool,
+    /// It is closed, and so much was not acknowledged.
+    closed: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +114,8 @@ enum Action {
     /// The owner is gone, and begins again from what the first owner has saved.
     Crash(usize),
     Prune(SlotId),
+    /// The owner closes, and begins again when it is closed.
+    Close(usize),
 }
 
 struct Small(Mutation, Budget);
@@ -113,7 +130,8 @@ impl Owner {
             None => co.counter_open(NAME, options, now),
         };
         let counter = counter.expect("sound");
-        Self { co, counter, now, flight: None, saved: None, since: 0 }
+        let (flight, saved, closing, closed) = (None, None, false, None);
+        Self { co, counter, now, flight, saved, since: 0, closing, closed }
     }
 
     fn pending(&self) -> Tally {
@@ -133,7 +151,9 @@ impl Owner {
     /// The slot that its flush is on its way to.
     fn slot(&self) -> Option<SlotId> {
         match &self.flight {
-            Some((_, Op::Add { id, .. } | Op::Retire { id, .. })) => Some(*id),
+            Some((_, Op::Add { id, .. } | Op::Retire { id, .. } | Op::Fold { id, .. })) => {
+                Some(*id)
+            }
             Some((_, Op::Get { id })) => *id,
             _ => None,
         }
@@ -148,8 +168,12 @@ impl Owner {
         }
         let mut reported = 0;
         while let Some(event) = self.co.poll_event() {
-            if let Event::CounterLost { lost, .. } = event {
-                reported += lost.units();
+            match event {
+                Event::CounterLost { lost, .. } => reported += lost.units(),
+                Event::CounterClosed { unacknowledged, .. } => {
+                    self.closed = Some(unacknowledged.units());
+                }
+                _ => {}
             }
         }
         reported
@@ -162,6 +186,13 @@ impl World {
         let owner = Arc::make_mut(&mut self.owners[who]);
         input(owner);
         self.reported += owner.pump();
+        if let Some(unacknowledged) = owner.closed {
+            self.lost += unacknowledged;
+            let seed = 10 * self.left.closes + 100 + u8::try_from(who).expect("two");
+            let saved = owner.saved.take();
+            *owner = Owner::new(seed, None, owner.now);
+            owner.saved = saved;
+        }
     }
 
     fn slots(&self) -> Vec<SlotId> {
@@ -189,6 +220,12 @@ impl Small {
             }
         }
         let mut answer = execute(server, KEY, &op).expect("a hash");
+        if self.0 == Mutation::FoldedForgotten {
+            let forget = |hash: &mut BTreeMap<Vec<u8>, Vec<u8>>| {
+                hash.retain(|field, _| !matches!(field[..], [_, b'0'..b'4']));
+            };
+            server.with_hash(KEY, forget).expect("a hash");
+        }
         if let (Mutation::IncarnationReused, Verb::Joined(number)) = (self.0, &mut answer.verb) {
             *number = 5;
         }
@@ -232,8 +269,11 @@ impl Model for Small {
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         let left = &world.left;
         for (who, owner) in world.owners.iter().enumerate() {
-            if left.adds > 0 {
+            if left.adds > 0 && !owner.closing {
                 actions.push(Action::Add(who));
+            }
+            if left.closes > 0 && !owner.closing {
+                actions.push(Action::Close(who));
             }
             if owner.flight.is_some() {
                 actions.push(Action::Exchange(who));
@@ -243,7 +283,7 @@ impl Model for Small {
                 if left.strays > 0 {
                     actions.push(Action::Stray(who));
                 }
-            } else if !owner.pending().is_zero() {
+            } else if owner.closing || !owner.pending().is_zero() {
                 actions.push(Action::Wake(who));
             } else if left.reads > 0 {
                 actions.push(Action::Read(who));
@@ -251,7 +291,7 @@ impl Model for Small {
             if left.crashes > 0 {
                 // Both begin again from the one file there is: on two machines, or twice on one.
                 actions.push(Action::Crash(who));
-                let bytes = if who == 0 { owner.bytes() } else { None };
+                let bytes = if who == 0 && !owner.closing { owner.bytes() } else { None };
                 if bytes.is_some() && bytes != owner.saved {
                     actions.push(Action::Save(who));
                 }
@@ -306,6 +346,13 @@ impl Model for Small {
                 owner.now = owner.co.next_deadline().unwrap_or(owner.now + Span::from_secs(1));
                 owner.co.handle_timeout(owner.now);
             }),
+            Action::Close(who) => {
+                world.left.closes -= 1;
+                world.input(who, |owner| {
+                    owner.closing = true;
+                    owner.co.counter_close(owner.counter, owner.now).expect("it is open");
+                });
+            }
             Action::Save(who) => {
                 world.input(who, |owner| {
                     let bytes = owner.co.counter_snapshot(owner.counter).expect("it is open");
@@ -384,13 +431,27 @@ fn no_order_of_events_breaks_the_counter() {
 }
 
 #[test]
+fn no_order_of_closes_breaks_the_counter() {
+    holds(CLOSES);
+}
+
+#[test]
+fn no_order_of_closes_and_crashes_breaks_the_counter() {
+    holds(SHORT);
+}
+
+#[test]
 fn no_order_of_crashes_and_restores_breaks_the_counter() {
     holds(CRASHES);
 }
 
 fn finds(mutation: Mutation, property: &'static str) {
+    finds_in(NETWORK, mutation, property);
+}
+
+fn finds_in(budget: Budget, mutation: Mutation, property: &'static str) {
     let enough = HasDiscoveries::AllOf([property].into());
-    let checker = Small(mutation, NETWORK).checker().threads(2).finish_when(enough);
+    let checker = Small(mutation, budget).checker().threads(2).finish_when(enough);
     let checker = checker.spawn_bfs().join();
     let found = checker.discoveries();
     println!("{mutation:?}: {:?} in {} states", found.keys(), checker.unique_state_count());
@@ -410,6 +471,11 @@ fn a_retired_slot_that_is_refused_is_noticed() {
 #[test]
 fn an_incarnation_that_is_reused_is_noticed() {
     finds(Mutation::IncarnationReused, REPORTS);
+}
+
+#[test]
+fn a_folded_id_that_is_forgotten_is_noticed() {
+    finds_in(CLOSES, Mutation::FoldedForgotten, C6);
 }
 
 #[test]

@@ -225,7 +225,7 @@ pub unsafe extern "C" fn comity_counter_value_int64(
     }
 }
 
-/// Flushes what is pending, retires the slot, and leads to COMITY_EVENT_COUNTER_CLOSED within the
+/// Flushes what is pending, ends the slot, and leads to COMITY_EVENT_COUNTER_CLOSED within the
 /// timeout of the config.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE for a counter that is not open,

@@ -245,7 +245,7 @@ export class Coordinator extends Handle<RawCoordinator> {
     this.call((raw) => raw.counter_take_up(id, bytes, time));
   }
 
-  /** Flushes and retires the slot; answered by `counterClosed`. */
+  /** Flushes and ends the slot; answered by `counterClosed`. */
   counterClose(counter: number, now: Whole): void {
     const [id, time] = [whole("counter", counter), whole("now", now)];
     this.call((raw) => raw.counter_close(id, time));

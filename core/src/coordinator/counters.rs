@@ -204,8 +204,9 @@ impl Coordinator {
     }
 
     /// Compares the server's totals with the sum of all slots and corrects them if they differ.
-    /// With `prune`, slots that nobody has raised for so long are retired: whoever comes back is
-    /// still counted, for seven days. Leads to `CounterAudited` or `CallFailed`.
+    /// With `prune`, slots that nobody has raised for so long are retired, and new ones take their
+    /// places when there are no others: whoever comes back is still counted, until then or for seven
+    /// days. Each part of it has [`Config::timeout`](super::Config::timeout) to be answered. Leads to `CounterAudited` or `CallFailed`.
     ///
     /// # Errors
     /// `InvalidState`, `LimitExceeded`, `Closed`; nothing is changed.
@@ -244,7 +245,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Flushes what is pending, retires the slot, and leads to `CounterClosed` within
+    /// Flushes what is pending, folds or retires the slot, and leads to `CounterClosed` within
     /// [`Config::timeout`](super::Config::timeout).
     ///
     /// # Errors

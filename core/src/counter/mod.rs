@@ -26,7 +26,9 @@
 //! | a slot's id, 38 characters | 20 digits each of P, N and the mark of the last raise, 16 digits of its moment; of a retired slot the moment of its retirement, and behind it `r` and the id that was retired next |
 //! | `tp`, `tn` | totals: the sums of all slots and of what was folded; decimal text of any length |
 //! | `zp`, `zn`, `ep` | the totals at the last reset, and how many resets there were |
-//! | `fp`, `fn`, `gc` | what was folded, and the highest incarnation of it |
+//! | `fp`, `fn`, `gc` | what was folded, and the highest incarnation of it that no list has |
+//! | two characters | a bin of the ids that were folded at their owners' close: 38 characters each behind a comma, the oldest first |
+//! | `bins`, `peers` | how many bins there are, and how many slots of peer counters |
 //! | `v`, `hw` | the version, which rises with each change; the highest incarnation issued |
 //! | `head`, `tail` | the retired slots' list in the order of their retirement |
 //! | `ops` | the last eight resets |
@@ -35,8 +37,15 @@
 //! was the last one before, and it has to be the owner's. A raise over what was never acknowledged to
 //! its owner gets a mark that is nobody's, so that this shows when its answer is lost, too.
 //!
-//! A slot that is retired is still raised. After seven days it may be folded into one sum; who
-//! comes back after that is told that the server does not know, and never counted again.
+//! A slot that is retired is still raised. After seven days, or where its place is needed, it may be
+//! folded into one sum; who comes back after that is told that the server does not know, and never
+//! counted again. A slot of which nobody can tell more, its owner having closed and handed out no bytes,
+//! is folded at once, and its id is listed: whatever comes of it later is known to be counted. There are
+//! at most 256 ids in each of 256 bins, by the owner's random bits, for seven days from the incarnation;
+//! what leaves a bin raises the floor `gc`, below which nothing that is unknown is ever counted.
+//!
+//! Where memory is full, what begins a slot is refused - `JOIN`, and the first flush - and all that
+//! writes over what is there goes on.
 //!
 //! `docs/counter.md` says what is promised and what is not.
 
@@ -63,6 +72,8 @@ use crate::time::Span;
 
 /// The most slots of one counter, retired ones included.
 pub const MAX_SLOTS: usize = 65_536;
+/// The most of them that hold what replicas of peer counters have counted: they are there for good.
+pub const MAX_PEERS: usize = 32_768;
 /// The longest [`Durability`] delay.
 pub const MAX_DELAY: Span = Span::from_secs(3_600);
 /// The most calls that wait on one counter.
@@ -206,7 +217,8 @@ pub struct Audit {
     pub live: u64,
     /// How many are retired.
     pub retired: u64,
-    /// How many were retired by this audit, because nobody had raised them for long.
+    /// How many were retired by this audit, because nobody had raised them for long: so many new ones
+    /// find a place.
     pub pruned: u64,
     /// Whether the sum of all slots was compared with the totals: not while others kept counting.
     pub compared: bool,

@@ -34,6 +34,18 @@ pub enum Op {
         /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
         known: Tally,
     },
+    /// The same, and nobody will ever tell more of the slot: only its id is kept, which is refused from
+    /// then on. Where somebody else has raised the slot, it is retired.
+    Fold {
+        /// Whose slot.
+        id: SlotId,
+        /// What its owner has counted in all, and all of it is acknowledged.
+        tally: Tally,
+        /// Tells this flush from others of the same slot.
+        mark: Mark,
+        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
+        known: Tally,
+    },
     /// What the counter and the slot stand at.
     Get {
         /// Whose slot, none before there is one.
@@ -125,8 +137,14 @@ pub enum Verb {
     Retired,
     /// The slot is unknown, and is older than some that were folded: nothing was counted.
     Unknown,
-    /// There are 65,536 slots: nothing was counted.
+    /// The slot was folded by its owner, all of it counted: nothing was changed.
+    Folded,
+    /// There are 65,536 slots, none of them retired, or 32,768 of peer counters and this is one more:
+    /// nothing was counted.
     Full,
+    /// The slot is unknown and its incarnation is more than an hour ahead of the server's clock, or none
+    /// is left to be issued: nothing was counted.
+    Ahead,
     /// The incarnation issued.
     Joined(u64),
     /// The epoch that the reset began, by this call or an earlier one.
@@ -198,6 +216,9 @@ impl Op {
             Self::Retire { id, tally, mark, known } => {
                 raise(argv, b"RETIRE", id, (*tally, *mark), *known);
             }
+            Self::Fold { id, tally, mark, known } => {
+                raise(argv, b"FOLD", id, (*tally, *mark), *known);
+            }
             Self::Get { id: Some(id) } => words(argv, b"GET", &id.to_text()),
             Self::Get { id: None } => words(argv, b"GET", b""),
             Self::Reset { op, epoch, id } => {
@@ -229,6 +250,10 @@ impl Op {
             b"RETIRE" => {
                 let (tally, mark, known) = raised(&mut words)?;
                 Self::Retire { id: SlotId::parse(id)?, tally, mark, known }
+            }
+            b"FOLD" => {
+                let (tally, mark, known) = raised(&mut words)?;
+                Self::Fold { id: SlotId::parse(id)?, tally, mark, known }
             }
             b"GET" if id.is_empty() => Self::Get { id: None },
             b"GET" => Self::Get { id: Some(SlotId::parse(id)?) },
@@ -306,7 +331,9 @@ impl Answer {
             b"LIVE" => Verb::Live,
             b"RETIRED" => Verb::Retired,
             b"UNKNOWN" => Verb::Unknown,
+            b"FOLDED" => Verb::Folded,
             b"FULL" => Verb::Full,
+            b"AHEAD" => Verb::Ahead,
             b"JOINED" => Verb::Joined(parse_number(next.next()?)?),
             b"RESET" => Verb::Reset(parse_number(next.next()?)?),
             b"CONFLICT" => Verb::Conflict,
@@ -326,7 +353,9 @@ impl Verb {
             Self::Live => b"LIVE",
             Self::Retired => b"RETIRED",
             Self::Unknown => b"UNKNOWN",
+            Self::Folded => b"FOLDED",
             Self::Full => b"FULL",
+            Self::Ahead => b"AHEAD",
             Self::Joined(_) => b"JOINED",
             Self::Reset(_) => b"RESET",
             Self::Conflict => b"CONFLICT",

@@ -8,19 +8,26 @@ use alloc::vec::Vec;
 
 use super::op::{Answer, Op, Part, Scanned, Totals, Verb, View, parse_total};
 use super::slot::{Slot, TIME_WIDTH};
-use super::{MAX_SLOTS, Mark, SlotId, Tally, Token};
+use super::{MAX_PEERS, MAX_SLOTS, Mark, SlotId, Tally, Token};
 use crate::keyspace::{Keyspace, Result, ServerTime};
 use crate::redis::{base64url, parse_number, write_padded};
 use crate::time::Span;
 
 /// How long a retired slot is kept by itself before it may be folded.
 const RETENTION: Span = Span::from_secs(7 * 24 * 3_600);
+/// How far ahead of the clock an incarnation may be that comes from outside.
+const AHEAD: Span = Span::from_secs(3_600);
+/// Numbers from here on are not issued: the script could not count them.
+const INCARNATIONS: u64 = 1 << 53;
 /// The most retired slots that one call folds.
 const BOUND: usize = 16;
+/// The length of an id in a bin, with its comma, and the most of them there.
+const ENTRY: usize = SlotId::LEN + 1;
+const BIN: usize = 256;
 /// How many resets are remembered.
 const RESETS: usize = 8;
 /// How many fields there are besides the slots.
-const FIELDS: usize = 13;
+const FIELDS: usize = 15;
 /// How many fields a part is taken from.
 const PAGE: usize = 256;
 
@@ -46,6 +53,14 @@ pub fn execute(space: &mut Keyspace, key: &[u8], op: &Op) -> Result<Answer> {
         })?;
     }
     Ok(answer)
+}
+
+/// What becomes of a slot besides its being raised.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    None,
+    Retire,
+    Fold,
 }
 
 /// One call: what it has read, and what it will write.
@@ -85,6 +100,15 @@ impl<'a> Call<'a> {
         self.hash.get(id).and_then(|bytes| Slot::decode(bytes))
     }
 
+    /// The ids that were folded and are in the same bin as this one, the oldest first.
+    fn folded(&self, id: &[u8]) -> &[u8] {
+        self.hash.get(bin(id).as_slice()).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_folded(&self, id: &[u8]) -> bool {
+        self.folded(id).chunks(ENTRY).any(|entry| entry.get(1..) == Some(id))
+    }
+
     fn put(&mut self, field: &[u8], value: impl Into<Vec<u8>>) {
         self.writes.push((field.to_vec(), value.into()));
     }
@@ -111,15 +135,30 @@ impl<'a> Call<'a> {
     fn run(&mut self, op: &Op) -> Answer {
         match op {
             Op::Join => {
-                let incarnation = self.now.0.max(self.number("hw") + 1);
+                let incarnation = self.now.0.max(self.number("hw").saturating_add(1));
+                if incarnation >= INCARNATIONS {
+                    return self.answer(Verb::Ahead, None, None);
+                }
                 self.put(b"hw", incarnation.to_string());
                 self.answer(Verb::Joined(incarnation), None, None)
             }
-            Op::Add { id, tally, mark, known } => self.raise(id, (*tally, *mark), *known, false),
-            Op::Retire { id, tally, mark, known } => self.raise(id, (*tally, *mark), *known, true),
+            Op::Add { id, tally, mark, known } => {
+                self.raise(id, (*tally, *mark), *known, End::None)
+            }
+            Op::Retire { id, tally, mark, known } => {
+                self.raise(id, (*tally, *mark), *known, End::Retire)
+            }
+            Op::Fold { id, tally, mark, known } => {
+                self.raise(id, (*tally, *mark), *known, End::Fold)
+            }
             Op::Get { id } => {
-                let slot = id.and_then(|id| self.slot(&id.to_text()));
-                let verb = slot.as_ref().map_or(Verb::None, state);
+                let text = id.map(|id| id.to_text());
+                let slot = text.and_then(|text| self.slot(&text));
+                let gone = match text.is_some_and(|text| self.is_folded(&text)) {
+                    true => Verb::Folded,
+                    false => Verb::None,
+                };
+                let verb = slot.as_ref().map_or(gone, state);
                 self.answer(verb, slot.as_ref(), slot.as_ref().map(|slot| slot.tally))
             }
             Op::Reset { op, epoch, id } => self.reset(*op, *epoch, *id),
@@ -136,18 +175,20 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// `ADD` and `RETIRE`: the slot becomes the maximum of what it was and of what is told.
+    /// `ADD`, `RETIRE` and `FOLD`: the slot becomes the maximum of what it was and of what is told.
     fn raise(
         &mut self,
         id: &SlotId,
         (tally, mark): (Tally, Mark),
         known: Tally,
-        retire: bool,
+        end: End,
     ) -> Answer {
         let text = id.to_text();
         let slot = self.slot(&text);
-        if slot.is_none() && id.incarnation <= self.number("gc") {
-            return self.answer(Verb::Unknown, None, None);
+        if slot.is_none()
+            && let Some(refused) = self.refusal(id, &text)
+        {
+            return self.answer(refused, None, None);
         }
         let old = slot.as_ref().map_or(Tally::ZERO, |slot| slot.tally);
         let new = old.max(tally);
@@ -155,19 +196,36 @@ impl<'a> Call<'a> {
         if slot.is_none() && !raised {
             return self.answer(Verb::None, None, None);
         }
-        if slot.is_none() && self.hash.len() >= MAX_SLOTS + FIELDS {
+        let was_retired = slot.as_ref().is_some_and(|slot| slot.retired.is_some());
+        let end = if was_retired || id.is_peer() { End::None } else { end };
+        let end = match end {
+            // What somebody else has raised is not folded by who does not know of it.
+            End::Fold if !old.is_within(tally) => End::Retire,
+            _ => end,
+        };
+        if let Some(slot) = slot.as_ref().filter(|_| !raised && end == End::None) {
+            return self.answer(state(slot), Some(slot), Some(old));
+        }
+        let fields = self.hash.len().saturating_sub(self.count("bins"));
+        let full = slot.is_none() && end != End::Fold && fields >= MAX_SLOTS + FIELDS;
+        let peers = self.count("peers");
+        if slot.is_none() && id.is_peer() && peers >= MAX_PEERS {
             return self.answer(Verb::Full, None, None);
         }
-        let was_retired = slot.as_ref().is_some_and(|slot| slot.retired.is_some());
-        let retiring = retire && !was_retired && !id.is_peer();
-        if let Some(slot) = slot.as_ref().filter(|_| !raised && !retiring) {
-            return self.answer(state(slot), Some(slot), Some(old));
+        let mut head = self.bytes("head");
+        if end == End::Retire || full {
+            self.fold_retired(&mut head, full);
+        }
+        if full && self.drops.is_empty() {
+            return self.answer(Verb::Full, None, None);
         }
         let version = self.tick();
         let before = slot.clone();
         let mut slot =
             slot.unwrap_or(Slot { tally: Tally::ZERO, mark, stamp: version, retired: None });
-        if before.is_none() && !id.is_peer() {
+        if before.is_none() && id.is_peer() {
+            self.put(b"peers", (peers + 1).to_string());
+        } else if before.is_none() {
             let highest = self.number("hw").max(id.incarnation);
             self.put(b"hw", highest.to_string());
         }
@@ -189,49 +247,102 @@ impl<'a> Call<'a> {
         if !was_retired {
             slot.stamp = version;
         }
-        if retiring {
+        if end == End::Fold {
+            self.fold(&text, new);
+            return self.answer(Verb::Folded, before.as_ref(), Some(new));
+        }
+        if end == End::Retire {
             slot.retired = Some(Vec::new());
         }
         self.put(&text, slot.encode());
-        if retiring {
-            self.append_and_fold(&text);
+        if end == End::Retire {
+            self.append(&head, &text);
         }
         self.answer(state(&slot), before.as_ref(), Some(new))
     }
 
-    /// Appends to the list of retired slots, and folds the old ones at its head.
-    fn append_and_fold(&mut self, id: &[u8]) {
-        let (mut head, tail) = (self.bytes("head"), self.bytes("tail"));
+    /// Why an id that has no slot gets none, if it does not. One that is gone was counted and folded,
+    /// or may have been; one from after now is of a server whose clock was ahead, or of nobody.
+    fn refusal(&self, id: &SlotId, text: &[u8]) -> Option<Verb> {
+        if self.is_folded(text) {
+            return Some(Verb::Folded);
+        }
+        if id.incarnation <= self.number("gc") {
+            return Some(Verb::Unknown);
+        }
+        let latest = self.number("hw").max(self.now.after(AHEAD).0);
+        (!id.is_peer() && id.incarnation > latest).then_some(Verb::Ahead)
+    }
+
+    /// Folds the old ones at the head of the list of retired slots, and the first one whatever its age
+    /// where its place is needed.
+    fn fold_retired(&mut self, head: &mut Vec<u8>, full: bool) {
         let mut folded = Totals { p: self.total("fp"), n: self.total("fn") };
         let mut floor = self.number("gc");
         while !head.is_empty() && self.drops.len() < BOUND {
-            let Some(slot) = self.slot(&head) else { break };
-            if ServerTime(slot.stamp).after(RETENTION) > self.now {
+            let Some(slot) = self.slot(head) else { break };
+            let kept = ServerTime(slot.stamp).after(RETENTION) > self.now;
+            if kept && !(full && self.drops.is_empty()) {
                 break;
             }
             folded.p += u128::from(slot.tally.p);
             folded.n += u128::from(slot.tally.n);
-            floor = floor.max(SlotId::parse(&head).map_or(0, |id| id.incarnation));
+            floor = floor.max(incarnation_of(head));
             let next = slot.retired.unwrap_or_default();
-            self.drops.push(core::mem::replace(&mut head, next));
+            self.drops.push(core::mem::replace(head, next));
         }
         if !self.drops.is_empty() {
             self.put_totals("fp", "fn", folded);
-            let mut padded = Vec::new();
-            write_padded(&mut padded, floor, TIME_WIDTH);
-            self.put(b"gc", padded);
+            self.put_floor(floor);
+            self.put(b"head", head.as_slice());
         }
-        let last = self.slot(&tail).filter(|_| !head.is_empty());
-        if let Some(Slot { retired: Some(next), .. }) = &last
-            && let Some(bytes) = self.hash.get(&tail)
-        {
-            debug_assert!(next.is_empty(), "the last of the list has no next");
-            self.put(&tail, [bytes.as_slice(), id].concat());
-        } else {
-            head = id.to_vec();
+    }
+
+    /// Appends to the list of retired slots, whose first is `head`.
+    fn append(&mut self, head: &[u8], id: &[u8]) {
+        let tail = self.bytes("tail");
+        match self.hash.get(&tail).filter(|_| !head.is_empty()) {
+            Some(last) => self.put(&tail, [last.as_slice(), id].concat()),
+            None => self.put(b"head", id),
         }
-        self.put(b"head", head);
         self.put(b"tail", id);
+    }
+
+    /// Leaves of a slot its id alone. What leaves the list of ids is refused by the floor.
+    fn fold(&mut self, id: &[u8], tally: Tally) {
+        let ids = self.folded(id);
+        let new = ids.is_empty();
+        let ids = [ids, b",", id].concat();
+        let mut floor = self.number("gc");
+        let mut rest = ids.as_slice();
+        while let Some((first, others)) = rest.split_at_checked(ENTRY)
+            && !others.is_empty()
+        {
+            let incarnation = incarnation_of(&first[1..]);
+            if rest.len() <= ENTRY * BIN && ServerTime(incarnation).after(RETENTION) > self.now {
+                break;
+            }
+            floor = floor.max(incarnation);
+            rest = others;
+        }
+        if new {
+            self.put(b"bins", (self.count("bins") + 1).to_string());
+        }
+        let (p, n) = (u128::from(tally.p), u128::from(tally.n));
+        self.put_totals("fp", "fn", Totals { p: self.total("fp") + p, n: self.total("fn") + n });
+        self.put_floor(floor);
+        self.put(&bin(id), rest);
+        self.drops.push(id.to_vec());
+    }
+
+    fn put_floor(&mut self, floor: u64) {
+        let mut padded = Vec::new();
+        write_padded(&mut padded, floor, TIME_WIDTH);
+        self.put(b"gc", padded);
+    }
+
+    fn count(&self, field: &str) -> usize {
+        usize::try_from(self.number(field)).unwrap_or(usize::MAX)
     }
 
     fn total(&self, field: &str) -> u128 {
@@ -280,6 +391,16 @@ impl<'a> Call<'a> {
         };
         self.answer(Verb::Part(part), None, None)
     }
+}
+
+/// In which of 256 fields an id is kept when its slot is folded.
+fn bin(id: &[u8]) -> [u8; 2] {
+    let [first, second] = [0, 1].map(|at| id.get(at).copied().unwrap_or_default());
+    [first, b'0' + second % 4]
+}
+
+fn incarnation_of(id: &[u8]) -> u64 {
+    SlotId::parse(id).map_or(0, |id| id.incarnation)
 }
 
 const fn state(slot: &Slot) -> Verb {

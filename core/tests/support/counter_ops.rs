@@ -71,6 +71,17 @@ impl CounterOps {
             self.slots.push((id, tally));
             return Op::Add { id, tally, mark: Mark(now), known: Tally::ZERO };
         }
+        if rng.chance(10) {
+            // At the bound of what may come from ahead of its clock, and beyond.
+            let incarnation = now + 3_600_000_000 + rng.pick(&[0, 1, 1 << 50]);
+            let (id, tally) = (SlotId { owner: rng.bits128(), incarnation }, Tally { p: 1, n: 0 });
+            let (mark, known) = (Mark(now), Tally::ZERO);
+            return rng.pick(&[
+                Op::Add { id, tally, mark, known },
+                Op::Retire { id, tally, mark, known },
+                Op::Fold { id, tally, mark, known },
+            ]);
+        }
         if rng.chance(30) {
             // Of a peer counter: it cannot be retired, and no incarnation comes after it.
             let id = SlotId { owner: rng.below(3).into(), incarnation: SlotId::PEER };
@@ -102,16 +113,21 @@ impl CounterOps {
                     let gone = self.slots.swap_remove(at);
                     self.old.push(gone);
                 }
-                Op::Retire { id, tally: rng.pick(&[tally, tally, Tally::ZERO]), mark, known }
+                let tally = rng.pick(&[tally, tally, Tally::ZERO]);
+                rng.pick(&[
+                    Op::Retire { id, tally, mark, known },
+                    Op::Fold { id, tally, mark, known: tally },
+                ])
             }
             52..66 if !self.old.is_empty() => {
                 let (id, tally) = rng.pick(&self.old);
                 let known = tally;
                 let tally = Tally { p: tally.p.saturating_add(rng.below(2)), ..tally };
-                if rng.chance(300) {
-                    Op::Retire { id, tally, mark, known }
-                } else {
-                    Op::Add { id, tally, mark, known }
+                match rng.below(10) {
+                    0..2 => Op::Retire { id, tally, mark, known },
+                    2 => Op::Fold { id, tally, mark, known },
+                    3 => Op::Get { id: Some(id) },
+                    _ => Op::Add { id, tally, mark, known },
                 }
             }
             52..74 => {

@@ -4,7 +4,7 @@ use super::{
     Answer, Attempt, Counter, Cx, Effect, HEAL, Mark, Outcome, Own, Seen, Sent, SlotId, Tally,
     Task, View, Want,
 };
-use crate::counter::{MAX_SLOTS, Saved, Verb};
+use crate::counter::{MAX_PEERS, MAX_SLOTS, Saved, Verb};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::machine::Failed;
@@ -53,43 +53,78 @@ impl Counter {
         }
         self.sent = None;
         match outcome {
-            Outcome::Answered { answer, .. } if answer.verb == Verb::Full => {
-                let message = alloc::format!(
-                    "counter '{}' has {MAX_SLOTS} slots, which is the limit: prune it",
-                    readable(&self.name)
-                );
-                self.on_refused(Error::new(ErrorCode::LimitExceeded, message), cx);
-                self.back_off(cx);
+            Outcome::Answered { answer, sent_at }
+                if matches!(answer.verb, Verb::Full | Verb::Ahead) =>
+            {
+                self.trouble = None;
+                self.on_no_slot(sent, &answer, sent_at, cx);
             }
             Outcome::Answered { answer, sent_at } => {
-                (self.failures, self.refused, self.trouble) = (0, false, None);
+                (self.failures, self.trouble) = (0, None);
+                self.refused &= sent.task.asks();
                 self.on_answer(sent, &answer, sent_at, cx);
             }
-            Outcome::Failed(Failed { error, lasting, .. }) => self.on_failure(error, !lasting, cx),
-            Outcome::Refused { error, transient } => self.on_failure(error, transient, cx),
+            Outcome::Failed(Failed { error, lasting: true, .. }) => {
+                self.fail_waiters(|_| true, &error, cx);
+                self.on_untold(error, cx);
+                self.back_off(cx);
+            }
+            Outcome::Failed(Failed { error, .. }) | Outcome::Refused { error, transient: true } => {
+                self.waiters.each_mut(|waiter| {
+                    waiter.trouble = Some(error.clone().after(waiter.trouble.take()));
+                });
+                self.trouble = Some(error);
+                self.back_off(cx);
+            }
+            Outcome::Refused { error, .. } => self.on_refused(sent.task, error, cx),
         }
         self.work(cx);
     }
 
-    /// It is tried again. Who waits is told at once if that does not help.
-    fn on_failure(&mut self, error: Error, transient: bool, cx: &mut Cx<'_>) {
-        if transient {
-            self.waiters.each_mut(|waiter| {
-                waiter.trouble = Some(error.clone().after(waiter.trouble.take()));
-            });
-            self.trouble = Some(error);
-        } else {
-            self.on_refused(error, cx);
+    /// Who waits for this is told at once; what was counted is kept and tried again.
+    fn on_refused(&mut self, task: Task, error: Error, cx: &mut Cx<'_>) {
+        match task {
+            Task::Read => self.fail_waiters(Want::reads, &error, cx),
+            Task::Call(call) => self.fail(call, error, cx),
+            _ => {
+                self.hold_back(cx);
+                self.on_untold(error, cx);
+            }
         }
-        self.back_off(cx);
     }
 
-    /// Who waits is told at once; the rest is kept and tried again.
-    fn on_refused(&mut self, error: Error, cx: &mut Cx<'_>) {
-        self.fail_waiters(|_| true, &error, cx);
+    /// What was counted is not taken. It is said once.
+    fn on_untold(&mut self, error: Error, cx: &mut Cx<'_>) {
+        self.fail_waiters(|want| matches!(want, Want::Flush { .. }), &error, cx);
         if !core::mem::replace(&mut self.refused, true) {
             let (counter, name) = self.named();
             cx.effects.push(Effect::Event(Event::CounterRefused { counter, name, error }));
+        }
+    }
+
+    /// The server lets no slot begin. What came from elsewhere is given up and reported, because it would
+    /// be in the way of all that comes after; what was counted here is kept.
+    fn on_no_slot(&mut self, sent: Sent, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) {
+        let error = if answer.verb == Verb::Full { self.full() } else { self.ahead(sent.task) };
+        if self.own.is_none() || matches!(sent.task, Task::Flush) {
+            self.see_without_own(answer, sent_at);
+            self.tell_epoch(answer.view.epoch);
+            self.serve_reads(sent.attempt, answer.view.version, cx);
+        }
+        if let (Task::Flush, Some(own)) = (sent.task, &mut self.own)
+            && !core::mem::replace(&mut own.acknowledged, Tally::ZERO).is_zero()
+        {
+            let (counter, name) = self.named();
+            cx.effects.push(Effect::Event(Event::CounterRegressed { counter, name }));
+        }
+        match sent.task {
+            Task::Leave(id) if id.is_peer() || answer.verb == Verb::Ahead => {
+                let of_kind = if id.is_peer() { &mut self.merging } else { &mut self.leaving };
+                let Some(saved) = of_kind.remove(&id) else { return };
+                self.report_lost(saved.tally.since(saved.acknowledged), error, cx);
+                self.serve(cx);
+            }
+            task => self.on_refused(task, error, cx),
         }
     }
 
@@ -107,8 +142,13 @@ impl Counter {
             }
             (Task::Leave(id), _) if id.is_peer() => stale = self.on_merged(id, answer, sent_at),
             (Task::Leave(id), _) => behind |= self.on_left(id, answer, sent_at, cx),
-            (Task::Flush | Task::Retire, Verb::Unknown) => {
+            (Task::Flush | Task::Retire | Task::Fold, Verb::Unknown) => {
                 self.lose(self.unknown(), answer, sent_at, cx);
+            }
+            (Task::Fold, Verb::Folded) => self.on_folded(answer, sent_at),
+            // Only its owner folds a slot.
+            (Task::Flush | Task::Retire | Task::Read, Verb::Folded) => {
+                self.lose(self.shared(), answer, sent_at, cx);
             }
             (Task::Call(call), verb) => {
                 if matches!(verb, Verb::Reset(_) | Verb::Conflict) {
@@ -131,7 +171,7 @@ impl Counter {
             self.serve_reads(sent.attempt, version, cx);
         }
         self.serve(cx);
-        if matches!(sent.task, Task::Flush | Task::Retire) {
+        if matches!(sent.task, Task::Flush | Task::Retire | Task::Fold) {
             // What is pending now was counted while the flush was on its way.
             self.pending_since = self.is_pending().then_some(sent_at);
         }
@@ -182,6 +222,15 @@ impl Counter {
         behind
     }
 
+    /// The own slot is gone, and all of it counted. What was counted meanwhile needs another.
+    fn on_folded(&mut self, answer: &Answer, sent_at: Time) {
+        let counted = self.acknowledged();
+        let base = Tally { p: self.base.p + counted.p, n: self.base.n + counted.n };
+        self.leave_own();
+        self.base = base;
+        self.see_without_own(answer, sent_at);
+    }
+
     /// An answer about a slot of an earlier life. Whether the server had lost some of it.
     fn on_left(&mut self, id: SlotId, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) -> bool {
         let Some(saved) = self.leaving.remove(&id) else { return false };
@@ -190,12 +239,12 @@ impl Counter {
         let standing = Standing::of(answer, saved.acknowledged, flight, saved.told);
         // Whoever wrote restored bytes may have counted more since: nothing of it is missing here.
         let shared = standing == Standing::Shared && saved.mark != Mark::REPLAY;
-        if self.leaving.keys().all(SlotId::is_peer) {
+        if self.leaving.is_empty() {
             self.see_without_own(answer, sent_at);
         }
         match answer.verb {
-            Verb::Unknown if lost.is_zero() => {}
-            Verb::Unknown => self.report_lost(lost, self.unknown(), cx),
+            Verb::Unknown | Verb::Folded if lost.is_zero() => {}
+            Verb::Unknown | Verb::Folded => self.report_lost(lost, self.unknown(), cx),
             _ if shared => self.report_lost(lost, self.shared(), cx),
             _ => return standing == Standing::Behind,
         }
@@ -205,17 +254,42 @@ impl Counter {
     /// A peer counter's slot was raised. Whether the value has to be asked for: it is only known
     /// together with the own slot.
     fn on_merged(&mut self, id: SlotId, answer: &Answer, sent_at: Time) -> bool {
-        let Some(saved) = self.leaving.remove(&id) else { return false };
+        let Some(saved) = self.merging.remove(&id) else { return false };
         let stored = answer.view.own;
         if !saved.tally.is_within(stored) {
             // More of it was merged while this was on its way.
             let acknowledged = saved.acknowledged.max(stored);
-            self.leaving.insert(id, Saved { acknowledged, ..saved });
+            self.merging.insert(id, Saved { acknowledged, ..saved });
         }
         if self.own.is_none() {
             self.see_without_own(answer, sent_at);
         }
-        self.own.is_some() && self.leaving.is_empty()
+        self.own.is_some() && self.merging.is_empty()
+    }
+
+    fn full(&self) -> Error {
+        let message = alloc::format!(
+            "counter '{}' has {MAX_SLOTS} slots in use, or {MAX_PEERS} of peer counters, which is the \
+             limit: an audit with `prune` frees the slots of replicas that are gone",
+            readable(&self.name)
+        );
+        Error::limit(message)
+    }
+
+    fn ahead(&self, task: Task) -> Error {
+        let name = readable(&self.name);
+        let message = match task {
+            Task::Leave(id) => alloc::format!(
+                "slot {id:?} in the bytes restored to counter '{name}' is more than an hour ahead of \
+                 the server's clock"
+            ),
+            Task::Join => alloc::format!("counter '{name}' has no incarnation left to give"),
+            _ => alloc::format!(
+                "the slot of counter '{name}' is more than an hour ahead of the server's clock, which \
+                 was another's or has been set back"
+            ),
+        };
+        Error::new(ErrorCode::InvalidState, message)
     }
 
     fn shared(&self) -> Error {

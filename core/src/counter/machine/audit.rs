@@ -26,10 +26,19 @@ pub(super) struct Auditing {
     tries: u32,
     /// The version of the first part.
     version: Option<Token>,
-    /// A slot may come in two parts.
-    slots: Table<SlotId, (Tally, bool)>,
+    /// What was counted in each slot, and what is to be known of it. A slot may come in two parts.
+    slots: Table<SlotId, (Tally, Kind)>,
+    /// Who is to be retired.
     idle: Vec<SlotId>,
     found: Audit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Live,
+    /// Live, and to be retired.
+    Idle,
+    Retired,
 }
 
 /// Whether an audit is over.
@@ -96,13 +105,15 @@ impl Auditing {
         let version = answer.view.version;
         let first = *self.version.get_or_insert(version);
         for slot in &part.slots {
-            self.slots.insert(slot.id, (slot.tally, slot.retired));
             let silent = Span::from_micros(part.now_us.saturating_sub(slot.stamp));
             let idle = self.prune.is_some_and(|prune| silent >= prune);
             let others = Some(slot.id) != own && !slot.id.is_peer();
-            if idle && !slot.retired && others && !self.idle.contains(&slot.id) {
-                self.idle.push(slot.id);
-            }
+            let kind = match slot.retired {
+                true => Kind::Retired,
+                false if idle && others => Kind::Idle,
+                false => Kind::Live,
+            };
+            self.slots.insert(slot.id, (slot.tally, kind));
         }
         if first != version && self.tries < TRIES {
             return self.again();
@@ -111,8 +122,10 @@ impl Auditing {
             self.step = Step::Scan { cursor: part.cursor };
             return Scan::Goes;
         }
-        self.found.retired = self.slots.values().filter(|(_, retired)| *retired).count() as u64;
+        let of_kind = |kind| self.slots.iter().filter(move |(_, (_, it))| *it == kind);
+        self.found.retired = of_kind(Kind::Retired).count() as u64;
         self.found.live = self.slots.len() as u64 - self.found.retired;
+        self.idle = of_kind(Kind::Idle).map(|(id, _)| *id).collect();
         if first != version {
             return self.prune_next();
         }

@@ -83,9 +83,18 @@ enum Task {
     Leave(SlotId),
     /// Raise and retire the own slot.
     Retire,
+    /// Fold the own slot, of which all is acknowledged and nothing was handed out.
+    Fold,
     Read,
     /// A step of a call's own: a reset or an audit.
     Call(CallId),
+}
+
+impl Task {
+    /// Whether it tells nothing of what was counted.
+    const fn asks(self) -> bool {
+        matches!(self, Self::Read | Self::Call(_))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,7 +130,10 @@ pub(crate) struct Counter {
     /// What of it was counted before the slot in use, or the next one, began.
     base: Tally,
     own: Option<Own>,
+    /// Slots of earlier lives: each is raised and retired.
     leaving: Leaving,
+    /// Slots of peer counters: each is raised.
+    merging: Leaving,
     seen: Option<Seen>,
     sent: Option<Sent>,
     attempts: Attempt,
@@ -138,6 +150,8 @@ pub(crate) struct Counter {
     heal: Option<Time>,
     /// Not before this moment is anything sent again.
     retry: Option<Time>,
+    /// Nor what was counted, which the server has refused.
+    held: Option<Time>,
     failures: u32,
     /// Why the last command came to nothing.
     trouble: Option<Error>,
@@ -166,7 +180,8 @@ impl Counter {
             total: Tally::ZERO,
             base: Tally::ZERO,
             own: None,
-            leaving,
+            leaving: Leaving::new(),
+            merging: Leaving::new(),
             seen: None,
             sent: None,
             attempts: 0,
@@ -177,12 +192,14 @@ impl Counter {
             flushed_at: None,
             heal: None,
             retry: None,
+            held: None,
             failures: 0,
             trouble: None,
             refused: false,
             journal: None,
             journaled: Tally::ZERO,
         };
+        machine.sort(leaving);
         cx.background = true;
         machine.work(cx);
         machine
@@ -218,10 +235,14 @@ impl Counter {
     /// What was counted and is not acknowledged, of this life and of earlier ones.
     pub(crate) fn pending(&self) -> Tally {
         let own = self.own_now().since(self.acknowledged());
-        self.leaving.values().map(|saved| saved.tally.since(saved.acknowledged)).fold(
-            own,
-            |sum, part| Tally { p: sum.p.saturating_add(part.p), n: sum.n.saturating_add(part.n) },
-        )
+        self.leaving
+            .values()
+            .chain(self.merging.values())
+            .map(|saved| saved.tally.since(saved.acknowledged))
+            .fold(own, |sum, part| Tally {
+                p: sum.p.saturating_add(part.p),
+                n: sum.n.saturating_add(part.n),
+            })
     }
 
     /// How many units more may be unacknowledged.
@@ -243,11 +264,11 @@ impl Counter {
             Life::Closing { until } => Some(until),
             Life::Done => return None,
         };
-        // All wait equally long: the first comes first.
-        let waiters = self.waiters.values().next().map(|waiter| waiter.limit);
+        let waiters = self.next_limit();
         // A command on its way moves things by its end, and a pause comes before all else.
-        let idle = if self.sent.is_none() { self.retry.or(self.heal) } else { None };
-        [limit, waiters, self.due, idle].into_iter().flatten().min()
+        let idle =
+            [self.retry.or(self.heal), self.held].map(|at| at.filter(|_| self.sent.is_none()));
+        [limit, waiters, self.due].into_iter().chain(idle).flatten().min()
     }
 
     // The user's verbs.
@@ -306,7 +327,7 @@ impl Counter {
         let server = totals.since(zero);
         // What of an earlier life is not acknowledged is not in the totals, as far as is known.
         // What a peer counter holds may be in them: it shows once it is acknowledged.
-        let earlier = self.leaving.iter().filter(|(id, _)| !id.is_peer()).map(|(_, saved)| saved);
+        let earlier = self.leaving.values();
         let leaving = earlier
             .map(|saved| saved.tally.value() - if known { saved.acknowledged.value() } else { 0 });
         let here = self.own_now().value() - own.value() + leaving.sum::<i128>();
@@ -326,29 +347,38 @@ impl Counter {
     /// Takes up the slots of earlier lives, as an opening with them does: not once there is an own one.
     pub(crate) fn take_up(&mut self, leaving: Leaving, cx: &mut Cx<'_>) -> Result<()> {
         let fresh = self.own.is_none() && self.seen.is_none() && self.sent.is_none();
-        if !fresh || !self.leaving.is_empty() || !self.total.is_zero() {
+        let idle = self.leaving.is_empty() && self.merging.is_empty();
+        if !fresh || !idle || !self.total.is_zero() {
             let message = "the counter is in use: only what has just been opened can be restored";
             return Err(Error::new(ErrorCode::InvalidState, message));
         }
-        self.leaving = leaving;
+        self.sort(leaving);
         self.work(cx);
         Ok(())
+    }
+
+    /// Takes up slots of earlier lives and of peer counters.
+    fn sort(&mut self, slots: Leaving) {
+        for (id, saved) in slots.iter() {
+            let of_kind = if id.is_peer() { &mut self.merging } else { &mut self.leaving };
+            of_kind.insert(*id, *saved);
+        }
     }
 
     /// Raises the server's slots to what a peer counter's replicas have counted.
     pub(crate) fn merge(&mut self, slots: &Slots, cx: &mut Cx<'_>) -> Result<()> {
         let id = |owner| SlotId { owner, incarnation: SlotId::PEER };
-        let new = slots.iter().filter(|(owner, _)| !self.leaving.contains_key(&id(*owner))).count();
-        if self.leaving.len() + new > MAX_SLOTS {
+        let new = slots.iter().filter(|(owner, _)| !self.merging.contains_key(&id(*owner))).count();
+        if self.merging.len() + new > MAX_SLOTS {
             let message = alloc::format!("more than {MAX_SLOTS} slots would wait to be merged");
             return Err(Error::limit(message));
         }
         for (owner, tally) in slots.iter() {
-            if let Some(known) = self.leaving.get_mut(&id(owner)) {
+            if let Some(known) = self.merging.get_mut(&id(owner)) {
                 known.tally = known.tally.max(tally);
             } else {
                 let (acknowledged, mark) = (Tally::ZERO, Mark::REPLAY);
-                self.leaving.insert(id(owner), Saved { tally, acknowledged, told: tally, mark });
+                self.merging.insert(id(owner), Saved { tally, acknowledged, told: tally, mark });
             }
         }
         self.work(cx);
@@ -358,7 +388,9 @@ impl Counter {
     /// What this life and unfinished earlier ones have counted, as far as it has a slot.
     pub(crate) fn snapshot(&mut self) -> Vec<u8> {
         self.leaving.each_mut(|saved| saved.told = saved.tally);
+        self.merging.each_mut(|saved| saved.told = saved.tally);
         let (mut slots, tally) = (self.leaving.clone(), self.own_now());
+        self.merging.iter().for_each(|(id, saved)| slots.insert(*id, *saved));
         if let Some(own) = &mut self.own {
             own.told = tally;
             let (acknowledged, mark) = (own.acknowledged, Mark::REPLAY);
@@ -376,7 +408,7 @@ impl Counter {
         true
     }
 
-    /// Flushes what is pending, retires the slot, and is done by `until`.
+    /// Flushes what is pending, folds or retires the slot, and is done by `until`.
     pub(crate) fn close(&mut self, cx: &mut Cx<'_>) {
         if self.life == Life::Open {
             self.life = Life::Closing { until: cx.now + cx.timeout };

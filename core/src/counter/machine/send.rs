@@ -15,21 +15,25 @@ impl Counter {
         if self.sent.is_some() || self.life == Life::Done {
             return;
         }
+        self.held = self.held.filter(|held| cx.now < *held);
         if self.retry.is_some_and(|retry| cx.now < retry) {
             return;
         }
         self.retry = None;
-        match self.next_task(cx.now) {
+        let told = if self.held.is_none() { self.next_telling(cx.now) } else { None };
+        match told.or_else(|| self.next_asking()) {
             Some(task) => self.send(task, cx),
-            None if matches!(self.life, Life::Closing { .. }) => self.give_up(cx),
+            None if matches!(self.life, Life::Closing { .. }) && self.held.is_none() => {
+                self.give_up(cx);
+            }
             None => {}
         }
     }
 
-    /// What comes first. Slots of earlier lives are settled before there is a new one, so that there
+    /// What is to be told. Slots of earlier lives are settled before there is a new one, so that there
     /// is never more than one life's worth of them.
-    fn next_task(&self, now: Time) -> Option<Task> {
-        if let Some(id) = self.leaving.keys().find(|id| !id.is_peer()) {
+    fn next_telling(&self, now: Time) -> Option<Task> {
+        if let Some((id, _)) = self.leaving.first() {
             return Some(Task::Leave(*id));
         }
         let closing = matches!(self.life, Life::Closing { .. });
@@ -39,25 +43,29 @@ impl Counter {
         if flight || healing || (self.is_pending() && wanted) {
             return Some(if self.own.is_some() { Task::Flush } else { Task::Join });
         }
-        // Of a peer counter there may be many: they hold up nothing of what is counted here.
-        if let Some(id) = self.leaving.keys().next() {
+        // Of a peer counter there may be many: they hold up nothing of what is counted here, and take
+        // turns with what is asked.
+        let turn = || self.attempts.is_multiple_of(2) || self.next_asking().is_none();
+        if let Some((id, _)) = self.merging.first().filter(|_| turn()) {
             return Some(Task::Leave(*id));
         }
-        if closing {
-            let in_use = self.own.is_some() && !self.own_now().is_zero();
-            return in_use.then_some(Task::Retire);
+        if let Some(own) = self.own.as_ref().filter(|_| closing) {
+            // All was answered. What was handed out may come back and be compared with the slot.
+            let end = if own.told.is_zero() { Task::Fold } else { Task::Retire };
+            return (!self.own_now().is_zero()).then_some(end);
         }
-        if self.own.is_none() && self.options.is_journaled() {
-            return Some(Task::Join);
-        }
+        let unnamed = self.own.is_none() && self.options.is_journaled();
+        (unnamed && !closing).then_some(Task::Join)
+    }
+
+    /// What is to be asked.
+    fn next_asking(&self) -> Option<Task> {
         let ready =
             |want: &Want| matches!(want, Want::Reset { epoch: Some(_), .. } | Want::Audit(_));
         if let Some((call, _)) = self.waiters.iter().find(|(_, waiter)| ready(&waiter.want)) {
             return Some(Task::Call(*call));
         }
-        let reads =
-            |want: &Want| matches!(want, Want::Read { .. } | Want::Reset { epoch: None, .. });
-        self.waiters.values().any(|waiter| reads(&waiter.want)).then_some(Task::Read)
+        self.waiters.values().any(|waiter| waiter.want.reads()).then_some(Task::Read)
     }
 
     fn wants_flush(&self) -> bool {
@@ -70,12 +78,18 @@ impl Counter {
         let op = match task {
             Task::Join => Op::Join,
             Task::Leave(id) => {
-                let Some(saved) = self.leaving.get(&id) else { return };
+                let of_kind = if id.is_peer() { &self.merging } else { &self.leaving };
+                let Some(saved) = of_kind.get(&id) else { return };
                 let Saved { tally, mark, acknowledged: known, .. } = *saved;
                 match id.is_peer() {
                     true => Op::Add { id, tally, mark, known },
                     false => Op::Retire { id, tally, mark, known },
                 }
+            }
+            Task::Fold => {
+                let Some(own) = &self.own else { return };
+                let (id, tally) = (own.id, own.acknowledged);
+                Op::Fold { id, tally, mark: Mark::at(cx.now), known: tally }
             }
             Task::Flush | Task::Retire => {
                 let Some(own) = &mut self.own else { return };
@@ -116,10 +130,19 @@ impl Counter {
     }
 
     pub(super) fn back_off(&mut self, cx: &mut Cx<'_>) {
+        self.retry = Some(self.after_pause(cx));
+    }
+
+    /// The server takes nothing of what was counted, or no more of it; what is asked goes on.
+    pub(super) fn hold_back(&mut self, cx: &mut Cx<'_>) {
+        self.held = Some(self.after_pause(cx));
+    }
+
+    fn after_pause(&mut self, cx: &mut Cx<'_>) -> Time {
         self.failures += 1;
         let doubled = BACKOFF.0.as_micros() << self.failures.saturating_sub(1).min(10);
         let pause = Span::from_micros(doubled).min(BACKOFF.1);
-        self.retry = Some(cx.now + pause.part(1, 2) + cx.entropy.jitter(pause.part(1, 2)));
+        cx.now + pause.part(1, 2) + cx.entropy.jitter(pause.part(1, 2))
     }
 
     /// Nothing is left to flush. A host that has told something is asked all the same: it says no

@@ -42,6 +42,19 @@ pub(super) enum Want {
     Audit(Box<Auditing>),
 }
 
+impl Waiter {
+    const fn audits(&self) -> bool {
+        matches!(self.want, Want::Audit(_))
+    }
+}
+
+impl Want {
+    /// Whether it waits for an answer of whatever kind.
+    pub(super) const fn reads(&self) -> bool {
+        matches!(self, Self::Read { .. } | Self::Reset { epoch: None, .. })
+    }
+}
+
 /// What of all that was counted is safe.
 struct Safe {
     journaled: Option<Tally>,
@@ -140,8 +153,13 @@ impl Counter {
                 Effect::Failed { call, error: Error::new(ErrorCode::InvalidState, message) }
             }
             (Want::Audit(auditing), _) => match auditing.on_answer(answer, own) {
-                Scan::Goes => return,
+                Scan::Goes => {
+                    waiter.limit = cx.now + cx.timeout;
+                    return;
+                }
                 Scan::Done(audit) => {
+                    // There may be room now.
+                    self.held = None;
                     Effect::Event(Event::CounterAudited { call, counter, name, audit })
                 }
             },
@@ -168,12 +186,17 @@ impl Counter {
         }
     }
 
+    /// Whether nothing of earlier lives and of peer counters is to be told.
+    fn is_settled(&self) -> bool {
+        self.leaving.is_empty() && self.merging.is_empty()
+    }
+
     fn safe(&self) -> Safe {
         let acknowledged = self.acknowledged();
         Safe {
             journaled: self.options.is_journaled().then_some(self.journaled),
             // Parts of the total: their sum cannot pass it.
-            settled: self.leaving.is_empty().then_some(Tally {
+            settled: self.is_settled().then_some(Tally {
                 p: self.base.p + acknowledged.p,
                 n: self.base.n + acknowledged.n,
             }),
@@ -212,10 +235,25 @@ impl Counter {
         }
     }
 
+    /// When the first of them has failed. All wait equally long, so that the first comes first; but the
+    /// time of an audit begins anew with each answer.
+    pub(super) fn next_limit(&self) -> Option<Time> {
+        let mut limit = None;
+        for waiter in self.waiters.values() {
+            limit = Some(limit.map_or(waiter.limit, |limit: Time| limit.min(waiter.limit)));
+            if !waiter.audits() {
+                break;
+            }
+        }
+        limit
+    }
+
     pub(super) fn expire_waiters(&mut self, cx: &mut Cx<'_>) {
         let silent = || Error::new(ErrorCode::NoAnswer, "the server did not answer in time");
         let now = cx.now;
-        let over = self.waiters.iter().take_while(|(_, waiter)| now >= waiter.limit);
+        let over = |waiter: &Waiter| now >= waiter.limit;
+        let first = self.waiters.iter().take_while(|(_, waiter)| waiter.audits() || over(waiter));
+        let over = first.filter(|(_, waiter)| over(waiter));
         for (call, own) in over.map(|(call, w)| (*call, w.trouble.clone())).collect::<Vec<_>>() {
             let error = own.or_else(|| self.trouble.clone()).unwrap_or_else(silent);
             self.fail(call, error, cx);
@@ -234,8 +272,9 @@ impl Counter {
         }
     }
 
-    fn fail(&mut self, call: CallId, error: Error, cx: &mut Cx<'_>) {
-        self.waiters.remove(&call);
-        cx.effects.push(Effect::Failed { call, error });
+    pub(super) fn fail(&mut self, call: CallId, error: Error, cx: &mut Cx<'_>) {
+        if self.waiters.remove(&call).is_some() {
+            cx.effects.push(Effect::Failed { call, error });
+        }
     }
 }
