@@ -2,6 +2,8 @@
 
 mod support;
 
+use comity::coordinator::Coordinator;
+use comity::error::ErrorCode;
 use comity::event::Event;
 use comity::lock::LockOptions;
 use comity::redis::{Failure, NodeChange, Reply};
@@ -156,4 +158,84 @@ fn a_fence_rises_even_on_a_server_that_has_lost_everything_and_whose_clock_is_be
         co.handle_reply(command.request, &reply, client_now);
     }
     assert!(fence(events(&mut co)) > before);
+}
+
+#[test]
+fn who_waits_in_line_waits_out_the_server_s_absence_and_keeps_its_place() {
+    for failure in [Failure::NotSent, Failure::OutcomeUnknown] {
+        let mut desk = Desk::new();
+        let (mut holder, held) = desk.holder(1);
+        let (mut first, lock) = desk.waiter(2);
+        let (mut second, _) = desk.waiter(3);
+        let ids = |desk: &mut Desk| -> Vec<_> {
+            desk.view().waiters.into_iter().map(|waiter| waiter.id).collect()
+        };
+        let before = ids(&mut desk);
+        // Longer than a verb's timeout, and shorter than a lease.
+        away(&mut desk, &mut [&mut holder, &mut first, &mut second], failure, Span::from_secs(8));
+        desk.pass(Span::from_secs(1), &mut [&mut holder, &mut second]);
+        desk.pass(Span::from_secs(1), &mut [&mut holder, &mut first, &mut second]);
+        assert_eq!(ids(&mut desk), before);
+        holder.lock_release(held, desk.now).expect("it is held");
+        desk.settle(&mut [&mut holder, &mut first, &mut second]);
+        assert!(first.lock_is_held(lock, desk.now));
+    }
+}
+
+#[test]
+fn however_long_the_server_is_away_who_waits_as_long_as_it_takes_waits_on() {
+    let mut desk = Desk::new();
+    let (holder, _) = desk.holder(1);
+    let (mut co, lock) = desk.waiter(2);
+    drop(holder);
+    away(&mut desk, &mut [&mut co], Failure::NotSent, Span::from_secs(3600));
+    assert!(!events(&mut co).iter().any(|event| matches!(event, Event::LockFailed { .. })));
+    desk.pass(Span::from_secs(5), &mut [&mut co]);
+    assert!(co.lock_is_held(lock, desk.now));
+}
+
+#[test]
+fn who_waits_for_so_long_fails_then_and_says_why() {
+    let mut desk = Desk::new();
+    let (mut holder, _) = desk.holder(1);
+    let mut co = desk.coordinator(2);
+    let options = LockOptions { wait: Some(Span::from_secs(30)), ..LockOptions::default() };
+    co.lock_acquire(NAME, options, desk.now).expect("sound arguments");
+    desk.run(&mut co);
+    away(&mut desk, &mut [&mut holder, &mut co], Failure::NotSent, Span::from_secs(29));
+    let failed = |event: &Event| matches!(event, Event::LockFailed { .. });
+    assert!(!events(&mut co).iter().any(failed));
+    away(&mut desk, &mut [&mut holder, &mut co], Failure::NotSent, Span::from_secs(2));
+    let told = events(&mut co);
+    assert!(
+        told.iter().any(|event| matches!(event, Event::LockFailed { error, .. }
+            if error.code() == ErrorCode::Unreachable)),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn who_was_never_in_line_fails_when_its_timeout_is_over() {
+    let mut desk = Desk::new();
+    let mut co = desk.coordinator(2);
+    desk.ask(&mut co);
+    away(&mut desk, &mut [&mut co], Failure::NotSent, Span::from_secs(6));
+    assert!(events(&mut co).iter().any(|event| matches!(event, Event::LockFailed { .. })));
+}
+
+/// Lets time pass with every command failing in this way.
+fn away(desk: &mut Desk, cos: &mut [&mut Coordinator], failure: Failure, span: Span) {
+    let end = desk.now + span;
+    loop {
+        for co in cos.iter_mut() {
+            while let Some(command) = co.poll_command() {
+                co.handle_failure(command.request, failure, desk.now);
+            }
+        }
+        let next = cos.iter().filter_map(|co| co.next_deadline()).min();
+        let Some(next) = next.filter(|next| *next <= end) else { break };
+        desk.now = desk.now.max(next);
+        cos.iter_mut().for_each(|co| co.handle_timeout(desk.now));
+    }
+    desk.now = end;
 }

@@ -71,7 +71,9 @@ impl Lock {
         trouble.error = Some(error.clone());
         let limit = trouble.since + cx.timeout;
         let wake = cx.now + self.backoff(cx);
-        let give_up = !transient || wake >= limit;
+        // Who waits in line waits out the server's absence, too.
+        let waits_on = self.has_queued && !matches!(self.state, State::Releasing { .. });
+        let give_up = !transient || (wake >= limit && !waits_on);
         match self.state {
             State::Acquiring | State::Waiting | State::Claiming | State::Releasing { .. }
                 if give_up =>
@@ -164,6 +166,7 @@ impl Lock {
                 }
                 self.state = State::Waiting;
                 self.ticket = ticket;
+                self.has_queued = true;
                 cx.effects.push(Effect::WantPush);
                 self.wake = Some(cx.now + self.heartbeat(next, rank, cx));
             }

@@ -123,6 +123,8 @@ pub(crate) struct Lock {
     options: LockOptions,
     state: State,
     ticket: u64,
+    /// Its request has stood in the queue: from then on only its own wait bounds it.
+    has_queued: bool,
     /// When the user stops waiting.
     wait_until: Option<Time>,
     /// When to send next.
@@ -166,6 +168,7 @@ impl Lock {
             options,
             state: State::Acquiring,
             ticket: 0,
+            has_queued: false,
             wait_until: None,
             wake: None,
             sent: Vec::new(),
