@@ -289,7 +289,8 @@
 // The transaction is not decided yet.
 #define COMITY_OUTCOME_PENDING 3
 
-// The primary of the transaction has never heard of it.
+// Nothing of the transaction is recorded at its primary: it may still come. Where its id does not
+// tell until when, as one of an earlier version, it may also be over for long.
 #define COMITY_OUTCOME_UNHEARD 4
 
 // The transaction is over; how is not known any more.
@@ -1135,10 +1136,13 @@ uint32_t comity_transaction_status(comity_coordinator *coordinator,
                                    uint64_t *call);
 
 // Ends a transaction whose client does not: commits it if all have voted for it, and aborts it
-// otherwise, even if its client lives. heuristic is a COMITY_HEURISTIC_ constant: what an operator
+// otherwise, even if its client lives or has not sent anything yet: what comes then is refused. One of
+// which nothing is recorded stays as it is, COMITY_OUTCOME_UNHEARD, where its id does not tell until when
+// something may come. heuristic is a COMITY_HEURISTIC_ constant: what an operator
 // decides for a transaction whose primary is gone for good. It may be the contrary of what the primary
-// had decided, so COMITY_EVENT_TRANSACTION_DAMAGED names each node that was told it. Writes the number
-// of the call to *call. Leads to COMITY_EVENT_TRANSACTION_RESOLVED or COMITY_EVENT_CALL_FAILED.
+// had decided: COMITY_EVENT_TRANSACTION_DAMAGED names each node that has then changed its keys, or
+// dropped the change, against what the votes that are left come to. Writes the number of the call to
+// *call. Leads to COMITY_EVENT_TRANSACTION_RESOLVED or COMITY_EVENT_CALL_FAILED.
 //
 // Returns as comity_transaction_status, or COMITY_ERROR_INVALID_ARGUMENT for another heuristic.
 uint32_t comity_transaction_resolve(comity_coordinator *coordinator,

@@ -239,7 +239,7 @@ class Event:
     @property
     def outcome(
         self,
-    ) -> Literal["committed", "aborted", "pending", "unknown", "forgotten"] | None:
+    ) -> Literal["committed", "aborted", "pending", "unheard", "forgotten"] | None:
         """What is known of a transaction."""
 
     @property

@@ -168,7 +168,7 @@ class Base:
     @staticmethod
     def _outcome(operation: Operation) -> Outcome:
         event = operation.event
-        return (event.outcome if event is not None else None) or "unknown"
+        return (event.outcome if event is not None else None) or "unheard"
 
     @staticmethod
     def _inspection(operation: Operation) -> Inspection:

@@ -24,11 +24,11 @@ Outcome: TypeAlias = (
     Literal["committed"]
     | Literal["aborted"]
     | Literal["pending"]
+    | Literal["unheard"]
     | Literal["forgotten"]
-    | Literal["unknown"]
 )
-"""What a server knows of a transaction. `"forgotten"`: it is over, and how is no longer recorded;
-`"unknown"`: nothing is known of it there.
+"""What a server knows of a transaction. `"unheard"`: nothing is recorded of it, and it may still
+come; `"forgotten"`: it is over, and how is no longer recorded.
 """
 Words: TypeAlias = list[bytes]
 Expectation: TypeAlias = (

@@ -252,7 +252,7 @@ const fn called(outcome: TransactionOutcome) -> &'static str {
         TransactionOutcome::Committed => "committed",
         TransactionOutcome::Aborted => "aborted",
         TransactionOutcome::Pending => "pending",
-        TransactionOutcome::Unheard => "unknown",
+        TransactionOutcome::Unheard => "unheard",
         _ => "forgotten",
     }
 }

@@ -272,7 +272,14 @@ class Client:
     def txid(self) -> bytes:
         """The id of the client's only transaction."""
         packed = [Sent(each.node, each.argv, each.packed) for each in self.waiting]
-        ids = {each.arguments()[0] for each in self.sent + packed if step(each.argv)}
+        # A command has it behind the id, and one that brings work behind its digest.
+        behind = {"FINISH": (1, 0), "STATUS": (1, 0), "VOTE": (1, 0)}
+        ids = set()
+        for each in self.sent + packed:
+            if name := step(each.argv):
+                place, digits = behind.get(name, (2, 16))
+                words = each.arguments()
+                ids.add(words[0] + b"." + words[place][digits:])
         (txid,) = ids
         return txid + b"@a"
 

@@ -54,7 +54,7 @@ def test_a_server_that_restarts_empty_under_a_client_that_lives(steps: Servers, 
         assert steps.left() == []
         # Nobody is told anything else, though the primary may not know any more.
         lost = empty == 0 and voted
-        assert client.status(client.txid()) == ("forgotten" if lost else "committed"), path
+        assert client.status(client.txid()) == ("unheard" if lost else "committed"), path
         assert client.outcome() == "committed"
     assert cuts == 15
 

@@ -309,7 +309,9 @@ export class Coordinator {
    * Sees a transaction to its end on all its servers: `"committed"`, `"aborted"` or, where no record
    * is left, `"forgotten"`.
    *
-   * One that is under way and undecided is aborted. `heuristic` is an operator's decision where the
+   * One that is under way and undecided is aborted, also one that the server has not heard of yet:
+   * what comes then is refused. An id of an earlier version does not tell until when something may
+   * come; then that one stays as it is, `"unheard"`. `heuristic` is an operator's decision where the
    * server that decides is gone for good: if it does not answer, all that wait for it are told this,
    * and each is reported as damaged. Throws `Unreachable`, `NoAnswer`, `ServerRefused` where a
    * server that is needed does not answer.

@@ -26,7 +26,8 @@ pub enum TransactionOutcome {
     Aborted,
     /// It is not decided yet.
     Pending,
-    /// Its primary has never heard of it.
+    /// Nothing of it is recorded at its primary: it may still come. Where its id does not tell until
+    /// when, as one of an earlier version, it may also be over for long.
     Unheard,
     /// It is over; how is not known any more.
     Forgotten,

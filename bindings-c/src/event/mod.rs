@@ -90,7 +90,8 @@ pub const COMITY_OUTCOME_COMMITTED: u32 = 1;
 pub const COMITY_OUTCOME_ABORTED: u32 = 2;
 /// The transaction is not decided yet.
 pub const COMITY_OUTCOME_PENDING: u32 = 3;
-/// The primary of the transaction has never heard of it.
+/// Nothing of the transaction is recorded at its primary: it may still come. Where its id does not
+/// tell until when, as one of an earlier version, it may also be over for long.
 pub const COMITY_OUTCOME_UNHEARD: u32 = 4;
 /// The transaction is over; how is not known any more.
 pub const COMITY_OUTCOME_FORGOTTEN: u32 = 5;

@@ -188,7 +188,9 @@ pub unsafe extern "C" fn comity_transaction_status(
 }
 
 /// Ends a transaction whose client does not: commits it if all have voted for it, and aborts it
-/// otherwise, even if its client lives. heuristic is a COMITY_HEURISTIC_ constant: what an operator
+/// otherwise, even if its client lives or has not sent anything yet: what comes then is refused. One of
+/// which nothing is recorded stays as it is, COMITY_OUTCOME_UNHEARD, where its id does not tell until when
+/// something may come. heuristic is a COMITY_HEURISTIC_ constant: what an operator
 /// decides for a transaction whose primary is gone for good. It may be the contrary of what the primary
 /// had decided, so COMITY_EVENT_TRANSACTION_DAMAGED names each node that was told it. Writes the number
 /// of the call to *call. Leads to COMITY_EVENT_TRANSACTION_RESOLVED or COMITY_EVENT_CALL_FAILED.

@@ -4,8 +4,11 @@ import { Reader } from "../pack.js";
 import { readReply } from "./codec.js";
 import type { Reply } from "./reply.js";
 
-/** What is known of a transaction. `"forgotten"`: it is over, and how is no longer recorded. */
-export type Outcome = "committed" | "aborted" | "pending" | "unknown" | "forgotten";
+/**
+ * What is known of a transaction. `"unheard"`: nothing is recorded of it, and it may still come;
+ * `"forgotten"`: it is over, and how is no longer recorded.
+ */
+export type Outcome = "committed" | "aborted" | "pending" | "unheard" | "forgotten";
 
 /** What a counter stands at. Spans are microseconds. */
 export interface RawCounterValue {
@@ -228,7 +231,7 @@ export type Event =
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown" };
 
-const OUTCOMES: readonly Outcome[] = ["committed", "aborted", "pending", "unknown", "forgotten"];
+const OUTCOMES: readonly Outcome[] = ["committed", "aborted", "pending", "unheard", "forgotten"];
 
 /** In the order of the bytes that stand for them in `src/event.rs`. */
 const READERS: readonly ((r: Reader) => Event)[] = [
@@ -341,7 +344,7 @@ function why(from: Reader): ComityError {
 }
 
 function outcome(from: Reader): Outcome {
-  return OUTCOMES[from.byte()] ?? "unknown";
+  return OUTCOMES[from.byte()] ?? "unheard";
 }
 
 /** What a counter stands at. */

@@ -44,9 +44,8 @@ impl Coordinator {
         let first = self.first_met.get(&holder).copied().unwrap_or(self.now);
         self.first_met.insert(holder, first);
         if met.expired || self.now.since(first) >= WATCH {
-            let (id, not_after) = (met.holder.clone(), met.not_after);
-            let met = participant;
-            let task = Task { id, not_after, met, expired: true, heuristic: None };
+            let (id, met) = (met.holder.clone(), participant);
+            let task = Task { id, met, expired: true, heuristic: None };
             self.recover(task, None, true);
         }
     }
@@ -135,6 +134,7 @@ impl Coordinator {
             Found::Committed => Ok(TransactionOutcome::Committed),
             Found::Aborted => Ok(TransactionOutcome::Aborted),
             Found::Forgotten => Ok(TransactionOutcome::Forgotten),
+            Found::Unheard => Ok(TransactionOutcome::Unheard),
             Found::Failed(error) => Err(error),
         };
         for call in calls {

@@ -6,11 +6,10 @@
 use super::{Coordinator, Owner, Request, Timer};
 use crate::error::Error;
 use crate::event::TransactionOutcome;
-use crate::keyspace::ServerTime;
 use crate::machine::Failed;
 use crate::redis::{Argv, Reply};
 use crate::transaction::machine::Outcome;
-use crate::transaction::{Answer, Op, Query, TransactionId};
+use crate::transaction::{Answer, NEVER, Op, Query, TransactionId};
 
 #[inline(never)]
 pub(super) fn on_reply(core: &mut Coordinator, pending: &Request, reply: &Reply) {
@@ -97,7 +96,9 @@ pub(super) fn on_closed(core: &mut Coordinator) {
 
 #[inline(never)]
 pub(super) fn encode_status(key: &[u8], id: &TransactionId, argv: &mut Argv) {
-    let query = Query { txid: id.txid, not_after: ServerTime(0), force: false };
+    // Whether it is over is not known of an id that does not say: then nobody has heard of it.
+    let not_after = id.not_after.unwrap_or(NEVER);
+    let query = Query { txid: id.txid, not_after, force: false };
     Op::Status(query).encode(key, argv);
 }
 

@@ -10,7 +10,6 @@ use super::call::Question;
 use super::{Coordinator, Life, Timer};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event, TransactionOutcome};
-use crate::keyspace::ServerTime;
 use crate::redis::{Keys, NodeId, readable};
 use crate::ring::Ring;
 use crate::time::{Span, Time};
@@ -161,7 +160,9 @@ impl Coordinator {
     }
 
     /// Ends a transaction whose client does not: commits it if all have voted for it, and aborts it
-    /// otherwise, even if its client lives. Leads to `TransactionResolved` or `CallFailed`.
+    /// otherwise, even if its client lives or has not sent anything yet: what comes then is refused.
+    /// Leads to `TransactionResolved` or `CallFailed`. By an id of an earlier version, which does not
+    /// tell until when something may come, one of which nothing is recorded stays as it is: `Unheard`.
     ///
     /// `heuristic` is an operator's decision for a transaction whose primary is gone for good: where
     /// the primary does not answer in time, every node that has voted yes is told it. It may be the
@@ -181,7 +182,7 @@ impl Coordinator {
         let call = CallId(self.next_operation());
         let everybody = || self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
         let heuristic = heuristic.map(|heuristic| (heuristic, everybody()));
-        let task = Task { id, not_after: ServerTime(0), met: None, expired: true, heuristic };
+        let task = Task { id, met: None, expired: true, heuristic };
         self.recover(task, Some(call), false);
         Ok(call)
     }

@@ -11,7 +11,8 @@ if state == 'A' then return {'ABORTED'} end
 if state == 'H' then return stale() end
 if not state then
   if verdict == 'Q' then return {'NOTHING'} end
-  if now() > not_after then return stale() end
+  -- What was removed had used the slot last: with an earlier one in it, nothing of this has come.
+  if (verdict == 'C' or not register) and now() > not_after then return stale() end
   if verdict == 'C' then return {'LOST', '0'} end
   return pending(register) or bury(not_after, 's')
 end

@@ -33,8 +33,9 @@
 //! looks the register up first: the same sequence is answered with what is recorded, a lower one
 //! is `STALE`. So is one of which nothing is known after its `not_after`, a moment of the servers'
 //! clocks that is the same in every call of a transaction; a register may be removed after it. A
-//! `VOTE` then says no instead: no vote can come any more. `EXEC1` looks at the clock only where the
-//! slot was never used, for what was removed had been used last.
+//! `VOTE` then says no instead: no vote can come any more. `EXEC1`, a `STATUS` and an abort look at the
+//! clock only where the slot has no register: what was removed had been used last, so one that an
+//! earlier sequence has left shows that nothing of this one has come.
 //!
 //! # Scripts
 //!
@@ -80,6 +81,7 @@ use text::{parse_hex, write_hex};
 pub use work::{Check, Operation, Work};
 
 use crate::error::{Error, Result};
+use crate::keyspace::ServerTime;
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
 
@@ -106,6 +108,8 @@ pub const COPY_BYTES: u32 = 1 << 20;
 const WIDTH: usize = 16;
 /// What a column of that width cannot hold.
 const COLUMN_END: u64 = 10_000_000_000_000_000;
+/// The last moment that a column can hold: as a `not_after`, one that is never over.
+pub(crate) const NEVER: ServerTime = ServerTime(COLUMN_END - 1);
 
 /// One use of one slot of one session: what the scripts know a transaction by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,28 +181,45 @@ impl fmt::Debug for Txid {
     }
 }
 
-/// Names a transaction for everybody: with the primary, whose register decides.
+/// Names a transaction for everybody: with the primary, whose register decides, and with the moment
+/// after which nothing of it is executed, so that anybody can tell what is over from what is only
+/// late.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransactionId {
     /// What the scripts know it by.
     pub txid: Txid,
+    /// Its `not_after` by the primary's clock; none in a text of a version that did not write it.
+    pub not_after: Option<ServerTime>,
     /// The stable id of the primary's node.
     pub primary: Vec<u8>,
 }
 
 impl TransactionId {
-    /// Its text: session, slot and sequence as of [`Txid`], an `@`, and the primary's node id.
+    /// Its text: session, slot and sequence as of [`Txid`], a dot and 16 digits for its `not_after`
+    /// if that is known, an `@`, and the primary's node id.
     #[must_use]
     pub fn to_text(&self) -> Vec<u8> {
-        [&self.txid.to_text()[..], b"@", &self.primary].concat()
+        let mut text = self.txid.to_text().to_vec();
+        if let Some(ServerTime(moment)) = self.not_after {
+            text.push(b'.');
+            write_padded(&mut text, moment.min(COLUMN_END - 1), WIDTH);
+        }
+        text.push(b'@');
+        text.extend_from_slice(&self.primary);
+        text
     }
 
     /// The transaction with this text; none if it is not one.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let (txid, primary) = text.split_at_checked(Txid::LEN)?;
-        let primary = primary.strip_prefix(b"@").filter(|id| !id.is_empty())?;
-        Some(Self { txid: Txid::parse(txid)?, primary: primary.to_vec() })
+        let (txid, mut rest) = text.split_at_checked(Txid::LEN)?;
+        let mut not_after = None;
+        if let Some(moment) = rest.strip_prefix(b".") {
+            let (digits, behind) = moment.split_at_checked(WIDTH)?;
+            (not_after, rest) = (Some(ServerTime(parse_number(digits)?)), behind);
+        }
+        let primary = rest.strip_prefix(b"@").filter(|id| !id.is_empty())?;
+        Some(Self { txid: Txid::parse(txid)?, not_after, primary: primary.to_vec() })
     }
 }
 
@@ -352,8 +373,10 @@ mod tests {
         for (session, slot, seq) in [(0, 0, 0), (u64::MAX, 63, COLUMN_END - 1), (7, 1, 42)] {
             let txid = Txid::new(session, slot, seq).expect("in range");
             assert_eq!(Txid::parse(&txid.to_text()), Some(txid));
-            let id = TransactionId { txid, primary: b"a@b\0".to_vec() };
-            assert_eq!(TransactionId::parse(&id.to_text()), Some(id));
+            for not_after in [None, Some(ServerTime(0)), Some(NEVER)] {
+                let id = TransactionId { txid, not_after, primary: b"a@b\0".to_vec() };
+                assert_eq!(TransactionId::parse(&id.to_text()), Some(id));
+            }
         }
         assert_eq!(Txid::new(0, MAX_SLOTS, 0), None);
         assert_eq!(Txid::new(0, 0, COLUMN_END), None);
@@ -365,6 +388,11 @@ mod tests {
         ] {
             assert_eq!(Txid::parse(bad.as_bytes()), None, "{bad}");
         }
-        assert_eq!(TransactionId::parse(b"0000000000000000.00.0000000000000001@"), None);
+        for bad in
+            ["@", "x", ".@a", ".000000000000000@a", ".000000000000000x@a", ".0000000000000001"]
+        {
+            let text = [b"0000000000000000.00.0000000000000001", bad.as_bytes()].concat();
+            assert_eq!(TransactionId::parse(&text), None, "{bad}");
+        }
     }
 }

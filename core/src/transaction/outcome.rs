@@ -35,8 +35,8 @@ pub(crate) fn error(reason: Reason, plan: &Plan) -> Error {
 fn refused(place: usize, why: Refusal, plan: &Plan) -> Error {
     let key = |key| readable(plan.key(place, key).unwrap_or_default());
     match why {
-        Refusal::Locked { key: locked, holder, primary, .. } => {
-            let holder = TransactionId { txid: holder, primary };
+        Refusal::Locked { key: locked, holder, primary, not_after, .. } => {
+            let holder = TransactionId { txid: holder, not_after: Some(not_after), primary };
             let holder = readable(&holder.to_text());
             let message = format!("key '{}' is locked by transaction {holder}", key(locked));
             Error::new(ErrorCode::Conflict, message)

@@ -138,16 +138,11 @@ impl Sweeper {
         let Some(here) = self.left.front() else { return };
         let primary = swept.role.primary().to_vec();
         if swept.state == Register::Prepared {
-            let id = TransactionId { txid: swept.txid, primary };
-            let (not_after, met) = (swept.not_after, Some(here.clone()));
+            let (txid, not_after, met) = (swept.txid, Some(swept.not_after), Some(here.clone()));
+            let id = TransactionId { txid, not_after, primary };
             self.count += 1;
-            return cx.effects.push(Effect::Recover(Task {
-                id,
-                not_after,
-                met,
-                expired: true,
-                heuristic: None,
-            }));
+            let task = Task { id, met, expired: true, heuristic: None };
+            return cx.effects.push(Effect::Recover(task));
         }
         let others: VecDeque<_> = match &swept.role {
             Role::Primary { participants } => {

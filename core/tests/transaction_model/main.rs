@@ -29,6 +29,7 @@ pub(crate) const fn faults(faults: u8) -> Budget {
         limits: 1,
         timers: 1,
         recoveries: 2,
+        resolves: 0,
         late: 0,
         sweeps: 0,
     }
@@ -76,6 +77,29 @@ fn a_slot_that_is_used_again() {
 fn what_is_swept_when_the_time_is_over() {
     let budget = Budget { recoveries: 1, late: 1, sweeps: 1, limits: 0, ..faults(1) };
     Scenario::new("swept", 2, budget).with(0, "a b", "", "").assert_holds();
+}
+
+#[test]
+fn what_is_resolved_before_it_was_heard_of() {
+    let budget = Budget { recoveries: 0, resolves: 1, ..faults(1) };
+    Scenario::new("resolved", 2, budget).with(0, "b", "", "").with(0, "a b", "", "").assert_holds();
+}
+
+#[test]
+fn what_is_resolved_when_the_time_is_over() {
+    let budget = Budget {
+        recoveries: 0,
+        resolves: 1,
+        late: 1,
+        sweeps: 1,
+        losses: 0,
+        timers: 0,
+        ..faults(1)
+    };
+    Scenario::new("resolved late", 1, budget)
+        .with(0, "a", "", "")
+        .with(0, "a", "", "")
+        .assert_holds();
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op)
         (Mutation::ReadsNotCompared, Op::Exec1(op)) => Arc::make_mut(&mut op.work).checks.clear(),
         (Mutation::ReadsNotCompared, Op::Prepare(op)) => Arc::make_mut(&mut op.work).checks.clear(),
         (Mutation::SharedLocksExpire, _) => server.drop_locks(Mode::Shared),
+        (Mutation::ResolvedWithoutItsTime, Op::Status(query)) => query.not_after = ServerTime(0),
         (Mutation::LowerSequenceTaken(script), op) if is(op, script) => {
             if let Some(txid) = txid_of(op) {
                 server.forget_later(txid);
@@ -92,6 +93,12 @@ fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op)
         (Mutation::LateVoteStale, Op::Vote(query))
             if old.is_late() && old.register(query.txid).is_none() && query.force =>
         {
+            answer = Answer::Stale { now: NOW };
+        }
+        (Mutation::LateInAUsedSlotStale, Op::Status(query))
+            if old.is_late() && old.register(query.txid).is_none() =>
+        {
+            *server = old;
             answer = Answer::Stale { now: NOW };
         }
         (Mutation::LateVoteRecorded, Op::Vote(query))

@@ -43,6 +43,10 @@ pub(crate) enum Mutation {
     StaleIsCommitToOthers,
     /// A recovery takes `STALE` from the primary for an abort.
     StaleIsAbortToOthers,
+    /// Who ends a transaction by its id does not know until when it may come.
+    ResolvedWithoutItsTime,
+    /// When the time is over, one of a slot that was used before is `STALE`, too.
+    LateInAUsedSlotStale,
     /// A script does not look whether the slot was used since.
     LowerSequenceTaken(Taken),
     /// A register is swept by its age, whatever the others have.

@@ -9,7 +9,7 @@ use comity::transaction::bare::BareRecovery;
 use comity::transaction::{Effect, Task, TransactionId};
 
 use crate::scenario::{Scenario, node, place_of};
-use crate::server::{NOT_AFTER, Register};
+use crate::server::Register;
 use crate::world::{Told, Who, World};
 
 /// What is wrong then.
@@ -33,6 +33,25 @@ pub(crate) enum Unrest {
 const MANY: usize = 60;
 
 pub(crate) fn come_to_rest(scenario: &Scenario, world: &World) -> Result<(), Unrest> {
+    check(scenario, &at_rest(scenario, world)?)
+}
+
+/// Whether the transaction is applied then; none if recovery does not end.
+pub(crate) fn comes_to_be_applied(
+    scenario: &Scenario,
+    world: &World,
+    script: usize,
+) -> Option<bool> {
+    let rested = at_rest(scenario, world).ok()?;
+    scenario.scripts[script].writes.first().map(|key| applied(&rested, script, key) > 0)
+}
+
+/// How often transaction `script` was applied to `key`.
+fn applied(world: &World, script: usize, key: &[u8]) -> i64 {
+    Scenario::digit(world.servers[usize::from(key[0] - b'a')].value(key), script)
+}
+
+fn at_rest(scenario: &Scenario, world: &World) -> Result<World, Unrest> {
     let mut world = World {
         servers: world.servers.clone(),
         users: world.users.clone(),
@@ -53,7 +72,7 @@ pub(crate) fn come_to_rest(scenario: &Scenario, world: &World) -> Result<(), Unr
             }
         }
     }
-    check(scenario, &world)
+    Ok(world)
 }
 
 fn recover(
@@ -63,8 +82,8 @@ fn recover(
     id: &TransactionId,
 ) -> Result<(), Unrest> {
     let now = Time::from_micros(1);
-    let (id, not_after, met) = (id.clone(), NOT_AFTER, Some(node(at)));
-    let task = Task { id, not_after, met, expired: true, heuristic: None };
+    let (id, met) = (id.clone(), Some(node(at)));
+    let task = Task { id, met, expired: true, heuristic: None };
     let (mut machine, effects) = BareRecovery::new(task, now);
     let mut waiting = effects;
     for _ in 0..MANY {
@@ -93,14 +112,12 @@ fn recover(
 type Seen = BTreeMap<Vec<u8>, i64>;
 
 fn check(scenario: &Scenario, world: &World) -> Result<(), Unrest> {
-    let value = |key: &[u8]| world.servers[usize::from(key[0] - b'a')].value(key);
     if !world.servers.iter().all(|server| server.is_clean()) {
         return Err(Unrest::Left);
     }
     let mut committed = Vec::new();
     for (script, (what, run)) in scenario.scripts.iter().zip(&world.runs).enumerate() {
-        let applied: Vec<i64> =
-            what.writes.iter().map(|key| Scenario::digit(value(key), script)).collect();
+        let applied: Vec<i64> = what.writes.iter().map(|key| applied(world, script, key)).collect();
         if applied.iter().any(|times| *times > 1) {
             return Err(Unrest::Twice);
         }
@@ -116,7 +133,8 @@ fn check(scenario: &Scenario, world: &World) -> Result<(), Unrest> {
         let [committed_to_others, aborted_to_others] = run.found;
         let wrong = wrong
             || committed_to_others && applied.contains(&0)
-            || aborted_to_others && applied.contains(&1);
+            || aborted_to_others && applied.contains(&1)
+            || run.over.is_some_and(|over| over != applied.contains(&1));
         if wrong {
             return Err(Unrest::Told);
         }

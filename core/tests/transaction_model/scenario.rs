@@ -26,6 +26,8 @@ pub(crate) struct Budget {
     pub(crate) timers: u8,
     /// Recoveries.
     pub(crate) recoveries: u8,
+    /// Recoveries by its id, also of what no server has heard of.
+    pub(crate) resolves: u8,
     /// Whether the time of all transactions may be over.
     pub(crate) late: u8,
     /// Registers that are swept.

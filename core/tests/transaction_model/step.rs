@@ -26,6 +26,8 @@ pub(crate) enum Step {
         at: usize,
         run: usize,
     },
+    /// Ends it by its id.
+    Resolve(usize),
     Late,
     Sweep {
         at: usize,
@@ -93,6 +95,9 @@ impl World {
             steps.push(Step::Late);
         }
         for run in scripts.filter(|run| self.runs[*run].is_some()) {
+            if left.resolves > 0 && self.helpers.iter().any(Option::is_none) {
+                steps.push(Step::Resolve(run));
+            }
             for at in 0..self.servers.len() {
                 let txid = self.runs[run].as_ref().expect("it has begun").id.txid;
                 let register = self.register(at, txid);

@@ -10,6 +10,7 @@ use comity::transaction::{
 
 use crate::kept::Kept;
 use crate::mutation::Mutation;
+use crate::rest::comes_to_be_applied;
 use crate::scenario::{Budget, Scenario, node, place_of};
 use crate::server::{NOT_AFTER, Register, Server};
 use crate::step::Step;
@@ -60,6 +61,8 @@ pub(crate) struct Run {
     pub(crate) told: Told,
     /// What others who have recovered it were told: committed, aborted.
     pub(crate) found: [bool; 2],
+    /// Whether it was applied, or was to be, when somebody was told that it is over.
+    pub(crate) over: Option<bool>,
     /// Those that were known to be committed before it began.
     pub(crate) after: Vec<usize>,
 }
@@ -222,7 +225,14 @@ impl World {
                 self.left.faults -= 1;
                 self.forget(Who::Helper(place));
             }
-            Step::Recover { at, run } => self.recover(scenario, at, run),
+            Step::Recover { at, run } => {
+                self.left.recoveries -= 1;
+                self.recover(scenario, Some(node(at)), run);
+            }
+            Step::Resolve(run) => {
+                self.left.resolves -= 1;
+                self.recover(scenario, None, run);
+            }
             Step::Late => {
                 self.left.late -= 1;
                 self.servers.iter_mut().for_each(|server| server.change(Server::pass));
@@ -263,17 +273,15 @@ impl World {
         let after = (0..self.runs.len()).filter(|run| self.is_committed(*run)).collect();
         let (machine, effects) = BareTransaction::new(begin, START);
         let id = machine.id();
-        let machine = Some(Kept::new(machine));
+        let (machine, told) = (Some(Kept::new(machine)), Told::Nothing);
         self.runs[script] =
-            Some(Kept::new(Run { machine, id, told: Told::Nothing, found: [false; 2], after }));
+            Some(Kept::new(Run { machine, id, told, found: [false; 2], over: None, after }));
         self.effects(scenario, Who::Run(script), effects);
     }
 
-    fn recover(&mut self, scenario: &Scenario, at: usize, run: usize) {
-        self.left.recoveries -= 1;
+    fn recover(&mut self, scenario: &Scenario, met: Option<Vec<u8>>, run: usize) {
         let id = self.runs[run].as_ref().expect("it has begun").id.clone();
-        let task =
-            Task { id, not_after: NOT_AFTER, met: Some(node(at)), expired: true, heuristic: None };
+        let task = Task { id, met, expired: true, heuristic: None };
         let (machine, effects) = BareRecovery::new(task, START);
         let place = self.helpers.iter().position(Option::is_none).expect("a free one");
         self.helpers[place] = Some(Kept::new(machine));
@@ -359,7 +367,7 @@ impl World {
                 Effect::Found(Found::Failed(_)) => {
                     self.broken = Some(Broken::Failed);
                 }
-                Effect::Found(found) => self.found(who, &found),
+                Effect::Found(found) => self.found(scenario, who, &found),
                 Effect::Met(_) => {}
                 Effect::Replicate { to, .. } => self.ask_for_copies(who, place_of(&to)),
                 Effect::Wait { .. } | Effect::Copied { .. } => panic!("nobody shares a round"),
@@ -392,15 +400,22 @@ impl World {
     }
 
     /// A recovery has come to its end.
-    fn found(&mut self, who: Who, found: &Found) {
+    fn found(&mut self, scenario: &Scenario, who: Who, found: &Found) {
         let Who::Helper(place) = who else { return };
-        let id = self.helpers[place].as_ref().map(|machine| machine.id().clone());
-        let mut runs = self.runs.iter_mut().flatten();
-        let Some(run) = runs.find(|run| Some(&run.id) == id.as_ref()) else { return };
+        let txid = self.helpers[place].as_ref().map(|machine| machine.id().txid);
+        let of = |run: &Option<Kept<Run>>| run.as_ref().map(|run| run.id.txid) == txid;
+        let Some(at) = self.runs.iter().position(of) else { return };
+        let applied = match found {
+            Found::Forgotten => comes_to_be_applied(scenario, self, at),
+            _ => None,
+        };
+        let Some(run) = &mut self.runs[at] else { return };
         match found {
             Found::Committed => run.change(|run| run.found[0] = true),
             Found::Aborted => run.change(|run| run.found[1] = true),
-            Found::Forgotten | Found::Failed(_) => {}
+            Found::Forgotten => run.change(|run| run.over = run.over.or(applied)),
+            Found::Unheard => panic!("its id tells until when it may come"),
+            Found::Failed(_) => {}
         }
     }
 

@@ -169,6 +169,21 @@ fn stale_is_not_a_commit_to_others() {
 }
 
 #[test]
+fn if_it_were_resolved_without_its_time_it_would_be_called_over_and_come() {
+    let budget = Budget { recoveries: 0, resolves: 1, ..QUIET };
+    one("resolved", budget).assert_broken_by(Mutation::ResolvedWithoutItsTime, &[TOLD]);
+}
+
+#[test]
+fn if_what_is_late_in_a_used_slot_were_stale_it_would_be_called_over_and_come() {
+    let budget = Budget { recoveries: 0, resolves: 1, sweeps: 0, ..LATE };
+    Scenario::new("resolved late", 1, budget)
+        .with(0, "a", "", "")
+        .with(0, "a", "", "")
+        .assert_broken_by(Mutation::LateInAUsedSlotStale, &[TOLD]);
+}
+
+#[test]
 fn if_one_script_were_taken_with_a_lower_sequence_it_would_be_applied_twice() {
     Scenario::new("a copy of one script", 2, STRAYS)
         .with(0, "b", "", "")

@@ -145,9 +145,10 @@ impl Transaction {
     fn on_refusal(&mut self, place: usize, recorded: bool, why: Refusal, cx: &mut Cx<'_>) {
         let mut waits = false;
         if let Refusal::Locked { key, holder, primary, not_after, deadline, now } = &why {
-            let holder = TransactionId { txid: *holder, primary: primary.clone() };
-            let (not_after, key, expired) = (*not_after, *key, deadline <= now);
-            cx.effects.push(Effect::Met(Met { holder, not_after, place, key, expired }));
+            let (txid, not_after, primary) = (*holder, Some(*not_after), primary.clone());
+            let holder = TransactionId { txid, not_after, primary };
+            let (key, expired) = (*key, deadline <= now);
+            cx.effects.push(Effect::Met(Met { holder, place, key, expired }));
             waits = self.begin.order == Order::Waiting;
         }
         let reason = Reason::Refused { place, why };

@@ -195,8 +195,6 @@ impl Reason {
 pub struct Met {
     /// Which.
     pub holder: TransactionId,
-    /// Its `not_after`.
-    pub not_after: ServerTime,
     /// Where it was met.
     pub place: usize,
     /// The key's place in the work of that participant.
@@ -393,7 +391,8 @@ impl Transaction {
     }
 
     pub(crate) fn id(&self) -> TransactionId {
-        TransactionId { txid: self.begin.txid, primary: self.begin.plan.primary().to_vec() }
+        let Begin { txid, not_after, ref plan, .. } = self.begin;
+        TransactionId { txid, not_after: Some(not_after), primary: plan.primary().to_vec() }
     }
 
     /// The stable id of the participant at `place`.

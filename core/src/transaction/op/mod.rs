@@ -109,8 +109,8 @@ pub struct Finish {
 pub struct Query {
     /// Which transaction.
     pub txid: Txid,
-    /// Of the transaction, as in its [`Prepare`]. Zero if unknown, for `STATUS` alone: it then says
-    /// `STALE` where nothing is known. A `VOTE` would say no though a vote could still come.
+    /// Of the transaction, as in its [`Prepare`]. Where it is not known nothing is forced, for it says
+    /// how long what is recorded is needed.
     pub not_after: ServerTime,
     /// Whether `ABORTED` is recorded where nothing is known of it.
     pub force: bool,

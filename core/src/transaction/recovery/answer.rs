@@ -137,6 +137,7 @@ impl Recovery {
                 self.decided(Verdict::Release);
                 self.finish_what_was_met(cx);
             }
+            Answer::Nothing if self.task.id.not_after.is_none() => self.end(Found::Unheard, cx),
             // Its client may be about to begin.
             Answer::Nothing => self.watch(WATCH, cx),
             _ => self.retry(0, cx),
@@ -164,7 +165,7 @@ impl Recovery {
 
     fn on_staging(&mut self, held: Held, cx: &mut Cx<'_>) {
         let Held { now, deadline, not_after, role, keys } = held;
-        self.task.not_after = not_after;
+        self.task.id.not_after = Some(not_after);
         if !self.task.expired && now < deadline {
             return self.watch(deadline.since(now), cx);
         }

@@ -31,9 +31,8 @@ mod answer;
 use alloc::vec::Vec;
 
 use super::machine::{Attempt, Cx, Effect, back_off};
-use super::{Finish, Key, Op, Query, TransactionId, Verdict};
+use super::{Finish, Key, NEVER, Op, Query, TransactionId, Verdict};
 use crate::error::{Error, ErrorCode};
-use crate::keyspace::ServerTime;
 use crate::redis::readable;
 use crate::time::{Span, Time};
 
@@ -49,6 +48,9 @@ pub enum Found {
     Aborted,
     /// It is over, and nobody knows how any more.
     Forgotten,
+    /// Nothing of it is recorded, and it is not known whether it is over or still to come: its id is
+    /// of a version that did not write down its `not_after`. The transaction is as it was.
+    Unheard,
     /// It could not be found out. The transaction is as it was.
     Failed(Error),
 }
@@ -69,8 +71,6 @@ pub enum Heuristic {
 pub struct Task {
     /// Which transaction.
     pub id: TransactionId,
-    /// Its `not_after`, zero if that is not known.
-    pub not_after: ServerTime,
     /// Where a lock of it was met.
     pub met: Option<Vec<u8>>,
     /// Whether its patience is over.
@@ -226,7 +226,10 @@ impl Recovery {
 
     fn op(&self, place: usize) -> Option<Op> {
         let peer = self.peers.get(place)?;
-        let (txid, not_after, force) = (self.task.id.txid, self.task.not_after, self.task.expired);
+        let TransactionId { txid, not_after, .. } = self.task.id;
+        // What is recorded without it would be kept for ever, or not for long enough.
+        let force = self.task.expired && not_after.is_some();
+        let not_after = not_after.unwrap_or(NEVER);
         let query = |force| Query { txid, not_after, force };
         let finish = |keys: &Vec<Key>, verdict| {
             Op::Finish(Finish { txid, not_after, verdict, keys: keys.clone() })

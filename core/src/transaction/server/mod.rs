@@ -135,7 +135,10 @@ impl Table<'_> {
                     _ => Answer::Committed { participants },
                 }
             }
-            Known::Nothing if self.now() > not_after => self.stale(),
+            // What was removed had used the slot last: with an earlier one in it, nothing has come.
+            Known::Nothing if self.register(txid).is_none() && self.now() > not_after => {
+                self.stale()
+            }
             Known::Nothing if !force => Answer::Nothing,
             Known::Nothing => {
                 self.bury(txid, not_after, &Role::Primary { participants: Vec::new() })
@@ -181,7 +184,12 @@ impl Table<'_> {
                 State::Prepared => self.settle(txid, register, keys, verdict == Verdict::Commit),
             },
             Known::Nothing if verdict == Verdict::Release => Answer::Nothing,
-            Known::Nothing if self.now() > not_after => self.stale(),
+            Known::Nothing
+                if self.now() > not_after
+                    && (verdict == Verdict::Commit || self.register(txid).is_none()) =>
+            {
+                self.stale()
+            }
             Known::Nothing if verdict == Verdict::Commit => Answer::Lost { keys: Vec::new() },
             Known::Nothing => self.bury(txid, not_after, &Role::Secondary { primary: Vec::new() }),
         }
