@@ -5,9 +5,10 @@ through suspend where there is one (`comity.clock`). Verbs return an id, or rais
 of `comity.errors` with the state unchanged; inputs are never refused.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from types import GenericAlias
-from typing import Any, Final, Generic, Literal, final
+from typing import Any, Final, Generic, Literal, Protocol, final
 
 from typing_extensions import TypeVar
 
@@ -15,6 +16,7 @@ from .counter import CounterAudit, CounterValue, Desk
 
 __all__ = [
     "ERROR_CODES",
+    "Baton",
     "Command",
     "Coordinator",
     "Counter",
@@ -25,6 +27,7 @@ __all__ = [
     "Ring",
     "__version__",
     "forked",
+    "forward",
 ]
 
 __version__: Final[str]
@@ -34,6 +37,33 @@ ERROR_CODES: Final[dict[str, int]]
 
 _bytes = bytes
 _Id = TypeVar("_Id", bound=str | bytes, default=str)
+
+class _Ready(Protocol):
+    """What `Coordinator.poll` puts there."""
+
+    deadline: int
+
+    @property
+    def commands(self) -> deque[tuple[Command, int, int | None, bool]]: ...
+    @property
+    def events(self) -> deque[Event]: ...
+
+@final
+class Baton:
+    """What one thread has at a time. Each call is one step for everybody: neither another thread
+    nor a finalizer nor the handler of a signal gets in between.
+    """
+
+    def __new__(cls) -> Baton: ...
+    @property
+    def holder(self) -> int:
+        """Who has it; 0 for nobody."""
+
+    def take(self, holder: int) -> bool:
+        """Whether `holder`, above 0, has it from now on: only if nobody had."""
+
+    def leave(self, holder: int) -> bool:
+        """Whether `holder` had it; nobody has it then."""
 
 @final
 class Command:
@@ -456,11 +486,11 @@ class Coordinator:
     def next_deadline(self) -> int | None:
         """When to call `handle_timeout`."""
 
-    def poll(
-        self,
-    ) -> tuple[list[tuple[Command, int, int | None, bool]], list[Event], int | None]:
-        """All of that at once: every command, with its node, its origin and whether its route is
-        another than `node`; every event; the deadline.
+    def poll(self, ready: _Ready) -> None:
+        """All of that at once, put behind what is in `ready`: every command, with its node, its
+        origin and whether its route is another than `node`; every event; and the deadline, 2**63
+        for none. No other code of the program runs meanwhile, be it a finalizer or the handler of a
+        signal.
         """
 
     def stats(self) -> dict[str, int]:
@@ -688,3 +718,8 @@ class MemoryStore:
 
     def poll_message(self) -> tuple[bytes, bytes] | None:
         """Channel and payload of a PUBLISH that is not yet delivered."""
+
+def forward(thing: object, item: object, source: deque[Any], target: list[Any]) -> bool:
+    """Whether `item` is the first of `source`; it is taken away then, and `thing` is put behind
+    `target`. One step, as those of `Baton`.
+    """

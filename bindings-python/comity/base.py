@@ -25,7 +25,7 @@ from .inspection import Inspection
 from .operation import Operation
 from .session import Session
 from .units import MAX_NAME, MAX_TTL, MAX_WAIT, MIN_TTL, flag, octets, seconds
-from .workers import log
+from .workers import log, serving
 
 _MAX_LABEL: Final = 256
 
@@ -111,8 +111,9 @@ class Base:
         session = self._session
         with session.mutex:
             session.require_open()
-            counter = session.core.counter(desk=desk, now=session.now(), **options)
-            self._reports.register(counter.id, durability)
+            with session.asking(desk):
+                counter = session.core.counter(desk=desk, now=session.now(), **options)
+                self._reports.register(counter.id, durability)
             session.drain()
             session.wake_timer()  # which runs from here on: who counts cannot start it
         return counter
@@ -302,6 +303,7 @@ def _in_child() -> None:
         coordinator._session.orphan()
         coordinator._driver.forget()
     opened.clear()
+    serving.clear()
     _core.forked()
 
 

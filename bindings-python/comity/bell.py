@@ -5,19 +5,21 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable, Sequence
+from typing import Final
+
+_MANY: Final = 4096
+"""More rings than are unheard as a rule."""
 
 
 class Bell:
     """`ring` from any thread ends the current or next `wait`; it never blocks."""
 
-    __slots__ = ("_ear", "_hammer", "_rung", "_wait")
+    __slots__ = ("_ear", "_hammer")
 
     def __init__(self) -> None:
         self._ear, self._hammer = socket.socketpair()
         self._ear.setblocking(False)
         self._hammer.setblocking(False)
-        self._rung = False
-        self._wait = poller(self._ear.fileno())
 
     def fileno(self) -> int:
         """What to poll for reading."""
@@ -25,25 +27,23 @@ class Bell:
 
     def ring(self) -> None:
         """Ends a wait. What was made ready before is seen by who then clears the bell."""
-        if not self._rung:
-            try:
-                self._hammer.send(b"\0")
-            except OSError:
-                pass  # closed, or full of unheard rings
-            self._rung = True  # last: a `clear` in between must not leave a ring that none takes
+        try:
+            self._hammer.send(b"\0")
+        except OSError:
+            pass  # closed, or full of unheard rings
 
     def clear(self) -> None:
         """Makes the bell ready to ring again; look for what it rang for *after* this."""
-        if self._rung:
-            try:
-                self._ear.recv(64)
-            except OSError:
+        try:
+            while len(self._ear.recv(_MANY)) == _MANY:
                 pass
-            self._rung = False
+        except OSError:
+            pass  # silent
 
     def wait(self) -> None:
         """Until the bell rings."""
-        self._wait(None)
+        # A poller of its own: whoever polls may be interrupted, and another takes its place.
+        poller(self._ear.fileno())(None)
 
     def close(self) -> None:
         """Frees the descriptors."""

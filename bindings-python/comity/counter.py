@@ -152,6 +152,8 @@ class Reports:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._writers: dict[int, Callable[[bytes], object]] = {}
+        self._last: Event | None = None
+        """The last journal that was given out: a step that is done twice gives it out once."""
         session.on_counter = self._on_event
 
     def register(self, counter: int, durability: Durability | None) -> None:
@@ -177,8 +179,9 @@ class Reports:
         counter = event.counter or 0
         if event.kind == "counter_journal":
             write = self._writers.get(counter)
-            if write is not None and event.bytes is not None:
+            if write is not None and event.bytes is not None and self._last is not event:
                 self.write(counter, write, event.bytes)
+                self._last = event
             return
         if event.kind == "counter_closed":
             self._writers.pop(counter, None)
@@ -341,7 +344,7 @@ class Scribe(Worker):
         super().__init__("comity-journal")
         self._due: deque[Callable[[], None]] = deque()
         self._bell = threading.Event()
-        self._busy = threading.Lock()
+        self._busy = threading.RLock()
         self.wake = self._bell.set  # type: ignore[method-assign]
 
     def put(self, work: Callable[[], None]) -> None:
@@ -360,6 +363,9 @@ class Scribe(Worker):
         with self._busy:
             while self._due:
                 self._due.popleft()()
+
+    def relieve(self) -> None:
+        """Nothing is held up by a `write` that waits but the next."""
 
 
 def prune_us(prune: float | None) -> int | None:

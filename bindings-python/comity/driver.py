@@ -8,11 +8,12 @@ from functools import partial
 from typing import Protocol
 
 from .lane import Connector, Lane
+from .mutex import outside
 from .operation import Operation
 from .push import PushReader
 from .session import Session
 from .several import Several
-from .workers import Background, Timer
+from .workers import Background, Timer, relieve
 
 
 class Driver(Protocol):
@@ -34,15 +35,24 @@ class Driver(Protocol):
         """In the child of a fork: drops connections without a word to the server."""
 
 
-def park(session: Session, operation: Operation, timeout: float = -1) -> None:
-    """Blocks until `operation` is signalled or done, at most `timeout` seconds."""
+def park(
+    session: Session, operation: Operation, timeout: float = -1, *, until_sent: bool = False
+) -> None:
+    """Blocks until `operation` is signalled or done, at most `timeout` seconds. With `until_sent`
+    not at all where it has commands that its thread has to send.
+    """
+    gate = threading.Lock()
+    gate.acquire()
     with session.mutex:
-        if operation.done:
-            return
-        gate = threading.Lock()
-        gate.acquire()
+        # First the gate: who finds none rings for nobody.
         operation.gate = gate.release
-    gate.acquire(timeout=timeout)
+        if operation.done or (until_sent and operation.attended and operation.node >= 0):
+            operation.gate = None
+            return
+    try:
+        outside(session.mutex, gate.acquire, True, timeout)
+    finally:
+        operation.gate = None
 
 
 def spawn(callback: Callable[[], None]) -> None:
@@ -89,16 +99,30 @@ class SocketDriver:
 
     def wait(self, operation: Operation) -> None:
         """See `Driver`. An operation is driven by the lanes its commands go to, once it has any."""
+        outside(self._session.mutex, self._wait, operation)
+
+    def _wait(self, operation: Operation) -> None:
+        relieve()
+        me = threading.get_ident()
+        for lane in self._lanes:
+            lane.step_aside(me)
         while not operation.done:
             if operation.attended and operation.several:
                 self._several.drive(operation)
             elif operation.attended and operation.node >= 0:
                 self._lanes[operation.node].drive(operation)
             else:
-                park(self._session, operation)
+                park(self._session, operation, until_sent=True)
 
     def finish(self, timeout: float) -> None:
         """See `Driver`. Late in the interpreter's life no thread can be started any more."""
+        outside(self._session.mutex, self._finish, timeout)
+
+    def _finish(self, timeout: float) -> None:
+        relieve()
+        me = threading.get_ident()
+        for lane in self._lanes:
+            lane.step_aside(me, drop=True)
         for background in self._background:
             if not background.running:
                 background.lane.run_dry()

@@ -42,13 +42,16 @@ class Buffer:
     def close(self) -> None:
         """Stops listening. What is buffered can still be read."""
         with self._session.mutex:
-            self._session.listeners = [x for x in self._session.listeners if x is not self]
+            if self in self._session.listeners:
+                self._session.listeners.remove(self)
             self.end()
 
     # What the session calls, with its mutex held: it guards the buffer as well.
 
     def put(self, event: Event) -> None:
-        """Takes an event in, at the expense of the oldest where there is no room."""
+        """Takes an event in, at the expense of the oldest where there is no room; twice as once."""
+        if self._buffer and self._buffer[-1] is event:
+            return
         if len(self._buffer) >= self._limit:
             self._buffer.popleft()
             self._dropped += 1

@@ -3,6 +3,9 @@
 Whoever finds commands ready sends all of them in one write, even while earlier replies are
 outstanding. Of those who wait, one reads, for all, and hands over when it has what it came for.
 The session's mutex guards all of a lane's state and is never held while bytes move.
+
+A thread that is interrupted while it reads or writes here, by a signal handler or a finalizer that
+needs the lane itself, keeps its connection for later: see `step_aside`.
 """
 
 from __future__ import annotations
@@ -10,13 +13,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ._core import ErrorReply
+from ._core import Baton, ErrorReply
 from .clock import now_us
 from .operation import Operation
 from .resp import Push
-from .session import NEVER
+from .session import NEVER, remove, take_all, take_out
 from .wire import NotConnected, Refused, Wire, WireBroken
 
 if TYPE_CHECKING:
@@ -61,23 +65,42 @@ class _Unwatched:
         """Nothing to leave."""
 
 
+_numbers = count(1)
+
+
+class Turn:
+    """One thread's turn to send on a lane."""
+
+    __slots__ = ("batch", "number", "over", "returned", "thread")
+
+    def __init__(self) -> None:
+        self.number = next(_numbers)
+        self.batch: list[Command] = []
+        self.over = False
+        """Whether it ended before its time: see `step_aside`."""
+        self.returned = False
+        """Whether the batch was given back then: not a byte of it had been sent."""
+        self.thread = threading.get_ident()
+
+
 class Lane:
     """See the module. `outbox` is the session's list of commands for this lane."""
 
     __slots__ = (
+        "_aside",
         "_bell",
         "_connector",
+        "_current",
         "_glean",
         "_mutex",
         "_node",
         "_outbox",
         "_parked",
-        "_reading",
+        "_pen",
         "_session",
         "_stopped",
+        "_turns",
         "_watch",
-        "_writing",
-        "wire",
     )
 
     def __init__(
@@ -103,18 +126,30 @@ class Lane:
         self._node = node
         self._outbox = outbox
         self._connector = connector
-        self._writing = False
-        self._reading = False
+        self._pen = Baton()
+        """Whose turn it is to write."""
+        self._turns: dict[int, Turn] = {}
+        self._aside: list[Wire] = []
         self._stopped = False
         self._parked: list[Operation] = []
-        self.wire: Wire | None = None
+        self._current: list[Wire] = []
+
+    @property
+    def wire(self) -> Wire | None:
+        """The connection to send on, if there is one."""
+        current = self._current
+        try:
+            return current[0] if current else None
+        except IndexError:
+            return None
 
     def drive(self, operation: Operation) -> None:
         """Moves bytes until `operation` is done, or has commands for other nodes as well. Anything
         raised in between (Ctrl-C) leaves the lane in order, and at worst without its connection.
         """
         mutex = self._mutex
-        leading = False
+        me = threading.get_ident()
+        led: Wire | None = None
         try:
             while not (operation.done or operation.several):
                 if self._outbox:
@@ -123,30 +158,66 @@ class Lane:
                     if operation.done or operation.several:
                         break
                     wire = self.wire
-                    if not self._reading and wire is not None and wire.outstanding:
-                        leading = self._reading = True
-                    elif self._outbox and not self._writing:
-                        continue
-                    else:
+                    if wire is not None and wire.outstanding:
+                        led = wire  # first: who is interrupted behind the next step has it
+                        if not wire.reader.take(me):
+                            led = None
+                    if led is None:
+                        if self._outbox and not self._pen.holder:
+                            continue
                         gate = self._park(operation)
-                if leading and wire is not None:
-                    self._read(wire, operation)
-                    leading = self._reading = False
+                if led is not None:
+                    self._read(led, operation)
+                    self.follow(led)
+                    led = None
                 else:
                     gate.acquire()
+                    operation.gate = None
                     self._watch.serve(operation)
                     with mutex:
-                        self._parked.remove(operation)
+                        self.unpark(operation)
             self.flush()  # what follows the end of the operation, and nobody waits for
         except BaseException:
             self._watch.leave(operation)
             with mutex:
-                self._parked = [parked for parked in self._parked if parked is not operation]
+                operation.gate = None
+                self.unpark(operation)
             raise
         finally:
-            if leading:
-                self._reading = False
+            if led is not None:
+                self.follow(led)
             self.pass_on()
+
+    def step_aside(self, me: int, *, drop: bool = False) -> None:
+        """What a frame further down in this thread, `me`, is in the middle of here is left to that
+        frame: everybody else goes on without it, over another connection. With `drop` it comes to
+        nothing.
+        """
+        if not self._held_by(me):
+            return
+        with self._mutex:
+            turn, wire = self._turns.get(self._pen.holder), self.wire
+            if wire is not None:
+                self._aside.append(wire)
+                remove(self._current, wire)
+            if turn is not None and turn.thread == me:
+                sent = set() if wire is None else {c.request for c in wire.outstanding.copy()}
+                unsent = [c for c in turn.batch if c.request not in sent]
+                turn.over = True
+                turn.returned = bool(unsent)
+                self._outbox[:0] = unsent
+                self._pen.leave(turn.number)
+            if self._aside and self._glean is not None and not drop:
+                self._glean(self)
+        if drop and wire is not None:
+            self._drop(wire)
+
+    def _held_by(self, me: int) -> bool:
+        """Whether the thread `me` reads or writes here."""
+        turn, wire = self._turns.get(self._pen.holder), self.wire
+        return (turn is not None and turn.thread == me) or (
+            wire is not None and wire.reader.holder == me
+        )
 
     def _park(self, operation: Operation) -> threading.Lock:
         """What to acquire until `operation` is signalled. Called with the mutex held."""
@@ -156,31 +227,31 @@ class Lane:
         self._parked.append(operation)
         if operation.rank is not None:
             self._watch.enter(operation)
+        if operation.done or operation.several or self.ready():
+            operation.signal()  # by what came to pass before there was a gate
         return gate
 
     # For one who waits for several nodes at once: see `several.py`
 
-    def lead(self, led: list[Lane]) -> None:
+    def lead(self, led: dict[Lane, Wire]) -> None:
         """The caller reads here from now on, if there is something to read and nobody else does;
-        this lane is then among `led`.
+        the wire is then among `led`.
         """
         with self._mutex:
             wire = self.wire
-            if not self._reading and wire is not None and wire.outstanding:
-                led.append(self)
-                self._reading = True
+            if wire is not None and wire.outstanding and self not in led:
+                led[self] = wire  # first: who is interrupted behind the next step has it
+                if not wire.reader.take(threading.get_ident()):
+                    del led[self]
 
-    def hear(self) -> bool:
-        """Takes what has arrived, and whether anything has. Called by who leads here."""
-        wire = self.wire
-        if wire is None:
-            return False
+    def hear(self, wire: Wire) -> bool:
+        """Takes what has arrived, and whether anything has. Called by who leads there."""
         try:
             replies = wire.take()
             if replies:
                 self._take(wire, replies)
                 return True
-            if now_us() >= _earliest(wire.outstanding):
+            if now_us() >= earliest(wire.outstanding):
                 self._drop(wire)
         except WireBroken:
             self._drop(wire)
@@ -189,24 +260,29 @@ class Lane:
             raise
         return False
 
-    def silent(self) -> bool:
-        """Whether there is nothing to read here any more; the caller then reads here no more."""
-        # As one step: who sends something in between has to find either a reader or none.
-        with self._mutex:
-            wire = self.wire
-            if wire is not None and wire.outstanding:
-                return False
-            self._reading = False
-            return True
+    def silent(self, wire: Wire) -> bool:
+        """Whether there is nothing to read there any more; the caller then reads there no more."""
+        if wire.outstanding:
+            return False
+        self.follow(wire)
+        return True
 
-    def due(self) -> int:
-        """When the first of what is outstanding is late."""
-        wire = self.wire
-        return NEVER if wire is None else _earliest(wire.outstanding)
-
-    def follow(self) -> None:
-        """The caller reads here no more."""
-        self._reading = False
+    def follow(self, wire: Wire) -> None:
+        """The caller reads there no more."""
+        me = threading.get_ident()
+        while True:
+            if wire is not self.wire and wire.outstanding:
+                # It was stepped aside from: nobody else will read there.
+                self._read(wire, Operation())
+            wire.reader.leave(me)
+            if wire is self.wire:
+                return
+            if not wire.outstanding:
+                wire.close()
+                remove(self._aside, wire)
+                return
+            if not wire.reader.take(me):
+                return
 
     def pass_on(self) -> None:
         """The caller goes: somebody else looks after what is unsent or unread here."""
@@ -215,20 +291,30 @@ class Lane:
 
     def glean(self) -> None:
         """Takes what has arrived and nobody has read. Does not wait."""
-        led: list[Lane] = []
+        led: dict[Lane, Wire] = {}
         self.lead(led)
-        if led:
+        for wire in led.values():
             try:
-                self.hear()
+                self.hear(wire)
             finally:
-                self.follow()
+                self.follow(wire)
                 self.pass_on()
+        # Whoever reads on a wire that was stepped aside from may be held up for long.
+        now = now_us()
+        for wire in self._aside.copy():
+            if earliest(wire.outstanding) <= now:
+                self._drop(wire)
+            if wire.broken:
+                remove(self._aside, wire)
+        if self._aside and self._glean is not None:
+            with self._mutex:
+                self._glean(self)
 
     def ready(self) -> bool:
         """Whether something is to be sent or read, and nobody does. Called with the mutex held."""
         wire = self.wire
-        unread = not self._reading and wire is not None and bool(wire.outstanding)
-        return unread or (bool(self._outbox) and not self._writing)
+        unread = wire is not None and not wire.reader.holder and bool(wire.outstanding)
+        return unread or (bool(self._outbox) and not self._pen.holder)
 
     def park(self, operation: Operation) -> None:
         """`operation` waits here for who leads, and may be asked to. Called with the mutex held."""
@@ -236,59 +322,60 @@ class Lane:
 
     def unpark(self, operation: Operation) -> None:
         """It does so no more. Called with the mutex held."""
-        self._parked = [parked for parked in self._parked if parked is not operation]
+        remove(self._parked, operation)
 
     def run_dry(self) -> None:
         """Moves bytes until nothing is outstanding and nothing is left to send."""
         nobody = Operation()
         while self._loose() and not self._stopped:
             self.flush()
-            with self._mutex:
-                wire = self.wire
-                if self._reading or wire is None or not wire.outstanding:
-                    return  # another thread has taken over, or there is nothing to read
-                self._reading = True
+            led: dict[Lane, Wire] = {}
+            self.lead(led)
+            if not led:
+                return  # another thread has taken over, or there is nothing to read
+            wire = led[self]
             try:
                 self._read(wire, nobody)
             finally:
-                self._reading = False
+                self.follow(wire)
 
     def flush(self) -> None:
         """Sends all that is ready, unless another thread is about to."""
         outbox = self._outbox
         while outbox:
-            batch: list[Command] = []
+            turn = Turn()
+            self._turns[turn.number] = turn
             try:
                 with self._mutex:
-                    if self._writing or not outbox:
+                    if not outbox or not self._pen.take(turn.number):
                         return
-                    batch = outbox.copy()
-                    self._writing = True
-                    outbox.clear()
-                self._send(batch)
+                    take_all(outbox, turn.batch)
+                    if turn.over:
+                        if not turn.returned:
+                            outbox[:0] = turn.batch
+                        continue
+                self._send(turn)
             except BaseException:
-                self._session.failures(batch, "outcome_unknown")
+                if not turn.returned:
+                    self._session.failures(turn.batch, "outcome_unknown")
                 raise
             finally:
-                if batch:
-                    self._writing = False
+                self._pen.leave(turn.number)
+                del self._turns[turn.number]
 
     def stop(self) -> None:
-        """Closes the connection. What is outstanding comes to nothing.
-
-        Takes no lock: the garbage collector may call it wherever a lock is held. `_connect` looks
-        at `_stopped` after it has set `wire`.
+        """Closes the connection. What is outstanding comes to nothing. `_connect` looks at
+        `_stopped` after it has made one.
         """
         self._stopped = True
-        wire = self.wire
-        if wire is not None:
+        for wire in (*self._current, *self._aside):
             wire.close()
 
     def forget(self) -> None:
         """Drops the connection without a word to the server (after fork)."""
-        if self.wire is not None:
-            self.wire.forget()
-            self.wire = None
+        for wire in (*self._current, *self._aside):
+            wire.forget()
+        self._current.clear()
 
     def _loose(self) -> bool:
         """Whether something needs a thread: unsent commands, or unread replies."""
@@ -299,8 +386,8 @@ class Lane:
         """Sees to it that somebody looks after what is unsent or unread here."""
         with self._mutex:
             wire = self.wire
-            unread = not self._reading and wire is not None and bool(wire.outstanding)
-            unsent = not self._writing and bool(self._outbox)
+            unread = wire is not None and not wire.reader.holder and bool(wire.outstanding)
+            unsent = not self._pen.holder and bool(self._outbox)
             if self._stopped or not (unread or unsent):
                 return
             for operation in self._parked:
@@ -314,14 +401,15 @@ class Lane:
 
     # Sending
 
-    def _send(self, batch: list[Command]) -> None:
+    def _send(self, turn: Turn) -> None:
         session = self._session
         now = now_us()
-        deadline = batch[0].deadline if len(batch) == 1 else min([c.deadline for c in batch])
-        ready = batch
+        ready = turn.batch
+        deadline = ready[0].deadline if len(ready) == 1 else min([c.deadline for c in ready])
         if deadline <= now:
-            ready = [c for c in batch if c.deadline > now]
-            session.failures([c for c in batch if c.deadline <= now], "not_sent")
+            late = [c for c in ready if c.deadline <= now]
+            turn.batch = ready = [c for c in ready if c.deadline > now]
+            session.failures(late, "not_sent")
             if not ready:
                 return
             deadline = min([c.deadline for c in ready])
@@ -331,22 +419,32 @@ class Lane:
             wire = None
         if wire is None:
             try:
-                wire = self._connect(deadline)
+                wire = self._connect(turn, deadline)
             except NotConnected:
-                session.failures(ready, "not_sent")
+                if not turn.returned:
+                    session.failures(ready, "not_sent")
                 return
             except Refused as refused:
-                answer = self._connector.refusal(refused.text)
-                session.replies([(c.request, answer) for c in ready])
+                if not turn.returned:
+                    answer = self._connector.refusal(refused.text)
+                    session.replies([(c.request, answer) for c in ready])
                 return
             except BaseException:
-                session.failures(ready, "not_sent")
+                if not turn.returned:
+                    session.failures(ready, "not_sent")
                 raise
-        self._write(wire, ready, deadline)
+        self._write(wire, turn, deadline)
 
-    def _write(self, wire: Wire, ready: list[Command], deadline: int) -> None:
+    def _write(self, wire: Wire, turn: Turn, deadline: int) -> None:
+        ready = turn.batch
         with self._mutex:
+            if turn.over:
+                return
             wire.outstanding.extend(ready)
+            if turn.returned:  # just before: nobody else writes on this wire any more
+                for _ in ready:
+                    wire.outstanding.pop()
+                return
         data = ready[0].packed if len(ready) == 1 else b"".join([c.packed for c in ready])
         try:
             wire.send(data, deadline)
@@ -355,15 +453,21 @@ class Lane:
         except BaseException:
             self._drop(wire)
             raise
+        if wire is not self.wire and wire.reader.take(threading.get_ident()):
+            # Stepped aside from while it was written to: nobody else reads the answers.
+            self.follow(wire)
 
-    def _connect(self, deadline: int) -> Wire:
+    def _connect(self, turn: Turn, deadline: int) -> Wire:
         wire = self._connector.connect(deadline)
         if self._bell is not None:
             wire.listen_to(self._bell.fileno())
-        self.wire = wire
-        if self._stopped:
+        with self._mutex:
+            self._current.append(wire)
+            if turn.over:
+                remove(self._current, wire)
+        if turn.over or self._stopped:
             wire.close()
-            raise NotConnected("closed")
+            raise NotConnected("closed" if self._stopped else "interrupted meanwhile")
         self._session.node(self._node, "connected")
         return wire
 
@@ -372,11 +476,8 @@ class Lane:
         session = self._session
         wire.broken = True
         with self._mutex:
-            current = self.wire is wire
-            if current:
-                self.wire = None
+            current = remove(self._current, wire)
             lost = list(wire.outstanding)
-            wire.outstanding.clear()
         wire.close()
         if unsent:
             keep = {c.request for c in lost}
@@ -385,6 +486,7 @@ class Lane:
             lost = [c for c in lost if c.request not in unknown]
             session.failures(never, "not_sent")
         session.failures(lost, "outcome_unknown")
+        take_out(wire.outstanding, lost)
         if current:
             session.node(self._node, "lost")
 
@@ -398,7 +500,7 @@ class Lane:
         outstanding = wire.outstanding
         try:
             while outstanding and not (operation.done or operation.several):
-                deadline = _earliest(outstanding)
+                deadline = earliest(outstanding)
                 timer = session.deadline
                 replies = wire.receive(deadline if deadline < timer else timer)
                 if self._bell is not None:
@@ -429,13 +531,15 @@ class Lane:
                     continue
                 if not outstanding:
                     raise WireBroken("an answer to nothing")
-                handle_reply(outstanding.popleft().request, reply, now)
+                command = outstanding[0]
+                handle_reply(command.request, reply, now)
+                outstanding.remove(command)
                 if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
                     wire.doubtful = True
             session.drain()
 
 
-def _earliest(outstanding: deque[Command]) -> int:
+def earliest(outstanding: deque[Command]) -> int:
     """The first deadline of what is outstanding; the thread that writes may drop it all."""
     try:
         if len(outstanding) == 1:

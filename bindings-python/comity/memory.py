@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -11,10 +11,11 @@ from . import _core
 from .clock import now_us
 from .driver import park, spawn
 from .errors import InvalidArgument, ServerRefused, WrongType
+from .mutex import outside
 from .operation import Operation
-from .session import Session
+from .session import Session, remove
 from .units import octets, word
-from .workers import Timer
+from .workers import Timer, relieve
 
 MEMORY_ID: Final = b"memory"
 """The one node of a ring without servers."""
@@ -67,7 +68,6 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._store = _core.MemoryStore()
-        self._mutex = threading.Lock()
         self._clock = _SYSTEM
         self._listeners: dict[bytes, list[weakref.ref[MemoryPump]]] = {}
 
@@ -85,10 +85,10 @@ class MemoryStore:
         """
         if not argv:
             raise InvalidArgument("execute: the name of a command is missing")
-        reply, due = self._execute(
+        reply = self._execute(
             [word(f"execute: word {place}", each) for place, each in enumerate(argv)]
         )
-        _deliver(due)
+        _deliver()
         if isinstance(reply, _core.ErrorReply):
             words = reply.text.decode("utf-8", "replace")
             raise (WrongType if words.startswith("WRONGTYPE") else ServerRefused)(words)
@@ -96,31 +96,25 @@ class MemoryStore:
             return reply.encode()
         return cast("bytes | int | list[Any] | None", reply)
 
-    def _execute(self, argv: Sequence[bytes]) -> tuple[Any, list[_Message]]:
-        with self._mutex:
-            reply = self._store.execute(argv, self._clock.now())
-            due: list[_Message] = []
-            while (message := self._store.poll_message()) is not None:
-                channel, payload = message
-                for reference in self._listeners.get(channel, ()):
-                    driver = reference()
-                    if driver is not None:
-                        due.append((driver, self, channel, payload))
-        return reply, due
+    def _execute(self, argv: Sequence[bytes]) -> Any:
+        reply = self._store.execute(argv, self._clock.now())
+        while (message := self._store.poll_message()) is not None:
+            channel, payload = message
+            for reference in self._listeners.get(channel, ()):
+                driver = reference()
+                if driver is not None:
+                    _due.append((driver, self, channel, payload))
+        return reply
 
     def _subscribe(self, driver: MemoryPump, channels: Sequence[bytes]) -> None:
-        with self._mutex:
-            for channel in channels:
-                self._listeners.setdefault(channel, []).append(weakref.ref(driver))
+        for channel in channels:
+            self._listeners.setdefault(channel, []).append(weakref.ref(driver))
 
     def _unsubscribe(self, driver: MemoryPump) -> None:
-        with self._mutex:
-            for channel in list(self._listeners):
-                kept = [r for r in self._listeners[channel] if r() not in (driver, None)]
-                if kept:
-                    self._listeners[channel] = kept
-                else:
-                    del self._listeners[channel]
+        for references in list(self._listeners.values()):
+            for reference in [*references]:
+                if reference() in (driver, None):
+                    remove(references, reference)
 
 
 class MemoryPump:
@@ -130,6 +124,8 @@ class MemoryPump:
         """`stores`: one for each node, in their order, which go by one clock."""
         self._session = session
         self._stores = stores
+        self._batch: deque[_core.Command] = deque()
+        """Commands on their way to the stores. The session's mutex guards it."""
         self._clock = stores[0]._clock
         self._clock.join(self)
 
@@ -155,41 +151,47 @@ class MemoryPump:
         """Executes all that is ready, and whatever becomes ready by it in other coordinators on
         the same store.
         """
-        due = self._run()
-        while due:
-            due = _hand_in(due)
+        self._run()
+        _deliver()
 
-    def _run(self) -> list[_Message]:
+    def _run(self) -> None:
         session = self._session
-        due: list[_Message] = []
+        batch = self._batch
+        boxes = [
+            outbox
+            for box in session.boxes
+            for outbox in (box.subscribe, box.foreground, box.background, box.blocking)
+        ]
         while True:
             with session.mutex:
-                batch: list[_core.Command] = []
-                for box in session.boxes:
-                    for outbox in (box.subscribe, box.foreground, box.background, box.blocking):
-                        batch += outbox
-                        outbox.clear()
-            if not batch:
-                return due
-            for command in batch:
-                due += self._execute(command)
+                for outbox in boxes:
+                    while outbox:
+                        batch.append(outbox[0])
+                        remove(outbox, batch[-1])
+                try:
+                    while batch:
+                        command = batch[0]
+                        self._execute(command)
+                        remove(batch, command)
+                except IndexError:
+                    pass  # whoever called in the middle has executed it
+            if not any(boxes):
+                return
 
-    def _execute(self, command: _core.Command) -> list[_Message]:
+    def _execute(self, command: _core.Command) -> None:
         session, node = self._session, command.node
         store = self._stores[node]
         if command.route == "subscribe":
             store._subscribe(self, command.argv[1:])
             session.node(node, "push_ready")
-            return []
-        reply, messages = store._execute(command.argv)
-        session.replies([(command.request, reply)])
-        return messages
+        else:
+            session.replies([(command.request, store._execute(command.argv))])
 
-    def _message(self, store: MemoryStore, channel: bytes, payload: bytes) -> list[_Message]:
+    def _message(self, store: MemoryStore, channel: bytes, payload: bytes) -> None:
         for node, each in enumerate(self._stores):
             if each is store:
                 self._session.message(node, channel, payload)
-        return self._run()
+        self._run()
 
 
 class MemoryDriver(MemoryPump):
@@ -202,6 +204,10 @@ class MemoryDriver(MemoryPump):
 
     def wait(self, operation: Operation) -> None:
         """See `Driver`."""
+        outside(self._session.mutex, self._wait, operation)
+
+    def _wait(self, operation: Operation) -> None:
+        relieve()
         while not operation.done:
             self.pump()
             if operation.done or not self._clock.idle():
@@ -226,16 +232,22 @@ _Message = tuple[MemoryPump, MemoryStore, bytes, bytes]
 """Whom to tell, of which store, on what channel, and what."""
 
 
-def _hand_in(due: list[_Message]) -> list[_Message]:
-    following: list[_Message] = []
-    for driver, store, channel, payload in due:
-        following += driver._message(store, channel, payload)
-    return following
+_due: Final[deque[_Message]] = deque()
+"""What is published and not handed in yet."""
 
 
-def _deliver(due: list[_Message]) -> None:
-    while due:
-        due = _hand_in(due)
+def _deliver() -> None:
+    """Hands in what was published, and what is published by that. Twice does no harm: whoever does
+    so may be interrupted, and another goes on.
+    """
+    while _due:
+        try:
+            due = _due[0]
+        except IndexError:
+            return
+        driver, store, channel, payload = due
+        driver._message(store, channel, payload)
+        remove(_due, due)
 
 
 class _MemoryTimer(Timer):

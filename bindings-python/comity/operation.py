@@ -62,8 +62,12 @@ class Operation:
             self.node = self.nodes[0]
 
     def signal(self) -> None:
-        """Wakes whoever is parked on this. Called with the session's mutex held."""
+        """Wakes whoever is parked on this; twice does no harm. Called with the session's mutex
+        held. The gate stays: whoever waits behind it takes it away.
+        """
         gate = self.gate
         if gate is not None:
-            self.gate = None
-            gate()
+            try:
+                gate()
+            except RuntimeError:
+                pass  # open already

@@ -38,6 +38,8 @@ class PushReader(Worker):
         self._command: Command | None = None
         self._ready = False
         self._pinged = False
+        self._listener = 0
+        """The thread that listens."""
         self._watchers: list[Operation] = []
         self._leader: Operation | None = None
         self._back = threading.Event()
@@ -70,25 +72,36 @@ class PushReader(Worker):
         self._bell.clear()
         with self._session.mutex:
             command = self._inbox.pop(0) if self._inbox else None
+        wire = self._wire
         try:
             if command is not None:
                 self._subscribe(command)
-            elif self._wire is None:
+            elif wire is None:
                 # Behind the clearing, which may have taken the ring of `stop` too.
                 if not self.stopped:
                     self._bell.wait()
             elif self._ready and self._appoint():
                 self._back.wait()
             else:
-                self._listen(self._wire)
+                self._listen(wire)
         except WireBroken as broken:
-            self._lose(str(broken))
+            self._lose(wire, str(broken))
+
+    def relieve(self) -> None:
+        """See `Worker`. What has arrived and was not handed in is lost with the connection."""
+        self._lose(self._wire, "interrupted")
+        super().relieve()
 
     # Leader and followers: of those who wait for a grant one listens, for all, so that no thread
     # has to be woken for its own grant. The reader's thread listens while nobody waits.
 
     def enter(self, operation: Operation) -> None:
         """See `Watch`. The reader's thread finds the waiter at its next turn."""
+        if self._listener == threading.get_ident():
+            # Interrupted while it listened: what has arrived is in nobody's reach.
+            self._leader = None
+            self._lose(self._wire, "interrupted")
+            self._back.set()
         self._watchers.append(operation)
         if self._leader is None:
             self.wake()
@@ -96,16 +109,18 @@ class PushReader(Worker):
     def serve(self, operation: Operation) -> None:
         """See `Watch`."""
         if self._leader is operation:
+            wire = self._wire
             try:
-                self._lead(operation)
+                self._lead(operation, wire)
             except WireBroken as broken:
-                self._lose(str(broken))
+                self._lose(wire, str(broken))
         self.leave(operation)
 
     def leave(self, operation: Operation) -> None:
         """See `Watch`. Whoever stops listening hands over."""
         with self._session.mutex:
-            self._watchers = [one for one in self._watchers if one is not operation]
+            if operation in self._watchers:
+                self._watchers.remove(operation)
             if self._leader is operation:
                 self._leader = None
                 if self._wire is None or not self._choose():
@@ -119,27 +134,32 @@ class PushReader(Worker):
 
     def _choose(self) -> bool:
         """Makes the first waiter that is still parked the leader."""
-        for operation in self._watchers:
+        for operation in [*self._watchers]:
             if operation.gate is not None and not operation.done:
                 self._leader = operation
                 operation.signal()
                 return True
         return False
 
-    def _lead(self, operation: Operation) -> None:
+    def _lead(self, operation: Operation, wire: Wire | None) -> None:
         """Listens until `operation` is done or its lane needs the thread."""
-        while (wire := self._wire) is not None and not self.stopped:
+        called: list[bool] = []
+
+        def call() -> None:
+            called.append(True)
+            self._bell.ring()
+
+        while wire is not None and wire is self._wire and not self.stopped:
             self._bell.clear()
-            with self._session.mutex:
-                if operation.done or self._inbox:
-                    return
-                operation.gate = self._bell.ring
             try:
+                with self._session.mutex:
+                    operation.gate = call
+                    if operation.done or self._inbox or self._leader is not operation:
+                        return
                 self._listen(wire)
             finally:
-                signalled = operation.gate is None
                 operation.gate = None
-            if signalled:
+            if called:
                 return
 
     def _subscribe(self, command: Command) -> None:
@@ -159,6 +179,13 @@ class PushReader(Worker):
         self._wire.send(command.packed, command.deadline)
 
     def _listen(self, wire: Wire) -> None:
+        self._listener = threading.get_ident()
+        try:
+            self._hear_all(wire)
+        finally:
+            self._listener = 0
+
+    def _hear_all(self, wire: Wire) -> None:
         command = self._command
         until = wire.last + QUIET_US * (2 if self._pinged else 1)
         if command is not None:
@@ -169,6 +196,8 @@ class PushReader(Worker):
             wire.last = now
             self._pinged = False
             for reply in replies:
+                if self._wire is not wire:
+                    raise WireBroken("given up meanwhile")
                 self._hear(reply)
         elif command is not None and now >= command.deadline:
             raise WireBroken("the subscription was not confirmed in time")
@@ -193,10 +222,12 @@ class PushReader(Worker):
             session.replies([(command.request, reply)])
             raise WireBroken("the server refused the subscription")
 
-    def _lose(self, why: str) -> None:
-        wire, self._wire = self._wire, None
+    def _lose(self, wire: Wire | None, why: str) -> None:
         if wire is not None:
             wire.close()
+        if wire is not self._wire:
+            return  # given up before
+        self._wire = None
         command, self._command = self._command, None
         ready, self._ready = self._ready, False
         self._pinged = False

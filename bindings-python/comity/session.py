@@ -4,14 +4,23 @@ A `Session` owns the core and one mutex. Every call takes the mutex, calls the c
 came of it: commands into the outboxes of their node, events into the operation they are about and
 into the buffers of those who listen. Drivers, threads or tasks, take commands out of the outboxes
 and hand replies back in.
+
+The mutex excludes other threads, not the calling one: a signal handler or a finalizer may call in
+the middle of any step here, and even wait, in which time the mutex is free. So every step leaves
+what it has not done yet where others find it, and takes things away only after they are done:
+done twice they do no harm.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from contextlib import contextmanager
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
+from ._core import forward
 from .clock import now_us
 from .errors import (
     Closed,
@@ -26,6 +35,10 @@ from .operation import Operation
 
 if TYPE_CHECKING:
     from ._core import Command, Coordinator, Event
+
+    Ready = tuple[Command, int, int | None, bool]
+
+_T = TypeVar("_T")
 
 NEVER: Final = 1 << 63
 """A deadline that does not come."""
@@ -105,15 +118,6 @@ class Box:
         self.wake_blocking: Callable[[], object] = _nobody
         self.wake_subscribe: Callable[[], object] = _nobody
 
-    def put_aside(self, command: Command) -> None:
-        """Books a command that has a connection of its own."""
-        if command.route == "subscribe":
-            self.subscribe.append(command)
-            self.wake_subscribe()
-        else:
-            self.blocking.append(command)
-            self.wake_blocking()
-
 
 class Listener(Protocol):
     """Who wants to see every event. Called with the session's mutex held; must not block."""
@@ -154,7 +158,15 @@ class Session:
         self.core: Final = core
         self.now: Final = clock
         self.attended: Final = attended
-        self.mutex = threading.Lock()
+        self.mutex = threading.RLock()
+        self.commands: Final[deque[Ready]] = deque()
+        """Commands of the core that are in no outbox yet."""
+        self.events: Final[deque[Event]] = deque()
+        """Events that are not booked yet."""
+        self._beginning: list[object] = []
+        """Whoever has asked the core for an id and not taken it in yet."""
+        self._early: list[Event] = []
+        """What was told of such ids."""
         self.boxes: Final = [Box() for _ in range(nodes)]
         self.operations: dict[int, Operation] = {}
         self.listeners: list[Listener] = []
@@ -184,8 +196,12 @@ class Session:
         with self.mutex:
             self.require_open()
             operation.attended = self.attended
-            operation.id = verb(*args, self.now(), **kw)
-            self.operations[operation.id] = operation
+            self._beginning.append(operation)
+            try:
+                operation.id = verb(*args, self.now(), **kw)
+                self.operations[operation.id] = operation
+            finally:
+                self._beginning.remove(operation)
             self.drain()
 
     def resume(
@@ -196,9 +212,13 @@ class Session:
             self.require_open()
             if operation.ended:
                 return
-            verb(operation.id, *args, self.now(), **kw)
             operation.attended = self.attended
             operation.done = False
+            try:
+                verb(operation.id, *args, self.now(), **kw)
+            except BaseException:
+                operation.done = True
+                raise
             self.drain()
 
     def check_nodes(self) -> list[Operation]:
@@ -206,14 +226,24 @@ class Session:
         with self.mutex:
             self.require_open()
             operations: list[Operation] = []
-            for call in self.core.check_nodes(self.now()):
-                operation = Operation()
-                operation.id = call
-                operation.attended = self.attended and len(self.boxes) == 1
-                self.operations[call] = operation
-                operations.append(operation)
+            with self.asking(operations):
+                for call in self.core.check_nodes(self.now()):
+                    operation = Operation()
+                    operation.id = call
+                    operation.attended = self.attended and len(self.boxes) == 1
+                    self.operations[call] = operation
+                    operations.append(operation)
             self.drain()
             return operations
+
+    @contextmanager
+    def asking(self, who: object) -> Iterator[None]:
+        """While this lasts, events of ids that nobody knows are kept: `who` may take them in."""
+        self._beginning.append(who)
+        try:
+            yield
+        finally:
+            self._beginning[:] = [one for one in self._beginning if one is not who]
 
     def leave(self, operation: Operation) -> None:
         """The thread that waited for `operation` goes; its unsent commands go to the background."""
@@ -224,8 +254,8 @@ class Session:
                 with self.mutex:
                     mine = [c for c in box.foreground if c.origin == operation.id]
                     if mine:
-                        box.foreground[:] = [c for c in box.foreground if c.origin != operation.id]
                         box.background += mine
+                        take_out(box.foreground, mine)
                         box.wake_background()
 
     def failure(self, operation: Operation) -> Exception | None:
@@ -245,13 +275,14 @@ class Session:
         """Whatever `operation` is in the middle of, it is over; a lock is released if held."""
         self.leave(operation)
         with self.mutex:
-            self.operations.pop(operation.id, None)
             operation.ended = operation.done = True
             if not self.foreign and operation.id >= 0:
                 try:
                     self.core.lock_cancel(operation.id, self.now())
                 except Error:
                     pass  # unknown by now, or the core is closed: nothing is left to cancel
+            self.operations.pop(operation.id, None)
+            if not self.foreign:
                 self.drain()
 
     def give_up(self, operation: Operation) -> None:
@@ -301,7 +332,7 @@ class Session:
     def orphan(self) -> None:
         """In the child of a fork: this session belongs to the parent, and so do its locks."""
         self.foreign = True
-        self.mutex = threading.Lock()
+        self.mutex = threading.RLock()
         self.core.orphan()
         for operation in self.operations.values():
             operation.ended = operation.done = True
@@ -367,41 +398,64 @@ class Session:
 
     def drain(self) -> None:
         """Books every command and event the core has ready. Call with the mutex held."""
-        commands, events, deadline = self.core.poll()
-        # Commands first: who hears that an operation has ended takes along what follows its end.
-        for command, node, origin, aside in commands:
-            box = self.boxes[node]
-            if aside:
-                box.put_aside(command)
+        commands, events = self.commands, self.events
+        while True:
+            self.core.poll(self)
+            # Commands first: who hears that an operation has ended takes along what follows it.
+            try:
+                while commands:
+                    self._route(commands[0])
+            except IndexError:
+                pass  # whoever called in the middle has routed it
+            unwanted: list[int] = []
+            try:
+                while True:
+                    event = events[0]
+                    self._book(event, unwanted)
+                    events.remove(event)
+            except LookupError:
+                pass
+            except ValueError:
                 continue
-            operation = None if origin is None else self.operations.get(origin)
-            if operation is not None:
-                if operation.node != node:
-                    operation.comes_to(node)
-                if operation.attended:
-                    box.foreground.append(command)
-                    if operation.gate is not None:
-                        operation.signal()
-                    continue
-            box.background.append(command)
-            box.wake_background()
-        unwanted: list[int] = []
-        for event in events:
-            self._book(event, unwanted)
-        if deadline is None:
-            self.deadline = NEVER
-        else:
-            self.deadline = deadline
-            if deadline < self.alarm:
-                self.wake_timer()
-        if unwanted:
+            if self._early and not self._beginning:
+                events.extend(self._early)
+                del self._early[:]
+            elif not unwanted:
+                break
             for lock in unwanted:
                 self.core.lock_cancel(lock, self.now())
-            self.drain()
+        if self.deadline < self.alarm:
+            self.wake_timer()
+
+    def _route(self, item: Ready) -> None:
+        command, node, origin, aside = item
+        box = self.boxes[node]
+        if aside:
+            if command.route == "subscribe":
+                forward(command, item, self.commands, box.subscribe)
+                box.wake_subscribe()
+            else:
+                forward(command, item, self.commands, box.blocking)
+                box.wake_blocking()
+            return
+        operation = None if origin is None else self.operations.get(origin)
+        if operation is not None:
+            if operation.node != node:
+                operation.comes_to(node)
+            if operation.attended:
+                forward(command, item, self.commands, box.foreground)
+                if operation.gate is not None:
+                    operation.signal()
+                return
+        forward(command, item, self.commands, box.background)
+        box.wake_background()
 
     def _book(self, event: Event, unwanted: list[int]) -> None:
         kind, key = event.kind, event.subject
         operation = None if key is None else self.operations.get(key)
+        if self._beginning and operation is None and (key is not None or kind in _OF_COUNTERS):
+            self._early.append(event)
+            return
         if kind in _OF_COUNTERS:
             self.on_counter(event)
         elif kind in _TOLD and (operation is None or kind in _BESIDES):
@@ -414,7 +468,7 @@ class Session:
         elif kind == "closed":
             self.drained.done = True
             self.drained.signal()
-        for listener in self.listeners:
+        for listener in [*self.listeners]:
             listener.put(event)
 
     def _settle(self, operation: Operation, kind: str, event: Event) -> None:
@@ -434,7 +488,7 @@ class Session:
             operation.rank = event.rank
             return
         elif kind in _ENDS:
-            del self.operations[operation.id]
+            self.operations.pop(operation.id, None)
             operation.error = event.error
             operation.ended = operation.done = True
             if event.holder is not None:
@@ -443,3 +497,28 @@ class Session:
                 self.run_callback(operation.on_lost)
         if operation.done:
             operation.signal()
+
+
+def remove(things: MutableSequence[_T], thing: _T) -> bool:
+    """Whether it was among them; it is not any more."""
+    try:
+        things.remove(thing)
+    except ValueError:
+        return False
+    return True
+
+
+def take_out(commands: MutableSequence[Command], taken: Sequence[Command]) -> None:
+    """Removes what is among them of `taken`, each in one step."""
+    for command in taken:
+        remove(commands, command)
+
+
+def take_all(commands: list[Command], into: list[Command] | None = None) -> list[Command]:
+    """Moves all of them there, as one step: nothing is in no list, or in two."""
+    taken = [] if into is None else into
+    try:
+        taken.extend(map(commands.pop, repeat(0, len(commands))))
+    except IndexError:
+        pass  # another took some in between
+    return taken

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .bell import Bell, any_of
 from .clock import now_us
+from .lane import earliest
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -33,15 +34,14 @@ class Several:
         lanes in order.
         """
         lanes = self._lanes
-        led: list[Lane] = []
+        led: dict[Lane, Wire] = {}
         seat = self._seat()
         try:
             while not operation.done:
                 for node in operation.nodes:
                     lane = lanes[node]
                     lane.flush()
-                    if lane not in led:
-                        lane.lead(led)
+                    lane.lead(led)
                 if not _hear(led):
                     self._wait(operation, led, seat)
                     if now_us() >= self._session.deadline:
@@ -56,7 +56,8 @@ class Several:
             raise
         finally:
             while led:
-                led.pop().follow()
+                lane, wire = led.popitem()
+                lane.follow(wire)
             for node in operation.nodes:
                 lanes[node].pass_on()
             self._seats.append(seat)
@@ -75,17 +76,17 @@ class Several:
         except IndexError:
             return _Seat()
 
-    def _wait(self, operation: Operation, led: list[Lane], seat: _Seat) -> None:
+    def _wait(self, operation: Operation, led: dict[Lane, Wire], seat: _Seat) -> None:
         """Waits until there is something to do, or something is late."""
         mutex = self._session.mutex
         with mutex:
-            mine = [self._lanes[node] for node in operation.nodes]
-            if operation.done or any(lane.ready() for lane in mine):
-                return
             operation.gate = seat.bell.ring
+            mine = [self._lanes[node] for node in operation.nodes]
             others = [lane for lane in mine if lane not in led]
             for lane in others:
                 lane.park(operation)
+            if operation.done or any(lane.ready() for lane in mine):
+                seat.bell.ring()  # by what came to pass before there was a gate
         try:
             seat.listen(led, self._session.deadline)
         finally:
@@ -96,14 +97,15 @@ class Several:
             seat.bell.clear()
 
 
-def _hear(led: list[Lane]) -> bool:
-    """Takes what has arrived on these lanes, and whether anything has. Those that have nothing more
+def _hear(led: dict[Lane, Wire]) -> bool:
+    """Takes what has arrived on these wires, and whether anything has. Those that have nothing more
     to say are not led any more.
     """
     heard = False
-    for lane in led:
-        heard = lane.hear() or heard
-    led[:] = [lane for lane in led if not lane.silent()]
+    for lane, wire in list(led.items()):
+        heard = lane.hear(wire) or heard
+        if lane.silent(wire):
+            del led[lane]
     return heard
 
 
@@ -117,11 +119,11 @@ class _Seat:
         self._wires: list[Wire] = []
         self._await: Callable[[int], object] = any_of([self.bell.fileno()])
 
-    def listen(self, lanes: list[Lane], until: int) -> None:
-        """Until the bell rings, something can be read on one of these lanes, is late there, or is
+    def listen(self, led: dict[Lane, Wire], until: int) -> None:
+        """Until the bell rings, something can be read on one of these wires, is late there, or is
         hidden from polling; at most until `until`.
         """
-        wires = [wire for lane in lanes if (wire := lane.wire) is not None]
+        wires = list(led.values())
         if any(wire.broken or wire.hidden for wire in wires):
             return
         if wires != self._wires:
@@ -130,5 +132,5 @@ class _Seat:
                 return
             self._wires = wires
             self._await = any_of([self.bell.fileno(), *fds])
-        left = min([until, *[lane.due() for lane in lanes]]) - now_us()
+        left = min([until, *[earliest(wire.outstanding) for wire in wires]]) - now_us()
         self._await(max(0, left))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
+from ._core import Baton
 from .bell import poller
 from .clock import now_us
 from .resp import ProtocolError, Reader
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ._core import Command
 
 _READ_SIZE: Final = 65536
+_GUARD: Final = 5.0
+"""How many seconds one thread may keep another from a TLS connection."""
 _STALE_US: Final = 1_000_000
 """How long a connection may lie idle before it is looked at again before it is used."""
 
@@ -46,6 +49,22 @@ class Refused(Exception):
         self.text = text
 
 
+class _Guard:
+    """A lock that breaks the wire for whoever does not get it: its holder waits for nothing, unless
+    it was interrupted by something that does.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=_GUARD):
+            raise WireBroken("held up")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class Wire:
     """A connected socket with the commands that are written and not yet answered."""
 
@@ -62,6 +81,7 @@ class Wire:
         "doubtful",
         "last",
         "outstanding",
+        "reader",
     )
 
     def __init__(
@@ -73,13 +93,15 @@ class Wire:
         self._owner = owner
         self._tls = isinstance(sock, ssl.SSLSocket)
         # OpenSSL allows one thread at a time in a connection; a plain socket any number.
-        self._guard: AbstractContextManager[Any] = threading.Lock() if self._tls else nullcontext()
+        self._guard: AbstractContextManager[Any] = _Guard() if self._tls else nullcontext()
         self._reader = Reader(error)
         self._readable = poller(sock.fileno())
         self._writable = poller(sock.fileno(), write=True)
         self._hindrance = self._readable
         """What `take` found to be waited for."""
         self.outstanding: deque[Command] = deque()
+        self.reader = Baton()
+        """Which thread reads here for all."""
         self.broken = False
         self.doubtful = False
         """Whether it leads to a server that is no master any more: a new one may lead elsewhere."""

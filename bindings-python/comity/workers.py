@@ -41,14 +41,12 @@ class Worker:
         self.wake()
         if self._thread is None and not self.stopped:
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread = thread
             try:
                 thread.start()
             except RuntimeError:
-                self._thread = None  # the interpreter is about to end; see SocketDriver.finish
-            except BaseException:
-                self._thread = self._runner  # Ctrl-C: it may run or not; the next ring sees to it
-                raise
+                return  # the interpreter is about to end; see SocketDriver.finish
+            # Last: who is interrupted before leaves it to the next ring, and one of two runs.
+            self._thread = thread
 
     @property
     def running(self) -> bool:
@@ -79,17 +77,40 @@ class Worker:
     def free(self) -> None:
         """Gives back what the thread needed, once it has ended."""
 
+    def relieve(self) -> None:
+        """The thread, which calls this, is held up by what has interrupted it: another takes its
+        place.
+        """
+        del serving[threading.get_ident()]
+        self._claim = threading.Lock()
+        self._thread = self._runner = None
+        self.ring()
+
     def _run(self) -> None:
         if not self._claim.acquire(blocking=False):
             return  # another that was started before runs after all: see `ring`
+        me = threading.get_ident()
         self._runner = threading.current_thread()
+        serving[me] = self
         try:
-            while not self.stopped:
+            while not self.stopped and me in serving:
                 self.turn()
         except Exception:
             log.exception("%s ended by a bug in comity", self._name)
         finally:
-            self.free()
+            if serving.pop(me, None) is not None:
+                self.free()
+
+
+serving: Final[dict[int, Worker]] = {}
+"""Each thread of comity's and what it is for."""
+
+
+def relieve() -> None:
+    """Called by who is about to wait: a finalizer may do so in a thread of comity's."""
+    worker = serving.get(threading.get_ident())
+    if worker is not None:
+        worker.relieve()
 
 
 class Background(Worker):
@@ -116,6 +137,11 @@ class Background(Worker):
         # Behind the clearing, which may have taken the ring of `stop` too.
         if not self._outbox and not self.stopped:
             self._bell.wait()
+
+    def relieve(self) -> None:
+        """See `Worker`."""
+        self.lane.step_aside(threading.get_ident(), drop=True)
+        super().relieve()
 
     def stop(self) -> None:
         """Has the thread end, and its connection with it."""

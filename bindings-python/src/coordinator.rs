@@ -11,10 +11,12 @@ use comity::redis::{Failure, NodeChange, NodeId, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{Handle, SweepOptions};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-use crate::command::{Command, Ready};
+use crate::collector::Pause;
+use crate::command::Command;
 use crate::convert;
 use crate::counter::{self, Counter};
 use crate::error::{guarded, invalid, raised};
@@ -22,6 +24,9 @@ use crate::event::Event;
 use crate::host::Host;
 use crate::ring::Ring;
 use crate::transaction;
+
+/// A deadline that does not come.
+const NEVER: u64 = 1 << 63;
 
 /// See `_core.pyi`.
 #[pyclass(frozen, module = "comity._core")]
@@ -256,15 +261,28 @@ impl Coordinator {
         event.map(|event| Event::convert(py, &event)).transpose()
     }
 
-    fn poll(&self, py: Python<'_>) -> PyResult<(Vec<Ready>, Vec<Event>, Option<u64>)> {
+    /// One step for everybody in this process: see `Pause`.
+    fn poll(&self, ready: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = ready.py();
+        let _pause = Pause::new(py);
         let (commands, events, deadline) = guarded(py, &self.0, |host| {
             let commands: Vec<_> = iter::from_fn(|| host.core.poll_command()).collect();
             let events: Vec<_> = iter::from_fn(|| host.poll_event()).collect();
             (commands, events, host.core.next_deadline())
         })?;
-        let commands = commands.into_iter().map(Command::ready).collect();
-        let events = events.iter().map(|event| Event::convert(py, event)).collect::<PyResult<_>>();
-        Ok((commands, events?, deadline.map(Time::as_micros)))
+        if !commands.is_empty() {
+            let due = ready.getattr(intern!(py, "commands"))?;
+            for command in commands {
+                due.call_method1(intern!(py, "append"), (Command::ready(command),))?;
+            }
+        }
+        if !events.is_empty() {
+            let due = ready.getattr(intern!(py, "events"))?;
+            for event in &events {
+                due.call_method1(intern!(py, "append"), (Event::convert(py, event)?,))?;
+            }
+        }
+        ready.setattr(intern!(py, "deadline"), deadline.map_or(NEVER, Time::as_micros))
     }
 
     fn next_deadline(&self, py: Python<'_>) -> PyResult<Option<u64>> {

@@ -2,7 +2,9 @@
 //! documentation. Everything here converts; nothing decides.
 
 mod amount;
+mod baton;
 mod cell;
+mod collector;
 mod command;
 mod convert;
 mod coordinator;
@@ -19,6 +21,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::baton::{Baton, forward};
     #[pymodule_export]
     use super::command::Command;
     #[pymodule_export]

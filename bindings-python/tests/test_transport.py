@@ -61,8 +61,8 @@ class Core:
     def handle_timeout(self, now):
         pass
 
-    def poll(self):
-        return [], [], None
+    def poll(self, ready):
+        pass
 
     def _settle(self):
         if self.done is not None:
@@ -340,7 +340,7 @@ def test_only_what_was_written_is_unknown():
     core = Core()
     session = Session(core, 1)
     lane = Lane(session, 0, session.boxes[0].foreground, None)
-    lane.wire = Wire()
+    lane._current.append(Wire())
     commands = [Command(n, [b"PING"], soon()) for n in (1, 2, 3)]
     session.boxes[0].foreground += commands
     lane.flush()

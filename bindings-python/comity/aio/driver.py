@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ..memory import MemoryPump
+from ..session import remove
 from .lane import Lane
 from .link import Connector, Link
 from .push import PushReader
@@ -116,7 +117,7 @@ class SocketDriver:
     def _send(self) -> None:
         """Sends at once where nothing is on its way: to wait for this turn's end gains nothing."""
         for one in [one for one in self._ready if one.idle]:
-            self._ready.remove(one)
+            remove(self._ready, one)
             one.flush()
 
     def _tick(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import ErrorReply
 from ..resp import Push
-from ..session import NEVER
+from ..session import NEVER, take_all, take_out
 from .link import Link
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Lane(Link):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._alarm = NEVER
+        self._flushing = False
 
     @property
     def idle(self) -> bool:
@@ -36,6 +37,17 @@ class Lane(Link):
         outbox = self._outbox
         if not outbox or self._stopped or self._session.foreign:
             return
+        if self._flushing:
+            # A task that began at once in the middle of this: what it has to send comes behind.
+            self._loop.call_soon(self.flush)
+            return
+        self._flushing = True
+        try:
+            self._flush(outbox)
+        finally:
+            self._flushing = False
+
+    def _flush(self, outbox: list[Command]) -> None:
         if self._connecting is None:
             wire = self._wire
             if wire is not None and wire.usable:
@@ -87,8 +99,7 @@ class Lane(Link):
         """All that is ready, but for what is late already: that is not sent any more."""
         session = self._session
         with session.mutex:
-            batch = self._outbox.copy()
-            self._outbox.clear()
+            batch = take_all(self._outbox)
         now = session.now()
         late = [c for c in batch if c.deadline <= now]
         if not late:
@@ -137,7 +148,7 @@ class Lane(Link):
             self._drop(wire)
         with session.mutex:
             late = [c for c in self._outbox if c.deadline <= now]
-            self._outbox[:] = [c for c in self._outbox if c.deadline > now]
+            take_out(self._outbox, late)
         session.failures(late, "not_sent")
         wire = self._wire
         waiting = [*self._outbox, *(wire.outstanding if wire is not None else ())]

@@ -67,11 +67,12 @@ async def settled(
     until = None if timeout is None else loop.time() + timeout
     while True:
         push()
+        wakeup = Wakeup(loop)
         with session.mutex:
-            if operation.done or (until is not None and loop.time() >= until):
-                return
-            wakeup = Wakeup(loop)
             operation.gate = wakeup
+            if operation.done or (until is not None and loop.time() >= until):
+                operation.gate = None
+                return
         timer = None if until is None else loop.call_at(until, wakeup)
         try:
             await wakeup.future

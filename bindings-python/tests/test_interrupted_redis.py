@@ -1,0 +1,72 @@
+"""Finalizers and signal handlers call verbs inside of verbs: nothing hangs, nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+redis = pytest.importorskip("redis")
+
+from locks import line  # noqa: E402
+
+import comity  # noqa: E402
+
+STORM = Path(__file__).with_name("interrupted.py")
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer"),
+]
+
+
+def storm(*args: object) -> None:
+    command = [sys.executable, str(STORM), *map(str, args)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("kind", ["threads", "asyncio"])
+@pytest.mark.parametrize("where", ["memory", "one", "three"])
+def test_every_verb_in_the_middle_of_every_verb(kind, where, server, shared_three):
+    ports = {"memory": "memory", "one": server.port}
+    three = ",".join(str(one.port) for one in shared_three)
+    storm(kind, ports.get(where, three), 12)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks before Python 3.12")
+def test_tasks_that_begin_at_once_in_the_middle_of_everything(server):
+    storm("asyncio", server.port, 12, "eager")
+
+
+CLOSING = """
+import signal, sys, comity, redis
+co = comity.connect(redis.Redis(host="127.0.0.1", port=int(sys.argv[1])))
+hits = co.counter("hits", durability=comity.Batched(3600))
+
+def stop(*_):
+    with co.lock("bye"):
+        hits.add(1)
+    co.close()
+    sys.exit(0)
+
+signal.signal(signal.SIGALRM, stop)
+print("ready", flush=True)
+signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))
+while True:
+    with co.lock("job"):
+        pass
+"""
+
+
+def test_a_handler_takes_a_lock_counts_closes_and_exits(server, script):
+    for trial in range(12):
+        process = script(CLOSING, server.port, 0.02 + trial * 0.0007)
+        assert line(process) == "ready"
+        assert process.wait(60) == 0
+    with comity.connect(server.client()) as co:
+        assert co.counter("hits").read().value == 12
+        with co.lock("job", wait=0), co.lock("bye", wait=0):
+            pass
