@@ -459,8 +459,9 @@ class Coordinator:
         self, node: int, reason: str, now: int, *, lasting: bool = False
     ) -> None:
         """No connection can be made, and why, which every `Unreachable` of the node then says until
-        it is connected or answers; of a longer text the first 512 bytes. `lasting`: waiting does not
-        help, so what fails for it ends at once. To be told before the requests that fail for it.
+        it is connected or answers; of a longer text the first 512 bytes. `lasting`: waiting does
+        not help, so what fails for it ends at once. To be told before the requests that fail for
+        it.
         """
 
     def handle_message(self, node: int, channel: bytes, payload: bytes, now: int) -> None:

@@ -148,11 +148,10 @@ class Base:
                     "noeviction, or say connect(..., allow_eviction=True)"
                 )
 
-    @staticmethod
-    def _committed(operation: Operation) -> Committed:
+    def _committed(self, operation: Operation) -> Committed:
         """What came of a transaction. Raises all but a commit."""
         event = operation.event
-        error = operation.error
+        error = self._session.failure(operation)
         txid = None if event is None else event.id
         if isinstance(error, OutcomeUnknown) and txid is not None:
             error.transaction_id = txid

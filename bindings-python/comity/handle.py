@@ -29,6 +29,7 @@ class Handle:
 
     __slots__ = (
         "_coordinator",
+        "_gone",
         "_label",
         "_max_hold",
         "_name",
@@ -64,6 +65,8 @@ class Handle:
         self._label = label
         self._on_lost = on_lost
         self._operation: Operation | None = None
+        self._gone = False
+        """Whether the grant that was last given back had been lost by then."""
 
     def check(self) -> None:
         """Raises `LockLost` if the lease is over or unproven, `NotHeld` without a grant."""
@@ -86,9 +89,11 @@ class Handle:
 
     @property
     def lost(self) -> bool:
-        """Whether a grant has ended that was not given back."""
+        """Whether the lease of the last grant has ended before its release. It stays true until
+        the handle is used again.
+        """
         operation = self._operation
-        return (
+        return self._gone or (
             operation is not None
             and operation.fence > 0
             and (operation.ended or self._now() >= operation.valid_until)
@@ -137,11 +142,17 @@ class Handle:
         with session.mutex:
             current = self._operation
             if current is not None and not current.ended:
-                raise InvalidState(
-                    f"this handle on lock {self.name!r} "
-                    + ("is held already" if current.fence else "is waited for already")
+                state = "holds it already" if current.fence else "waits for it already"
+                raise self._about(
+                    InvalidState(
+                        f"this handle on lock {self.name!r} {state}: it is not reentrant; release "
+                        "it first, or take the lock by a handle of its own"
+                    )
                 )
             self._operation = operation
+            self._gone = False
+            operation.name = self._name
+            operation.began = self._now()
         session.begin(
             operation,
             session.core.lock_acquire,
@@ -223,11 +234,26 @@ class Handle:
         error = self._coordinator._session.failure(operation)
         if error is None:
             error = LockLost(f"the lease on lock {self.name!r} has ended")
-        if isinstance(error, LockTimeout) and operation.holder:
-            error.holder = operation.holder
-            by = operation.holder.decode("utf-8", "backslashreplace")
+        if isinstance(error, LockLost):
+            self._gone = True
+        if isinstance(error, LockTimeout):
+            error.holder = operation.holder or None
+            by = "somebody else"
+            if operation.holder:
+                by = operation.holder.decode("utf-8", "backslashreplace")
+            if self._holds_by_another():
+                by = f"this very process, by another handle of the same coordinator ({by})"
             error.args = (f"lock {self.name!r} was not granted in time: held by {by}",)
         return self._about(error)
+
+    def _holds_by_another(self) -> bool:
+        """Whether the lock is held by another handle of the same coordinator."""
+        session = self._coordinator._session
+        with session.mutex:
+            return any(
+                one.name == self._name and one.fence and not one.ended
+                for one in list(session.operations.values())
+            )
 
     def _about(self, error: _E) -> _E:
         if isinstance(error, Error):

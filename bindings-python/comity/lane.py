@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ._core import Baton, ErrorReply
 from .clock import now_us
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ._core import Command
     from .bell import Bell
     from .session import Session
+
+
+SILENT: Final = "no answer in time"
 
 
 class Connector(Protocol):
@@ -252,9 +255,9 @@ class Lane:
                 self._take(wire, replies)
                 return True
             if now_us() >= earliest(wire.outstanding):
-                self._drop(wire)
-        except WireBroken:
-            self._drop(wire)
+                self._drop(wire, SILENT)
+        except WireBroken as broken:
+            self._drop(wire, str(broken))
         except BaseException:
             self._drop(wire)
             raise
@@ -420,8 +423,9 @@ class Lane:
         if wire is None:
             try:
                 wire = self._connect(turn, deadline)
-            except NotConnected:
+            except NotConnected as failed:
                 if not turn.returned:
+                    session.unreachable(self._node, failed)
                     session.failures(ready, "not_sent")
                 return
             except Refused as refused:
@@ -449,7 +453,7 @@ class Lane:
         try:
             wire.send(data, deadline)
         except WireBroken as broken:
-            self._drop(wire, unsent=_behind(ready, broken.sent))
+            self._drop(wire, str(broken), unsent=_behind(ready, broken.sent))
         except BaseException:
             self._drop(wire)
             raise
@@ -471,8 +475,10 @@ class Lane:
         self._session.node(self._node, "connected")
         return wire
 
-    def _drop(self, wire: Wire, unsent: list[Command] | None = None) -> None:
-        """Gives a connection up, and with it all that is outstanding there."""
+    def _drop(
+        self, wire: Wire, why: str | None = None, *, unsent: list[Command] | None = None
+    ) -> None:
+        """Gives a connection up, and with it all that is outstanding there. `why` it broke."""
         session = self._session
         wire.broken = True
         with self._mutex:
@@ -488,7 +494,7 @@ class Lane:
         session.failures(lost, "outcome_unknown")
         take_out(wire.outstanding, lost)
         if current:
-            session.node(self._node, "lost")
+            session.node(self._node, "lost", why if lost or unsent else None)
 
     # Receiving
 
@@ -508,13 +514,13 @@ class Lane:
                 if replies:
                     self._take(wire, replies)
                 elif now_us() >= deadline:
-                    self._drop(wire)
+                    self._drop(wire, SILENT)
                 elif now_us() >= timer:
                     session.tick()
                 if self._outbox and not (operation.done or operation.several):
                     self.flush()
-        except WireBroken:
-            self._drop(wire)
+        except WireBroken as broken:
+            self._drop(wire, str(broken))
         except BaseException:
             self._drop(wire)
             raise
@@ -536,6 +542,8 @@ class Lane:
                 outstanding.remove(command)
                 if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
                     wire.doubtful = True
+            if session.servers.missing:
+                session.servers.back(self._node, now)
             session.drain()
 
 

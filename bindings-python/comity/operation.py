@@ -19,6 +19,7 @@ class Operation:
 
     __slots__ = (
         "attended",
+        "began",
         "done",
         "ended",
         "error",
@@ -27,6 +28,7 @@ class Operation:
         "gate",
         "holder",
         "id",
+        "name",
         "node",
         "nodes",
         "on_lost",
@@ -41,6 +43,8 @@ class Operation:
         self.node = -1
         self.nodes: list[int] = []
         self.several = False
+        self.name = b""
+        self.began = 0
         self.attended = False
         self.done = False
         self.ended = False

@@ -167,7 +167,8 @@ class PushReader(Worker):
         if self._wire is None:
             try:
                 self._wire = self._connector.connect(command.deadline)
-            except NotConnected:
+            except NotConnected as failed:
+                session.unreachable(self._node, failed)
                 session.failures([command], "not_sent")
                 return
             except Refused as refused:
@@ -237,4 +238,4 @@ class PushReader(Worker):
             self._session.failures([command], "outcome_unknown")
         if ready:
             log.debug("push connection to node %d lost: %s", self._node, why)
-            self._session.node(self._node, "push_lost")
+            self._session.node(self._node, "push_lost", why)

@@ -13,35 +13,37 @@ done twice they do no harm.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 from ._core import forward
 from .clock import now_us
-from .errors import (
-    Closed,
-    Error,
-    InvalidState,
-    NoAnswer,
-    ServerRefused,
-    Unreachable,
-    Unsupported,
-)
+from .errors import Closed, Error, InvalidState
 from .operation import Operation
+from .servers import Servers
+from .units import readable
 
 if TYPE_CHECKING:
     from ._core import Command, Coordinator, Event
+    from .wire import NotConnected
 
     Ready = tuple[Command, int, int | None, bool]
+
+log: Final = logging.getLogger("comity")
 
 _T = TypeVar("_T")
 
 NEVER: Final = 1 << 63
 """A deadline that does not come."""
+
+LONG_US: Final = 10_000_000
+"""How long somebody must have waited for a lock for that to be said."""
 
 _ENDS: Final = frozenset(
     (
@@ -169,6 +171,7 @@ class Session:
         """What was told of such ids."""
         self.boxes: Final = [Box() for _ in range(nodes)]
         self.operations: dict[int, Operation] = {}
+        self.servers: Final = Servers(self._name, self.say)
         self.listeners: list[Listener] = []
         self.deadline = NEVER
         """When the core next wants to hear the time."""
@@ -216,6 +219,13 @@ class Session:
             operation.done = False
             try:
                 verb(operation.id, *args, self.now(), **kw)
+            except Error:
+                operation.done = True
+                # The time that the verb brought may have ended the lock: then that is what is told.
+                self.drain()
+                if operation.ended:
+                    return
+                raise
             except BaseException:
                 operation.done = True
                 raise
@@ -259,17 +269,23 @@ class Session:
                         box.wake_background()
 
     def failure(self, operation: Operation) -> Exception | None:
-        """Why `operation` failed, in words that name the server where it was one's doing."""
+        """Why `operation` failed; it names the server it is about, where it is about one."""
         error = operation.error
         event = operation.event
-        node = operation.node
-        if event is not None and event.node is not None:
-            node = event.node
-        if isinstance(error, (Unreachable, NoAnswer, ServerRefused, Unsupported)) and node >= 0:
-            where = self.core.node_id(node).decode("utf-8", "backslashreplace")
-            error.server = where
-            error.args = (f"{where}: {error}",)
+        if error is not None:
+            node = operation.node if len(operation.nodes) == 1 else -1
+            if event is not None and event.node is not None:
+                node = event.node
+            self.servers.tell(error, node)
         return error
+
+    def _name(self, node: int) -> str:
+        return self.core.node_id(node).decode("utf-8", "backslashreplace")
+
+    def say(self, text: str, *args: object) -> None:
+        """Logs what happened, in the background. Called with the mutex held."""
+        if not self.closed and log.isEnabledFor(logging.INFO):
+            self.run_callback(partial(log.info, text, *args))
 
     def cancel(self, operation: Operation) -> None:
         """Whatever `operation` is in the middle of, it is over; a lock is released if held."""
@@ -369,12 +385,36 @@ class Session:
             self.drain()
 
     def node(
-        self, node: int, change: Literal["connected", "lost", "push_ready", "push_lost"]
+        self,
+        node: int,
+        change: Literal["connected", "lost", "push_ready", "push_lost"],
+        why: str | None = None,
     ) -> None:
-        """A connection to `node` came or went."""
+        """A connection to `node` came or went. `why` it went, where it was in use."""
         with self.mutex:
-            self.core.handle_node(node, change, self.now())
+            now = self.now()
+            self.core.handle_node(node, change, now)
+            if why is not None:
+                self.servers.away(node, why, now, self._waits(node))
+            elif change in ("connected", "push_ready"):
+                self.servers.back(node, now)
             self.drain()
+
+    def unreachable(self, node: int, failed: NotConnected) -> None:
+        """No connection to `node` can be made. To be told before the commands fail for it."""
+        cause = failed.cause
+        if cause is None:
+            return  # there was no time left to try
+        with self.mutex:
+            now = self.now()
+            self.core.handle_unreachable(node, str(failed), now, lasting=failed.lasting)
+            self.servers.away(node, str(failed), now, self._waits(node), cause)
+            self.drain()
+
+    def _waits(self, node: int) -> int:
+        """How many wait for a grant there."""
+        waiting = [one for one in list(self.operations.values()) if one.rank is not None]
+        return sum(1 for one in waiting if not one.fence and one.node == node)
 
     def message(self, node: int, channel: bytes, payload: bytes) -> None:
         """A push arrived."""
@@ -479,6 +519,10 @@ class Session:
             operation.fence = event.fence or 0
             operation.valid_until = event.valid_until or 0
             operation.done = True
+            waited = self.now() - operation.began
+            if operation.began and waited >= LONG_US:
+                text = "lock %s is granted after a wait of %.1f s"
+                self.say(text, readable(operation.name), waited / 1e6)
         elif kind == "lock_renewed":
             operation.valid_until = event.valid_until or 0
             if operation.renewing:
@@ -493,8 +537,13 @@ class Session:
             operation.ended = operation.done = True
             if event.holder is not None:
                 operation.holder = event.holder
-            if kind == "lock_lost" and operation.on_lost is not None:
-                self.run_callback(operation.on_lost)
+            if kind == "lock_lost":
+                self.say("%s", operation.error)
+                if operation.on_lost is not None:
+                    self.run_callback(operation.on_lost)
+            elif kind == "transaction_unknown":
+                text = "transaction %s is in doubt: %s"
+                self.say(text, (event.id or b"").decode("utf-8", "backslashreplace"), event.error)
         if operation.done:
             operation.signal()
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from os.path import exists
+from typing import Any, Final, cast
 
+from . import causes, sentinels
 from .clock import now_us
 from .errors import LimitExceeded, Unsupported
 from .wire import NotConnected, Refused, Wire
@@ -38,6 +40,10 @@ _DROPPED: Final = (
     "oss_cluster_maint_notifications_handler",
 )
 """Arguments of a pooled connection that mean nothing on one that comity drives."""
+
+
+_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+"""Arguments of a connection that name a file."""
 
 
 def vet(client: object, asyncio: bool) -> None:
@@ -114,13 +120,13 @@ def is_local(where: str) -> bool:
 class RedisConnector:
     """Makes connections to one client's server. `error` makes an error reply of its text."""
 
-    __slots__ = ("_error", "_make", "where")
+    __slots__ = ("_error", "_make", "_met", "_pool")
 
     def __init__(self, client: Any, error: Callable[[bytes], Any]) -> None:
-        pool = client.connection_pool
-        self.where = address(client)
+        self._pool = pool = client.connection_pool
         self._error = error
         self._make = _factory(pool)
+        self._met = False
 
     def refusal(self, text: bytes) -> Any:
         """A server's refusal of the set-up as the reply the core is given."""
@@ -138,12 +144,28 @@ class RedisConnector:
             text = server_words(error)
             if text is not None:
                 raise Refused(text) from None
-            raise NotConnected(f"{self.where}: {error}") from None
+            raise not_connected(error, self._pool, self._met) from None
         sock = _socket_of(connection)
         if sock is None:
             close()
-            raise NotConnected(f"{type(connection).__qualname__} has no socket of its own")
+            why = TypeError(f"{type(connection).__qualname__} has no socket of its own")
+            raise NotConnected(str(why), why, lasting=True)
+        self._met = True
         return Wire(sock, self._error, close)
+
+
+def not_connected(error: Exception, pool: Any, met: bool) -> NotConnected:
+    """What `error` says of the attempt to connect where a pool leads. `met`: there was a connection
+    before.
+    """
+    kwargs = getattr(pool, "connection_kwargs", {})
+    kind = getattr(pool, "connection_class", None)
+    tls = None if met else "SSL" in getattr(kind, "__name__", "")
+    lasting = causes.lasts(error, path=kwargs.get("path"))
+    why = causes.words(error, tls=tls)
+    if missing := [file for each in _FILES if (file := kwargs.get(each)) and not exists(file)]:
+        why = f"{why} ({', '.join(map(str, missing))})"
+    return NotConnected(why, causes.bare(error), lasting=lasting)
 
 
 def plain_kind(pool: Any) -> Any:
@@ -167,27 +189,73 @@ def _factory(pool: Any) -> Callable[[int], tuple[Any, Callable[[], object]]]:
     bounded: Any = type(kind.__name__, (_Bounded, kind), {})
 
     def make(deadline: int) -> tuple[Any, Callable[[], object]]:
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        arguments = kept(pool)
-        left = _left(deadline)
-        arguments.update(
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            socket_timeout=left,
-            socket_connect_timeout=left,
-        )
-        connection = bounded(**arguments)
+        found = None
+        if sentinels.manager_of(pool) is not None:
+            found = _master_of(pool, deadline)
+        connection = bounded(**{**kept(pool), **_once(_left(deadline))})
         connection.comity_deadline = deadline
         try:
-            connection.connect()
+            if found is None:
+                connection.connect()
+            else:
+                connection.connect_to(found)
         except BaseException:
             connection.disconnect()
             raise
         return connection, connection.disconnect
 
     return make
+
+
+def once(retry: type, left: float) -> dict[str, Any]:
+    """Arguments of a connection that is tried once, within `left` seconds. `retry` is redis-py's
+    class for that, of threads or of asyncio.
+    """
+    from redis.backoff import NoBackoff
+
+    return {
+        "retry": retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+        "socket_timeout": left,
+        "socket_connect_timeout": left,
+    }
+
+
+def _once(left: float) -> dict[str, Any]:
+    from redis.retry import Retry
+
+    return once(Retry, left)
+
+
+def _master_of(pool: Any, deadline: int) -> sentinels.Address:
+    """What the sentinels of a pool say by `deadline`."""
+    asking = sentinels.master_of(pool, deadline)
+    said: Any = None
+    try:
+        while True:
+            client, until = asking.send(said)
+            said = _masters(client, until)
+    except StopIteration as end:
+        return cast("sentinels.Address", end.value)
+
+
+def _masters(client: Any, until: int) -> Any:
+    """The masters that one sentinel knows, or what it raised."""
+    import redis
+
+    own = client.connection_pool
+    kind = plain_kind(own)
+    if kind is None:
+        return TypeError(f"{type(own).__qualname__} is a pool that comity does not know")
+    bounded = type(kind.__name__, (_Bounded, kind), {"comity_deadline": until})
+    arguments = {**kept(own), **_once(_left(until))}
+    pool = redis.ConnectionPool(connection_class=bounded, **arguments)
+    try:
+        return redis.Redis(connection_pool=pool).sentinel_masters()
+    except (redis.RedisError, OSError) as error:
+        return error
+    finally:
+        pool.disconnect()
 
 
 def _borrow(pool: Any) -> tuple[Any, Callable[[], object]]:

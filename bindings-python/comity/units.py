@@ -44,6 +44,11 @@ def octets(name: str, value: object) -> bytes:
     raise InvalidArgument(f"{name} must be str or bytes, not {type(value).__name__}")
 
 
+def readable(name: bytes) -> str:
+    """A name for people, in quotes."""
+    return repr(name.decode("utf-8", "backslashreplace"))
+
+
 def flag(name: str, value: object) -> bool:
     """`value` where it is a bool. Raises `InvalidArgument` otherwise."""
     if isinstance(value, bool):

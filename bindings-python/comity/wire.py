@@ -38,7 +38,16 @@ class WireBroken(Exception):
 
 
 class NotConnected(Exception):
-    """No connection could be made: nothing was sent."""
+    """No connection could be made: nothing was sent. `cause` is what the client said, where it said
+    anything; `lasting`: waiting does not help.
+    """
+
+    def __init__(
+        self, why: str, cause: BaseException | None = None, *, lasting: bool = False
+    ) -> None:
+        super().__init__(why)
+        self.cause = cause
+        self.lasting = lasting
 
 
 class Refused(Exception):

@@ -45,6 +45,7 @@ class Core:
     replies: list = field(default_factory=list)
     failures: list = field(default_factory=list)
     changes: list = field(default_factory=list)
+    reasons: list = field(default_factory=list)
     done: Operation | None = None
 
     def handle_reply(self, request, reply, now):
@@ -58,8 +59,14 @@ class Core:
     def handle_node(self, node, change, now):
         self.changes.append(change)
 
+    def handle_unreachable(self, node, reason, now, *, lasting=False):
+        self.reasons.append((reason, lasting))
+
     def handle_timeout(self, now):
         pass
+
+    def node_id(self, node):
+        return b"a"
 
     def poll(self, ready):
         pass
@@ -477,8 +484,8 @@ def test_an_interrupted_reader_leaves_nothing_outstanding(fake, monkeypatch):
 def _connect_raw(self, deadline):
     from comity.wire import Wire
 
-    host, _, port = self.where.rpartition(":")
-    sock = socket.create_connection((host, int(port)))
+    kwargs = self._pool.connection_kwargs
+    sock = socket.create_connection((kwargs["host"], kwargs["port"]))
     return Wire(sock, ErrorReply, sock.close)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._core import ErrorReply
+from ..lane import SILENT
 from ..resp import Push
 from ..session import NEVER, take_all, take_out
 from .link import Link
@@ -77,14 +78,16 @@ class Lane(Link):
                 handle_reply(outstanding.popleft().request, reply, now)
                 if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
                     wire.doubtful = True
+            if session.servers.missing:
+                session.servers.back(self._node, now)
             session.drain()
         if unasked:
             self._drop(wire)
         self._others()
 
-    def ended(self, wire: Wire, why: str) -> None:  # noqa: ARG002
+    def ended(self, wire: Wire, why: str) -> None:
         """The connection is gone."""
-        self._drop(wire)
+        self._drop(wire, why)
 
     # How
 
@@ -113,8 +116,8 @@ class Lane(Link):
     def _connected(self, wire: Wire) -> None:  # noqa: ARG002
         self._session.node(self._node, "connected")
 
-    def _drop(self, wire: Wire) -> None:
-        """Gives a connection up, and with it all that is outstanding there."""
+    def _drop(self, wire: Wire, why: str | None = None) -> None:
+        """Gives a connection up, and with it all that is outstanding there. `why` it broke."""
         if self._session.foreign:
             return
         current = self._wire is wire
@@ -124,7 +127,7 @@ class Lane(Link):
         wire.close()
         self._session.failures(lost, "outcome_unknown")
         if current:
-            self._session.node(self._node, "lost")
+            self._session.node(self._node, "lost", why if lost else None)
 
     def _arm(self, deadline: int) -> None:
         """Has `_expire` called at `deadline` or earlier."""
@@ -145,7 +148,7 @@ class Lane(Link):
         now = session.now()
         wire = self._wire
         if wire is not None and wire.outstanding and _first(wire.outstanding) <= now:
-            self._drop(wire)
+            self._drop(wire, SILENT)
         with session.mutex:
             late = [c for c in self._outbox if c.deadline <= now]
             take_out(self._outbox, late)

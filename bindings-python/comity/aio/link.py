@@ -105,8 +105,9 @@ class Link(ABC):
         session = self._session
         try:
             wire = await self._connector.connect(deadline)
-        except NotConnected:
+        except NotConnected as failed:
             self._connecting = None
+            session.unreachable(self._node, failed)
             session.failures(self._waiting(), "not_sent")
         except Refused as refused:
             self._connecting = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
+from .. import sentinels
 from ..clock import now_us
-from ..transport import address, kept, plain_kind, server_words
+from ..transport import kept, not_connected, once, plain_kind, server_words
 from ..wire import NotConnected, Refused
 from .wakeup import keep
 from .wire import Wire, transport_of
@@ -17,13 +18,13 @@ from .wire import Wire, transport_of
 class RedisConnector:
     """Makes connections to one client's server. `error` makes an error reply of its text."""
 
-    __slots__ = ("_error", "_make", "where")
+    __slots__ = ("_error", "_make", "_met", "_pool")
 
     def __init__(self, client: Any, error: Callable[[bytes], Any]) -> None:
-        pool = client.connection_pool
-        self.where = address(client)
+        self._pool = pool = client.connection_pool
         self._error = error
         self._make = _factory(pool)
+        self._met = False
 
     def refusal(self, text: bytes) -> Any:
         """A server's refusal of the set-up as the reply the core is given."""
@@ -46,11 +47,13 @@ class RedisConnector:
             text = server_words(error)
             if text is not None:
                 raise Refused(text) from None
-            raise NotConnected(f"{self.where}: {error}") from None
+            raise not_connected(error, self._pool, self._met) from None
         transport = transport_of(connection)
         if transport is None:
             close()
-            raise NotConnected(f"{type(connection).__qualname__} has no transport of its own")
+            why = TypeError(f"{type(connection).__qualname__} has no transport of its own")
+            raise NotConnected(str(why), why, lasting=True)
+        self._met = True
         return Wire(transport, self._error, close)
 
 
@@ -70,21 +73,52 @@ def _factory(pool: Any) -> Callable[[float], Awaitable[_Made]]:
         return lambda _: _borrow(pool)
 
     async def make(left: float) -> _Made:
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-
-        arguments = kept(pool)
-        arguments.update(
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            socket_timeout=left,
-            socket_connect_timeout=left,
-        )
-        connection = kind(**arguments)
-        await _connected(connection)
+        found = None
+        if sentinels.manager_of(pool) is not None:
+            found = await _master_of(pool, now_us() + round(left * 1e6))
+        connection = kind(**{**kept(pool), **_once(left)})
+        await _connected(connection, found)
         return connection, lambda: _abort(connection)
 
     return make
+
+
+def _once(left: float) -> dict[str, Any]:
+    from redis.asyncio.retry import Retry
+
+    return once(Retry, left)
+
+
+async def _master_of(pool: Any, deadline: int) -> sentinels.Address:
+    """What the sentinels of a pool say by `deadline`."""
+    asking = sentinels.master_of(pool, deadline)
+    said: Any = None
+    try:
+        while True:
+            client, until = asking.send(said)
+            left = max(0.001, (until - now_us()) / 1e6)
+            said = await _masters(client, left)
+    except StopIteration as end:
+        return cast("sentinels.Address", end.value)
+
+
+async def _masters(client: Any, left: float) -> Any:
+    """The masters that one sentinel knows, or what it raised."""
+    import redis.asyncio
+
+    own = client.connection_pool
+    kind = plain_kind(own)
+    if kind is None:
+        return TypeError(f"{type(own).__qualname__} is a pool that comity does not know")
+    arguments = {**kept(own), **_once(left)}
+    pool = redis.asyncio.ConnectionPool(connection_class=kind, **arguments)
+    try:
+        one: Any = redis.asyncio.Redis(connection_pool=pool)
+        return await asyncio.wait_for(one.sentinel_masters(), left)
+    except (redis.RedisError, OSError, asyncio.TimeoutError) as error:
+        return error
+    finally:
+        await pool.disconnect()
 
 
 async def _borrow(pool: Any) -> _Made:
@@ -105,9 +139,12 @@ async def _borrow(pool: Any) -> _Made:
     return connection, close
 
 
-async def _connected(connection: Any) -> None:
+async def _connected(connection: Any, master: sentinels.Address | None = None) -> None:
     try:
-        await connection.connect()
+        if master is None:
+            await connection.connect()
+        else:
+            await connection.connect_to(master)
     except BaseException:
         _abort(connection)
         raise

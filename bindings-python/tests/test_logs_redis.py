@@ -1,0 +1,116 @@
+"""What the logger "comity" says at INFO: one line for each thing that happened, with names."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+from locks import connect_to, until
+
+import comity
+from comity.testing import MemoryStore
+
+pytestmark = pytest.mark.usefixtures("flavour")
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Any:
+    """What was said at INFO with these words in it."""
+    caplog.set_level(logging.INFO, "comity")
+    return lambda words: [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno == logging.INFO and words in record.getMessage()
+    ]
+
+
+def test_a_server_is_lost_and_back_once(start, said):
+    server = start()
+    clients = ({"stock": server.client()} for _ in range(2))
+    with (
+        connect_to(next(clients), timeout=1) as co,
+        connect_to(next(clients), timeout=1) as other,
+    ):
+        assert all(co.lock(f"{n}", ttl=60).acquire() for n in range(20))
+        other.lock("taken", ttl=60).acquire()
+        # A push connection, a connection for verbs and one for what is done in the background.
+        waiting = threading.Thread(target=co.lock("taken").acquire)
+        waiting.start()
+        until(lambda: co.stats()["lock_queued"], 30)
+        server.kill()
+        with pytest.raises(comity.Error):
+            co.inspect("a")
+        until(lambda: said("the server stock is lost: "), 30)
+        server.start()
+        until(lambda: said("the server stock is back after "), 30)
+        co.inspect("a")
+        waiting.join(60)  # it has waited on, and the lock was lost with the server's memory
+        assert not waiting.is_alive()
+    for words in ("the server stock is lost: ", "the server stock is back after "):
+        assert len(said(words)) <= 2, said(words)  # one for each coordinator
+    assert any("what waits for a lock there waits on (1)" in text for text in said("is lost"))
+
+
+def test_an_idle_connection_that_is_closed_is_no_loss(start, said, monkeypatch):
+    monkeypatch.setattr("comity.wire._STALE_US", 0)
+    server = start()
+    with connect_to(server.client()) as co:
+        co.inspect("a")
+        with server.client() as admin:
+            admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        co.inspect("a")
+    assert said("the server") == []
+
+
+def test_why_no_connection_can_be_made(said):
+    import redis
+
+    client = redis.Redis(host="no-such-host.invalid")
+    with connect_to({"stock": client}, timeout=1, check=False) as co:
+        for _ in range(3):
+            with pytest.raises(comity.Unreachable):
+                co.inspect("a")
+    (text,) = said("the server stock is lost: ")
+    assert "no-such-host.invalid" in text
+
+
+def test_a_lease_that_is_lost(said):
+    store = MemoryStore()
+    with connect_to(store) as co:
+        lock = co.lock("invoice:42", ttl=10, renew=False)
+        lock.acquire()
+        store.advance(11)
+        until(lambda: said("'invoice:42'"), 30)
+    (text,) = said("'invoice:42'")
+    assert "has ended" in text
+
+
+def test_a_lock_that_is_granted_after_a_long_wait(said):
+    store = MemoryStore()
+    with connect_to(store) as co, connect_to(store) as other:
+        for seconds in (5, 60):
+            held, waiting = co.lock(f"for {seconds} s"), other.lock(f"for {seconds} s")
+            held.acquire()
+            thread = threading.Thread(target=waiting.acquire)
+            thread.start()
+            until(lambda name=held.name: co.inspect(name).waiters_total, 30)
+            store.advance(seconds)
+            held.release()
+            thread.join(30)
+            assert waiting.held
+        until(lambda: said("after a wait"), 30)
+    (text,) = said("after a wait")
+    assert text.startswith("lock 'for 60 s' is granted after a wait of 60.")
+
+
+def test_nothing_is_said_where_nobody_listens(caplog):
+    caplog.set_level(logging.WARNING, "comity")
+    store = MemoryStore()
+    with connect_to(store) as co:
+        lock = co.lock("a", ttl=10, renew=False)
+        lock.acquire()
+        store.advance(11)
+        assert lock.lost
+    assert caplog.records == []
