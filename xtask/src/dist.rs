@@ -5,18 +5,20 @@ use crate::js;
 use crate::library;
 use crate::python::{self, System, Venv};
 use crate::run::{Failure, Session};
+use crate::wheels;
 
 /// Something that is given to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Product {
     Python,
+    Wheels,
     Js,
     C,
 }
 
 impl Product {
-    pub(crate) const ALL: [(&str, Self); 3] =
-        [("python", Self::Python), ("js", Self::Js), ("c", Self::C)];
+    pub(crate) const ALL: [(&str, Self); 4] =
+        [("python", Self::Python), ("wheels", Self::Wheels), ("js", Self::Js), ("c", Self::C)];
 }
 
 /// What is to be built, and for which machine.
@@ -51,6 +53,7 @@ impl Order {
 pub(crate) fn run(session: &mut Session, order: &Order) -> Result<(), Failure> {
     order.products.iter().try_for_each(|product| match product {
         Product::Python => python(session),
+        Product::Wheels => wheels::dist(session),
         Product::Js => js::dist(session),
         Product::C => c(session, order.target.as_deref()),
     })

@@ -26,6 +26,7 @@ mod redis;
 mod run;
 mod setup;
 mod test;
+mod wheels;
 
 use std::process::ExitCode;
 
@@ -39,8 +40,8 @@ usage: cargo xtask COMMAND
   demo --redis [URL...]  the same demo on a real Redis: on the servers named, or on one that is
                          started for it on a free loopback port and stopped afterwards
   test [PART...]         check and test: core, c, js, python, or all (the default)
-  dist [WHAT...]         build into dist/: python (the wheel and the source distribution), js (the
-                         npm package), c (the library with its headers; default: all);
+  dist [WHAT...]         build into dist/: python (the wheel for this machine and the source
+                         distribution), wheels (for each kind of Linux), js (the npm package), c (the library with its headers; default: all);
                          --target TRIPLE, with c alone, builds for another machine or for musl
   bench [WHAT...]        measure: ring, locks, counter, lock, count, transaction, js, c
                          (default: all)
@@ -149,7 +150,10 @@ mod tests {
         assert_eq!(Task::parse(&["test", "--help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["demo"]), Ok(Task::Demo(Store::Embedded)));
         let here = |products| Ok(Task::Dist(Order { products, target: None }));
-        assert_eq!(Task::parse(&["dist"]), here(vec![Product::Python, Product::Js, Product::C]));
+        assert_eq!(
+            Task::parse(&["dist"]),
+            here(vec![Product::Python, Product::Wheels, Product::Js, Product::C])
+        );
         assert_eq!(Task::parse(&["dist", "js"]), here(vec![Product::Js]));
         let musl = Order { products: vec![Product::C], target: Some("a-b-musl".into()) };
         assert_eq!(Task::parse(&["dist", "--target", "a-b-musl", "c"]), Ok(Task::Dist(musl)));

@@ -214,7 +214,7 @@ impl Venv {
         self.maturin(session, &["sdist"], &session.root().join("dist")).run()
     }
 
-    fn maturin(&self, session: &Session, words: &[&str], out: &Path) -> Step {
+    pub(crate) fn maturin(&self, session: &Session, words: &[&str], out: &Path) -> Step {
         let manifest = format!("{PACKAGE}/Cargo.toml");
         let step = self.step(session, "maturin").args(words);
         step.args(["--manifest-path", &manifest, "--out"]).arg(out)

@@ -5,6 +5,7 @@ use crate::js;
 use crate::python::{self, System, Venv};
 use crate::run::{Failure, Session};
 use crate::setup::{self, Need};
+use crate::wheels;
 
 /// A part of the project that can be tested alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,8 @@ fn python(session: &mut Session) -> Result<(), Failure> {
     session.stage("python: tests that judge by the clock", |session| {
         pytest(session, &venv, &["-m", "alone"])
     })?;
+
+    wheels::dist(session)?;
 
     let oldest = Venv::oldest(session)?;
     session.stage("python: tests with the oldest redis-py", |session| {
