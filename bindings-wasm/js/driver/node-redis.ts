@@ -135,7 +135,9 @@ async function selected(client: Client, signal: Signal): Promise<number | undefi
 
 async function connected(original: Client, signal: Signal): Promise<Link> {
   signal.throwIfAborted();
-  const client = duplicate(original, await selected(original, signal));
+  const database = await selected(original, signal);
+  signal.throwIfAborted();
+  const client = duplicate(original, database);
   // What waits for it keeps the process alive, and nothing else does.
   client.unref();
   let ended: (value?: unknown) => void = () => undefined;
