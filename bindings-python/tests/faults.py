@@ -7,6 +7,8 @@ instead, whose words are `message`, the channel and the payload. It knows nothin
 
 from __future__ import annotations
 
+import math
+import select
 import socket
 import threading
 import time
@@ -28,6 +30,9 @@ DELAY_AFTER = "delay after"  # execute the command, pass on the reply after a wh
 
 ALWAYS = 1 << 62
 """For a rule that lasts until `calm()`."""
+
+GIVEN_UP = math.inf
+"""For a delay that lasts until the client has given the command up, however long that takes."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Proxy(Listener):
         self.back = back
         self.delay = 0.0
         self.accepted = 0
+        self.held = 0
+        """So many commands and replies are delayed."""
         self.seen: list[list[bytes]] = []
         self._rules: list[Rule] = []
         self._ended = threading.Event()
@@ -151,19 +158,21 @@ class Proxy(Listener):
                 return
             if self.delay:
                 time.sleep(self.delay)
-            self._hold(fault, DELAY_BEFORE)
+            self._hold(front, fault, DELAY_BEFORE)
             self.executing(words)
             back.sendall(_packed(words) * (2 if action == REPEAT else 1))
             if words[0].upper() == b"SUBSCRIBE":
                 self._push(front, commands, back, replies)
                 return
             reply = _reply(replies)
+            self._let_go(fault, DELAY_BEFORE)
             self.executed(words, reply)
             if action == REPEAT:
                 self.executed(words, _reply(replies))
             if action == CUT_AFTER:
                 return
-            self._hold(fault, DELAY_AFTER)
+            self._hold(front, fault, DELAY_AFTER)
+            self._let_go(fault, DELAY_AFTER)
             if action != SWALLOW:
                 self.delivered(words, reply)
                 front.sendall(reply)
@@ -181,7 +190,8 @@ class Proxy(Listener):
                     fault = self.fault(words) if words and is_push(words) else None
                     if fault is not None and fault.action in (CUT_BEFORE, CUT_AFTER):
                         break
-                    self._hold(fault, DELAY_AFTER)
+                    self._hold(front, fault, DELAY_AFTER)
+                    self._let_go(fault, DELAY_AFTER)
                     if fault is None or fault.action not in (SWALLOW, STALL):
                         front.sendall(push)
                     if fault is not None and fault.action == REPEAT:
@@ -199,9 +209,24 @@ class Proxy(Listener):
             end(back)
             pumping.join()
 
-    def _hold(self, fault: Fault | None, action: str) -> None:
-        if fault is not None and fault.action == action:
+    def _hold(self, front: socket.socket, fault: Fault | None, action: str) -> None:
+        if fault is None or fault.action != action:
+            return
+        with self._mutex:
+            self.held += 1
+        if fault.seconds != GIVEN_UP:
             self._ended.wait(fault.seconds)
+            return
+        # Its end is seen though there are bytes ahead of it.
+        gone = select.poll()
+        gone.register(front, getattr(select, "POLLRDHUP", select.POLLHUP))
+        while not gone.poll(20) and not self._ended.is_set():
+            pass
+
+    def _let_go(self, fault: Fault | None, action: str) -> None:
+        if fault is not None and fault.action == action:
+            with self._mutex:
+                self.held -= 1
 
 
 def is_push(words: list[bytes]) -> bool:

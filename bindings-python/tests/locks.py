@@ -21,6 +21,16 @@ def connect(port: int, **options: Any) -> Any:
     return connect_to(redis.Redis(host="127.0.0.1", port=port), timeout=0.6, **options)
 
 
+def connect_patiently(port: int) -> Any:
+    """One that gives a command up after 2 s, and a verb after 30 s.
+
+    Though the network loses a command and the machine is busy, each verb succeeds.
+    """
+    import redis
+
+    return connect_to(redis.Redis(host="127.0.0.1", port=port), timeout=30)
+
+
 def connect_to(clients: Any, **options: Any) -> Any:
     """`comity.connect`, or its counterpart for event loops."""
     if ON_A_LOOP[0]:
@@ -40,7 +50,7 @@ def is_queue(words: list[bytes]) -> bool:
     return len(words) > 9 and words[2] == b"5"
 
 
-def until(true: Callable[[], object], seconds: float = 5.0) -> None:
+def until(true: Callable[[], object], seconds: float = 30.0) -> None:
     """Waits for something to come true."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -48,7 +58,7 @@ def until(true: Callable[[], object], seconds: float = 5.0) -> None:
         time.sleep(0.005)
 
 
-def idle(server: Any, traces: Callable[..., list[str]], seconds: float = 5.0) -> None:
+def idle(server: Any, traces: Callable[..., list[str]], seconds: float = 30.0) -> None:
     """What the background still has to take back is gone in the end."""
     deadline = time.monotonic() + seconds
     with server.client() as admin:

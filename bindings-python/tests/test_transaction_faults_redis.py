@@ -7,7 +7,7 @@ import time
 
 import faults
 import pytest
-from locks import connect, until
+from locks import connect_patiently, until
 from transactions import Ring, Transfers, asks, at_rest, settled, step
 
 import comity
@@ -21,15 +21,15 @@ ACTIONS = ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL", "DELAY_BEFOR
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_one_fault_at_the_only_server(server, proxy, action):
-    with server.client() as client, connect(proxy.port) as co:
+    with server.client() as client, connect_patiently(proxy.port) as co:
         client.set("alice", 100)
-        rule = proxy.rule(getattr(faults, action), asks("EXEC1"), seconds=0.45)
+        rule = proxy.rule(getattr(faults, action), asks("EXEC1"), seconds=faults.GIVEN_UP)
         tx = co.transaction()
         tx.decrby("alice", 30).incrby("bob", 30)
         assert tx.execute() == [70, 30]
         assert rule.met
         # A straggler of the network changes nothing.
-        time.sleep(0.5 if "DELAY" in action else 0)
+        until(lambda: not proxy.held)
         for words in [words for words in proxy.seen if step(words) == "EXEC1"]:
             proxy.again(words)
         assert client.mget("alice", "bob") == [b"70", b"30"]
@@ -45,8 +45,8 @@ def test_one_fault_at_the_only_server(server, proxy, action):
 def test_one_fault_at_one_of_three(three: Ring, at, node, action):
     three.fill(100)
     proxy = three.proxies[node]
-    rule = proxy.rule(getattr(faults, action), asks(at), seconds=0.45)
-    with three.connect() as co:
+    rule = proxy.rule(getattr(faults, action), asks(at), seconds=faults.GIVEN_UP)
+    with three.connect(timeout=30) as co:
         tx = co.transaction()
         for key, amount in zip(three.keys, (-30, 10, 20), strict=True):
             tx.incrby(key, amount)
@@ -54,7 +54,7 @@ def test_one_fault_at_one_of_three(three: Ring, at, node, action):
         assert rule.met
         # What is applied is seen once the server that was cut off has heard of it.
         until(lambda: three.values() == [70, 110, 120])
-        time.sleep(0.5 if "DELAY" in action else 0)
+        until(lambda: not proxy.held)
         at_rest(*three.servers)
         for one in three.proxies:
             for words in [words for words in one.seen if step(words)]:

@@ -164,7 +164,7 @@ def left_over(server: Any) -> list[str]:
     return found
 
 
-def at_rest(*servers: Any, seconds: float = 5.0) -> None:
+def at_rest(*servers: Any, seconds: float = 30.0) -> None:
     """What the background still has to do is done in the end."""
     deadline = time.monotonic() + seconds
     for server in servers:
