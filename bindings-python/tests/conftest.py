@@ -46,7 +46,7 @@ class Server:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--dir", str(self.folder), "--unixsocket", self.path, *self.args]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 # Over its own socket: at the port another server might answer.
@@ -176,7 +176,7 @@ def sentinel(start: Callable[..., Server], tmp_path: Path) -> Iterator[int]:
     command = ["redis-server", str(config), "--sentinel", "--port", str(port)]
     process = subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             found = Sentinel([("127.0.0.1", port)], socket_timeout=1)
             try:

@@ -91,7 +91,7 @@ def test_try_once_and_wait_a_while(server):
             assert not await co.lock("a").acquire(wait=0)
             before = time.monotonic()
             assert not await co.lock("a", wait=0.2).acquire()
-            assert 0.19 < time.monotonic() - before < 2
+            assert 0.19 < time.monotonic() - before < 15
             with pytest.raises(comity.LockTimeout, match=r"'a'.*held by this very process.*me"):
                 async with co.lock("a", wait=0.05):
                     pytest.fail("granted twice")
@@ -107,7 +107,7 @@ def test_verbs_without_a_grant_and_twice(server):
                 with pytest.raises(comity.NotHeld, match="'a'"):
                     await verb()
             async with handle:
-                with pytest.raises(comity.InvalidState, match="held already"):
+                with pytest.raises(comity.InvalidState, match="holds it already"):
                     await handle.acquire()
                 assert handle.held
                 waiting = co.lock("a")
@@ -156,7 +156,7 @@ def test_a_cancelled_wait_leaves_no_waiter(server, traces):
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                end = time.monotonic() + 5
+                end = time.monotonic() + 30
                 while (await co.inspect("a")).waiters_total:
                     assert time.monotonic() < end
             async with co.lock("a", wait=1):
@@ -214,7 +214,7 @@ def test_a_cancelled_release_releases_all_the_same(server, proxy, traces):
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert not handle.held
-            assert await other.lock("a").acquire(wait=2)
+            assert await other.lock("a").acquire(wait=15)
 
     run(main())
     idle(server, traces)
@@ -243,14 +243,14 @@ def test_cancelled_while_it_connects(fake):
 
     async def main():
         client = redis.asyncio.Redis(port=silent.port)
-        co = comity.aio.connect(client, check=False, timeout=5)
+        co = comity.aio.connect(client, check=False, timeout=60)
         task = asyncio.create_task(co.lock("a").acquire())
         await until(lambda: silent.accepted)
         task.cancel()
         before = time.monotonic()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - before < 0.5
+        assert time.monotonic() - before < 15
         closing = asyncio.create_task(co.close())
         await asyncio.sleep(0.05)
         closing.cancel()
@@ -375,10 +375,10 @@ def test_one_that_is_dropped_unclosed_says_so_and_ends_its_connections(server):
             with pytest.warns(ResourceWarning, match=r"unclosed comity\.aio\.Coordinator"):
                 del held
             before = time.monotonic()
-            assert await other.lock("a").acquire(wait=2)
+            assert await other.lock("a").acquire(wait=15)
             assert time.monotonic() - before > 0.1
             with server.client() as admin:
-                end = time.monotonic() + 5
+                end = time.monotonic() + 30
                 while len(admin.client_list()) > 3:
                     assert time.monotonic() < end
                     await asyncio.sleep(0.01)

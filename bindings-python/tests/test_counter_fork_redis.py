@@ -52,7 +52,7 @@ def test_an_exit_of_the_child_flushes_nothing_of_the_parents(server, proxy):
         sent = len(proxy.seen)
         process = multiprocessing.get_context("fork").Process(target=hits.value)
         process.start()
-        process.join(10)
+        process.join(40)
         assert len(proxy.seen) == sent
         hits.flush()
         assert hits.read().value == 15

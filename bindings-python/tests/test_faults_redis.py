@@ -40,7 +40,7 @@ def test_one_fault_at_any_step(server, proxy, traces, op, action):
             assert lock.fence == fence
             assert not other.lock("a").acquire(wait=0)
             lock.release()
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         while not rule.met:
             assert time.monotonic() < until, "the fault was never met"
             time.sleep(0.01)
@@ -59,13 +59,13 @@ def test_a_heartbeat_that_gets_no_answer_keeps_the_place(server, proxy, traces):
         while other.inspect("a").waiters_total != 1:
             time.sleep(0.01)
         rule = proxy.rule(faults.SWALLOW, asks(b"ACQ"))
-        until = time.monotonic() + 8
+        until = time.monotonic() + 30
         while not rule.met:
             assert time.monotonic() < until
             time.sleep(0.01)
         assert other.inspect("a").waiters_total == 1
         held.release()
-        thread.join(5)
+        thread.join(40)
         assert lock.held
         lock.release()
     idle(server, traces)
@@ -113,7 +113,7 @@ def test_every_connection_cut_while_the_lock_is_held_and_waited_for(server, prox
         assert held.held
         assert held.fence == fence
         held.release()
-        thread.join(10)
+        thread.join(40)
         assert waiter.held
         assert waiter.fence > fence
         waiter.release()

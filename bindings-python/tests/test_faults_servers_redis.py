@@ -61,7 +61,7 @@ def test_the_scripts_may_vanish_at_any_time(server, traces):
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(20)
+                thread.join(40)
             assert inside == {"now": 0, "most": 1, "turns": 60}
     finally:
         over.set()

@@ -110,7 +110,7 @@ def test_multiprocessing_workers_that_are_forked_inside_a_block(server):
                 worker.start()
             seen = [fences.get(timeout=10) for _ in range(15)]
             for worker in workers:
-                worker.join(10)
+                worker.join(40)
             assert [worker.exitcode for worker in workers] == [0, 0, 0]
             held.check()
         assert len(set(seen)) == 15

@@ -60,7 +60,7 @@ def test_a_key_overwritten_while_held_and_waited_for(server, suffix):
         before = admin.dump(STATE + suffix)
         with pytest.raises((comity.LockLost, comity.WrongType)):
             held.extend()
-        waiter.join(5)
+        waiter.join(40)
         assert [type(error) for error in raised] == [comity.WrongType]
         assert admin.dump(STATE + suffix) == before
 

@@ -365,7 +365,7 @@ def test_the_store_has_no_replicas(co, store, caplog):
     assert [e.replicas for e in events] == [0, 0]
     assert (events[0].id, events[0].transaction) == (events[1].id, events[1].transaction)
     assert str(events[0].error) == "0 of 1 replicas are known to have it"
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while "not durable" not in caplog.text:
         assert time.monotonic() < deadline
         time.sleep(0.01)

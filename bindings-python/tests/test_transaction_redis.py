@@ -65,15 +65,13 @@ def test_three_servers(three: Ring):
 @both
 def test_decided_is_sooner_than_applied(three: Ring):
     three.fill(1)
-    with three.connect(timeout=5) as co:
+    with three.connect(timeout=30) as co:
         co.snapshot(*three.keys)
         at_rest(*three.servers)
         for proxy in three.proxies:
-            proxy.rule(faults.DELAY_BEFORE, asks("FINISH"), seconds=0.5)
+            proxy.rule(faults.DELAY_BEFORE, asks("FINISH"), seconds=faults.GIVEN_UP)
         tx = co.transaction(ack="decided").incr(three.keys[0]).incr(three.keys[1])
-        begun = time.monotonic()
         assert tx.execute() == [2, 2]
-        assert time.monotonic() - begun < 0.4
         assert three.values() == [1, 1, 1]  # plain readers never see what is not applied
         until(lambda: three.values() == [2, 2, 1])
     at_rest(*three.servers)
@@ -503,7 +501,7 @@ def test_close_ends_what_is_under_way(three: Ring):
     thread.start()
     until(lambda: any(step(words) == "PREPARE" for words in three.proxies[0].seen))
     co.close()
-    thread.join(10)
+    thread.join(40)
     assert len(told) == 1
     assert isinstance(told[0], comity.Error)
     three.proxies[1].calm()

