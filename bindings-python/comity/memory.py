@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from . import _core
 from .clock import now_us
@@ -15,6 +15,7 @@ from .mutex import outside
 from .operation import Operation
 from .session import Session, remove
 from .units import octets, word
+from .wire import NotConnected
 from .workers import Timer, relieve
 
 MEMORY_ID: Final = b"memory"
@@ -47,6 +48,12 @@ class Clock:
 _SYSTEM: Final = Clock()
 
 
+Fate: TypeAlias = Literal["answered", "unsent", "unanswered", "unheard"]
+"""What becomes of a command: it is executed and answered; no connection can be made; it is executed
+and the reply is lost; it is lost itself.
+"""
+
+
 class MemoryStore:
     """A store in this process that several coordinators can share.
 
@@ -70,6 +77,10 @@ class MemoryStore:
         self._store = _core.MemoryStore()
         self._clock = _SYSTEM
         self._listeners: dict[bytes, list[weakref.ref[MemoryPump]]] = {}
+
+    def _fate(self) -> Fate:
+        """What becomes of the next command."""
+        return "answered"
 
     def execute(self, *argv: Word) -> bytes | int | list[Any] | None:
         """Runs one Redis command: `store.execute("SET", "stock:7", 3, "EX", 60)`.
@@ -137,6 +148,14 @@ class MemoryPump:
         for store in self._stores:
             store._unsubscribe(self)
 
+    def cut(self, store: MemoryStore) -> None:
+        """The connections to a store break."""
+        for node, each in enumerate(self._stores):
+            if each is store:
+                store._unsubscribe(self)
+                self._session.node(node, "lost")
+                self._session.node(node, "push_lost")
+
     @property
     def deadline(self) -> int:
         """When the core next wants to hear the time."""
@@ -181,11 +200,23 @@ class MemoryPump:
     def _execute(self, command: _core.Command) -> None:
         session, node = self._session, command.node
         store = self._stores[node]
-        if command.route == "subscribe":
+        fate = store._fate()
+        if fate == "unsent":
+            why = ConnectionRefusedError(f"{store!r} is away")
+            session.unreachable(node, NotConnected(str(why), why, lasting=True))
+            session.failures([command], "not_sent")
+        elif fate == "unheard":
+            session.failures([command], "outcome_unknown")
+        elif command.route == "subscribe":
             store._subscribe(self, command.argv[1:])
             session.node(node, "push_ready")
         else:
-            session.replies([(command.request, store._execute(command.argv))])
+            reply = store._execute(command.argv)
+            if fate == "answered":
+                session.servers.back(node, session.now())
+                session.replies([(command.request, reply)])
+            else:
+                session.failures([command], "outcome_unknown")
 
     def _message(self, store: MemoryStore, channel: bytes, payload: bytes) -> None:
         for node, each in enumerate(self._stores):
@@ -215,8 +246,12 @@ class MemoryDriver(MemoryPump):
 
     def finish(self, timeout: float) -> None:
         """See `Driver`."""
+        drained = self._session.drained
         self.pump()
-        park(self._session, self._session.drained, timeout)
+        while not drained.done and self._clock.idle():
+            pass
+        if self._clock.ticks:  # where it stands still there is nothing to wait for
+            park(self._session, drained, timeout)
 
     def stop(self, *, join: bool = True) -> None:
         """See `Driver`."""

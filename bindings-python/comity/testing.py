@@ -1,4 +1,5 @@
-"""For the tests of programs that use comity: a store whose clock the test moves.
+"""For the tests of programs that use comity: a store whose clock the test moves, and which is away,
+or loses replies, when the test says so.
 
     from comity.testing import MemoryStore
 
@@ -14,6 +15,12 @@
         store.advance(61)
         assert store.execute("GET", "rate") is None
 
+    def test_the_report_says_that_the_server_is_away():
+        store = MemoryStore()
+        co = comity.connect(store)
+        with store.away(), pytest.raises(comity.Unreachable):
+            co.lock("report").acquire()
+
 Time stands still but for `advance`: leases, waits and renewals fall due in it, in their order, and
 nothing sleeps. A thread that waits for a lock goes on waiting until another one advances; with
 `autojump=True` time jumps ahead by itself, to whatever falls due next, while somebody waits.
@@ -24,6 +31,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from . import memory
@@ -32,12 +40,13 @@ from .session import NEVER
 from .units import flag, seconds
 
 if TYPE_CHECKING:
-    from .memory import MemoryPump
+    from .memory import Fate, MemoryPump
 
 __all__ = ["MemoryStore", "comity_store", "stores"]
 
 _ORIGIN: Final = 1_000_000_000
 _LONGEST: Final = 10 * 365 * 86_400
+_MOST: Final = 1_000_000
 
 
 class Clock(memory.Clock):
@@ -101,6 +110,9 @@ class MemoryStore(memory.MemoryStore):
         super().__init__()
         self._clock = Clock(flag("autojump", autojump))
         self._name = "the store"
+        self._absences = 0
+        self._losing = 0
+        self._executed = True
 
     def clock(self) -> float:
         """The time in seconds since an arbitrary origin; `Lock.valid_until` is told in it."""
@@ -113,8 +125,46 @@ class MemoryStore(memory.MemoryStore):
         """
         self._clock.advance(seconds("by", by, 0, _LONGEST))
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """In the block no connection to this store can be made: verbs raise `Unreachable` at once,
+        and what is done in the background is tried again until it is back.
+        """
+        self._absences += 1
+        self._cut()
+        try:
+            yield
+        finally:
+            self._absences -= 1
+
+    def lose_replies(self, count: int = 1, *, executed: bool = True) -> None:
+        """The next `count` commands, 0..1,000,000, get no answer: as when the connection breaks
+        after they were sent. `executed`: whether they were carried out all the same. It takes the
+        place of what was said before.
+
+        comity asks again a little later, in the store's time: give the store `autojump`, or
+        `advance` from another thread. Raises `InvalidArgument`.
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
+            raise InvalidArgument(f"count must be an int, 0..{_MOST:,}, not {count!r}")
+        self._executed = flag("executed", executed)
+        self._losing = count
+
     def __repr__(self) -> str:
         return self._name
+
+    def _fate(self) -> Fate:
+        if self._absences:
+            return "unsent"
+        if self._losing:
+            self._losing -= 1
+            return "unanswered" if self._executed else "unheard"
+        return "answered"
+
+    def _cut(self) -> None:
+        """Ends the connections that there are."""
+        for pump in list(self._clock._pumps):
+            pump.cut(self)
 
 
 def stores(*ids: str, autojump: bool = False) -> dict[str, MemoryStore]:

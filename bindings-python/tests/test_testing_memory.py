@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from locks import connect_to
 
 import comity
 import comity.aio
@@ -131,3 +132,74 @@ def test_time_jumps_on_a_loop_too():
             assert held.held
 
     asyncio.run(main())
+
+
+VERBS = {
+    "lock": lambda co: co.lock("a").acquire(),
+    "transaction": lambda co: co.transaction().incr("n").execute(),
+    "snapshot": lambda co: co.snapshot("n"),
+    "counter": lambda co: co.counter("n").read(),
+    "inspect": lambda co: co.inspect("a"),
+    "fence_check": lambda co: co.fence_check("a", 1),
+    "sweep": lambda co: co.sweep(),
+}
+
+
+@pytest.mark.usefixtures("flavour")
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_store_that_is_away_is_unreachable_at_once(verb):
+    store = MemoryStore(autojump=True)
+    with connect_to(store) as co:
+        with store.away():
+            before = store.clock()
+            with pytest.raises(comity.Unreachable, match="the store is away") as caught:
+                VERBS[verb](co)
+            assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+            assert caught.value.server == "memory"
+            assert store.clock() == before
+        VERBS[verb](co)
+
+
+@pytest.mark.usefixtures("flavour")
+@pytest.mark.parametrize("executed", [False, True])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "sweep"])
+def test_a_lost_reply_is_asked_for_again(verb, executed):
+    store = MemoryStore(autojump=True)
+    with connect_to(store) as co:
+        store.lose_replies(2, executed=executed)
+        VERBS[verb](co)
+    assert store.execute("GET", "n") == (b"1" if verb == "transaction" else None)
+
+
+def test_a_push_is_lost_with_the_connection(comity_store):
+    with comity.connect(comity_store) as co, comity.connect(comity_store) as other:
+        held, waiting = co.lock("a"), other.lock("a")
+        held.acquire()
+        thread = threading.Thread(target=waiting.acquire)
+        thread.start()
+        while co.inspect("a").waiters_total == 0:
+            time.sleep(0.001)
+        with comity_store.away():
+            comity_store.advance(1)
+        comity_store.advance(1)
+        held.release()
+        comity_store.advance(1)
+        thread.join(30)
+        assert waiting.held
+
+
+def test_closing_waits_for_nothing_where_time_stands_still(comity_store):
+    began = time.monotonic()
+    co = comity.connect(comity_store, timeout=60)
+    co.lock("a").acquire()
+    with comity_store.away():
+        co.close()
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("count", [-1, 1_000_001, True, 1.5, "1"])
+def test_how_many_replies_are_lost(count):
+    with pytest.raises(comity.InvalidArgument, match="count must be an int"):
+        MemoryStore().lose_replies(count)
+    with pytest.raises(comity.InvalidArgument, match="executed must be"):
+        MemoryStore().lose_replies(1, executed=1)

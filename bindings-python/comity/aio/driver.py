@@ -143,6 +143,8 @@ class MemoryDriver(MemoryPump):
         self.pump()
         while not operation.done and self._clock.idle():
             await asyncio.sleep(0)  # whoever is not waiting for comity goes first
+        if timeout is not None and not self._clock.ticks:
+            return  # it stands still: there is nothing to wait for
         await settled(self._session, operation, self.pump, timeout)
 
     def stop(self) -> None:
