@@ -188,6 +188,8 @@ fn however_long_the_server_is_away_who_waits_as_long_as_it_takes_waits_on() {
     let (holder, _) = desk.holder(1);
     let (mut co, lock) = desk.waiter(2);
     drop(holder);
+    // Its name may be gone with the server.
+    co.handle_unreachable(NODE, "no such name", true, desk.now);
     away(&mut desk, &mut [&mut co], Failure::NotSent, Span::from_secs(3600));
     assert!(!events(&mut co).iter().any(|event| matches!(event, Event::LockFailed { .. })));
     desk.pass(Span::from_secs(5), &mut [&mut co]);

@@ -35,7 +35,7 @@ impl Lock {
                     self.unclean = true;
                 }
                 let error = error.about(format_args!("lock '{}'", readable(&self.name)));
-                self.on_failure(error, !lasting, cx);
+                self.on_failure(error, !lasting || self.waits_on(), cx);
             }
             Outcome::Refused { error, transient, executed } => {
                 if sent.asked == Asked::Acquire && executed {
@@ -63,6 +63,11 @@ impl Lock {
         }
     }
 
+    /// Who waits in line waits out the server's absence, too.
+    const fn waits_on(&self) -> bool {
+        self.has_queued && !matches!(self.state, State::Releasing { .. })
+    }
+
     fn on_failure(&mut self, error: Error, transient: bool, cx: &mut Cx<'_>) {
         self.failures += 1;
         let lasting = error.code() != ErrorCode::WrongType;
@@ -71,9 +76,7 @@ impl Lock {
         trouble.error = Some(error.clone());
         let limit = trouble.since + cx.timeout;
         let wake = cx.now + self.backoff(cx);
-        // Who waits in line waits out the server's absence, too.
-        let waits_on = self.has_queued && !matches!(self.state, State::Releasing { .. });
-        let give_up = !transient || (wake >= limit && !waits_on);
+        let give_up = !transient || (wake >= limit && !self.waits_on());
         match self.state {
             State::Acquiring | State::Waiting | State::Claiming | State::Releasing { .. }
                 if give_up =>
