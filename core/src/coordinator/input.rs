@@ -14,6 +14,9 @@ use crate::lock::{Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why}
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::time::{Span, Time};
 
+/// A host that comes so long after what was due was busy elsewhere.
+const LATE: Span = Span::from_millis(100);
+
 /// The first pause before a push connection is tried again, doubled each time up to the second.
 const RESUBSCRIBE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
 
@@ -188,11 +191,7 @@ impl Coordinator {
                 | Timer::Replication(_)
                 | Timer::Clock(_) => split::on_timeout(self, timer),
                 Timer::Subscribe(node) => self.on_subscribe_timeout(node),
-                Timer::Request(request) => {
-                    let polled = self.requests.get(&request).is_some_and(|request| request.polled);
-                    let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
-                    self.fail_request(request, failure);
-                }
+                Timer::Request(request) => self.on_request_timeout(request),
                 Timer::Close => {
                     self.drop_locks();
                     for counter in self.counters.keys().copied().collect::<Vec<_>>() {
@@ -213,9 +212,23 @@ impl Coordinator {
         self.now = self.now.max(now.min(Time::LAST));
     }
 
-    fn take_request(&mut self, request: RequestId) -> Option<Request> {
+    fn on_request_timeout(&mut self, id: RequestId) {
+        let now = self.now;
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        // A host that comes late may have the answer at hand and not have read it: once more.
+        let first = request.limit == request.deadline + super::GRACE;
+        if request.polled && first && now.since(request.limit) >= LATE {
+            request.limit = now + super::GRACE;
+            self.timers.insert(request.limit, Timer::Request(id));
+            return;
+        }
+        let failure = if request.polled { Failure::OutcomeUnknown } else { Failure::NotSent };
+        self.fail_request(id, failure);
+    }
+
+    pub(super) fn take_request(&mut self, request: RequestId) -> Option<Request> {
         let pending = self.requests.remove(&request)?;
-        self.timers.remove(pending.deadline + super::GRACE, Timer::Request(request));
+        self.timers.remove(pending.limit, Timer::Request(request));
         Some(pending)
     }
 
@@ -281,6 +294,7 @@ impl Coordinator {
             }
             _ => (Fence(0), None),
         };
+        node.took(self.now.since(sent_at));
         node.floor = node.floor.max(fence);
         if let Some(server_now @ ServerTime(_)) = server_now {
             let new = Anchor { sent_at, server_now };
@@ -356,7 +370,7 @@ impl Coordinator {
     }
 
     /// Whatever came of the command that brought a script: the others may try now.
-    fn unpark(&mut self, node: NodeId, request: RequestId) {
+    pub(super) fn unpark(&mut self, node: NodeId, request: RequestId) {
         let Some(node) = self.nodes.get_mut(node.0 as usize) else { return };
         let loading = node
             .scripts

@@ -137,10 +137,17 @@ impl Coordinator {
         let mut effects = Vec::new();
         let Some(known) = self.nodes.get(node.0 as usize) else { return };
         let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
-        let mut cx =
-            known.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
+        let mut cx = known.cx(
+            self.now,
+            self.timeout,
+            inbox,
+            &mut self.entropy,
+            &mut effects,
+            None,
+            background,
+        );
         let machine = make(&mut cx);
-        let entry = LockEntry { machine, node, state_key, id: None, indexed: None };
+        let entry = LockEntry { machine, node, state_key, unsent: None, id: None, indexed: None };
         self.locks.insert(lock, Box::new(entry));
         self.settle(lock, effects);
     }
@@ -155,9 +162,17 @@ impl Coordinator {
         let mut effects = Vec::new();
         let entry = self.locks.get_mut(&lock)?;
         let node = self.nodes.get(entry.node.0 as usize)?;
+        let unsent = entry.unsent.map(|(_, attempt)| attempt);
         let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
-        let mut cx =
-            node.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
+        let mut cx = node.cx(
+            self.now,
+            self.timeout,
+            inbox,
+            &mut self.entropy,
+            &mut effects,
+            unsent,
+            background,
+        );
         let result = step(&mut entry.machine, &mut cx);
         self.settle(lock, effects);
         Some(result)
@@ -178,6 +193,13 @@ impl Coordinator {
                         self.remember_lost(*lock, error.clone());
                     }
                     self.tell(event);
+                }
+                Effect::Unsend => {
+                    let entry = self.locks.get_mut(&lock);
+                    if let Some((request, _)) = entry.and_then(|entry| entry.unsent.take()) {
+                        self.take_request(request);
+                        self.unpark(node, request);
+                    }
                 }
                 Effect::WantPush => self.want_push(node),
                 Effect::TakeBack { id, granted } => {

@@ -9,6 +9,11 @@
 //! coordinator.handle_reply(..) / handle_failure(..) / handle_message(..) / handle_timeout(..)
 //! ```
 //!
+//! The order matters to a host that was busy elsewhere: first what has arrived, then the time that has
+//! passed. A lease whose renewal is not answered is in doubt when it ends, not lost: it is lost when the
+//! answer says so, or when the host reports that there is none. What is polled leaves before the user is
+//! told what is polled with it: a lock that was handed over is renewed at once, for it is short.
+//!
 //! Replies to unknown or finished requests are ignored, so duplicates and stragglers do no harm;
 //! so does an early, late or repeated `handle_timeout`. Limits refuse verbs only, never an input.
 
@@ -18,6 +23,7 @@ mod counters;
 mod input;
 mod locks;
 mod node;
+mod outbox;
 mod output;
 mod recoveries;
 mod refusal;
@@ -47,7 +53,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::lock::{Attempt, Id, Lock, LockId};
-use crate::redis::{Command, Keys, NodeId, RequestId, Script, base64url, readable};
+use crate::redis::{Keys, NodeId, RequestId, Script, base64url, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::table::{Names, Table};
 use crate::time::{Span, Time};
@@ -62,7 +68,8 @@ pub const TIMEOUT_RANGE: (Span, Span) = (Span::from_millis(10), Span::from_secs(
 /// The most locks that one coordinator holds or waits for, open counters, and calls under way.
 pub const MAX_OPERATIONS: usize = 1 << 20;
 
-/// A request that its driver has not reported on is given up this long after its deadline.
+/// A request that its driver has not reported on is given up this long after its deadline, and again so
+/// long after a host that comes late to that, because it was busy elsewhere.
 const GRACE: Span = Span::from_secs(1);
 
 /// How a coordinator is set up.
@@ -112,6 +119,8 @@ struct Request {
     script: Option<Script>,
     sent_at: Time,
     deadline: Time,
+    /// When it is given up.
+    limit: Time,
     background: bool,
     polled: bool,
 }
@@ -121,6 +130,8 @@ struct LockEntry {
     machine: Lock,
     node: NodeId,
     state_key: Vec<u8>,
+    /// Its last acquisition, if that has not been polled.
+    unsent: Option<(RequestId, Attempt)>,
     /// What the index knows of it.
     id: Option<Id>,
     /// What the timers know of it.
@@ -349,7 +360,7 @@ impl Coordinator {
             self.requests.clear();
             self.timers.clear();
             for node in &mut self.nodes {
-                node.queue.clear();
+                node.outbox.clear();
             }
         }
     }
@@ -357,10 +368,5 @@ impl Coordinator {
     fn tell(&mut self, event: Event) {
         self.stats.count(&event);
         self.events.push_back(event);
-    }
-
-    /// Commands that have been rendered and not been polled.
-    fn queue_mut(&mut self, node: NodeId) -> Option<&mut VecDeque<Command>> {
-        self.nodes.get_mut(node.0 as usize).map(|node| &mut node.queue)
     }
 }

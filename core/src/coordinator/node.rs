@@ -1,6 +1,5 @@
 //! What a coordinator knows of one node.
 
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,13 +7,18 @@ use alloc::vec::Vec;
 use super::Owner;
 use super::clocks::Clock;
 use super::input::MAX_REASON;
+use super::outbox::Outbox;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode};
-use crate::lock::{Anchor, Cx, Effect, Fence};
+use crate::lock::{Anchor, Attempt, Cx, Effect, Fence};
 use crate::machine::Failed;
-use crate::redis::{Command, Failure, NodeId, RequestId, Script};
+use crate::redis::{Failure, NodeId, RequestId, Script};
 use crate::time::{Span, Time, request_timeout};
 use crate::transaction::replication::Replication;
+
+/// How long a lease handed over by push lasts until its first renewal: four round trips, at least and at
+/// most these.
+const CLAIM: (Span, Span) = (Span::from_secs(2), Span::from_secs(10));
 
 /// The push connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +52,7 @@ pub(super) enum Loaded {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Node {
-    pub(super) queue: VecDeque<Command>,
+    pub(super) outbox: Outbox,
     pub(super) anchor: Option<Anchor>,
     pub(super) floor: Fence,
     pub(super) push: Push,
@@ -57,6 +61,8 @@ pub(super) struct Node {
     pub(super) mute: bool,
     pub(super) clock: Clock,
     unreachable: Option<Unreachable>,
+    /// How long an answer took of late.
+    pub(super) trip: Span,
     pub(super) replication: Replication,
     /// What the timers know of it.
     pub(super) replication_due: Option<Time>,
@@ -66,7 +72,7 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new() -> Self {
         Self {
-            queue: VecDeque::new(),
+            outbox: Outbox::default(),
             anchor: None,
             floor: Fence(0),
             push: Push::Off,
@@ -74,6 +80,7 @@ impl Node {
             mute: false,
             clock: Clock::Unknown,
             unreachable: None,
+            trip: Span::ZERO,
             replication: Replication::default(),
             replication_due: None,
             scripts: [const { Loaded::Assumed }; Script::ALL.len()],
@@ -109,6 +116,12 @@ impl Node {
     pub(super) fn is_push_ready(&self) -> bool {
         self.push == Push::Ready
     }
+
+    /// An answer has come `trip` after its command was rendered: a backlog of the host counts.
+    pub(super) fn took(&mut self, trip: Span) {
+        self.trip = trip.max(self.trip.part(7, 8));
+    }
+
     /// What one of its locks works with during one input.
     pub(super) fn cx<'a>(
         &self,
@@ -117,6 +130,7 @@ impl Node {
         inbox: &'a [u8],
         entropy: &'a mut Entropy,
         effects: &'a mut Vec<Effect>,
+        unsent: Option<Attempt>,
         background: bool,
     ) -> Cx<'a> {
         Cx {
@@ -127,6 +141,8 @@ impl Node {
             push_ready: self.is_push_ready(),
             floor: self.floor,
             inbox,
+            claim: CLAIM.0.max(self.trip.part(4, 1)).min(CLAIM.1),
+            unsent,
             timeout,
             request_timeout: request_timeout(timeout),
             background,

@@ -2,6 +2,7 @@
 
 use super::call::{Call, Question};
 use super::node::{Loaded, Push};
+use super::outbox::Urgency;
 use super::transactions::TAG;
 use super::{Coordinator, Life, Owner, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
@@ -12,24 +13,32 @@ use crate::time::{Span, Time, request_timeout};
 use crate::transaction::{self, Handle};
 
 impl Coordinator {
-    /// The next command to send, of any node. What is too late to be sent is not given out, which may
+    /// The next command to send, of any node: first what keeps a lease, then what gives a lock back,
+    /// then the others in the order in which they were asked for. What is too late to be sent is not given out, which may
     /// be the end of what it was for: poll events after commands.
     pub fn poll_command(&mut self) -> Option<Command> {
         let count = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         (0..count).find_map(|node| self.poll_command_for(NodeId(node)))
     }
 
-    /// The next command to send to `node`. All that are ready should leave in one write.
+    /// The next command to send to `node`, in the same order. All that are ready should leave in one
+    /// write.
     pub fn poll_command_for(&mut self, node: NodeId) -> Option<Command> {
-        while let Some(command) = self.queue_mut(node)?.pop_front() {
+        while let Some(command) = self.nodes.get_mut(node.0 as usize)?.outbox.pop() {
             // Whoever it was for has given up on it.
             let Some(request) = self.requests.get_mut(&command.request) else { continue };
-            if command.deadline <= self.now {
-                self.fail_request(command.request, Failure::NotSent);
-                continue;
+            request.polled = command.deadline > self.now;
+            let (owner, polled) = (request.owner, request.polled);
+            if let Owner::Lock(lock, _) = owner
+                && let Some(entry) = self.locks.get_mut(&lock)
+                && entry.unsent.is_some_and(|(unsent, _)| unsent == command.request)
+            {
+                entry.unsent = None;
             }
-            request.polled = true;
-            return Some(command);
+            if polled {
+                return Some(command);
+            }
+            self.fail_request(command.request, Failure::NotSent);
         }
         None
     }
@@ -70,7 +79,16 @@ impl Coordinator {
             argv.push(key);
         }
         op.encode(&mut argv);
-        self.queue(request, owner, node, Some(Script::Queue), argv, deadline, background);
+        let urgency = match op {
+            Op::Renew { .. } => Urgency::Keeps,
+            Op::Release { .. } | Op::Cancel { .. } => Urgency::Frees,
+            Op::Acquire(_) | Op::Inspect => Urgency::Usual,
+        };
+        if let (Op::Acquire(_), Some(entry)) = (op, self.locks.get_mut(&lock)) {
+            entry.unsent = Some((request, attempt));
+        }
+        let script = Some(Script::Queue);
+        self.queue_by(urgency, request, owner, node, script, argv, deadline, background);
     }
 
     pub(super) fn send_counter(
@@ -204,6 +222,22 @@ impl Coordinator {
         deadline: Time,
         background: bool,
     ) {
+        let urgency = Urgency::Usual;
+        self.queue_by(urgency, request, owner, node, script, argv, deadline, background);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is one field of the request")]
+    fn queue_by(
+        &mut self,
+        urgency: Urgency,
+        request: RequestId,
+        owner: Owner,
+        node: NodeId,
+        script: Option<Script>,
+        argv: Argv,
+        deadline: Time,
+        background: bool,
+    ) {
         if self.life == Life::Closed {
             return;
         }
@@ -230,13 +264,15 @@ impl Coordinator {
             _ => Route::Node,
         };
         let sent_at = self.now;
-        let pending = Request { owner, node, script, sent_at, deadline, background, polled: false };
+        let limit = deadline + super::GRACE;
+        let pending =
+            Request { owner, node, script, sent_at, deadline, limit, background, polled: false };
         self.requests.insert(request, pending);
-        self.timers.insert(deadline + super::GRACE, Timer::Request(request));
+        self.timers.insert(limit, Timer::Request(request));
         self.stats.commands += 1;
         let command = Command { request, node, route, origin, deadline, argv };
-        if let Some(queue) = self.queue_mut(node) {
-            queue.push_back(command);
+        if let Some(node) = self.nodes.get_mut(node.0 as usize) {
+            node.outbox.push(urgency, command);
         }
     }
 }

@@ -44,6 +44,9 @@ impl Lock {
                 self.on_failure(error, transient, cx);
             }
         }
+        if self.expire(cx) {
+            return;
+        }
         // An answer that says nothing to this state must not leave it without a next step.
         let steps = self.wake.is_some() || !self.sent.is_empty();
         if !steps && !self.is_done() && self.lease().is_none() {
@@ -220,7 +223,8 @@ impl Lock {
     }
 
     pub(super) fn granted(&mut self, fence: Fence, valid_until: Time, cx: &mut Cx<'_>) {
-        self.state = State::Held(Lease { fence, valid_until, granted_at: cx.now });
+        let lease = Lease { fence, valid_until, granted_at: cx.now, overdue: false };
+        self.state = State::Held(lease);
         self.plan_renewal(cx);
         let (lock, name) = (self.lock, self.name.clone());
         cx.effects.push(Effect::Event(Event::LockGranted { lock, name, fence, valid_until }));
@@ -233,11 +237,17 @@ impl Lock {
             _ => lease.valid_until.max(valid_until),
         };
         let valid_until = lease.valid_until;
-        self.state = State::Held(lease);
-        // What it proves may be over by now.
-        if self.expire(cx) {
+        if valid_until <= cx.now {
+            // Over, unless another renewal on its way proves more.
+            if let State::Held(known) | State::Renewing(known) | State::Unproven(known) =
+                &mut self.state
+            {
+                known.valid_until = valid_until;
+            }
             return;
         }
+        lease.overdue = false;
+        self.state = State::Held(lease);
         self.plan_renewal(cx);
         let (lock, name) = (self.lock, self.name.clone());
         cx.effects.push(Effect::Event(Event::LockRenewed { lock, name, valid_until }));

@@ -30,6 +30,10 @@ pub(crate) struct Cx<'a> {
     /// The highest fence seen on the node.
     pub(crate) floor: Fence,
     pub(crate) inbox: &'a [u8],
+    /// How long a lease handed over by push is to last until its first renewal.
+    pub(crate) claim: Span,
+    /// Its attempt to acquire that has not left yet.
+    pub(crate) unsent: Option<Attempt>,
     /// How long a server may be out of reach before the user is told.
     pub(crate) timeout: Span,
     /// How long one command may take.
@@ -47,6 +51,8 @@ pub(crate) enum Effect {
         background: bool,
     },
     Event(Event),
+    /// The acquisition that has not left is not to leave.
+    Unsend,
     /// Somebody waits: open the push connection.
     WantPush,
     /// Take this id back in the background.
@@ -77,6 +83,8 @@ struct Lease {
     fence: Fence,
     valid_until: Time,
     granted_at: Time,
+    /// `valid_until` has passed, and a renewal that may have come in time is not answered yet.
+    overdue: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,8 +141,8 @@ pub(crate) struct Lock {
     attempts: Attempt,
     /// An acquisition under this id may still be on its way to the server.
     unclean: bool,
-    /// Something under this id may have been executed.
-    known_to_server: bool,
+    /// How many attempts under this id may have been executed.
+    sends: u32,
     /// The label of the holder in the way, as last heard.
     holder: Vec<u8>,
     trouble: Option<Trouble>,
@@ -155,7 +163,7 @@ impl Lock {
     /// A machine that only takes back an id, in the background.
     pub(crate) fn taking_back(lock: LockId, id: Id, granted: bool, cx: &mut Cx<'_>) -> Self {
         let mut machine = Self::idle(lock, id, LockOptions::default());
-        (machine.unclean, machine.known_to_server) = (true, true);
+        (machine.unclean, machine.sends) = (true, 1);
         machine.end(granted, cx);
         machine
     }
@@ -174,7 +182,7 @@ impl Lock {
             sent: Vec::new(),
             attempts: 0,
             unclean: false,
-            known_to_server: false,
+            sends: 0,
             holder: Vec::new(),
             trouble: None,
             failures: 0,
@@ -239,7 +247,7 @@ impl Lock {
         let own = match &self.state {
             State::Acquiring | State::Waiting | State::Claiming => self.wait_until,
             State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => {
-                Some(lease.valid_until)
+                (!lease.overdue).then_some(lease.valid_until)
             }
             State::Releasing { .. } => None,
             State::Ending { until, .. } => Some(*until),
@@ -254,6 +262,7 @@ impl Lock {
         if self.expire(cx) {
             return true;
         }
+        // Of an overdue lease the answer tells whether it had ended by now.
         let Some(lease) = self.lease() else { return false };
         self.state = State::Releasing { valid_until: lease.valid_until, repeated: false };
         self.trouble = None;
@@ -287,26 +296,10 @@ impl Lock {
         true
     }
 
-    /// Ends a lease that is over, unless the answer to a renewal may still prove that it is not.
-    /// Whether it did.
-    fn expire(&mut self, cx: &mut Cx<'_>) -> bool {
-        let over = self.lease().is_some_and(|lease| cx.now >= lease.valid_until);
-        let over = over && !self.sent.iter().any(|sent| sent.asked == Asked::Renew);
-        if over {
-            self.lose("it was not renewed in time", cx);
-            self.end(true, cx);
-        }
-        over
-    }
-
     // Time.
 
     pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
-        if let Some(lease) = self.lease()
-            && cx.now >= lease.valid_until
-        {
-            self.lose("it was not renewed in time", cx);
-            self.end(true, cx);
+        if self.expire(cx) {
             return;
         }
         match &self.state {
@@ -330,6 +323,27 @@ impl Lock {
             self.wake = None;
             self.send_again(cx);
         }
+    }
+
+    /// Ends a lease that is over; whether it did. One whose renewal is not answered is in doubt until it
+    /// is: a host that was busy elsewhere may have the answer at hand and not have read it.
+    pub(super) fn expire(&mut self, cx: &mut Cx<'_>) -> bool {
+        let in_doubt = self.sent.iter().any(|sent| sent.asked == Asked::Renew);
+        let (State::Held(lease) | State::Renewing(lease) | State::Unproven(lease)) =
+            &mut self.state
+        else {
+            return false;
+        };
+        if cx.now < lease.valid_until {
+            return false;
+        }
+        if in_doubt {
+            (lease.overdue, self.wake) = (true, None);
+            return false;
+        }
+        self.lose("it was not renewed in time", cx);
+        self.end(true, cx);
+        true
     }
 
     /// Sends what the state is waiting for: again, or for the first time.

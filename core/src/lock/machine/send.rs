@@ -10,7 +10,7 @@ use crate::lock::{Acquire, Id, Op};
 use crate::redis::readable;
 use crate::time::Span;
 
-/// A lease handed over by push lasts this long until its first renewal, well above four round trips.
+/// A lease handed over by push lasts at least this long until its first renewal.
 const CLAIM: Span = Span::from_secs(2);
 /// A waiter that is silent for this long is passed over.
 const LIVE: Span = Span::from_secs(10);
@@ -30,11 +30,11 @@ impl Lock {
     pub(super) fn send(&mut self, op: Op, cx: &mut Cx<'_>) {
         self.attempts += 1;
         self.wake = None;
-        self.known_to_server = true;
+        self.sends += 1;
         let trouble = self.trouble.get_or_insert(Trouble { since: cx.now, error: None });
         let limit = trouble.since + cx.timeout;
         let mut deadline = cx.now + cx.request_timeout;
-        if let Some(lease) = self.lease() {
+        if let Some(lease) = self.lease().filter(|lease| cx.now < lease.valid_until) {
             deadline = deadline.min(lease.valid_until);
         } else if !self.is_over() {
             deadline = deadline.min(limit).max(cx.now + BACKOFF.0);
@@ -58,7 +58,7 @@ impl Lock {
             capacity: 1,
             weight: 1,
             ttl: self.options.ttl,
-            claim: CLAIM,
+            claim: cx.claim,
             live: LIVE,
             wait: self.options.wait != Some(Span::ZERO),
             ticket: self.ticket,
@@ -117,7 +117,13 @@ impl Lock {
     /// Leaves the rest to the background: until the server has answered, the id may hold the lock.
     pub(super) fn end(&mut self, granted: bool, cx: &mut Cx<'_>) {
         self.trouble = None;
-        if !self.known_to_server {
+        let unsent = cx.unsent.filter(|attempt| self.sent.iter().any(|s| s.attempt == *attempt));
+        if let Some(unsent) = unsent {
+            self.sent.retain(|sent| sent.attempt != unsent);
+            cx.effects.push(Effect::Unsend);
+            self.sends = self.sends.saturating_sub(1);
+        }
+        if self.sends == 0 {
             self.state = State::Done;
             return;
         }
@@ -157,7 +163,7 @@ impl Lock {
         }
         self.id = Id::from_bits(cx.entropy.bits128());
         self.state = State::Acquiring;
-        (self.ticket, self.unclean, self.known_to_server) = (0, false, false);
+        (self.ticket, self.unclean, self.sends) = (0, false, 0);
         self.sent.clear();
         self.failures += 1;
         self.wake = Some(cx.now + self.backoff(cx));
