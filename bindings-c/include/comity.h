@@ -746,6 +746,9 @@ typedef struct comity_statistics {
   uint64_t pushes;
   // Scripts that had to be sent whole.
   uint64_t scripts_sent;
+  // Fences, in messages and answers, more than an hour beyond the server's clock: they are not kept
+  // as the least of those to come.
+  uint64_t excessive_fences;
 } comity_statistics;
 
 #ifdef __cplusplus
@@ -808,7 +811,8 @@ uint32_t comity_close(comity_coordinator *coordinator, uint64_t now_us);
 // each.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
-uint32_t comity_next_deadline(const comity_coordinator *coordinator, uint64_t *out);
+uint32_t comity_next_deadline(const comity_coordinator *coordinator,
+                              uint64_t *out);
 
 // Writes how many nodes the coordinator has to *out. They have the numbers from 0 on, in the order
 // of their ids by bytes.
@@ -934,7 +938,8 @@ uint32_t comity_handle_clock_gap(comity_coordinator *coordinator, uint64_t now_u
 // twice is harmless.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
-uint32_t comity_handle_timeout(comity_coordinator *coordinator, uint64_t now_us);
+uint32_t comity_handle_timeout(comity_coordinator *coordinator,
+                               uint64_t now_us);
 
 // Writes the next thing that happened to *out, or NULL if there is nothing. It is valid, with all
 // that it points to, until the next call of comity_poll_event on the handle.
@@ -1140,9 +1145,8 @@ uint32_t comity_transaction_status(comity_coordinator *coordinator,
 // which nothing is recorded stays as it is, COMITY_OUTCOME_UNHEARD, where its id does not tell until when
 // something may come. heuristic is a COMITY_HEURISTIC_ constant: what an operator
 // decides for a transaction whose primary is gone for good. It may be the contrary of what the primary
-// had decided: COMITY_EVENT_TRANSACTION_DAMAGED names each node that has then changed its keys, or
-// dropped the change, against what the votes that are left come to. Writes the number of the call to
-// *call. Leads to COMITY_EVENT_TRANSACTION_RESOLVED or COMITY_EVENT_CALL_FAILED.
+// had decided, so COMITY_EVENT_TRANSACTION_DAMAGED names each node that was told it. Writes the number
+// of the call to *call. Leads to COMITY_EVENT_TRANSACTION_RESOLVED or COMITY_EVENT_CALL_FAILED.
 //
 // Returns as comity_transaction_status, or COMITY_ERROR_INVALID_ARGUMENT for another heuristic.
 uint32_t comity_transaction_resolve(comity_coordinator *coordinator,

@@ -72,6 +72,9 @@ pub struct comity_statistics {
     pub pushes: u64,
     /// Scripts that had to be sent whole.
     pub scripts_sent: u64,
+    /// Fences, in messages and answers, more than an hour beyond the server's clock: they are not kept
+    /// as the least of those to come.
+    pub excessive_fences: u64,
 }
 
 impl From<Stats> for comity_statistics {
@@ -82,7 +85,7 @@ impl From<Stats> for comity_statistics {
             transactions, transaction_commits, transaction_failures, transaction_retries,
             transaction_doubts, transaction_damages, transaction_not_durable,
             transaction_recoveries, commands, replies, not_sent, outcome_unknown, refusals,
-            ignored, pushes, scripts_sent,
+            ignored, pushes, scripts_sent, excessive_fences,
         }
     }
 }

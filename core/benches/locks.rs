@@ -50,7 +50,7 @@ fn answer(command: &Command, now: Time) -> Answer {
         Some(Op::Renew { .. }) => Body::Renewed { fence, now, expiry },
         _ => Body::Released,
     };
-    Answer { body, more: false, nopush: false }
+    body.into()
 }
 
 /// Answers everything that is ready; how many commands that were.

@@ -137,3 +137,23 @@ fn a_state_of_another_layout_is_named_and_left_alone() {
     let reply = pair.lock(NAMES[0], &request(1, Span::from_secs(5), Span::from_secs(1))).unwrap();
     assert_eq!(items(&reply)[..2], ["LAYOUT", "Z"].map(Reply::bulk));
 }
+
+#[test]
+fn of_many_leases_that_have_ended_none_is_held_or_renewed() {
+    let server = RedisServer::start();
+    let mut pair = Pair::new(&server);
+    let Op::Acquire(one) = request(0, Span::from_secs(5), Span::from_secs(1)) else { return };
+    let of = |bits: u128| {
+        let (id, ttl) = (Id::from_bits(bits), Span::from_micros(5_000_000 + bits as u64));
+        Op::Acquire(Acquire { id, ttl, capacity: 150, ..one.clone() })
+    };
+    for bits in 0..150 {
+        pair.lock(NAMES[0], &of(bits)).unwrap();
+    }
+    pair.advance(6_000_000).unwrap();
+    let renewed =
+        pair.lock(NAMES[0], &Op::Renew { id: Id::from_bits(149), ttl: Span::from_secs(5) });
+    assert_eq!(items(&renewed.unwrap())[..2], ["LOST", "expired"].map(Reply::bulk));
+    let asked = pair.lock(NAMES[0], &of(148)).unwrap();
+    assert_eq!(items(&asked)[..2], ["GONE", "expired"].map(Reply::bulk));
+}

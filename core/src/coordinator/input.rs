@@ -10,7 +10,7 @@ use crate::counter;
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event};
 use crate::keyspace::ServerTime;
-use crate::lock::{Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
+use crate::lock::{AHEAD, Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::time::{Span, Time};
 
@@ -128,7 +128,13 @@ impl Coordinator {
         if state.anchor.is_some_and(|anchor| push.now > anchor.latest_server_time(self.now)) {
             state.anchor = None;
         }
-        state.floor = state.floor.max(push.fence);
+        // Nothing but the server's own clock says how high a fence can be.
+        let latest = state.anchor.map(|anchor| anchor.latest_server_time(self.now));
+        match latest.map(|latest| latest.after(AHEAD)) {
+            Some(highest) if push.fence.0 <= highest.0 => state.floor = state.floor.max(push.fence),
+            Some(_) => self.stats.excessive_fences += 1,
+            None => {}
+        }
         self.stats.pushes += 1;
         if let Some(lock) = self.ids.get(&push.id).copied() {
             self.with_lock(lock, true, |machine, cx| machine.on_push(&push, cx));
@@ -295,7 +301,14 @@ impl Coordinator {
             _ => (Fence(0), None),
         };
         node.took(self.now.since(sent_at));
-        node.floor = node.floor.max(fence);
+        match server_now {
+            Some(now) if fence.0 > now.after(AHEAD).0 => self.stats.excessive_fences += 1,
+            _ => node.floor = node.floor.max(fence),
+        }
+        if answer.excess {
+            self.stats.excessive_fences += 1;
+            node.floor = Fence(0);
+        }
         if let Some(server_now @ ServerTime(_)) = server_now {
             let new = Anchor { sent_at, server_now };
             node.anchor = Some(Anchor::better(node.anchor, new, self.now));

@@ -77,6 +77,9 @@ stats! {
     pushes,
     /// Scripts that had to be sent whole.
     scripts_sent,
+    /// Fences, in messages and answers, more than an hour beyond the server's clock: they are not kept
+    /// as the least of those to come.
+    excessive_fences,
 }
 
 impl Stats {

@@ -63,6 +63,9 @@ pub const MAX_LABEL: usize = 256;
 /// Idle keys, and every key beyond the latest lease in it, are kept this long.
 const RETENTION_MS: u64 = 120_000;
 
+/// So far beyond the server's clock may a fence be that comes from outside: masters' clocks differ.
+pub(crate) const AHEAD: Span = Span::from_secs(3_600);
+
 /// A fencing token: rises with every grant of a lock. Below 2^53 until the year 2255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

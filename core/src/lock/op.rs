@@ -89,6 +89,14 @@ pub struct Answer {
     pub more: bool,
     /// A grant could not be published.
     pub nopush: bool,
+    /// The caller's floor was beyond what the server's clock can have given, and was ignored.
+    pub excess: bool,
+}
+
+impl From<Body> for Answer {
+    fn from(body: Body) -> Self {
+        Self { body, more: false, nopush: false, excess: false }
+    }
 }
 
 /// What a lock answers.
@@ -279,11 +287,11 @@ impl Answer {
     pub fn encode(&self) -> Reply {
         let mut out = Argv::new();
         self.body.encode(&mut out);
-        match (self.more, self.nopush) {
-            (false, false) => {}
-            (true, false) => out.push(b"more"),
-            (false, true) => out.push(b"nopush"),
-            (true, true) => out.push(b"more,nopush"),
+        let flags = [(self.more, "more"), (self.nopush, "nopush"), (self.excess, "floor")];
+        let flags: Vec<&str> =
+            flags.iter().filter(|(told, _)| *told).map(|(_, flag)| *flag).collect();
+        if !flags.is_empty() {
+            out.push(flags.join(",").as_bytes());
         }
         Reply::Array(out.iter().map(Reply::bulk).collect())
     }
@@ -295,7 +303,8 @@ impl Answer {
         let body = Body::decode(&mut fields)?;
         let flags = fields.bytes().unwrap_or_default();
         let has = |flag: &[u8]| flags.split(|&byte| byte == b',').any(|word| word == flag);
-        Some(Self { body, more: has(b"more"), nopush: has(b"nopush") })
+        let (more, nopush, excess) = (has(b"more"), has(b"nopush"), has(b"floor"));
+        Some(Self { body, more, nopush, excess })
     }
 }
 

@@ -6,6 +6,26 @@ local S = redis.call('GET', KEYS[1])
 local form = S and string.sub(S, 1, 1) or 'I'
 local time
 
+-- Whether the columns are those of this layout: the string may have been cut, or be of another version.
+-- Nothing is written where they are not.
+local function digits(from, to)
+  local _, last = string.find(S, '^%d+', from)
+  return last and last >= to
+end
+local function moment(from)
+  return string.sub(S, from, from + 15) < '9000000000000000'
+end
+if S then
+  local sound = digits(2, 33) and moment(2) and moment(18)
+  if form == 'Q' then
+    sound = sound and #S == 171 and digits(126, 171) and moment(156)
+  elseif form == 'F' or #S ~= 125 then
+    local _, last = string.find(S, '^[%w_-]+', 126)
+    sound = sound and #S >= 194 and last and last >= 147 and digits(148, 194) and moment(148)
+  end
+  if not sound or not string.find(form, '[IFQ]') then return {'LAYOUT', form} end
+end
+
 -- The two calls of an uncontended lock touch one key, and cut, compare and join columns without
 -- converting one. Whatever is not the common case is left to the long way below.
 if op == 'ACQ' and S and form == 'I' then
@@ -30,14 +50,16 @@ elseif op == 'REL' and form == 'F' and ARGV[3] == '1' and string.sub(S, 126, 147
   if string.sub(S, 164, 174) > '00060000000' then redis.call('PEXPIRE', KEYS[1], '120000') end
   return {'RELEASED'}
 end
-if form ~= 'I' and form ~= 'F' and form ~= 'Q' then return {'LAYOUT', form} end
 
-local RETENTION_MS, TOMBSTONE, BOUND, CHUNK = 120000, 60000000, 64, 8
+local RETENTION_MS, TOMBSTONE, BOUND, CHUNK, AHEAD = 120000, 60000000, 64, 8, 3600000000
 time = time or redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local floor, asked = 0
+local floor, excess, asked = 0, false
 if op == 'ACQ' then
   floor = tonumber(ARGV[4])
+  -- Beyond what a server's clock can have given: it would be the least of all fences to come.
+  excess = floor > now + AHEAD
+  if excess then floor = 0 end
   asked = {ttl = tonumber(string.sub(ARGV[3], 1, 11)), weight = tonumber(string.sub(ARGV[3], 12, 21)),
     capacity = tonumber(string.sub(ARGV[3], 22, 31))}
 end
@@ -50,18 +72,24 @@ local function wide(n) return string.format('%016.0f', n) end
 local function left(till) return string.format('%011.0f', till - now) end
 local function column(from, to) return tonumber(string.sub(S, from, to)) end
 
--- The label goes last and is joined, not formatted: %s would end at a NUL.
+-- The label goes last and is joined, not formatted: %s would end at a NUL. No prefix has a brace, so one
+-- stands for a comma in the inbox.
 local function pack(r)
   return string.format('%s,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,%s,', r.role, r.till, r.number, r.weight,
-    r.capacity, r.ttl, r.claim, r.live, r.inbox) .. r.label
+    r.capacity, r.ttl, r.claim, r.live, (string.gsub(r.inbox, ',', '{'))) .. r.label
 end
 
 local function unpacked(who, packed)
   local role, till, number, weight, cap, ttl, claim, live, inbox, label = string.match(packed or '',
     '^([hw]),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),([^,]*),(.*)$')
-  return role and {id = who, role = role, till = tonumber(till), number = tonumber(number),
+  if not role then return nil end
+  local r = {id = who, role = role, till = tonumber(till), number = tonumber(number),
     weight = tonumber(weight), capacity = tonumber(cap), ttl = tonumber(ttl), claim = tonumber(claim),
-    live = tonumber(live), inbox = inbox, label = label}
+    live = tonumber(live), inbox = string.gsub(inbox, '{', ','), label = label}
+  for _, n in pairs(r) do
+    if type(n) == 'number' and n >= 9e15 then return nil end
+  end
+  return r
 end
 
 local function blank(who, role, till, weight)
@@ -83,6 +111,16 @@ local function members(packed)
   return list
 end
 
+-- The first write of a new request is one that a server refuses when its memory is full: after any other
+-- it would let the script go on. What is written changes nothing.
+local function admit()
+  if S then
+    redis.call('SETRANGE', KEYS[1], 0, form)
+  else
+    redis.call('SET', KEYS[1], state('I'), 'PX', RETENTION_MS)
+  end
+end
+
 -- A key was lost. The records say who holds and who waits; a holder without a record keeps the
 -- whole capacity until its expiry; a waiter without one comes back by its own heartbeat.
 local function repair()
@@ -97,13 +135,14 @@ local function repair()
       records[who] = r
       capacity = known and math.max(capacity, r.capacity) or r.capacity
       known = true
-      clock = math.max(clock, r.number)
+      if r.number <= now + AHEAD then clock = math.max(clock, r.number) end
     end
   end
   for who, expiry in pairs(expiries) do
     if not records[who] then records[who] = blank(who, 'h', tonumber(expiry), capacity) end
   end
   redis.call('ZCARD', KEYS[3])
+  if op == 'ACQ' then admit() end
   redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
   local last = now
   for who, r in pairs(records) do
@@ -165,7 +204,7 @@ end
 local gone = 0 -- holders removed by this call
 local function remove(r)
   if r.role == 'h' then
-    holders, used, gone = holders - 1, used - r.weight, gone + 1
+    holders, used, gone = holders - 1, math.max(used - r.weight, 0), gone + 1
     if holders == 0 then used = 0 end
   else
     waiters = waiters - 1
@@ -248,6 +287,11 @@ for _, who in ipairs(expired) do
     bury(who, 'x')
   end
 end
+-- The caller's own may be one of those that are left for the next calls.
+if mine and mine.role == 'h' and mine.till <= now then
+  remove(mine)
+  bury(id, 'x')
+end
 
 local answer
 local why = mine and mine.role == 'gone' and not ending and 'expired' or nil
@@ -283,6 +327,8 @@ elseif op == 'REN' then
   if mine and mine.role == 'h' then
     mine.ttl = tonumber(ARGV[3])
     mine.till = math.max(mine.till, now + mine.ttl)
+    -- What is left of a longer lease is its length from here on: the state is kept by that.
+    mine.ttl = math.min(mine.till - now, 99999999999)
     touch(mine)
   elseif not mine then
     answer = {'LOST', why or 'unknown'}
@@ -390,8 +436,8 @@ end
 if #touched > 0 or #tombs > 0 then
   -- The queue is about to be opened, and its key cleared: not if it holds something else.
   if form ~= 'Q' and (waiters > 0 or holders > 1) then redis.call('ZCARD', KEYS[3]) end
-  -- A deletion first lets the rest run when memory is full: only an acquisition may be refused.
-  if op ~= 'ACQ' then redis.call('HDEL', KEYS[4], '') end
+  -- A deletion first lets the rest run when memory is full: only a new request is refused.
+  if op == 'ACQ' and not was then admit() else redis.call('HDEL', KEYS[4], '') end
   local keep = math.max(RETENTION_MS, pttl)
   local sole
   if form ~= 'Q' then
@@ -436,10 +482,14 @@ if #touched > 0 or #tombs > 0 then
 end
 
 -- Pushes come last and may fail: where an ACL forbids the channel, the grant stands.
-local flags = more and 'more' or ''
+local mute = false
 for _, push in ipairs(pushes) do
   local sent = redis.pcall('PUBLISH', push[1], push[2])
-  if type(sent) == 'table' then flags = more and 'more,nopush' or 'nopush' end
+  mute = mute or type(sent) == 'table'
 end
-if flags ~= '' then answer[#answer + 1] = flags end
+local flags = {}
+if more then flags[1] = 'more' end
+if mute then flags[#flags + 1] = 'nopush' end
+if excess then flags[#flags + 1] = 'floor' end
+if #flags > 0 then answer[#answer + 1] = table.concat(flags, ',') end
 return answer

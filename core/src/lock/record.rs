@@ -7,8 +7,10 @@ use crate::keyspace::ServerTime;
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
 
-/// How many finished ids the state string remembers.
-const FINISHED: usize = 4;
+/// The ids that finished last, four of them with a comma behind each: so wide.
+const FINISHED: usize = 4 * 23;
+/// No column or number is as high: a double holds every one below, and their sums.
+const LIMIT: u64 = 9_000_000_000_000_000;
 
 /// The shape of the lock's state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +31,8 @@ pub(super) struct Header {
     pub(super) form: Form,
     pub(super) clock: u64,
     pub(super) horizon: ServerTime,
-    pub(super) finished: [Option<Id>; FINISHED],
+    /// The ids that finished last, as they stand in the string: dots where there is none.
+    pub(super) finished: [u8; FINISHED],
     pub(super) capacity: u64,
     pub(super) holders: u64,
     pub(super) waiters: u64,
@@ -42,7 +45,7 @@ impl Default for Header {
             form: Form::Idle,
             clock: 0,
             horizon: ServerTime(0),
-            finished: [None; FINISHED],
+            finished: core::array::from_fn(|at| if at % 23 == 22 { b',' } else { b'.' }),
             capacity: 0,
             holders: 0,
             waiters: 0,
@@ -62,7 +65,7 @@ impl<'a> Columns<'a> {
     }
 
     fn number(&mut self, width: usize) -> Option<u64> {
-        parse_number(self.cut(width)?)
+        parse_number(self.cut(width)?).filter(|number| *number < LIMIT)
     }
 }
 
@@ -80,10 +83,7 @@ impl Header {
             horizon: ServerTime(columns.number(16)?),
             ..Self::default()
         };
-        for finished in &mut header.finished {
-            *finished = Id::parse(columns.cut(22)?);
-            columns.cut(1)?;
-        }
+        header.finished = columns.cut(FINISHED)?.try_into().ok()?;
         match form {
             b'I' if columns.0.is_empty() => {}
             b'F' | b'I' => {
@@ -101,6 +101,7 @@ impl Header {
                 header.holders = columns.number(10)?;
                 header.waiters = columns.number(10)?;
                 header.used = columns.number(16)?;
+                columns.0.is_empty().then_some(())?;
                 header.form = Form::Queued;
             }
             _ => return None,
@@ -117,13 +118,7 @@ impl Header {
         });
         write_padded(&mut out, self.clock, 16);
         write_padded(&mut out, self.horizon.0, 16);
-        for finished in self.finished {
-            match finished {
-                Some(id) => out.extend_from_slice(id.as_bytes()),
-                None => out.extend_from_slice(&[b'.'; 22]),
-            }
-            out.push(b',');
-        }
+        out.extend_from_slice(&self.finished);
         match &self.form {
             Form::Idle => {}
             Form::One(record) | Form::Released(record) => {
@@ -147,8 +142,15 @@ impl Header {
 
     /// Remembers an id that finished.
     pub(super) fn finish(&mut self, id: Id) {
-        self.finished.rotate_right(1);
-        self.finished[0] = Some(id);
+        self.finished.rotate_right(23);
+        self.finished[..22].copy_from_slice(id.as_bytes());
+        self.finished[22] = b',';
+    }
+
+    /// Whether an id is one of those that finished last.
+    pub(super) fn has_finished(&self, id: Id) -> bool {
+        let entry = [id.as_bytes(), &b","[..]].concat();
+        self.finished.windows(entry.len()).any(|window| window == entry)
     }
 
     /// Whether the counts are these.
@@ -219,7 +221,8 @@ impl Record {
             write_padded(&mut out, number, 1);
         }
         out.push(b',');
-        out.extend_from_slice(&self.inbox);
+        // No prefix has a brace, so one stands for a comma.
+        out.extend(self.inbox.iter().map(|byte| if *byte == b',' { b'{' } else { *byte }));
         out.push(b',');
         out.extend_from_slice(&self.label);
         out
@@ -232,13 +235,14 @@ impl Record {
             b"w" => Role::Waiter,
             _ => return None,
         };
-        let mut number = || parse_number(fields.next()?);
+        let mut number = || parse_number(fields.next()?).filter(|number| *number < LIMIT);
         let till = ServerTime(number()?);
         let (place, weight, capacity) = (number()?, number()?, number()?);
         let [ttl, claim, live] = [number()?, number()?, number()?].map(Span::from_micros);
         let mut record = Self::blank(id, role, till, weight, capacity);
         (record.number, record.ttl, record.claim, record.live) = (place, ttl, claim, live);
-        record.inbox = fields.next()?.to_vec();
+        let inbox = fields.next()?.iter();
+        record.inbox = inbox.map(|byte| if *byte == b'{' { b',' } else { *byte }).collect();
         record.label = fields.next()?.to_vec();
         Some(record)
     }
@@ -253,17 +257,11 @@ mod tests {
         let id = Id::from_bits(7);
         let mut record = Record::blank(id, Role::Waiter, ServerTime(5), 1, 1);
         record.label = b"a,b\0c".to_vec();
-        record.inbox = b"comity:1:inbox:x".to_vec();
+        record.inbox = b"a,b:1:inbox:x".to_vec();
         assert_eq!(Record::decode(id, &record.encode()), Some(record));
         let mut held = Record::blank(id, Role::Holder, ServerTime(9), 1, 1);
         (held.number, held.label) = (3, b"me".to_vec());
-        let header = Header {
-            form: Form::One(held),
-            clock: 3,
-            finished: [Some(id), None, None, None],
-            capacity: 1,
-            ..Header::default()
-        };
+        let header = Header { form: Form::One(held), clock: 3, capacity: 1, ..Header::default() };
         let read = Header::decode(&header.encode()).expect("it was just written");
         assert_eq!(read.form, header.form);
         assert_eq!(Header::decode(b"Zoo"), Err(b"Z".to_vec()));

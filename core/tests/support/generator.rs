@@ -13,7 +13,7 @@ use super::resp::{bytes, items};
 pub(crate) const NAMES: [&str; 3] =
     ["comity:1:lock:{a}", "comity:1:lock:{b c}", "comity:1:lock:{calm}"];
 const LABELS: [&[u8]; 5] = [b"", b"worker 1", b"a,b,,c", b"nul\0,\xff", "gr\u{fc}n".as_bytes()];
-const INBOXES: [&[u8]; 3] = [b"comity:1:inbox:x", b"comity:1:inbox:y", b""];
+const INBOXES: [&[u8]; 3] = [b"comity:1:inbox:x", b"a,b,:1:inbox:y", b""];
 const IDS: usize = 6;
 
 /// One of the requests that the operations are about.
@@ -102,7 +102,12 @@ impl Generator {
                     wait: rng.chance(800),
                     ticket: rng.pick(&[0, ticket, ticket, ticket + rng.clone().below(1_000_000)]),
                     inbox: rng.pick(&INBOXES).to_vec(),
-                    floor: Fence(rng.pick(&[0, 0, 0, now - 5, now + rng.clone().below(9_000_000)])),
+                    floor: Fence(match rng.below(40) {
+                        0 => rng.pick(&[now + 3_600_000_001, (1 << 53) - 1]),
+                        1..8 => now - 5,
+                        8..16 => now + rng.below(9_000_000),
+                        _ => 0,
+                    }),
                     not_after: ServerTime(rng.pick(&[0, 0, now - 1, now, now + 1_000_000])),
                     label: rng.pick(&LABELS).to_vec(),
                 })

@@ -256,13 +256,14 @@ impl Pair {
 
     /// Makes a key a string in both.
     pub(crate) fn overwrite(&mut self, key: &[u8], value: &[u8]) {
+        self.synced = Instant::now();
         self.redis.command([b"SET", key, value, b"PX", b"100000"]);
         self.store.keyspace_mut().set(key, value.to_vec(), Some(100_000));
-        self.synced = Instant::now();
     }
 
     /// Makes a key a hash in both.
     pub(crate) fn overwrite_with_hash(&mut self, key: &[u8]) {
+        self.synced = Instant::now();
         self.redis.command([b"DEL", key]);
         self.redis.command([b"HSET", key, b"field", b"value"]);
         self.redis.command([b"PEXPIRE", key, b"100000"]);
@@ -271,7 +272,6 @@ impl Pair {
         let put = |hash: &mut BTreeMap<_, _>| hash.insert(b"field".to_vec(), b"value".to_vec());
         space.with_hash(key, put).expect("the key was just deleted");
         space.expire_ms(key, 100_000);
-        self.synced = Instant::now();
     }
 
     /// Both forget their scripts.

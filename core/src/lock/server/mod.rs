@@ -11,7 +11,7 @@ use store::repair;
 
 use super::op::{Acquire, Answer, Body, Op, Why};
 use super::record::{Form, Header, Record, Role};
-use super::{Fence, Holder, Id, Inspection, RETENTION_MS, Waiter};
+use super::{AHEAD, Fence, Holder, Id, Inspection, RETENTION_MS, Waiter};
 use crate::keyspace::{Keyspace, Result, Score, ServerTime};
 use crate::redis::LockKeys;
 use crate::time::Span;
@@ -22,6 +22,8 @@ const TOMBSTONE: Span = Span::from_secs(60);
 const SHORT: Span = Span::from_secs(60);
 /// The most expired holders and dead waiters that one call clears.
 const BOUND: usize = 64;
+/// The longest lease that its column holds.
+const WIDEST: Span = Span::from_micros(99_999_999_999);
 /// How many holders and waiters an inspection lists.
 const LISTED: usize = 256;
 
@@ -37,8 +39,7 @@ pub fn execute(space: &mut Keyspace, keys: &LockKeys, op: &Op) -> Result<(Answer
         Some(bytes) => match Header::decode(bytes) {
             Ok(header) => Some(header),
             Err(form) => {
-                let body = Body::Layout(form);
-                return Ok((Answer { body, more: false, nopush: false }, Vec::new()));
+                return Ok((Body::Layout(form).into(), Vec::new()));
             }
         },
         None => None,
@@ -54,7 +55,7 @@ pub fn execute(space: &mut Keyspace, keys: &LockKeys, op: &Op) -> Result<(Answer
     {
         let header = Header { form: Form::Released(record.clone()), ..header.clone() };
         release(space, keys, &header, record.ttl);
-        return Ok((Answer { body: Body::Released, more: false, nopush: false }, Vec::new()));
+        return Ok((Body::Released.into(), Vec::new()));
     }
     let mut call = Call::load(space, keys, header, op)?;
     call.run(op)
@@ -81,6 +82,7 @@ struct Call<'a> {
     buried: Vec<Vec<u8>>,
     pushes: Vec<Published>,
     floor: Fence,
+    excess: bool,
     ttl_ms: u64,
     more: bool,
 }
@@ -97,6 +99,9 @@ impl<'a> Call<'a> {
             Op::Acquire(acquire) => (acquire.floor, u64::from(acquire.capacity)),
             _ => (Fence(0), 1),
         };
+        // Beyond what a server's clock can have given: it would be the least of all fences to come.
+        let excess = floor.0 > now.after(AHEAD).0;
+        let floor = if excess { Fence(0) } else { floor };
         let damaged = match &header {
             None => [&keys.holders, &keys.queue, &keys.records, &keys.tombstones]
                 .into_iter()
@@ -123,6 +128,7 @@ impl<'a> Call<'a> {
             buried: Vec::new(),
             pushes: Vec::new(),
             floor,
+            excess,
             ttl_ms: 0,
             more: false,
             space,
@@ -159,6 +165,12 @@ impl<'a> Call<'a> {
             self.remove(mine);
         }
         self.reap()?;
+        // The caller's own may be one of those that are left for the next calls.
+        let over = |record: &&Record| record.role == Role::Holder && record.till <= self.now;
+        if self.loaded.get(&mine).filter(over).is_some() {
+            self.remove(mine);
+            self.bury(mine, b'x');
+        }
         let role = self.loaded.get(&mine).map(|record| record.role);
         let why = match (was, role) {
             (None, _) => self.fate(mine)?,
@@ -184,13 +196,16 @@ impl<'a> Call<'a> {
             }
             Op::Inspect => None,
         };
-        let passed = self.promote(mine)?;
+        // One whose record was lost is like any other's.
+        let here = |record: &&Record| record.role != Role::Gone;
+        let caller = self.loaded.get(&mine).filter(here).map(|record| record.id);
+        let passed = self.promote(caller)?;
         let body = match early {
             Some(body) => body,
             None => self.outcome(op, mine, was, passed)?,
         };
         self.store()?;
-        let answer = Answer { body, more: self.more, nopush: false };
+        let answer = Answer { body, more: self.more, nopush: false, excess: self.excess };
         Ok((answer, core::mem::take(&mut self.pushes)))
     }
 
@@ -243,7 +258,7 @@ impl<'a> Call<'a> {
                 }
             }
         }
-        Ok(self.header.finished.contains(&Some(id)).then_some(Why::Finished))
+        Ok(self.header.has_finished(id).then_some(Why::Finished))
     }
 
     fn tick(&mut self) -> u64 {
@@ -335,8 +350,9 @@ impl<'a> Call<'a> {
         let till = self.now.after(ttl);
         match self.loaded.get_mut(&id) {
             Some(record) if record.role == Role::Holder => {
-                record.ttl = ttl;
                 record.till = record.till.max(till);
+                // What is left of a longer lease is its length from here on: the state is kept by that.
+                record.ttl = record.till.since(self.now).min(WIDEST);
                 self.touch(id);
                 None
             }
@@ -415,7 +431,6 @@ impl<'a> Call<'a> {
                 _ => {}
             }
         }
-        let body = Body::Info(inspection);
-        Ok((Answer { body, more: false, nopush: false }, Vec::new()))
+        Ok((Body::Info(inspection).into(), Vec::new()))
     }
 }

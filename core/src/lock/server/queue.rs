@@ -10,10 +10,11 @@ use crate::time::Span;
 
 impl Call<'_> {
     /// The first in line, the caller among them by its ticket.
-    pub(super) fn head(&mut self, mine: Id) -> Result<Option<Id>> {
+    pub(super) fn head(&mut self, mine: Option<Id>) -> Result<Option<Id>> {
         let line: Vec<Id> = if self.queued {
             let gone = |id: &Id| {
-                self.loaded.get(id).is_some_and(|record| record.role != Role::Waiter) || *id == mine
+                self.loaded.get(id).is_some_and(|record| record.role != Role::Waiter)
+                    || Some(*id) == mine
             };
             let set = self.space.sorted_set(&self.keys.queue)?;
             let ids = set.into_iter().flat_map(|set| set.iter());
@@ -21,8 +22,8 @@ impl Call<'_> {
         } else {
             Vec::new()
         };
-        let me = self.loaded.get(&mine).filter(|record| record.role == Role::Waiter);
-        let me = me.map(|record| (record.number, mine));
+        let me = mine.and_then(|mine| self.loaded.get(&mine));
+        let me = me.filter(|record| record.role == Role::Waiter).map(|r| (r.number, r.id));
         let Some(&other) = line.first() else { return Ok(me.map(|(_, id)| id)) };
         self.load_or_blank(other, Role::Waiter)?;
         let number = self.loaded.get(&other).map_or(0, |record| record.number);
@@ -31,7 +32,7 @@ impl Call<'_> {
 
     /// Grants the head while it fits; nobody overtakes it; a dead head is dropped. How many left
     /// the queue.
-    pub(super) fn promote(&mut self, mine: Id) -> Result<u64> {
+    pub(super) fn promote(&mut self, mine: Option<Id>) -> Result<u64> {
         let mut passed = 0;
         while let Some(id) = self.head(mine)? {
             if passed == BOUND as u64 {
@@ -40,10 +41,10 @@ impl Call<'_> {
             }
             let now = self.now;
             let Some(record) = self.loaded.get(&id) else { break };
-            if id != mine && record.till <= now {
+            if Some(id) != mine && record.till <= now {
                 self.remove(id);
             } else if self.header.used + record.weight <= self.header.capacity {
-                self.grant(id, id == mine);
+                self.grant(id, Some(id) == mine);
             } else {
                 break;
             }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::{Call, TOMBSTONE};
 use crate::keyspace::{Keyspace, Result, Score, ServerTime};
 use crate::lock::record::{Form, Header, Record, Role};
-use crate::lock::{Id, RETENTION_MS};
+use crate::lock::{AHEAD, Id, RETENTION_MS};
 use crate::redis::LockKeys;
 
 impl Call<'_> {
@@ -119,7 +119,8 @@ pub(super) fn repair(
         .filter_map(|(id, packed)| Some((Id::parse(id)?, Record::decode(Id::parse(id)?, packed)?)))
         .collect();
     header.capacity = records.values().map(|r| r.capacity).max().unwrap_or(asked_capacity);
-    header.clock = records.values().map(|r| r.number).fold(header.clock, u64::max);
+    let numbers = records.values().map(|r| r.number).filter(|number| *number <= now.after(AHEAD).0);
+    header.clock = numbers.fold(header.clock, u64::max);
     let expiries = space.sorted_set(&keys.holders)?.cloned().unwrap_or_default();
     for (id, till) in expiries.iter().filter_map(|(id, till)| Some((Id::parse(id)?, till))) {
         let (till, capacity) = (ServerTime(till.number()), header.capacity);
