@@ -20,6 +20,7 @@ from .base import (
     transaction_id,
 )
 from .builder import Ack, Committed, Options, Outcome, Request, Wait
+from .callbacks import run_late
 from .counter import Durability, ThreadDesk, ThreadReports
 from .driver import Driver, SocketDriver
 from .errors import Closed, ConflictError, Error, InvalidArgument
@@ -270,6 +271,7 @@ class Coordinator(Base):
         try:
             self._driver.finish(self._timeout + 0.5)
             self._reports.finish()
+            run_late()
         finally:
             self._end()
 

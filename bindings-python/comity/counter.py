@@ -310,7 +310,7 @@ class ThreadReports(Reports):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._scribe = Scribe()
+        self._scribe = Scribe(session)
 
     def write(self, counter: int, write: Callable[[bytes], object], journal: bytes) -> None:
         """See `Reports`."""
@@ -340,8 +340,8 @@ class ThreadReports(Reports):
 class Scribe(Worker):
     """The daemon thread that writes journals down, one after the other."""
 
-    def __init__(self) -> None:
-        super().__init__("comity-journal")
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, "comity-journal")
         self._due: deque[Callable[[], None]] = deque()
         self._bell = threading.Event()
         self._busy = threading.RLock()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
+from .callbacks import hand_out, spawn
+from .clock import now_us
 from .lane import Connector, Lane
 from .mutex import outside
 from .operation import Operation
 from .push import PushReader
-from .session import Session
+from .session import SHIFT, Session
 from .several import Several
 from .workers import Background, Timer, relieve
 
@@ -38,9 +40,12 @@ class Driver(Protocol):
 def park(
     session: Session, operation: Operation, timeout: float = -1, *, until_sent: bool = False
 ) -> None:
-    """Blocks until `operation` is signalled or done, at most `timeout` seconds. With `until_sent`
-    not at all where it has commands that its thread has to send.
+    """Blocks until `operation` is signalled or done, at most `timeout` seconds, and not for long
+    where this thread stands in for others. With `until_sent` not at all where it has commands that
+    its thread has to send.
     """
+    if session.hindered:
+        timeout = SHIFT if timeout < 0 else min(timeout, SHIFT)
     gate = threading.Lock()
     gate.acquire()
     with session.mutex:
@@ -55,11 +60,6 @@ def park(
         operation.gate = None
 
 
-def spawn(callback: Callable[[], None]) -> None:
-    """Runs a callback of the user's where it can hold up nothing of comity's."""
-    threading.Thread(target=callback, name="comity-callback", daemon=True).start()
-
-
 class SocketDriver:
     """Per node a lane for callers, a background thread and a push thread, and where it is needed
     another for what blocks; one timer.
@@ -68,6 +68,7 @@ class SocketDriver:
     def __init__(self, session: Session, connectors: Sequence[Connector]) -> None:
         self._session = session
         session.run_callback = spawn
+        session.stand_in = self._stand_in
         self._lanes: list[Lane] = []
         self._background: list[Background] = []
         self._pushes: list[PushReader] = []
@@ -107,6 +108,8 @@ class SocketDriver:
         for lane in self._lanes:
             lane.step_aside(me)
         while not operation.done:
+            if self._session.hindered:
+                self._stand_in()
             if operation.attended and operation.several:
                 self._several.drive(operation)
             elif operation.attended and operation.node >= 0:
@@ -123,13 +126,30 @@ class SocketDriver:
         me = threading.get_ident()
         for lane in self._lanes:
             lane.step_aside(me, drop=True)
+        until = now_us() + round(timeout * 1e6)
+        while not self._session.drained.done and (left := until - now_us()) > 0:
+            if self._session.hindered:
+                self._stand_in()
+            park(self._session, self._session.drained, left / 1e6)
+
+    def _stand_in(self) -> None:
+        """Does in the caller's thread what no thread can be started for, and tries again to."""
+        session = self._session
+        with session.mutex:
+            for worker in session.hindered.copy():
+                worker.ring()
         for background in self._background:
             if not background.running:
                 background.lane.run_dry()
+        for push in self._pushes:
+            if not push.running:
+                push.refuse()
         if not self._timer.running:
             for lane in self._lanes:
-                lane.run_dry()
-        park(self._session, self._session.drained, timeout)
+                lane.glean()
+            if session.deadline <= session.now():
+                session.tick()
+        hand_out()
 
     def stop(self, *, join: bool = True) -> None:
         """See `Driver`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -28,6 +29,7 @@ class Handle:
     """A handle on a lock, without the verbs that wait."""
 
     __slots__ = (
+        "__weakref__",
         "_coordinator",
         "_gone",
         "_label",
@@ -71,6 +73,8 @@ class Handle:
     def check(self) -> None:
         """Raises `LockLost` if the lease is over or unproven, `NotHeld` without a grant."""
         operation = self._granted()
+        if self._coordinator._session.hindered:
+            self._coordinator._session.stand_in()
         if operation.ended or not self._coordinator._session.core.lock_is_held(
             operation.id, self._now()
         ):
@@ -134,7 +138,27 @@ class Handle:
         home = type(self).__module__.rpartition(".")[0]
         return f"<{home}.Lock {self.name!r} {state}>"
 
+    def __del__(self) -> None:
+        operation = getattr(self, "_operation", None)
+        if operation is None or operation.ended:
+            return
+        session = self._coordinator._session
+        if session.foreign or session.closed:
+            return
+        try:
+            if session.now() < operation.valid_until:
+                text = f"lock {self.name!r} is given back: nobody has the handle any more"
+                warnings.warn(text, ResourceWarning, stacklevel=2)
+        finally:
+            self._forsake(operation)
+
     # What the verbs of both kinds of handle have in common
+
+    def _forsake(self, operation: Operation) -> None:
+        """Gives back what `operation` stands for. The collector calls, in any thread."""
+        session = self._coordinator._session
+        session.cancel(operation)
+        session.stir()
 
     def _begin(self, operation: Operation, wait: int | None) -> None:
         """Has `operation` stand for a new acquisition by this handle."""

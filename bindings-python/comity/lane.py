@@ -20,7 +20,7 @@ from ._core import Baton, ErrorReply
 from .clock import now_us
 from .operation import Operation
 from .resp import Push
-from .session import NEVER, remove, take_all, take_out
+from .session import NEVER, SHIFT, remove, take_all, take_out
 from .wire import NotConnected, Refused, Wire, WireBroken
 
 if TYPE_CHECKING:
@@ -174,11 +174,7 @@ class Lane:
                     self.follow(led)
                     led = None
                 else:
-                    gate.acquire()
-                    operation.gate = None
-                    self._watch.serve(operation)
-                    with mutex:
-                        self.unpark(operation)
+                    self._wait(operation, gate)
             self.flush()  # what follows the end of the operation, and nobody waits for
         except BaseException:
             self._watch.leave(operation)
@@ -190,6 +186,16 @@ class Lane:
             if led is not None:
                 self.follow(led)
             self.pass_on()
+
+    def _wait(self, operation: Operation, gate: threading.Lock) -> None:
+        hindered = self._session.hindered
+        gate.acquire(timeout=SHIFT if hindered else -1)
+        operation.gate = None
+        if hindered:
+            self._session.stand_in()
+        self._watch.serve(operation)
+        with self._mutex:
+            self.unpark(operation)
 
     def step_aside(self, me: int, *, drop: bool = False) -> None:
         """What a frame further down in this thread, `me`, is in the middle of here is left to that
@@ -400,7 +406,10 @@ class Lane:
             if not unsent and self._glean is not None:
                 self._glean(self)
                 return
-        threading.Thread(target=self.run_dry, name="comity-reader", daemon=True).start()
+        try:
+            threading.Thread(target=self.run_dry, name="comity-reader", daemon=True).start()
+        except RuntimeError:
+            self.run_dry()  # no thread can be started
 
     # Sending
 
@@ -454,6 +463,7 @@ class Lane:
             wire.send(data, deadline)
         except WireBroken as broken:
             self._drop(wire, str(broken), unsent=_behind(ready, broken.sent))
+            return
         except BaseException:
             self._drop(wire)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -103,7 +104,7 @@ class Lock(Handle):
     def _acquire(self, wait: int | None) -> Operation:
         operation = Operation()
         if self._on_lost is not None:
-            operation.on_lost = partial(_tell, self._on_lost, self)
+            operation.on_lost = partial(_tell, self._on_lost, weakref.ref(self))
         try:
             self._begin(operation, wait)
             if not operation.done:
@@ -115,5 +116,7 @@ class Lock(Handle):
         return operation
 
 
-def _tell(on_lost: Callable[[Lock], object], lock: Lock) -> None:
-    on_lost(lock)
+def _tell(on_lost: Callable[[Lock], object], handle: weakref.ref[Lock]) -> None:
+    lock = handle()
+    if lock is not None:
+        on_lost(lock)

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from . import _core
+from .callbacks import hand_out, spawn
 from .clock import now_us
-from .driver import park, spawn
+from .driver import park
 from .errors import InvalidArgument, ServerRefused, WrongType
 from .mutex import outside
 from .operation import Operation
@@ -231,6 +232,7 @@ class MemoryDriver(MemoryPump):
     def __init__(self, session: Session, stores: Sequence[MemoryStore]) -> None:
         super().__init__(session, stores)
         session.run_callback = spawn
+        session.stand_in = self._stand_in
         self._timer = _MemoryTimer(session, self) if self._clock.ticks else None
 
     def wait(self, operation: Operation) -> None:
@@ -240,9 +242,21 @@ class MemoryDriver(MemoryPump):
     def _wait(self, operation: Operation) -> None:
         relieve()
         while not operation.done:
+            if self._session.hindered:
+                self._stand_in()
             self.pump()
             if operation.done or not self._clock.idle():
                 park(self._session, operation)
+
+    def _stand_in(self) -> None:
+        """Does in the caller's thread what no thread can be started for, and tries again to."""
+        session = self._session
+        with session.mutex:
+            for worker in session.hindered.copy():
+                worker.ring()
+        if session.hindered and session.deadline <= session.now():
+            session.tick()
+        hand_out()
 
     def finish(self, timeout: float) -> None:
         """See `Driver`."""

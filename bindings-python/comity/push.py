@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .bell import Bell
 from .clock import now_us
+from .session import take_all
 from .wire import NotConnected, Refused, Wire, WireBroken
 from .workers import Worker, log
 
@@ -28,7 +29,7 @@ class PushReader(Worker):
     def __init__(
         self, session: Session, node: int, inbox: list[Command], connector: Connector
     ) -> None:
-        super().__init__(f"comity-push-{node}")
+        super().__init__(session, f"comity-push-{node}")
         self._session = session
         self._node = node
         self._inbox = inbox
@@ -53,6 +54,12 @@ class PushReader(Worker):
         wire = self._wire
         if wire is not None:
             wire.close()
+
+    def refuse(self) -> None:
+        """There is no thread to listen: waiters have to ask."""
+        with self._session.mutex:
+            late = take_all(self._inbox)
+        self._session.failures(late, "not_sent")
 
     def forget(self) -> None:
         """Drops the connection without a word to the server (after fork)."""

@@ -32,6 +32,7 @@ from .units import readable
 if TYPE_CHECKING:
     from ._core import Command, Coordinator, Event
     from .wire import NotConnected
+    from .workers import Worker
 
     Ready = tuple[Command, int, int | None, bool]
 
@@ -39,6 +40,8 @@ log: Final = logging.getLogger("comity")
 
 _T = TypeVar("_T")
 
+SHIFT: Final = 0.02
+"""How many seconds a thread that stands in for others waits at a time."""
 NEVER: Final = 1 << 63
 """A deadline that does not come."""
 
@@ -186,6 +189,10 @@ class Session:
         """Hears what befalls a counter. Called with the mutex held."""
         self.on_transaction: Callable[[Event], None] = _unheard
         """Hears what nobody who waits is told of a transaction. Called with the mutex held."""
+        self.hindered: set[Worker] = set()
+        """Those for which no thread could be started."""
+        self.stand_in: Callable[[], object] = _nobody
+        """Does the work of those in the caller's thread."""
         self.closed = False
         self.drained = Operation()
         """Done once everything that `close` began is done."""
@@ -338,6 +345,15 @@ class Session:
             self.listeners = []
             self.drained.done = True
             self.drained.signal()
+
+    def hinder(self, worker: Worker) -> None:
+        """No thread can be started for `worker`: whoever waits stands in for it. Called with the
+        mutex held.
+        """
+        self.hindered.add(worker)
+        for operation in list(self.operations.values()):
+            operation.signal()
+        self.drained.signal()
 
     def listen(self, listener: Listener) -> None:
         """Has `listener` see every event from now on."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .bell import Bell, any_of
 from .clock import now_us
 from .lane import earliest
+from .session import SHIFT
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -42,6 +43,8 @@ class Several:
                     lane = lanes[node]
                     lane.flush()
                     lane.lead(led)
+                if self._session.hindered:
+                    self._session.stand_in()
                 if not _hear(led):
                     self._wait(operation, led, seat)
                     if now_us() >= self._session.deadline:
@@ -88,7 +91,10 @@ class Several:
             if operation.done or any(lane.ready() for lane in mine):
                 seat.bell.ring()  # by what came to pass before there was a gate
         try:
-            seat.listen(led, self._session.deadline)
+            until = self._session.deadline
+            if self._session.hindered:
+                until = min(until, now_us() + round(SHIFT * 1e6))
+            seat.listen(led, until)
         finally:
             with mutex:
                 operation.gate = None

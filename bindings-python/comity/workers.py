@@ -6,10 +6,13 @@ that node, so a node that hangs delays no other.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
+from . import callbacks
 from .bell import Bell
 from .clock import NAP, Gaps
 from .lane import Lane
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("comity")
 
+_PAUSE: Final = 0.1
+"""How many seconds a thread rests after something went wrong in it."""
+_SOON_US: Final = 100_000
+"""How long it takes until what no thread could be started for is tried again."""
 _LINGER_US: Final = 10_000
 """How long replies that nobody waits for may lie unread."""
 
@@ -29,7 +36,8 @@ _LINGER_US: Final = 10_000
 class Worker:
     """A daemon thread that starts when it is first rung for."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, session: Session, name: str) -> None:
+        self._session = session
         self._name = name
         self._thread: threading.Thread | None = None
         self._runner: threading.Thread | None = None
@@ -43,10 +51,19 @@ class Worker:
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
                 thread.start()
-            except RuntimeError:
-                return  # the interpreter is about to end; see SocketDriver.finish
+            except RuntimeError as error:
+                # A limit is reached, or the interpreter is about to end.
+                if not self._session.hindered:
+                    log.warning(
+                        "no thread can be started (%s): until one can, leases are renewed only "
+                        "while a thread is in a verb of comity's, check() among them",
+                        error,
+                    )
+                self._session.hinder(self)
+                return
             # Last: who is interrupted before leaves it to the next ring, and one of two runs.
             self._thread = thread
+            self._session.hindered.discard(self)
 
     @property
     def running(self) -> bool:
@@ -94,9 +111,12 @@ class Worker:
         serving[me] = self
         try:
             while not self.stopped and me in serving:
-                self.turn()
-        except Exception:
-            log.exception("%s ended by a bug in comity", self._name)
+                try:
+                    self.turn()
+                except Exception:
+                    if not self.stopped:
+                        log.exception("%s: what was to be done comes to nothing", self._name)
+                        time.sleep(_PAUSE)
         finally:
             if serving.pop(me, None) is not None:
                 self.free()
@@ -113,6 +133,14 @@ def relieve() -> None:
         worker.relieve()
 
 
+@atexit.register
+def _end() -> None:
+    """No thread of comity's is left when the interpreter is taken apart, whoever began it."""
+    for worker in list(serving.values()):
+        worker.stop()
+        worker.join(1.0)
+
+
 class Background(Worker):
     """Sends the commands of one node that no thread waits for, and reads what they answer."""
 
@@ -124,7 +152,7 @@ class Background(Worker):
         connector: Connector,
         what: str = "background",
     ) -> None:
-        super().__init__(f"comity-{what}-{node}")
+        super().__init__(session, f"comity-{what}-{node}")
         self._bell = Bell()
         self._outbox = outbox
         self.lane = Lane(session, node, outbox, connector, bell=self._bell)
@@ -164,8 +192,7 @@ class Timer(Worker):
     """
 
     def __init__(self, session: Session) -> None:
-        super().__init__("comity-timer")
-        self._session = session
+        super().__init__(session, "comity-timer")
         self._bell = threading.Lock()
         self._gaps = Gaps()
         self._stirred = False
@@ -199,11 +226,15 @@ class Timer(Worker):
         session = self._session
         with session.mutex:
             session.alarm = min(session.deadline, self._gleaning)
+            if session.hindered or callbacks.waiting:
+                session.alarm = min(session.alarm, session.now() + _SOON_US)
         left = session.alarm - session.now()
         if left > 0:
             self._bell.acquire(timeout=min(left / 1e6, NAP))
         if self.stopped:
             return
+        if session.hindered or callbacks.waiting:
+            session.stand_in()
         if self._gaps.seen():
             session.gap()
         if self._gleaning <= session.now():

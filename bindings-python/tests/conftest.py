@@ -296,6 +296,13 @@ def script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
                 stream.close()
 
 
+@pytest.fixture(autouse=True)
+def _kept() -> Iterator[None]:
+    """See `locks.keep`."""
+    yield
+    locks.KEPT.clear()
+
+
 @pytest.fixture(params=["threads", "asyncio"])
 def flavour(request: pytest.FixtureRequest) -> Iterator[None]:
     """Has `locks.connect` make coordinators of both kinds, one after the other."""

@@ -50,6 +50,16 @@ def is_queue(words: list[bytes]) -> bool:
     return len(words) > 9 and words[2] == b"5"
 
 
+KEPT: list[Any] = []
+"""Handles that a test has no name for; they go with it: see `keep`."""
+
+
+def keep(handle: Any) -> Any:
+    """The handle, which is not dropped before the test ends."""
+    KEPT.append(handle)
+    return handle
+
+
 def until(true: Callable[[], object], seconds: float = 30.0) -> None:
     """Waits for something to come true."""
     deadline = time.monotonic() + seconds

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from locks import keep
 
 import comity
 import comity.aio
@@ -43,7 +44,7 @@ def test_tasks_take_turns():
 def test_it_needs_no_entering():
     async def main():
         co = comity.aio.connect()
-        assert await co.lock("a").acquire()
+        assert await keep(co.lock("a")).acquire()
         await co.close()
         with pytest.raises(comity.Closed):
             await co.lock("a").acquire()
@@ -162,7 +163,7 @@ def test_a_cancelled_wait_leaves_no_waiter():
 
 def test_one_loop_only():
     co = comity.aio.connect()
-    run(co.lock("a").acquire())
+    run(keep(co.lock("a")).acquire())
     with pytest.raises(comity.InvalidState, match="each loop"):
         run(co.lock("b").acquire())
     co._session.close()  # what nobody can do any more from a loop that has ended

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from locks import keep
 
 redis = pytest.importorskip("redis")
 
@@ -17,7 +18,7 @@ import comity.aio  # noqa: E402
 
 async def works(client):
     async with comity.aio.connect(client, timeout=2) as co, co.lock("a", wait=2) as held:
-        waiting = asyncio.create_task(co.lock("a").acquire())
+        waiting = asyncio.create_task(keep(co.lock("a")).acquire())
         await asyncio.sleep(0.02)
         assert held.fence
         await held.release()
@@ -198,7 +199,7 @@ def test_a_server_that_evicts_is_warned_about(start):
     async def main():
         co = comity.aio.connect(redis.asyncio.Redis(port=server.port))
         with pytest.warns(RuntimeWarning, match="allkeys-lru"):
-            assert await co.lock("a").acquire()
+            assert await keep(co.lock("a")).acquire()
         await co.close()
 
     run(main())

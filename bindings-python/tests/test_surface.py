@@ -68,9 +68,8 @@ def test_transaction_errors_are_redis_pys_too():
 
 def test_it_works_without_redis_py(tmp_path):
     (tmp_path / "redis.py").write_text("raise ImportError('not installed')\n")
-    program = (
-        "import comity; co = comity.connect(); co.lock('a').acquire(); co.close(); print('ok')"
-    )
+    program = "import comity; co = comity.connect(); held = co.lock('a'); held.acquire()"
+    program += "; co.close(); print('ok')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from locks import connect_to
+from locks import connect_to, keep
 
 import comity
 import comity.aio
@@ -31,7 +31,7 @@ def test_a_lease_ends_when_its_time_has_passed(comity_store):
         assert not lock.held
         with pytest.raises(comity.LockLost):
             lock.check()
-        assert co.lock("a").acquire(wait=0)
+        assert keep(co.lock("a")).acquire(wait=0)
 
 
 def test_a_day_of_renewals_takes_no_time(comity_store):
@@ -47,7 +47,7 @@ def test_a_day_of_renewals_takes_no_time(comity_store):
 
 def test_the_next_in_line_gets_the_lock_of_one_that_vanished(comity_store):
     gone = comity.connect(comity_store)
-    gone.lock("a", ttl=5, renew=False).acquire()
+    keep(gone.lock("a", ttl=5, renew=False)).acquire()
     with comity.connect(comity_store) as co:
         lock = co.lock("a")
         thread = threading.Thread(target=lock.acquire)

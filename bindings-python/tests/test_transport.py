@@ -632,7 +632,7 @@ def test_an_interrupt_while_a_thread_starts_leaves_a_worker_that_works(monkeypat
             start(thread)
         raise KeyboardInterrupt
 
-    worker = Counting("worker")
+    worker = Counting(Session(Core(), 1), "worker")
     monkeypatch.setattr(threading.Thread, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         worker.ring()

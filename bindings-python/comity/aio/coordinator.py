@@ -35,7 +35,7 @@ from .events import Events
 from .lock import Lock, OnLost
 from .transaction import Transaction
 from .transport import RedisConnector
-from .wakeup import soon
+from .wakeup import running_loop, soon
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -307,7 +307,7 @@ class Coordinator(Base):
         """Raises `InvalidState` in any loop but the first, and in the child of a fork."""
         if self._session.foreign:
             self._session.require_open()
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._loop is loop:
             return
         if self._loop is not None:

@@ -55,7 +55,7 @@ class SocketDriver:
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """See `Driver`."""
         session = self._session
-        session.run_callback = loop.call_soon
+        session.run_callback = partial(soon, loop)
         others = self._flush
         for node, connector in enumerate(self._connectors):
             box = session.boxes[node]

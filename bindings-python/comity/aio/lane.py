@@ -57,7 +57,8 @@ class Lane(Link):
             if wire is not None:
                 self._drop(wire)
             self._connect(_first(outbox))
-        self._arm(_first(outbox))
+        if outbox:  # not where that has failed at once
+            self._arm(_first(outbox))
 
     # See `Owner`
 

@@ -99,7 +99,9 @@ class Link(ABC):
 
     def _connect(self, deadline: int) -> None:
         """Begins to make the connection; where that fails, whoever waits for it hears so."""
-        self._connecting = self._loop.create_task(self._connects(deadline))
+        task = self._loop.create_task(self._connects(deadline))
+        if not task.done():  # as it may be where tasks begin at once
+            self._connecting = task
 
     async def _connects(self, deadline: int) -> None:
         session = self._session

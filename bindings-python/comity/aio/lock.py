@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -12,7 +14,7 @@ from ..errors import Error, InvalidState
 from ..foreign import refuse
 from ..handle import UNSET, Handle, Unset, wait_us
 from ..operation import Operation
-from .wakeup import keep
+from .wakeup import keep, soon
 
 if TYPE_CHECKING:
     from typing_extensions import Never
@@ -59,7 +61,7 @@ class Lock(Handle):
                 'on_lost="cancel" cancels the body of `async with`; acquire() has none'
             )
         span = self._wait if wait is UNSET else wait_us(wait)
-        return self._outcome(await self._acquire(span, self._told))
+        return self._outcome(await self._acquire(span, partial(_tell, weakref.ref(self))))
 
     async def release(self) -> None:
         """Gives the lock back; the next in line gets it in the same step.
@@ -103,7 +105,8 @@ class Lock(Handle):
 
     async def __aenter__(self) -> Lock:
         scope = _Scope() if self._on_lost == _CANCEL else None
-        self._must(await self._acquire(self._wait, self._told if scope is None else scope.cancel))
+        lost = partial(_tell, weakref.ref(self)) if scope is None else scope.cancel
+        self._must(await self._acquire(self._wait, lost))
         self._scope = scope
         return self
 
@@ -140,12 +143,23 @@ class Lock(Handle):
             raise
         return operation
 
+    def _forsake(self, operation: Operation) -> None:
+        coordinator = self._coordinator
+        if coordinator._loop is not None:
+            soon(coordinator._loop, partial(coordinator._session.cancel, operation))
+
     def _told(self) -> None:
         """Calls the user back, from the loop; a coroutine becomes a task of its own."""
         if callable(self._on_lost):
             result = self._on_lost(self)
             if inspect.isawaitable(result):
                 keep(result)
+
+
+def _tell(handle: weakref.ref[Lock]) -> None:
+    lock = handle()
+    if lock is not None:
+        lock._told()
 
 
 class _Scope:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..clock import NAP, Gaps
+from ..errors import InvalidState
 from ..session import NEVER
 
 if TYPE_CHECKING:
@@ -36,6 +38,21 @@ class Wakeup:
     def _set(self) -> None:
         if not self.future.done():
             self.future.set_result(None)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The loop that runs here. Raises `InvalidState` where none of asyncio's does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        raise InvalidState(
+            "comity.aio runs on asyncio, and this is a task of trio's: call comity.connect() and "
+            "its verbs in threads, by trio.to_thread.run_sync"
+        )
+    raise InvalidState("comity.aio needs a running event loop of asyncio, and here is none")
 
 
 def soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:

@@ -1,0 +1,104 @@
+"""A handle that nobody has any more gives its lock back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+
+import pytest
+from locks import until
+
+import comity
+import comity.aio
+
+
+def dropped(act):
+    """Calls `act`, and expects the warning of the handle that it drops."""
+
+    def collected():
+        act()
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="nobody has the handle"):
+        collected()
+
+
+@pytest.mark.parametrize("options", [{}, {"on_lost": print}])
+def test_a_dropped_handle_gives_its_lock_back(options):
+    with comity.connect() as co:
+        dropped(lambda: careless(co, options))
+        until(lambda: not co.inspect("leak").holders)
+        with co.lock("leak", wait=0):
+            pass
+
+
+def careless(co, options):
+    try:
+        lock = co.lock("leak", ttl=60, **options)
+        lock.acquire()
+        raise ValueError
+    except ValueError:
+        pass
+
+
+def test_one_in_a_cycle_does_when_the_collector_finds_it():
+    class Job:
+        def __init__(self, co):
+            self.me = self
+            self.lock = co.lock("leak", ttl=60)
+            self.lock.acquire()
+
+    with comity.connect() as co:
+        dropped(lambda: Job(co))
+        until(lambda: not co.inspect("leak").holders)
+
+
+def test_the_end_of_a_thread_gives_back_nothing():
+    kept = []
+    with comity.connect() as co:
+
+        def work():
+            kept.append(co.lock("kept", ttl=60))
+            kept[0].acquire()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        gc.collect()
+        kept[0].check()
+        kept[0].release()
+
+
+def test_one_that_was_released_or_never_held_says_nothing(recwarn):
+    with comity.connect() as co:
+        lock = co.lock("a")
+        lock.acquire()
+        lock.release()
+        del lock
+        co.lock("b")
+        assert not [one for one in recwarn if one.category is ResourceWarning]
+
+
+def test_on_lost_is_called_while_somebody_has_the_handle():
+    told = []
+    with comity.connect() as co:
+        lock = co.lock("a", ttl=0.05, renew=False, on_lost=told.append)
+        lock.acquire()
+        until(lambda: told == [lock], 20)
+
+
+def test_on_a_loop_too():
+    async def main():
+        async with comity.aio.connect() as co:
+
+            async def careless():
+                lock = co.lock("leak", ttl=60, on_lost=print)
+                await lock.acquire()
+
+            with pytest.warns(ResourceWarning, match="nobody has the handle"):
+                await careless()
+            async with co.lock("leak", wait=20):
+                pass
+
+    asyncio.run(main())
