@@ -115,3 +115,8 @@ export function textOrBytes(bytes: Uint8Array): Bytes {
     return bytes.slice();
   }
 }
+
+/** Whether these are the same bytes. */
+export function equal(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
+}

@@ -4,7 +4,8 @@
  * are about and into the buffers of those who listen.
  */
 
-import { type Bytes, octets, readable, textOrBytes } from "./bytes.js";
+import { isLast, isTold, keyOf } from "./about.js";
+import { type Bytes, equal, octets, readable, textOrBytes } from "./bytes.js";
 import { Alarm, clearTimeout, Gaps, NAP, Pins, queueMicrotask, setTimeout } from "./clock.js";
 import type { Command } from "./core/command.js";
 import type { Coordinator, Failure, NodeChange } from "./core/coordinator.js";
@@ -15,17 +16,10 @@ import { ComityError, ErrorCode } from "./errors.js";
 import type { Event as Told } from "./events.js";
 import { numbered } from "./numbers.js";
 import { Operation } from "./operation.js";
+import { type Box, Outboxes } from "./outbox.js";
 import { refuseAborted } from "./signal.js";
 import { shown } from "./units.js";
 import type { Signal } from "./platform.js";
-
-/** What waits to be sent to one node. */
-export class Box {
-  readonly commands: Command[] = [];
-  readonly subscribes: Command[] = [];
-  /** Those that block the connection they are sent on. */
-  readonly blocking: Command[] = [];
-}
 
 /** How late the time may be told before what has arrived is read first, in microseconds. */
 const LATE = 10_000;
@@ -37,9 +31,6 @@ const OF_SERVER = [
   ErrorCode.ServerRefused,
   ErrorCode.Unsupported,
 ];
-
-/** Where a command waits, by what it goes over. */
-const BOXES = { node: "commands", subscribe: "subscribes", blocking: "blocking" } as const;
 
 /** Who wants to see every event. */
 export interface Listener {
@@ -74,6 +65,7 @@ export class Session {
   /** What the core and everything else here take for the time. */
   readonly now: () => number;
   readonly boxes: readonly Box[];
+  readonly #outboxes: Outboxes;
   readonly cells = new Map<number, Cell>();
   /** Done once everything that `close` began is done. */
   readonly drained = new Operation();
@@ -106,7 +98,8 @@ export class Session {
   constructor(core: Coordinator, nodes: number, now: () => number, ticks: boolean) {
     this.core = core;
     this.now = now;
-    this.boxes = Array.from({ length: nodes }, () => new Box());
+    this.#outboxes = new Outboxes(nodes);
+    this.boxes = this.#outboxes.boxes;
     this.#alarm = ticks ? new Alarm(() => this.#fire()) : null;
   }
 
@@ -407,19 +400,16 @@ export class Session {
       }
     }
     // Before the events: what is too late to be sent is not given out, and that is one.
-    for (let command = core.pollCommand(); command !== null; command = core.pollCommand()) {
-      const box = this.boxes[command.node];
-      if (box === undefined) continue;
-      if (command.origin !== null) {
-        const operation = this.#operations.get(command.origin);
-        if (operation !== undefined) operation.node = command.node;
-      }
-      box[BOXES[command.route]].push(command);
-      this.onReady(command.node);
-    }
+    this.#outboxes.fill(core, (command) => this.#put(command));
     for (let event = core.pollEvent(); event !== null; event = core.pollEvent()) this.#book(event);
     this.#deadline = core.nextDeadline() ?? Infinity;
     this.#arm();
+  }
+
+  #put({ node, origin }: Command): void {
+    const operation = origin === null ? undefined : this.#operations.get(origin);
+    if (operation !== undefined) operation.node = node;
+    this.onReady(node);
   }
 
   #forget(operation: Operation, verb: (core: Coordinator, now: number) => void): void {
@@ -507,46 +497,5 @@ export class Session {
     // done under the lock keeps everything else waiting.
     if (event.kind === "lockGranted") this.onceSent(() => operation.wake());
     else operation.wake();
-  }
-}
-
-function equal(one: Uint8Array, other: Uint8Array): boolean {
-  return one.length === other.length && one.every((byte, at) => byte === other[at]);
-}
-
-/** Whom an event is for. */
-function keyOf(event: Event): number | null {
-  if ("lock" in event) return event.lock;
-  if ("call" in event) return event.call;
-  if ("counter" in event) return event.counter;
-  return "transaction" in event ? event.transaction : null;
-}
-
-/** What befalls a transaction that somebody must hear of, besides who waits for it. */
-function isTold(event: Event, awaited: boolean): boolean {
-  switch (event.kind) {
-    case "transactionDamaged":
-    case "transactionNotDurable":
-      return true;
-    case "transactionCommitted":
-    case "transactionUnknown":
-    case "transactionEnded":
-      return !awaited;
-    default:
-      return false;
-  }
-}
-
-/** Whether whoever waits for its lock, call, counter or transaction hears no more. */
-function isLast(event: Event): boolean {
-  switch (event.kind) {
-    case "counterJournal":
-    case "counterLost":
-    case "counterRegressed":
-    case "counterRefused":
-    case "transactionNotDurable":
-      return false;
-    default:
-      return true;
   }
 }

@@ -11,7 +11,7 @@ import { project } from "./support/package.mjs";
 import { startRedis } from "./support/servers.mjs";
 
 const run = promisify(execFile);
-const node = (args, options) => run(process.execPath, args, { timeout: 60_000, ...options });
+const node = (args, options) => run(process.execPath, args, { timeout: 300_000, ...options });
 
 /** The same in both module systems. */
 const PROGRAM = `

@@ -65,6 +65,12 @@ export class Lane {
     this.#connection?.close();
   }
 
+  /** Tells how much is on its way, of what everybody's commands are. */
+  #count(): void {
+    const box = this.#session.boxes[this.#node];
+    if (box !== undefined && this.#kind === "commands") box.outstanding = this.#outstanding.size;
+  }
+
   get #outbox(): Command[] {
     return this.#session.boxes[this.#node]?.[this.#kind] ?? [];
   }
@@ -112,6 +118,7 @@ export class Lane {
     const batch = this.#inTime();
     if (batch.length === 0) return;
     for (const command of batch) this.#outstanding.add(command);
+    this.#count();
     this.#arm();
     let promises: readonly Promise<Reply>[];
     try {
@@ -140,12 +147,14 @@ export class Lane {
   #heard(command: Command, reply: Reply): void {
     // It may have been given up meanwhile.
     if (!this.#outstanding.delete(command)) return;
+    this.#count();
     if (reply instanceof ErrorReply && reply.text.startsWith("READONLY")) this.#doubtful = true;
     this.#session.reply(command.request, reply);
   }
 
   #failed(command: Command, error: unknown): void {
     if (!this.#outstanding.delete(command)) return;
+    this.#count();
     this.#session.failures([command], error instanceof NotSent ? "notSent" : "outcomeUnknown");
   }
 
@@ -155,6 +164,7 @@ export class Lane {
     this.#connection = null;
     const lost = [...this.#outstanding];
     this.#outstanding.clear();
+    this.#count();
     connection.close();
     this.#session.failures(lost, "outcomeUnknown");
     this.#session.node(this.#node, "lost");

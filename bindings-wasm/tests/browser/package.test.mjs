@@ -108,6 +108,21 @@ test("in Chromium", async (t) => {
     assert.deepEqual(replies, [-30]);
   });
 
+  await t.test("as one script, with nothing loaded late", async (t) => {
+    const tab = await open(t, chromium, `${url}/single.html`);
+    await tab.waitForFunction("window.comity");
+    const told = await tab.evaluate(async () => {
+      const { connect, Ring } = window.comity;
+      const co = await connect();
+      const held = await co.withLock("job", (lock) => lock.held);
+      const replies = await co.transaction((tx) => tx.incrBy("alice", -30));
+      await co.close();
+      const scripts = performance.getEntriesByType("resource").map(({ name }) => new URL(name).pathname);
+      return [held, replies, new Ring(["a"]).node("x"), scripts.filter((name) => name.includes("comity"))];
+    });
+    assert.deepEqual(told, [true, [-30], "a", ["/node_modules/comity/dist/comity.min.js"]]);
+  });
+
   await t.test("under a policy that forbids WebAssembly", async (t) => {
     const tab = await open(t, chromium, `${url}/csp.html`, {}, /Content Security Policy/);
     await tab.waitForFunction("window.scenario");
