@@ -36,7 +36,7 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
             out.byte(7).number(call.0).flag(*accepted).number(highest.0);
         }
         E::CounterFlushed { call, counter, name } => {
-            _ = out.byte(8).number(call.0).number(counter.0).bytes(name)
+            out.byte(8).number(call.0).number(counter.0).bytes(name);
         }
         E::CounterRead { call, counter, name, value } => {
             counted(out.byte(9).number(call.0).number(counter.0).bytes(name), value);
@@ -48,14 +48,14 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
             audited(out.byte(11).number(call.0).number(counter.0).bytes(name), audit);
         }
         E::CounterJournal { counter, name, bytes } => {
-            _ = out.byte(12).number(counter.0).bytes(name).bytes(bytes)
+            out.byte(12).number(counter.0).bytes(name).bytes(bytes);
         }
         E::CounterLost { counter, name, lost, error } => {
             why(out.byte(13).number(counter.0).bytes(name).wide(lost.units()), error);
         }
         E::CounterRegressed { counter, name } => _ = out.byte(14).number(counter.0).bytes(name),
         E::CounterRefused { counter, name, error } => {
-            why(out.byte(15).number(counter.0).bytes(name), error)
+            why(out.byte(15).number(counter.0).bytes(name), error);
         }
         E::CounterClosed { counter, name, unacknowledged } => {
             out.byte(16).number(counter.0).bytes(name).wide(unacknowledged.units());

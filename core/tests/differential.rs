@@ -142,9 +142,11 @@ fn a_state_of_another_layout_is_named_and_left_alone() {
 fn of_many_leases_that_have_ended_none_is_held_or_renewed() {
     let server = RedisServer::start();
     let mut pair = Pair::new(&server);
-    let Op::Acquire(one) = request(0, Span::from_secs(5), Span::from_secs(1)) else { return };
-    let of = |bits: u128| {
-        let (id, ttl) = (Id::from_bits(bits), Span::from_micros(5_000_000 + bits as u64));
+    let Op::Acquire(one) = request(0, Span::from_secs(5), Span::from_secs(1)) else {
+        panic!("a request to acquire is one");
+    };
+    let of = |bits: u64| {
+        let (id, ttl) = (Id::from_bits(bits.into()), Span::from_micros(5_000_000 + bits));
         Op::Acquire(Acquire { id, ttl, capacity: 150, ..one.clone() })
     };
     for bits in 0..150 {

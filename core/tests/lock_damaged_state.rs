@@ -157,7 +157,7 @@ fn a_record_that_was_written_over_makes_no_script_fail() {
         }
         pair.set_field(&records, &field, &value);
         if rng.chance(300) {
-            pair.lose_key(NAME, rng.below(3) as usize);
+            pair.lose_key(NAME, rng.index(3));
         }
         for _ in 0..3 {
             let what = format!("COMITY_SEED={seed}: step {step}: {value}");

@@ -137,15 +137,8 @@ impl Coordinator {
         let mut effects = Vec::new();
         let Some(known) = self.nodes.get(node.0 as usize) else { return };
         let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
-        let mut cx = known.cx(
-            self.now,
-            self.timeout,
-            inbox,
-            &mut self.entropy,
-            &mut effects,
-            None,
-            background,
-        );
+        let mut cx =
+            known.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
         let machine = make(&mut cx);
         let entry = LockEntry { machine, node, state_key, unsent: None, id: None, indexed: None };
         self.locks.insert(lock, Box::new(entry));
@@ -164,15 +157,9 @@ impl Coordinator {
         let node = self.nodes.get(entry.node.0 as usize)?;
         let unsent = entry.unsent.map(|(_, attempt)| attempt);
         let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
-        let mut cx = node.cx(
-            self.now,
-            self.timeout,
-            inbox,
-            &mut self.entropy,
-            &mut effects,
-            unsent,
-            background,
-        );
+        let mut cx =
+            node.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
+        cx.unsent = unsent;
         let result = step(&mut entry.machine, &mut cx);
         self.settle(lock, effects);
         Some(result)

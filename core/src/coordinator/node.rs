@@ -11,7 +11,7 @@ use super::input::MAX_REASON;
 use super::outbox::Outbox;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode};
-use crate::lock::{Anchor, Attempt, Cx, Effect, Fence};
+use crate::lock::{Anchor, Cx, Effect, Fence};
 use crate::machine::Failed;
 use crate::redis::{Failure, NodeId, RequestId, Script};
 use crate::time::{Span, Time, request_timeout};
@@ -181,7 +181,6 @@ impl Node {
         inbox: &'a [u8],
         entropy: &'a mut Entropy,
         effects: &'a mut Vec<Effect>,
-        unsent: Option<Attempt>,
         background: bool,
     ) -> Cx<'a> {
         Cx {
@@ -193,7 +192,7 @@ impl Node {
             floor: self.floor,
             inbox,
             claim: CLAIM.0.max(self.trip.part(4, 1)).min(CLAIM.1),
-            unsent,
+            unsent: None,
             timeout,
             request_timeout: request_timeout(timeout),
             background,
