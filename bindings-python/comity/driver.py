@@ -116,6 +116,13 @@ class SocketDriver:
                 self._lanes[operation.node].drive(operation)
             else:
                 park(self._session, operation, until_sent=True)
+        if operation.fence and self._session.boxes[operation.node].background:
+            # The lease of a hand-over is short: its renewal leaves before the caller's code runs,
+            # which may keep every other thread from running.
+            lane = self._background[operation.node].lane
+            if lane.wire is not None:
+                lane.flush()
+                lane.let_write()
 
     def finish(self, timeout: float) -> None:
         """See `Driver`. Late in the interpreter's life no thread can be started any more."""

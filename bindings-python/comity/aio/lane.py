@@ -13,6 +13,7 @@ from ..lane import SILENT
 from ..resp import Push
 from ..session import NEVER, take_all, take_out
 from .link import Link
+from .wakeup import after_reading
 
 if TYPE_CHECKING:
     from .._core import Command
@@ -137,7 +138,7 @@ class Lane(Link):
                 self._timer.cancel()
             self._alarm = deadline
             left = max(0, deadline - self._session.now()) / 1e6
-            self._timer = self._loop.call_later(left, self._expire)
+            self._timer = self._loop.call_later(left, after_reading, self._loop, self._expire)
 
     def _expire(self) -> None:
         """What was not answered or not even sent by its deadline is given up."""

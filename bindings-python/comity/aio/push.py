@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..push import PING, QUIET_US
 from ..workers import log
 from .link import Link
+from .wakeup import after_reading
 
 if TYPE_CHECKING:
     from .._core import Command
@@ -104,7 +105,7 @@ class PushReader(Link):
         if self._timer is not None:
             self._timer.cancel()
         left = max(0, self._until(wire) - self._session.now()) / 1e6
-        self._timer = self._loop.call_later(left, self._look)
+        self._timer = self._loop.call_later(left, after_reading, self._loop, self._look)
 
     def _look(self) -> None:
         """Gives up a subscription that is not confirmed, and asks a silent server for life."""

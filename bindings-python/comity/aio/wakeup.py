@@ -63,6 +63,11 @@ def soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> Non
         pass
 
 
+def after_reading(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Has `loop` call back when what has arrived by now is read: in the turn after the next."""
+    loop.call_soon(loop.call_soon, callback)
+
+
 def keep(work: Awaitable[Any]) -> None:
     """Has the running loop do `work`; the loop itself keeps no task alive."""
     task = asyncio.ensure_future(work)
@@ -117,6 +122,7 @@ class Timer:
         self._gaps = Gaps()
         self._stopped = False
         self._stirred = False
+        self._reading = False
         session.wake_timer = self._ring
         session.stir = self._stir
         self._set()
@@ -144,6 +150,16 @@ class Timer:
 
     def _look(self) -> None:
         self._stirred = False
+        self._read()
+
+    def _read(self) -> None:
+        """Has the time told once what has arrived is read."""
+        if not self._reading:
+            self._reading = True
+            after_reading(self._loop, self._tell)
+
+    def _tell(self) -> None:
+        self._reading = False
         if not self._stopped and not self._session.foreign:
             self._tick()
             self._set()
@@ -165,5 +181,6 @@ class Timer:
             if self._gaps.seen():
                 self._session.gap()
             if self._session.deadline <= self._session.now():
-                self._tick()
-            self._set()
+                self._read()
+            else:
+                self._set()
