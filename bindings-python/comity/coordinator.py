@@ -84,8 +84,9 @@ class Coordinator(Base):
 
         `name`: 1..512 bytes, text as UTF-8. `ttl`: seconds a lease lasts unless it is renewed,
         0.05..86400; a holder that dies blocks others for at most that long. `wait`: seconds to
-        wait for a grant, 0 to try once, None for as long as it takes. `renew`: keep the lease
-        alive in the background until the release, or until `max_hold` seconds after the grant.
+        wait for a grant, 0 to try once, None for as long as it takes; who is in line waits out a
+        server's absence. `renew`: keep the lease alive in the background until the release, or
+        until `max_hold` seconds after the grant.
         `label`: who holds it, for people; host and process id by default. `on_lost(lock)` is
         called from a thread of its own when a lease ends before its release.
 
@@ -218,9 +219,9 @@ class Coordinator(Base):
 
         One that is under way and undecided is aborted, also one that the server has not heard of
         yet: what comes then is refused. An id of an earlier version does not tell until when
-        something may come; then that one stays as it is, `"unheard"`. `heuristic` is an operator's decision where
-        the server that decides is gone for good: if it does not answer, all that wait for it are
-        told this, and each is reported as damaged. Raises `Unreachable`, `NoAnswer`,
+        something may come; then that one stays as it is, `"unheard"`. `heuristic` is an operator's
+        decision where the server that decides is gone for good: if it does not answer, all that
+        wait for it are told this, and each is reported as damaged. Raises `Unreachable`, `NoAnswer`,
         `ServerRefused` where a server that is needed does not answer.
         """
         verb = self._session.core.transaction_resolve

@@ -52,7 +52,7 @@ class Error(Exception):
     """The label of who held the lock, where that is known."""
 
     server: str | None = None
-    """The id of the server this is about, where it is about one."""
+    """What the server is called that this is about, where it is about one."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
@@ -101,13 +101,16 @@ class LockTimeout(Error, _RedisLockError, TimeoutError):
 
 
 class LockLost(Error, _RedisLockError):
-    """The lease ended before the release: somebody else may have held the lock meanwhile."""
+    """The lease ended before the release: somebody else may have held the lock meanwhile.
+
+    Whatever notices it first says so: `check`, `extend`, `release`, the end of the block.
+    """
 
     code = 21
 
 
 class NotHeld(Error, _RedisLockError):
-    """Release, extend or check without a grant."""
+    """Release, extend or check without a grant; a grant that was lost is `LockLost`."""
 
     code = 22
 
@@ -159,7 +162,12 @@ class RingMismatch(Error):
 
 
 class Unreachable(Error, ConnectionError):
-    """Nothing was sent: the server could not be reached."""
+    """Nothing was sent: the server could not be reached.
+
+    The text says why in the client's own words, and `__cause__` is its error. It is raised when the
+    time is over, and at once where waiting cannot help: a name that is not known, a certificate
+    that is not trusted, credentials that cannot be had, what is no Redis.
+    """
 
     code = 60
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import threading
 import venv
 from collections.abc import Callable
@@ -69,6 +70,39 @@ def test_the_example_runs_with_nothing(elsewhere: Path, tmp_path: Path) -> None:
 def test_the_examples_of_the_docs_run(elsewhere: Path, tmp_path: Path, page: str) -> None:
     for source in blocks("python", f"docs/{page}"):
         run(elsewhere, source, tmp_path)
+
+
+def test_the_example_of_the_package_runs(elsewhere: Path, tmp_path: Path) -> None:
+    (source,) = blocks("python", "bindings-python/README.md")
+    (printed,) = blocks("text", "bindings-python/README.md")
+    assert run(elsewhere, source, tmp_path) == printed
+
+
+def test_the_package_describes_itself(elsewhere: Path, tmp_path: Path) -> None:
+    source = """
+from importlib.metadata import metadata
+told = metadata("comity")
+print(told["Summary"])
+print(told["Description-Content-Type"])
+print(told.get_payload())
+print(*told.get_all("Classifier"), sep="\\n")
+"""
+    told = run(elsewhere, source, tmp_path)
+    assert (ROOT / "bindings-python" / "README.md").read_text(encoding="utf-8").strip() in told
+    assert "text/markdown" in told
+    assert "Programming Language :: Python :: 3.10" in told
+    assert "Framework :: AsyncIO" in told
+
+
+def test_the_line_that_installs_can_be_typed() -> None:
+    (line,) = [each for each in blocks("sh") if each.startswith("pip install")]
+    dry = line.replace("pip install", f"'{sys.executable}' -m pip install --dry-run --no-index")
+    if len(list((ROOT / "dist").glob("comity-*.whl"))) != 1:
+        pytest.skip("dist/ has more than the wheel of the demo")
+    done = subprocess.run(
+        dry, shell=True, cwd=ROOT, check=False, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_example_runs_with_redis(elsewhere: Path, server: Any, tmp_path: Path) -> None:

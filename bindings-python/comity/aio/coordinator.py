@@ -95,8 +95,9 @@ class Coordinator(Base):
 
         `name`: 1..512 bytes, text as UTF-8. `ttl`: seconds a lease lasts unless it is renewed,
         0.05..86400; a holder that dies blocks others for at most that long. `wait`: seconds to
-        wait for a grant, 0 to try once, None for as long as it takes. `renew`: keep the lease
-        alive in the background until the release, or until `max_hold` seconds after the grant.
+        wait for a grant, 0 to try once, None for as long as it takes; who is in line waits out a
+        server's absence. `renew`: keep the lease alive in the background until the release, or
+        until `max_hold` seconds after the grant.
         `label`: who holds it, for people; host and process id by default. `on_lost(lock)`, a
         function or a coroutine function, is called by the loop when a lease ends before its
         release; `"cancel"` cancels the body of the `async with` instead, which then raises
