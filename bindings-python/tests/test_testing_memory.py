@@ -135,7 +135,7 @@ def test_time_jumps_on_a_loop_too():
 
 
 VERBS = {
-    "lock": lambda co: co.lock("a").acquire(),
+    "lock": lambda co: keep(co.lock("a")).acquire(),
     "transaction": lambda co: co.transaction().incr("n").execute(),
     "snapshot": lambda co: co.snapshot("n"),
     "counter": lambda co: co.counter("n").read(),
@@ -191,7 +191,8 @@ def test_a_push_is_lost_with_the_connection(comity_store):
 def test_closing_waits_for_nothing_where_time_stands_still(comity_store):
     began = time.monotonic()
     co = comity.connect(comity_store, timeout=60)
-    co.lock("a").acquire()
+    held = co.lock("a")
+    held.acquire()
     with comity_store.away():
         co.close()
     assert time.monotonic() - began < 30

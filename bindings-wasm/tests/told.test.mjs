@@ -9,7 +9,7 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { cleanup } from "./support/cleanup.mjs";
 import { refuses } from "./support/refuses.mjs";
-import { freePort, startRedis } from "./support/servers.mjs";
+import { freePort, startProxy, startRedis } from "./support/servers.mjs";
 
 const CLIENTS = {
   ioredis: (port, more) => new Redis({ port, lazyConnect: true, ...more }),
@@ -93,6 +93,23 @@ for (const [kind, make] of Object.entries(CLIENTS)) {
     assert.equal(error.cause.code ?? error.cause.errors?.[0].code, "ECONNREFUSED");
   });
 }
+
+test("a transaction in doubt names the server that decides", async (t) => {
+  const [a, b] = [await startRedis(t), await startRedis(t)];
+  const proxy = await startProxy(t, a.port);
+  const client = (port) => new Redis({ port, lazyConnect: true });
+  const co = await connect({ a: client(proxy.port), b: client(b.port) }, { timeout: 400 });
+  cleanup(t, () => co.close());
+  const [onA, onB] = keysOf(co, ["a", "b"]);
+  await co.transaction((tx) => tx.set(onA, 1).set(onB, 1));
+  // Commands arrive, answers do not.
+  proxy.mute = true;
+  const error = await refuses("OutcomeUnknown", /resolve\(/, co.transaction((tx) => tx.incr(onA).incr(onB)));
+  assert.deepEqual([error.server, error.node], ["a", 0]);
+  assert.match(error.transactionId, /@a$/);
+  proxy.mute = false;
+  proxy.cut();
+});
 
 test("integers have numbers beside them, and JSON", async () => {
   const co = await connect();

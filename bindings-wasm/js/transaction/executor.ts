@@ -55,6 +55,10 @@ export class Executor {
         "to its end";
       const unknown = new ComityError(error.code, message, { cause: error.cause });
       unknown.transactionId = event.id;
+      // The server that decides is a part of the id.
+      const server = event.id.slice(event.id.indexOf("@") + 1);
+      const node = this.#session.names().indexOf(server);
+      Object.assign(unknown, node < 0 ? { server } : { server, node });
       throw unknown;
     }
     if (error !== null) throw error;

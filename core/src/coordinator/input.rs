@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::call::Call;
-use super::node::{Loaded, Push as PushState};
+use super::node::{Loaded, Node, Push as PushState};
 use super::refusal::Refusal;
 use super::{Coordinator, Owner, Request, Timer, split};
 use crate::counter;
@@ -32,27 +32,34 @@ impl Coordinator {
             return;
         };
         self.stats.replies += 1;
-        if let Some(node) = self.nodes.get_mut(pending.node.0 as usize) {
-            node.set_reached();
+        let heard = self.nodes.get_mut(pending.node.0 as usize);
+        let parked = heard.map(Node::set_heard).unwrap_or_default();
+        self.on_reply(request, &pending, reply);
+        self.index_probe(pending.node);
+        for owner in parked {
+            self.resend(owner, true);
         }
+    }
+
+    fn on_reply(&mut self, request: RequestId, pending: &Request, reply: &Reply) {
         if let Reply::Error(text) = reply {
             self.stats.refusals += 1;
             // To the command that brought the text it is a refusal like any other.
             let missing = Refusal::is_no_script(text) && pending.script.is_some();
             if missing && !self.is_loading(pending.node, request) {
-                self.on_script_missing(&pending);
+                self.on_script_missing(pending);
                 return;
             }
         }
         match pending.owner {
             Owner::Lock(lock, attempt) => {
-                let outcome = self.lock_outcome(&pending, reply);
+                let outcome = self.lock_outcome(pending, reply);
                 self.with_lock(lock, pending.background, |machine, cx| {
                     machine.on_outcome(attempt, outcome, cx);
                 });
             }
             Owner::Counter(counter, attempt) => {
-                let outcome = Self::counter_outcome(&pending, reply);
+                let outcome = Self::counter_outcome(pending, reply);
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.on_call_reply(call, reply),
@@ -65,7 +72,7 @@ impl Coordinator {
             | Owner::Sweep(..)
             | Owner::Confirm(..)
             | Owner::Wait(..)
-            | Owner::Time(_) => split::on_reply(self, &pending, reply),
+            | Owner::Time(_) => split::on_reply(self, pending, reply),
         }
         self.unpark(pending.node, request);
     }
@@ -196,6 +203,7 @@ impl Coordinator {
                 | Timer::Recovery(_)
                 | Timer::Replication(_)
                 | Timer::Clock(_) => split::on_timeout(self, timer),
+                Timer::Probe(node) => self.on_probe_timeout(node),
                 Timer::Subscribe(node) => self.on_subscribe_timeout(node),
                 Timer::Request(request) => self.on_request_timeout(request),
                 Timer::Close => {
@@ -247,7 +255,8 @@ impl Coordinator {
             Failure::NotSent => self.stats.not_sent += 1,
             Failure::OutcomeUnknown => self.stats.outcome_unknown += 1,
         }
-        let Some(node) = self.nodes.get(pending.node.0 as usize) else { return };
+        let Some(node) = self.nodes.get_mut(pending.node.0 as usize) else { return };
+        node.set_silent(self.now);
         let failed = node.failed(failure, pending.node);
         match pending.owner {
             Owner::Lock(lock, attempt) => {
@@ -395,6 +404,22 @@ impl Coordinator {
                 self.resend(owner, true);
             }
         }
+    }
+
+    /// Lets somebody find out whether a silent server answers again. Whoever it was for may be gone.
+    fn on_probe_timeout(&mut self, node: NodeId) {
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        state.probe_indexed = None;
+        if let Some(owner) = state.unpark_one() {
+            self.resend(owner, true);
+        }
+        self.index_probe(node);
+    }
+
+    pub(super) fn index_probe(&mut self, node: NodeId) {
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        let due = state.probe_due();
+        self.timers.adjust(Timer::Probe(node), &mut state.probe_indexed, due);
     }
 
     // Calls.

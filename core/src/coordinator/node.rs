@@ -1,5 +1,6 @@
 //! What a coordinator knows of one node.
 
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,6 +40,17 @@ struct Unreachable {
     lasting: bool,
 }
 
+/// A server that did not answer of late: of what nobody waits for one command a second is sent, and the
+/// rest when something is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Silence {
+    /// When the next may be sent.
+    next: Time,
+    parked: VecDeque<Owner>,
+}
+
+const PROBE: Span = Span::from_secs(1);
+
 /// Whether a server has a script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Loaded {
@@ -63,6 +75,9 @@ pub(super) struct Node {
     unreachable: Option<Unreachable>,
     /// How long an answer took of late.
     pub(super) trip: Span,
+    silence: Option<Silence>,
+    /// What the timers know of it.
+    pub(super) probe_indexed: Option<Time>,
     pub(super) replication: Replication,
     /// What the timers know of it.
     pub(super) replication_due: Option<Time>,
@@ -81,6 +96,8 @@ impl Node {
             clock: Clock::Unknown,
             unreachable: None,
             trip: Span::ZERO,
+            silence: None,
+            probe_indexed: None,
             replication: Replication::default(),
             replication_due: None,
             scripts: [const { Loaded::Assumed }; Script::ALL.len()],
@@ -96,6 +113,40 @@ impl Node {
     /// It was reached.
     pub(super) fn set_reached(&mut self) {
         self.unreachable = None;
+    }
+
+    /// It has answered. Who was parked until then.
+    pub(super) fn set_heard(&mut self) -> VecDeque<Owner> {
+        self.unreachable = None;
+        self.silence.take().map(|silence| silence.parked).unwrap_or_default()
+    }
+
+    /// It has not answered.
+    pub(super) fn set_silent(&mut self, now: Time) {
+        let begun = || Silence { next: now + PROBE, parked: VecDeque::new() };
+        self.silence.get_or_insert_with(begun);
+    }
+
+    /// Whether a command that nobody waits for may be sent now; if not, its owner is parked.
+    pub(super) fn admits(&mut self, owner: Owner, now: Time) -> bool {
+        let Some(silence) = &mut self.silence else { return true };
+        if now < silence.next {
+            silence.parked.push_back(owner);
+            return false;
+        }
+        silence.next = now + PROBE;
+        true
+    }
+
+    /// When one of the parked is to find out whether it answers again.
+    pub(super) fn probe_due(&self) -> Option<Time> {
+        let silence = self.silence.as_ref().filter(|silence| !silence.parked.is_empty())?;
+        Some(silence.next)
+    }
+
+    /// Who is to find out.
+    pub(super) fn unpark_one(&mut self) -> Option<Owner> {
+        self.silence.as_mut()?.parked.pop_front()
     }
 
     /// What is told of a command without an answer.

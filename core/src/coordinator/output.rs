@@ -130,6 +130,14 @@ impl Coordinator {
         self.queue(request, owner, node, Some(op.script()), argv, deadline, background);
     }
 
+    /// Whether a server may be sent now what nobody waits for; if not, it is when it answers.
+    pub(super) fn admits(&mut self, node: NodeId, owner: Owner) -> bool {
+        let state = self.nodes.get_mut(node.0 as usize);
+        let admitted = state.is_some_and(|state| state.admits(owner, self.now));
+        self.index_probe(node);
+        admitted
+    }
+
     /// A `WAIT` of so many whole milliseconds.
     pub(super) fn send_wait(
         &mut self,

@@ -16,18 +16,19 @@ pub(super) struct Refusal {
 }
 
 /// Said before a script runs, by a server that will be able to run it later.
-const TRANSIENT: [&[u8]; 5] = [b"LOADING", b"BUSY", b"TRYAGAIN", b"CLUSTERDOWN", b"MASTERDOWN"];
+const TRANSIENT: [&[u8]; 3] = [b"LOADING", b"BUSY", b"MASTERDOWN"];
+
+/// Said before a script runs, by a node of a Redis Cluster, and by nothing else.
+const CLUSTER: [&[u8]; 5] = [b"MOVED", b"ASK", b"CROSSSLOT", b"TRYAGAIN", b"CLUSTERDOWN"];
 
 /// Said before a script has written anything. OOM, READONLY and the like come from the first write,
 /// and no script of ours writes before all its reads are done.
-const NOT_EXECUTED: [&[u8]; 11] = [
+const NOT_EXECUTED: [&[u8]; 9] = [
     b"NOSCRIPT",
     b"READONLY",
     b"OOM",
     b"MISCONF",
     b"NOREPLICAS",
-    b"MOVED",
-    b"ASK",
     b"NOAUTH",
     b"NOPERM",
     b"WRONGPASS",
@@ -38,6 +39,10 @@ const NOT_EXECUTED: [&[u8]; 11] = [
 /// authenticated.
 const UNAUTHENTICATED: &[u8] = b"ERR Protocol error: unauthenticated";
 
+/// What to do about it.
+pub(super) const NO_CLUSTER: &str = "the server is a node of a Redis Cluster, which is not supported: \
+     connect to servers with 'cluster-enabled no', all of them as nodes of the ring";
+
 impl Refusal {
     pub(super) fn of(text: &[u8]) -> Self {
         let words = String::from_utf8_lossy(text);
@@ -46,11 +51,16 @@ impl Refusal {
             false => words.into(),
         };
         let word = message.split(' ').next().unwrap_or_default().as_bytes();
+        let cluster = CLUSTER.contains(&word);
         // Servers before 7.0 wrap what a script raises.
         let wrong_type = text.windows(9).any(|window| window == b"WRONGTYPE");
         let code = if wrong_type { ErrorCode::WrongType } else { ErrorCode::ServerRefused };
         let transient = TRANSIENT.contains(&word);
-        let executed = !transient && !wrong_type && !NOT_EXECUTED.contains(&word);
+        let executed = !transient && !wrong_type && !cluster && !NOT_EXECUTED.contains(&word);
+        let message = match cluster {
+            true => format!("{message} ({NO_CLUSTER})"),
+            false => message,
+        };
         Self { error: Error::new(code, message), transient, executed }
     }
 

@@ -57,13 +57,17 @@ impl Coordinator {
         self.with_replication(node, |machine, cx| match (count, reply) {
             (Some(count), _) => machine.on_waited(attempt, count, cx),
             (None, Reply::Error(text)) => {
-                let Refusal { error, transient, .. } = Refusal::of(text);
-                machine.on_outcome(attempt, Outcome::Refused { error, transient }, cx);
+                let Refusal { error, transient, executed } = Refusal::of(text);
+                machine.on_outcome(attempt, Outcome::Refused { error, transient, executed }, cx);
             }
             (None, _) => {
                 let message = "the server's answer to WAIT is not a number";
                 let error = Error::new(ErrorCode::Unsupported, message);
-                machine.on_outcome(attempt, Outcome::Refused { error, transient: false }, cx);
+                machine.on_outcome(
+                    attempt,
+                    Outcome::Refused { error, transient: false, executed: true },
+                    cx,
+                );
             }
         });
     }

@@ -20,6 +20,7 @@ pub(super) enum Timer {
     Replication(NodeId),
     Clock(NodeId),
     Subscribe(NodeId),
+    Probe(NodeId),
     Request(RequestId),
     Close,
 }
@@ -41,8 +42,9 @@ impl Key for Due {
             Timer::Replication(NodeId(id)) => (6, id.into(), 0),
             Timer::Clock(NodeId(id)) => (7, id.into(), 0),
             Timer::Subscribe(NodeId(id)) => (8, id.into(), 0),
-            Timer::Request(RequestId(id)) => (9, id, 0),
-            Timer::Close => (10, 0, 0),
+            Timer::Probe(NodeId(id)) => (9, id.into(), 0),
+            Timer::Request(RequestId(id)) => (10, id, 0),
+            Timer::Close => (11, 0, 0),
         };
         // No id is as high as 2^60: they are counted from 1.
         [at.as_micros(), kind << 60 | id, session]

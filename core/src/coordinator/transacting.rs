@@ -53,7 +53,8 @@ impl Coordinator {
                 Effect::Send { attempt, to, op, deadline, background } => {
                     let owner = Owner::Transaction(txid, attempt);
                     // Its plan is of this ring.
-                    if let Some(node) = self.node_named(&to) {
+                    let Some(node) = self.node_named(&to) else { continue };
+                    if !self.is_told(txid) || self.admits(node, owner) {
                         self.send_transaction(owner, node, &op, deadline, background);
                     }
                 }
@@ -77,14 +78,25 @@ impl Coordinator {
         let (slot, wanted) = (entry.machine.slot(), entry.machine.deadline());
         self.timers.adjust(Timer::Transaction(txid), &mut entry.indexed, wanted);
         if let Some(slot) = slot {
+            let participants = entry.machine.participants();
             self.transactions.remove(&txid);
-            self.nodes.iter_mut().for_each(|node| node.replication.leave(txid));
+            for id in participants {
+                let node = self.node_named(&id).map_or(usize::MAX, |node| node.0 as usize);
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.replication.leave(txid);
+                }
+            }
             match slot {
                 Slot::Free => self.sessions.give_back(txid),
                 Slot::Pinned => self.sessions.pin(txid),
             }
             self.finish_closing();
         }
+    }
+
+    /// Whether nobody waits for a transaction any more.
+    fn is_told(&self, txid: Txid) -> bool {
+        self.transactions.get(&txid).is_some_and(|entry| entry.machine.is_told())
     }
 
     fn on_damaged(&mut self, txid: Txid, at: &[u8]) {
@@ -108,13 +120,17 @@ impl Coordinator {
     /// What a reply means to a transaction; what it tells of the server's clock is kept.
     pub(super) fn transaction_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         if let Reply::Error(text) = reply {
-            let Refusal { error, transient, .. } = Refusal::of(text);
-            return Outcome::Refused { error: error.at(pending.node), transient };
+            let Refusal { error, transient, executed } = Refusal::of(text);
+            return Outcome::Refused { error: error.at(pending.node), transient, executed };
         }
         let Some(answer) = Answer::decode(reply) else {
             let message = "the server's answer is not one of comity's scripts'";
             let error = Error::new(ErrorCode::Unsupported, message);
-            return Outcome::Refused { error: error.at(pending.node), transient: false };
+            return Outcome::Refused {
+                error: error.at(pending.node),
+                transient: false,
+                executed: true,
+            };
         };
         let showed = match &answer {
             Answer::Prepared { now, .. }

@@ -12,7 +12,7 @@
 //! | unnamed | no slot yet; what is counted waits | the answer to a `JOIN` |
 //! | named | has a slot; flushes raise it | its retirement, a conflict, the slot is unknown |
 //! | leaving | slots of earlier lives, each to be raised and retired | the answer to each `RETIRE` |
-//! | closing | as above, and the own slot is retired in the end | the last answer, the time limit |
+//! | closing | as above, and the own slot is folded or retired in the end | the last answer, the time limit |
 //!
 //! At most one command is on its way. A flush keeps its numbers until it is answered, however
 //! often it is sent, so an unreachable server costs no memory.

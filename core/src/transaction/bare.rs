@@ -56,7 +56,7 @@ macro_rules! bare {
 
             /// The server does not take `attempt`, and will not.
             pub fn refused(&mut self, attempt: u32, error: Error, now: Time) -> Vec<Effect> {
-                let outcome = Outcome::Refused { error, transient: false };
+                let outcome = Outcome::Refused { error, transient: false, executed: true };
                 self.step(now, |m, cx| m.on_outcome(attempt, outcome, cx))
             }
 

@@ -104,8 +104,10 @@ enum Class {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
-    /// Of the type it was of, or gone.
+    /// As it was: nothing that is still to come has an end in the past.
     AsBefore,
+    /// As it was, or gone.
+    PerhapsGone,
     Gone,
     String,
     /// A string, or as before.
@@ -177,9 +179,8 @@ impl Operation {
             ("ZSCORE" | "ZCARD" | "ZRANK", _) => Class::SoundRead(Some(Type::SortedSet)),
             ("DEL", 0) => Class::Sure(After::Gone),
             ("PERSIST", _) => Class::Sure(After::AsBefore),
-            ("EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT", 1) if self.is_span(0) => {
-                Class::Sure(After::AsBefore)
-            }
+            ("EXPIRE" | "PEXPIRE", 1) if self.is_span(0) => Class::Sure(After::AsBefore),
+            ("EXPIREAT" | "PEXPIREAT", 1) if self.is_span(0) => Class::Sure(After::PerhapsGone),
             ("SET", _) => self.set(),
             ("HSET", count) if count % 2 == 0 => Class::Typed(Type::Hash),
             ("HSETNX" | "HDEL", _) => Class::Typed(Type::Hash),
@@ -318,7 +319,9 @@ impl Draft {
             }
             (Class::Sure(after), (began, known)) if began != Began::Closed => {
                 let known = match (after, known) {
-                    (After::AsBefore, known) => known,
+                    // Whether what is stored is still there nobody knows before.
+                    (After::PerhapsGone, Known::Stored) => Known::Nothing,
+                    (After::AsBefore | After::PerhapsGone, known) => known,
                     (After::Gone, _) => Known::Gone,
                     (After::String, _)
                     | (After::Perhaps, Known::Gone | Known::Is(Type::String)) => {
@@ -394,7 +397,10 @@ mod tests {
 
     #[test]
     fn what_can_fail_comes_before_what_cannot() {
-        let cases: [(&[&str], &str); 19] = [
+        let cases: [(&[&str], &str); 22] = [
+            (&["PEXPIREAT a 1", "RPUSH a x"], "shadows"),
+            (&["EXPIREAT a 1", "GET b", "SET a x"], "1 0 2"),
+            (&["EXPIRE a 1", "RPUSH a x"], "0 1 0=list"),
             (&["INCRBY a 1", "INCRBY b 2"], "0u 1"),
             (&["SET a 1", "INCR b"], "1 0"),
             (&["SET a 1", "GET b", "DEL c"], "1 0 2"),

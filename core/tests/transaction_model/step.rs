@@ -67,8 +67,10 @@ impl World {
             let Some(machine) = self.runs[run].as_ref().and_then(|run| run.machine.as_ref()) else {
                 continue;
             };
-            let deadline = machine.deadline();
-            if left.timers > 0 && deadline.is_some_and(|deadline| deadline < LIMIT) {
+            // What is due long before the limit, and any part of it, is a pause.
+            let pauses =
+                machine.deadline().is_some_and(|due| due.as_micros() < LIMIT.as_micros() / 2);
+            if left.timers > 0 && pauses {
                 steps.push(Step::Timer(Who::Run(run)));
             }
             let limited = self.runs[run].as_ref().is_some_and(|run| run.told == Told::Nothing);

@@ -17,6 +17,7 @@ impl Transaction {
         };
         let Some(part) = self.parts.get_mut(place) else { return };
         let Some((_, asked)) = part.sent.take() else { return };
+        part.reached |= outcome.is_executed();
         match outcome {
             Outcome::Answered(answer) => {
                 part.failures = 0;
@@ -25,7 +26,9 @@ impl Transaction {
             Outcome::Failed(Failed { error, lasting, .. }) => {
                 self.on_failure(place, error, !lasting, cx);
             }
-            Outcome::Refused { error, transient } => self.on_failure(place, error, transient, cx),
+            Outcome::Refused { error, transient, .. } => {
+                self.on_failure(place, error, transient, cx);
+            }
         }
     }
 
@@ -138,7 +141,7 @@ impl Transaction {
     }
 
     /// Whether it is one script that changes nothing: a copy that comes late may be executed.
-    fn only_reads_here(&self) -> bool {
+    pub(super) fn only_reads_here(&self) -> bool {
         self.is_single() && !self.begin.plan.writes()
     }
 

@@ -16,8 +16,10 @@
 //! Replicating asks for what is applied, not for votes: its slot is not used again before, so what a
 //! failover to one of those replicas then finds is all of it, and not a vote whose end is forgotten.
 //!
-//! A commit stands when all votes are yes, an abort when the primary has recorded it. Nothing is
-//! released before that, and no abort is reported before it.
+//! A commit stands when all votes are yes, an abort when the primary has recorded it, or when a
+//! participant will never be asked to prepare: its question never left, or was refused before it was
+//! executed. Nothing is released before that, and no abort is reported before it. The user of a
+//! transaction that writes nothing is told when it is given up: there is nothing to be in doubt of.
 //!
 //! A command that is not answered is sent again, with the same id, until it is. Where all are asked
 //! at once nobody waits for a lock; a transaction that waits asks in the order of the
@@ -40,7 +42,7 @@ use super::{Answer, Confirm, Durability, Op, Plan, Refusal, TransactionId, Txid}
 use crate::error::Error;
 use crate::keyspace::ServerTime;
 use crate::machine::Failed;
-use crate::redis::Reply;
+use crate::redis::{Failure, Reply};
 use crate::time::{Span, Time};
 
 /// One transmission of an operation of one machine; counts up.
@@ -212,7 +214,19 @@ pub(crate) enum Outcome {
     Refused {
         error: Error,
         transient: bool,
+        executed: bool,
     },
+}
+
+impl Outcome {
+    /// Whether what was asked may have been executed, or may still be.
+    fn is_executed(&self) -> bool {
+        match self {
+            Self::Answered(_) => true,
+            Self::Failed(failed) => failed.failure == Failure::OutcomeUnknown,
+            Self::Refused { executed, .. } => *executed,
+        }
+    }
 }
 
 /// How the participants are asked to prepare.
@@ -316,6 +330,8 @@ enum Asked {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Part {
     vote: Vote,
+    /// A question to prepare may have been executed, or may still be.
+    reached: bool,
     end: End,
     /// The attempt that is waited for.
     sent: Option<(Attempt, Asked)>,
@@ -355,6 +371,11 @@ pub(crate) struct Transaction {
     told: Told,
     /// Why it is not committed, or what is in its way.
     reason: Option<Reason>,
+    /// No question to prepare goes out or is waited for by a driver later.
+    ask_by: Time,
+    /// When it is aborted if it is not decided: the rest of the time is for that. A little later, so
+    /// that it is known by then which of the questions have left.
+    decide_by: Time,
     /// When the user is told something, if not before.
     limit: Time,
     attempts: Attempt,
@@ -365,6 +386,7 @@ impl Transaction {
     pub(crate) fn new(begin: Begin, cx: &mut Cx<'_>) -> Self {
         let part = Part {
             vote: Vote::Unasked,
+            reached: false,
             end: End::Open,
             sent: None,
             wake: None,
@@ -378,6 +400,8 @@ impl Transaction {
             parts: begin.plan.parts.iter().map(|_| part.clone()).collect(),
             told: Told::Nothing,
             reason: None,
+            ask_by: cx.now + begin.limit.since(cx.now).part(3, 4),
+            decide_by: cx.now + begin.limit.since(cx.now).part(4, 5),
             limit: begin.limit,
             attempts: 0,
             slot: Slot::Free,
@@ -400,6 +424,11 @@ impl Transaction {
         self.begin.plan.participant(place).map(<[u8]>::to_vec)
     }
 
+    /// The stable ids of all participants.
+    pub(crate) fn participants(&self) -> Vec<Vec<u8>> {
+        self.begin.plan.participants()
+    }
+
     /// The place of the participant with this stable id.
     pub(crate) fn place_of(&self, id: &[u8]) -> Option<usize> {
         self.begin.plan.parts.iter().position(|part| part.participant == id)
@@ -411,6 +440,11 @@ impl Transaction {
             State::Done => Some(self.slot),
             _ => None,
         }
+    }
+
+    /// Whether its user knows all that there is to know for now.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told != Told::Nothing
     }
 
     /// Whether what is decided is on its way to the participants: whoever wants the same keys may
@@ -435,6 +469,7 @@ impl Transaction {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let limit = match (self.state, self.told) {
             (State::Done, _) => return None,
+            (State::Preparing, _) => Some(self.undecided_until()),
             (_, Told::Nothing) => Some(self.limit),
             _ => None,
         };
@@ -455,7 +490,11 @@ impl Transaction {
     }
 
     pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
-        if self.told == Told::Nothing && cx.now >= self.limit {
+        let limit = match self.state {
+            State::Preparing => self.undecided_until(),
+            _ => self.limit,
+        };
+        if self.told == Told::Nothing && cx.now >= limit {
             match self.state {
                 State::Preparing => {
                     let reason = self.reason.take().unwrap_or(Reason::TimedOut);

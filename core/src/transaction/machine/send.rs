@@ -47,9 +47,7 @@ impl Transaction {
             State::Decided | State::Finishing if !voted => Some(Asked::Prepare),
             State::Decided | State::Finishing => (!self.is_single()).then_some(Asked::Finish),
             State::Aborting | State::Unknown => (place == 0).then_some(Asked::Finish),
-            State::Releasing | State::Forgotten => {
-                (part.vote != Vote::Unasked).then_some(Asked::Finish)
-            }
+            State::Releasing | State::Forgotten => part.reached.then_some(Asked::Finish),
             State::Replicating | State::Done => None,
         };
         asked.filter(|_| open)
@@ -75,7 +73,10 @@ impl Transaction {
                 part.vote = Vote::Asked;
             }
         }
-        let deadline = cx.now + cx.request_timeout;
+        let mut deadline = cx.now + cx.request_timeout;
+        if self.state == State::Preparing {
+            deadline = deadline.min(self.ask_by);
+        }
         cx.effects.push(Effect::Send { attempt, to, op, deadline, background: cx.background });
     }
 
@@ -110,12 +111,20 @@ impl Transaction {
         })
     }
 
+    /// What is on its way is not waited for any more: it may arrive all the same.
+    fn stop_asking(&mut self) {
+        for part in &mut self.parts {
+            part.reached |= part.sent.take().is_some();
+        }
+    }
+
     /// Sends what the new state wants sent; what was asked before is not waited for any more.
     fn turn(&mut self, state: State, cx: &mut Cx<'_>) {
         self.state = state;
+        self.stop_asking();
         for place in 0..self.parts.len() {
             if let Some(part) = self.parts.get_mut(place) {
-                (part.sent, part.wake, part.failures) = (None, None, 0);
+                (part.wake, part.failures) = (None, 0);
             }
             self.send(place, cx);
         }
@@ -150,14 +159,12 @@ impl Transaction {
         if self.tells_at_once() {
             self.tell_commit(cx);
         }
-        self.limit = self.limit.max(cx.now + cx.request_timeout);
         self.turn(State::Finishing, cx);
     }
 
     /// Somebody else has seen them: the replies are to be had from the registers.
     pub(super) fn committed_by_another(&mut self, cx: &mut Cx<'_>) {
         self.reason = None;
-        self.limit = self.limit.max(cx.now + cx.request_timeout);
         self.turn(State::Decided, cx);
         self.on_replies(cx);
     }
@@ -173,13 +180,34 @@ impl Transaction {
         }
     }
 
-    /// Tells the primary, and nobody else, that it is aborted.
+    /// When it is aborted if it is not decided.
+    pub(super) fn undecided_until(&self) -> Time {
+        if self.parts.iter().any(|part| part.sent.is_some()) {
+            self.decide_by
+        } else if self.parts.iter().any(|part| part.reached) {
+            self.ask_by
+        } else {
+            self.limit
+        }
+    }
+
+    /// Tells the primary, and nobody else, that it is aborted, unless that is certain.
     pub(super) fn abort(&mut self, reason: Reason, cx: &mut Cx<'_>) {
-        if matches!(reason, Reason::Slot { .. }) {
-            self.slot = Slot::Pinned;
+        match reason {
+            Reason::Slot { .. } => self.slot = Slot::Pinned,
+            // Who has given it up does not want to wait.
+            Reason::Cancelled => self.limit = self.limit.min(cx.now + cx.request_timeout),
+            _ => {}
         }
         self.reason = Some(reason);
-        self.limit = cx.now + cx.request_timeout;
+        self.stop_asking();
+        // Whoever will never be asked to prepare has no vote, whatever anybody says.
+        if self.only_reads_here() || self.parts.iter().any(|part| !part.reached) {
+            return self.end_aborted(cx);
+        }
+        if !self.begin.plan.writes() {
+            self.tell_abort(cx);
+        }
         self.turn(State::Aborting, cx);
     }
 
@@ -188,8 +216,16 @@ impl Transaction {
         if let Some(primary) = self.parts.first_mut() {
             primary.end = End::Acknowledged;
         }
-        let reason = self.reason.clone().unwrap_or(Reason::Recovered);
-        self.tell(Ending::Aborted(reason), cx);
+        self.end_aborted(cx);
+    }
+
+    /// It is aborted for certain: whoever may have prepared it is told.
+    fn end_aborted(&mut self, cx: &mut Cx<'_>) {
+        if self.only_reads_here() {
+            // It has left nothing behind.
+            self.parts.iter_mut().for_each(|part| part.end = End::Acknowledged);
+        }
+        self.tell_abort(cx);
         self.turn(State::Releasing, cx);
     }
 
@@ -221,14 +257,15 @@ impl Transaction {
     pub(super) fn retry(&mut self, place: usize, cx: &mut Cx<'_>) {
         let Some(part) = self.parts.get_mut(place) else { return };
         part.failures = part.failures.saturating_add(1);
-        part.wake = Some(back_off(part.failures, cx));
+        part.wake = Some(back_off(part.failures, cx))
+            .filter(|wake| self.state != State::Preparing || *wake < self.ask_by);
     }
 
     /// Asks again for a lock after a pause.
     pub(super) fn wait(&mut self, place: usize, cx: &mut Cx<'_>) {
         let Some(part) = self.parts.get_mut(place) else { return };
         part.waits = part.waits.saturating_add(1);
-        part.wake = Some(cx.now + pause(part.waits, cx.entropy));
+        part.wake = Some(cx.now + pause(part.waits, cx.entropy)).filter(|wake| *wake < self.ask_by);
     }
 
     // What the user is told.
@@ -238,6 +275,11 @@ impl Transaction {
             self.told = Told::Outcome;
             cx.effects.push(Effect::Ended(ending));
         }
+    }
+
+    fn tell_abort(&mut self, cx: &mut Cx<'_>) {
+        let reason = self.reason.clone().unwrap_or(Reason::Recovered);
+        self.tell(Ending::Aborted(reason), cx);
     }
 
     pub(super) fn tell_doubt(&mut self, cx: &mut Cx<'_>) {

@@ -26,7 +26,7 @@ impl Recovery {
                 self.on_answer(place, answer, cx);
             }
             Outcome::Failed(failed) => self.on_trouble(place, failed.error, cx),
-            Outcome::Refused { error, transient: true } => self.on_trouble(place, error, cx),
+            Outcome::Refused { error, transient: true, .. } => self.on_trouble(place, error, cx),
             Outcome::Refused { .. } if self.verdict_is_known() => self.end(self.found(), cx),
             Outcome::Refused { error, .. } => self.end(Found::Failed(error), cx),
         }
