@@ -34,6 +34,12 @@ counted!(
     crate::transaction::Handle
 );
 
+impl Key for crate::redis::NodeId {
+    fn words(self) -> [u64; 3] {
+        [self.0.into(), 0, 0]
+    }
+}
+
 impl Key for crate::transaction::Txid {
     fn words(self) -> [u64; 3] {
         [self.session(), self.slot().into(), self.seq()]

@@ -169,6 +169,8 @@ pub struct Coordinator {
     now: Time,
     life: Life,
     nodes: Vec<Node>,
+    /// Those with commands that have not been polled, and some whose last one has been.
+    ready: Table<NodeId, ()>,
     locks: Table<LockId, Box<LockEntry>>,
     ids: Table<Id, LockId>,
     /// Leases that were lost, for whoever asks to renew or release them.
@@ -230,6 +232,7 @@ impl Coordinator {
             entropy,
             now: now.min(Time::LAST),
             life: Life::Open,
+            ready: Table::new(),
             locks: Table::new(),
             ids: Table::new(),
             lost: Table::new(),

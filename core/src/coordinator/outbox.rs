@@ -20,8 +20,11 @@ pub(super) enum Urgency {
 pub(super) struct Outbox([VecDeque<Command>; 3]);
 
 impl Outbox {
-    pub(super) fn push(&mut self, urgency: Urgency, command: Command) {
+    /// Whether it is the only one.
+    pub(super) fn push(&mut self, urgency: Urgency, command: Command) -> bool {
+        let only = self.0.iter().all(VecDeque::is_empty);
         self.0[urgency as usize].push_back(command);
+        only
     }
 
     pub(super) fn pop(&mut self) -> Option<Command> {

@@ -17,8 +17,13 @@ impl Coordinator {
     /// then the others in the order in which they were asked for. What is too late to be sent is not given out, which may
     /// be the end of what it was for: poll events after commands.
     pub fn poll_command(&mut self) -> Option<Command> {
-        let count = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        (0..count).find_map(|node| self.poll_command_for(NodeId(node)))
+        while let Some((node, ())) = self.ready.first() {
+            let node = *node;
+            if let Some(command) = self.poll_command_for(node) {
+                return Some(command);
+            }
+        }
+        None
     }
 
     /// The next command to send to `node`, in the same order. All that are ready should leave in one
@@ -40,6 +45,7 @@ impl Coordinator {
             }
             self.fail_request(command.request, Failure::NotSent);
         }
+        self.ready.remove(&node);
         None
     }
 
@@ -279,8 +285,9 @@ impl Coordinator {
         self.timers.insert(limit, Timer::Request(request));
         self.stats.commands += 1;
         let command = Command { request, node, route, origin, deadline, argv };
-        if let Some(node) = self.nodes.get_mut(node.0 as usize) {
-            node.outbox.push(urgency, command);
+        let state = self.nodes.get_mut(node.0 as usize);
+        if state.is_some_and(|state| state.outbox.push(urgency, command)) {
+            self.ready.insert(node, ());
         }
     }
 }

@@ -10,7 +10,57 @@ use crate::table::Names;
 /// The transactions of one coordinator, at each key that they want.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Line {
-    keys: Names<VecDeque<(Handle, bool)>>,
+    keys: Names<Queue>,
+}
+
+/// Those who want one key. Handles rise, so both are sorted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+struct Queue {
+    /// And whether they only read it.
+    all: VecDeque<(Handle, bool)>,
+    writers: VecDeque<Handle>,
+}
+
+impl Queue {
+    fn push(&mut self, transaction: Handle, shared: bool) {
+        self.all.push_back((transaction, shared));
+        if !shared {
+            self.writers.push_back(transaction);
+        }
+    }
+
+    /// Whether nobody is before it, but for readers before a reader.
+    fn may_go(&self, transaction: Handle) -> bool {
+        match self.writers.front() {
+            Some(writer) if *writer < transaction => false,
+            Some(writer) if *writer == transaction => {
+                self.all.front().is_some_and(|(first, _)| *first == transaction)
+            }
+            _ => true,
+        }
+    }
+
+    /// Takes it out. Who may go only now.
+    fn remove(&mut self, transaction: Handle) -> impl Iterator<Item = Handle> {
+        let at = self.all.binary_search_by_key(&transaction, |(who, _)| *who);
+        let removed = at.ok().and_then(|at| self.all.remove(at).map(|(_, shared)| (at, shared)));
+        let mut freed = 0..0;
+        if let Some((at, shared)) = removed {
+            if !shared && let Ok(at) = self.writers.binary_search(&transaction) {
+                self.writers.remove(at);
+            }
+            let first_writer = self.writers.front().copied();
+            if first_writer.is_some() && first_writer == self.all.front().map(|(who, _)| *who) {
+                freed = 0..1;
+            } else if !shared {
+                // Readers behind a writer; those before it had their turn.
+                let behind = self.all.iter().skip(at);
+                let readers = behind.take_while(|(who, _)| first_writer.is_none_or(|w| *who < w));
+                freed = at..at + readers.count();
+            }
+        }
+        self.all.range(freed).map(|(who, _)| *who)
+    }
 }
 
 impl Line {
@@ -21,10 +71,11 @@ impl Line {
         keys: impl Iterator<Item = (&'a [u8], Mode)>,
     ) {
         for (key, mode) in keys {
-            let one = (transaction, mode == Mode::Shared);
-            match self.keys.get_mut(key) {
-                Some(line) => line.push_back(one),
-                None => self.keys.add(key.to_vec(), VecDeque::from([one])),
+            if !self.keys.contains_key(key) {
+                self.keys.add(key.to_vec(), Queue::default());
+            }
+            if let Some(queue) = self.keys.get_mut(key) {
+                queue.push(transaction, mode == Mode::Shared);
             }
         }
     }
@@ -35,13 +86,7 @@ impl Line {
         transaction: Handle,
         mut keys: impl Iterator<Item = &'a [u8]>,
     ) -> bool {
-        keys.all(|key| {
-            let Some(line) = self.keys.get(key) else { return true };
-            let Some(at) = line.iter().position(|(who, _)| *who == transaction) else {
-                return true;
-            };
-            at == 0 || line.iter().take(at + 1).all(|(_, shared)| *shared)
-        })
+        keys.all(|key| self.keys.get(key).is_none_or(|queue| queue.may_go(transaction)))
     }
 
     /// It wants its keys no more. Who was behind it may be able to go.
@@ -52,16 +97,13 @@ impl Line {
     ) -> Vec<Handle> {
         let mut behind = Vec::new();
         for key in keys {
-            let Some(line) = self.keys.get_mut(key) else { continue };
-            line.retain(|(who, _)| *who != transaction);
-            // All readers at the head, or one writer.
-            let readers = line.iter().take_while(|(_, shared)| *shared).count();
-            for (who, _) in line.iter().take(readers.max(1)) {
-                if let Err(place) = behind.binary_search(who) {
-                    behind.insert(place, *who);
+            let Some(queue) = self.keys.get_mut(key) else { continue };
+            for who in queue.remove(transaction) {
+                if let Err(place) = behind.binary_search(&who) {
+                    behind.insert(place, who);
                 }
             }
-            if line.is_empty() {
+            if queue.all.is_empty() {
                 self.keys.remove(key);
             }
         }
@@ -88,13 +130,21 @@ mod tests {
         assert!(!join(&mut line, 5, &[("b", Mode::Shared)]), "a reader does not pass a writer");
         assert!(join(&mut line, 6, &[("c", Mode::Write)]));
         let keys = |keys: &'static [&str]| keys.iter().map(|key| key.as_bytes());
-        assert_eq!(line.leave(Handle(1), keys(&["a", "b"])), [Handle(2), Handle(3)]);
+        assert_eq!(line.leave(Handle(1), keys(&["a", "b"])), [Handle(2)], "3 may go already");
         assert!(line.may_go(Handle(2), keys(&["a"])));
         assert!(!line.may_go(Handle(4), keys(&["b"])));
         assert_eq!(line.leave(Handle(3), keys(&["b"])), [Handle(4)]);
         assert_eq!(line.leave(Handle(4), keys(&["b"])), [Handle(5)]);
+        assert!(join(&mut line, 7, &[("b", Mode::Shared)]));
+        assert!(!join(&mut line, 8, &[("b", Mode::Write)]));
+        assert!(!join(&mut line, 9, &[("b", Mode::Shared)]));
+        assert!(!join(&mut line, 10, &[("b", Mode::Write)]));
+        assert_eq!(line.leave(Handle(7), keys(&["b"])), [], "who may go already is not told again");
+        assert_eq!(line.leave(Handle(8), keys(&["b"])), [Handle(9)], "a writer that gives up");
+        assert_eq!(line.leave(Handle(9), keys(&["b"])), []);
         line.leave(Handle(2), keys(&["a"]));
-        line.leave(Handle(5), keys(&["b"]));
+        assert_eq!(line.leave(Handle(5), keys(&["b"])), [Handle(10)]);
+        line.leave(Handle(10), keys(&["b"]));
         line.leave(Handle(6), keys(&["c"]));
         assert_eq!(line, Line::default());
     }
