@@ -177,7 +177,7 @@ impl MemoryStore {
                 Ok(transaction::execute(&mut self.keyspace, meta, &op)?.encode())
             }
             Script::Check => {
-                let fields = ["CHECKED", "", "noeviction", ""];
+                let fields = ["CHECKED", "", "noeviction", "", "0"];
                 Ok(Reply::Array(fields.into_iter().map(Reply::bulk).collect()))
             }
             Script::Queue | Script::Guard | Script::Counter => Err(Problem::Arguments),

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::refusal::Refusal;
+use super::refusal::{NO_CLUSTER, Refusal};
 use super::split;
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event};
@@ -108,7 +108,11 @@ impl Call {
                 let version: String = text().ok_or_else(strange)?;
                 let eviction_policy: String = text().ok_or_else(strange)?;
                 let refused: String = text().ok_or_else(strange)?;
+                let cluster: String = text().unwrap_or_default();
                 check_version(&version)?;
+                if cluster == "1" {
+                    return Err(Error::new(ErrorCode::Unsupported, NO_CLUSTER));
+                }
                 if push && !refused.is_empty() {
                     return Err(Refusal::of(refused.as_bytes()).error);
                 }
