@@ -582,7 +582,7 @@ typedef struct comity_event {
   // What an audit found.
   const struct comity_audit *audit;
   // One reply for each command of the transaction; NULL where another client has committed it and
-  // they are gone.
+  // they are gone, or where an answer was lost that was too long to be recorded, over 16 KiB.
   const struct comity_reply *replies;
   // How many replies.
   size_t reply_count;

@@ -221,8 +221,9 @@ class Coordinator(Base):
         yet: what comes then is refused. An id of an earlier version does not tell until when
         something may come; then that one stays as it is, `"unheard"`. `heuristic` is an operator's
         decision where the server that decides is gone for good: if it does not answer, all that
-        wait for it are told this, and each is reported as damaged. Raises `Unreachable`, `NoAnswer`,
-        `ServerRefused` where a server that is needed does not answer.
+        wait for it are told this, and each is reported as damaged where that is not what their
+        votes come to. Raises `Unreachable`, `NoAnswer`, `ServerRefused` where a server that is
+        needed does not answer.
         """
         verb = self._session.core.transaction_resolve
         return self._outcome(self._call(verb, transaction_id(txid), heuristic=heuristic))

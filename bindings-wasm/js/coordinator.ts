@@ -313,8 +313,8 @@ export class Coordinator {
    * what comes then is refused. An id of an earlier version does not tell until when something may
    * come; then that one stays as it is, `"unheard"`. `heuristic` is an operator's decision where the
    * server that decides is gone for good: if it does not answer, all that wait for it are told this,
-   * and each is reported as damaged. Throws `Unreachable`, `NoAnswer`, `ServerRefused` where a
-   * server that is needed does not answer.
+   * and each is reported as damaged where that is not what their votes come to. Throws `Unreachable`,
+   * `NoAnswer`, `ServerRefused` where a server that is needed does not answer.
    */
   async resolve(id: string, options?: ResolveOptions): Promise<Outcome> {
     const { heuristic, signal } = checked("options", options, ["heuristic", "signal"]);

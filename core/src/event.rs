@@ -207,7 +207,9 @@ pub enum Event {
         transaction: Handle,
         /// Its id, as text.
         id: Vec<u8>,
-        /// One for each command; none where another client has committed it and they are gone.
+        /// One for each command; none where another client has committed it and they are gone, or
+        /// where an answer was lost that was too long to be recorded:
+        /// [`MAX_RECORDED`](crate::transaction::MAX_RECORDED).
         replies: Option<Vec<Reply>>,
         /// Whether plain readers see all of it by now.
         applied: bool,

@@ -155,7 +155,7 @@ pub struct comity_event {
     /// What an audit found.
     pub audit: *const comity_audit,
     /// One reply for each command of the transaction; NULL where another client has committed it and
-    /// they are gone.
+    /// they are gone, or where an answer was lost that was too long to be recorded, over 16 KiB.
     pub replies: *const comity_reply,
     /// How many replies.
     pub reply_count: usize,

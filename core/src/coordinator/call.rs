@@ -98,7 +98,7 @@ impl Call {
                 Ok(Event::FenceChecked { call, accepted, highest })
             }
             Question::Status { id, .. } => {
-                let outcome = split::decode_status(reply).ok_or_else(strange)?;
+                let outcome = split::decode_status(reply, id).ok_or_else(strange)??;
                 Ok(Event::TransactionStatus { call, id: id.to_text(), outcome })
             }
             Question::Check => {

@@ -104,13 +104,17 @@ pub(super) fn encode_status(key: &[u8], id: &TransactionId, argv: &mut Argv) {
 
 /// None for an answer that is none to this question.
 #[inline(never)]
-pub(super) fn decode_status(reply: &Reply) -> Option<TransactionOutcome> {
-    Some(match Answer::decode(reply)? {
+pub(super) fn decode_status(
+    reply: &Reply,
+    id: &TransactionId,
+) -> Option<Result<TransactionOutcome, Error>> {
+    Some(Ok(match Answer::decode(reply)? {
         Answer::Committed { .. } => TransactionOutcome::Committed,
         Answer::Aborted => TransactionOutcome::Aborted,
         Answer::Staging(_) => TransactionOutcome::Pending,
         Answer::Nothing | Answer::Pending { .. } => TransactionOutcome::Unheard,
         Answer::Stale { .. } => TransactionOutcome::Forgotten,
+        Answer::Mismatch => return Some(Err(id.misnamed())),
         _ => return None,
-    })
+    }))
 }

@@ -166,7 +166,8 @@ impl Coordinator {
     ///
     /// `heuristic` is an operator's decision for a transaction whose primary is gone for good: where
     /// the primary does not answer in time, every node that has voted yes is told it. It may be the
-    /// contrary of what the primary had decided, so a `TransactionDamaged` names each such node.
+    /// contrary of what the primary had decided: a `TransactionDamaged` names each node that has then
+    /// changed its keys, or dropped the change, against what the votes that are left come to.
     ///
     /// # Errors
     /// As [`transaction_status`](Self::transaction_status).

@@ -50,7 +50,7 @@ if ARGV[9] == 'D' and ARGV[5] == '0' then
     if replies then
       if string.find(ARGV[4], 'W', 1, true) then
         redis.pcall('HSET', KEYS[1], register,
-          string.sub(ARGV[1], 21) .. 'D' .. ARGV[3] .. '00000000000000001,0,0,p' .. replies)
+          string.sub(ARGV[1], 21) .. 'D' .. ARGV[3] .. '00000000000000001,0,0,p' .. recorded(replies))
       end
       return {'DONE', replies}
     end

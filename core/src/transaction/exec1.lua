@@ -39,7 +39,7 @@ else
   if failure then return refuse(writes, 'FAILED', tostring(failed_at - 1), failure) end
 end
 if writes then
-  local done = seq .. 'D' .. ARGV[3] .. ZEROS .. '1,0,0,p' .. replies
+  local done = seq .. 'D' .. ARGV[3] .. ZEROS .. '1,0,0,p' .. recorded(replies)
   if f[1] then redis.pcall('HSET', T, slot, done) else redis.pcall('HSET', T, slot, done, 'e', ring) end
 end
 return {'DONE', replies}

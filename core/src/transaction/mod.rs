@@ -82,7 +82,7 @@ pub use work::{Check, Operation, Work};
 
 use crate::error::{Error, Result};
 use crate::keyspace::ServerTime;
-use crate::redis::{parse_number, write_padded};
+use crate::redis::{parse_number, readable, write_padded};
 use crate::time::Span;
 
 /// The most slots of a session, which is how many of its transactions run at once.
@@ -93,6 +93,10 @@ pub const MAX_OPERATIONS: usize = 1_000;
 pub const MAX_WORDS: usize = 4_000;
 /// The most bytes of all operations and checks at one participant.
 pub const MAX_BYTES: usize = 4 << 20;
+/// The most bytes of the replies of a transaction at one participant that are recorded there, for who asks
+/// again because an answer was lost. Longer ones are answered once: then the transaction is committed
+/// without them.
+pub const MAX_RECORDED: usize = 16_384;
 /// The most holders of a shared lock.
 pub const MAX_SHARED: usize = 32;
 /// The longest time from a transaction's start to its `not_after`.
@@ -220,6 +224,14 @@ impl TransactionId {
         }
         let primary = rest.strip_prefix(b"@").filter(|id| !id.is_empty())?;
         Some(Self { txid: Txid::parse(txid)?, not_after, primary: primary.to_vec() })
+    }
+}
+
+impl TransactionId {
+    /// The error where a node says that it is not the primary.
+    pub(crate) fn misnamed(&self) -> Error {
+        let (id, node) = (readable(&self.to_text()), readable(&self.primary));
+        Error::invalid(format!("transaction {id}: '{node}' is not the server that decides it"))
     }
 }
 

@@ -26,7 +26,7 @@ if denied then
   return refuse(decides, 'FAILED', '0', denied)
 end
 local set = {slot, table.concat({seq, 'P', ARGV[3], deadline, #role, ',', #kinds, ',', #names, ',', role, kinds,
-  names, replies})}
+  names, recorded(replies)})}
 if not f[1] then
   set[3] = 'e'
   set[4] = ring

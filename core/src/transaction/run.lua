@@ -16,6 +16,10 @@ local function encoded(reply)
   return table.concat(list)
 end
 
+-- What a register keeps of replies: a register stays until its slot is used again, so it has to be small. Whoever
+-- asks again for what was not kept is answered without.
+local function recorded(replies) return #replies <= 16384 and replies or '' end
+
 -- Executes the command whose name is the argument at `from`, on `key`. What the key's place was is gone then.
 local function run(from, count, key)
   ARGV[from + 1] = key

@@ -14,14 +14,14 @@ use crate::redis::Reply;
 pub enum Answer {
     /// To `EXEC1` and `PREPARE`: applied, by this call or an earlier one.
     Done {
-        /// One for each operation.
+        /// One for each operation; none from an earlier call whose replies were too long to be recorded.
         replies: Vec<Reply>,
     },
     /// To `PREPARE`: the vote is yes.
     Prepared {
         /// The server's clock.
         now: ServerTime,
-        /// One for each operation.
+        /// As of `Done`.
         replies: Vec<Reply>,
     },
     /// To `EXEC1` and `PREPARE`: refused. Nothing was done.

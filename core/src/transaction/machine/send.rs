@@ -289,8 +289,12 @@ impl Transaction {
     }
 
     pub(super) fn tell_commit(&mut self, cx: &mut Cx<'_>) {
-        let replies = self.parts.iter().map(|part| match &part.vote {
-            Vote::Yes(replies) => Some(replies.clone()),
+        let parts = self.parts.iter().zip(&self.begin.plan.parts);
+        let replies = parts.map(|(part, planned)| match &part.vote {
+            // What was too long to be recorded is not answered again.
+            Vote::Yes(replies) if replies.len() == planned.work.operations.len() => {
+                Some(replies.clone())
+            }
             _ => None,
         });
         let replies = replies.collect();

@@ -6,7 +6,7 @@ use super::{Found, Peer, Recovery, State, Vote, WATCH};
 use crate::error::Error;
 use crate::time::Span;
 use crate::transaction::machine::{Attempt, Cx, Effect, Outcome, back_off};
-use crate::transaction::{Answer, Held, Role, Verdict};
+use crate::transaction::{Answer, Held, Mode, Role, Verdict};
 
 impl Recovery {
     /// What came of `attempt`; nothing if it is not one that is waited for.
@@ -65,13 +65,25 @@ impl Recovery {
         peer.wake = Some(back_off(peer.failures, cx));
     }
 
+    /// The answer does not help.
+    fn ask_again(&mut self, place: usize, cx: &mut Cx<'_>) {
+        self.retry(place, cx);
+        let until = self.peers.get(place).and_then(|peer| peer.wake);
+        self.gives_up(until, cx);
+    }
+
     fn on_answer(&mut self, place: usize, answer: Answer, cx: &mut Cx<'_>) {
         if let Answer::Pending { .. } = answer {
-            return self.retry(place, cx);
+            return self.ask_again(place, cx);
         }
         match self.state {
             State::Asking if place == 0 => return self.on_status(answer, cx),
             State::Asking | State::Collecting | State::Surveying => {
+                match answer {
+                    Answer::Committed { .. } => self.proven = Some(Verdict::Commit),
+                    Answer::Aborted if self.proven.is_none() => self.proven = Some(Verdict::Abort),
+                    _ => {}
+                }
                 // Only a vote of yes has a lock to be told of.
                 self.vote(
                     place,
@@ -98,7 +110,9 @@ impl Recovery {
             State::Deciding => return self.on_decision(answer, cx),
             State::Finishing | State::Releasing => self.on_end(place, &answer, cx),
             State::Imposing => {
-                self.damaged(place, cx);
+                if self.may_be_damaged(place, &answer) {
+                    self.damaged(place, cx);
+                }
                 self.ended(place);
             }
             State::Watching { .. } | State::Done => {}
@@ -140,7 +154,8 @@ impl Recovery {
             Answer::Nothing if self.task.id.not_after.is_none() => self.end(Found::Unheard, cx),
             // Its client may be about to begin.
             Answer::Nothing => self.watch(WATCH, cx),
-            _ => self.retry(0, cx),
+            Answer::Mismatch => self.misnamed(cx),
+            _ => self.ask_again(0, cx),
         }
     }
 
@@ -211,7 +226,7 @@ impl Recovery {
                 });
                 return self.turn(State::Releasing, cx);
             }
-            _ => return self.retry(0, cx),
+            _ => return self.ask_again(0, cx),
         }
         self.turn(State::Finishing, cx);
     }
@@ -239,6 +254,24 @@ impl Recovery {
             self.damaged(place, cx);
         }
         self.ended(place);
+    }
+
+    /// Whether a participant that was told an operator's decision may have what the primary has not
+    /// decided. All who are asked have voted yes, so a commit is what it comes to unless one says no;
+    /// an abort is not, unless one says so.
+    fn may_be_damaged(&self, place: usize, answer: &Answer) -> bool {
+        let writes = |vote: &Vote| match vote {
+            Vote::Yes(keys) => keys.iter().any(|key| key.mode == Mode::Write),
+            _ => false,
+        };
+        let done = match answer {
+            Answer::Committed { .. } => Verdict::Commit,
+            Answer::Aborted => Verdict::Abort,
+            Answer::Lost { .. } => return true,
+            _ => return false,
+        };
+        let right = self.proven.unwrap_or(Verdict::Commit);
+        done != right && self.peers.get(place).is_some_and(|peer| writes(&peer.vote))
     }
 
     fn ended(&mut self, place: usize) {

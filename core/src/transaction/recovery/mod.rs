@@ -131,6 +131,10 @@ pub(crate) struct Recovery {
     verdict: Verdict,
     /// Since when nobody has answered, and why.
     trouble: Option<(Time, Error)>,
+    /// Since when there were answers that do not help.
+    unhelped: Option<Time>,
+    /// Somebody has said what no more than one outcome leaves: for an operator's decision.
+    proven: Option<Verdict>,
     attempts: Attempt,
     /// How often it has begun again.
     rounds: u32,
@@ -148,6 +152,8 @@ impl Recovery {
             peers,
             verdict: Verdict::Release,
             trouble: None,
+            unhelped: None,
+            proven: None,
             attempts: 0,
             rounds: 0,
         };
@@ -306,12 +312,34 @@ impl Recovery {
         cx.effects.push(Effect::Found(found));
     }
 
+    /// Whether there were answers that do not help for longer than anybody waits. Those who wait are
+    /// told then: what was met can be met again.
+    fn gives_up(&mut self, until: Option<Time>, cx: &mut Cx<'_>) -> bool {
+        let limit = *self.unhelped.get_or_insert(cx.now) + cx.timeout;
+        if until < Some(limit) {
+            return false;
+        }
+        if self.verdict_is_known() {
+            self.end(self.found(), cx);
+            return true;
+        }
+        let message = alloc::format!(
+            "transaction {}: the servers go on giving answers that do not decide it",
+            readable(&self.task.id.to_text())
+        );
+        self.end(Found::Failed(Error::new(ErrorCode::InvalidState, message)), cx);
+        true
+    }
+
     /// Begins again from R1 after a pause: what was learned is out of date.
     fn begin_again(&mut self, cx: &mut Cx<'_>) {
         self.rounds = self.rounds.saturating_add(1);
         self.peers.iter_mut().for_each(|peer| peer.vote = Vote::Unknown);
-        self.state = State::Watching { until: back_off(self.rounds, cx) };
+        let until = back_off(self.rounds, cx);
         self.peers.iter_mut().for_each(|peer| (peer.sent, peer.wake) = (None, None));
+        if !self.gives_up(Some(until), cx) {
+            self.state = State::Watching { until };
+        }
     }
 
     /// The participants, as the primary has them written down.
@@ -334,6 +362,11 @@ impl Recovery {
         self.learn(everybody);
         self.peers.iter_mut().for_each(|peer| peer.vote = Vote::Unknown);
         self.turn(State::Surveying, cx);
+    }
+
+    /// The id names a participant that is not the primary.
+    fn misnamed(&mut self, cx: &mut Cx<'_>) {
+        self.end(Found::Failed(self.task.id.misnamed()), cx);
     }
 
     /// There is no such node here.

@@ -155,9 +155,9 @@ impl Table<'_> {
                 (State::Done, _) => Answer::Committed { participants: Vec::new() },
                 _ => Answer::Aborted,
             },
+            Known::Nothing if !force => Answer::Nothing,
             // A PREPARE that comes now is stale: the vote is no, and need not be recorded.
             Known::Nothing if self.now() > not_after => Answer::Aborted,
-            Known::Nothing if !force => Answer::Nothing,
             Known::Nothing => self.bury(txid, not_after, &Role::Secondary { primary: Vec::new() }),
         }
     }

@@ -16,7 +16,8 @@ use crate::transaction::plan::{Guard, Plan, Step};
 use crate::transaction::text::{read_counted, write_counted};
 use crate::transaction::work::{Order, comparable};
 use crate::transaction::{
-    Answer, Exec1, MAX_PATIENCE, Operation, Prepare, Refusal, State, Txid, Work, replies, shadow,
+    Answer, Exec1, MAX_PATIENCE, MAX_RECORDED, Operation, Prepare, Refusal, State, Txid, Work,
+    replies, shadow,
 };
 
 const WRONGTYPE: &[u8] = b"WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -51,7 +52,7 @@ pub(super) fn exec1(table: Table<'_>, op: &Exec1) -> Answer {
         Err(refusal) => call.refuse(work.writes(), refusal),
         Ok(text) => {
             if work.writes() {
-                call.record(State::Done, text.clone());
+                call.record(State::Done, recorded_replies(text.clone()));
                 call.table.claim(ring);
             }
             done(&text)
@@ -96,11 +97,16 @@ pub(super) fn prepare(table: Table<'_>, op: &Prepare) -> Answer {
             role: call.role,
             outcomes,
             keys: work.keys.iter().map(|key| key.name.clone()).collect(),
-            rest: text.clone(),
+            rest: recorded_replies(text.clone()),
         },
     );
     call.table.claim(ring);
     prepared(now, &text)
+}
+
+/// What a register keeps of replies.
+fn recorded_replies(text: Vec<u8>) -> Vec<u8> {
+    if text.len() <= MAX_RECORDED { text } else { Vec::new() }
 }
 
 fn done(text: &[u8]) -> Answer {
