@@ -255,7 +255,7 @@
 // The answer to comity_transaction_resolve. call, id, outcome. Last.
 #define COMITY_EVENT_TRANSACTION_RESOLVED 24
 
-// Every node was searched. call, count (what was removed and is being ended). Last.
+// Every node was searched. call, count (what was removed and is being ended), unreadable. Last.
 #define COMITY_EVENT_TRANSACTION_SWEPT 25
 
 // node can serve. call, node, version, eviction_policy. Last.
@@ -591,6 +591,9 @@ typedef struct comity_event {
   uint64_t replicas;
   // The name of the lock or the counter; NULL where there is neither.
   struct comity_bytes name;
+  // How many records of transactions nobody can read, as after an accident. They were left as they
+  // are.
+  uint64_t unreadable;
 } comity_event;
 
 // How a lock is acquired and kept. comity_lock_options_init writes the defaults.
@@ -730,6 +733,8 @@ typedef struct comity_statistics {
   uint64_t transaction_not_durable;
   // Transactions of other clients that were ended from here.
   uint64_t transaction_recoveries;
+  // Records of transactions that nobody can read, and that sweeps have left.
+  uint64_t transaction_unreadable;
   // Commands rendered.
   uint64_t commands;
   // Replies to them.

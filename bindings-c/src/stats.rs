@@ -56,6 +56,8 @@ pub struct comity_statistics {
     pub transaction_not_durable: u64,
     /// Transactions of other clients that were ended from here.
     pub transaction_recoveries: u64,
+    /// Records of transactions that nobody can read, and that sweeps have left.
+    pub transaction_unreadable: u64,
     /// Commands rendered.
     pub commands: u64,
     /// Replies to them.
@@ -84,8 +86,8 @@ impl From<Stats> for comity_statistics {
             lock_failures, counter_opens, counter_flushes, counter_losses, counter_regressions,
             transactions, transaction_commits, transaction_failures, transaction_retries,
             transaction_doubts, transaction_damages, transaction_not_durable,
-            transaction_recoveries, commands, replies, not_sent, outcome_unknown, refusals,
-            ignored, pushes, scripts_sent, excessive_fences,
+            transaction_recoveries, transaction_unreadable, commands, replies, not_sent,
+            outcome_unknown, refusals, ignored, pushes, scripts_sent, excessive_fences,
         }
     }
 }

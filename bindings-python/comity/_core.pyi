@@ -123,7 +123,7 @@ class Event:
     transaction, id, error. `transaction_unknown` (terminal): transaction, id, error; later
     `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,
     `transaction_resolved` (terminal): call, id, outcome. `transaction_swept` (terminal): call,
-    units. `call_failed` (terminal): call, node,
+    units, unreadable. `call_failed` (terminal): call, node,
     error. `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
     `closed`: everything that `close` began is done.
     """
@@ -265,6 +265,10 @@ class Event:
     @property
     def replicas(self) -> int | None:
         """So many replicas of each server, or of the node, are known to have a transaction."""
+
+    @property
+    def unreadable(self) -> int | None:
+        """So many records of transactions can be read by nobody, and a sweep has left them."""
 
     @property
     def outcome(

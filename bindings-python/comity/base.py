@@ -171,6 +171,18 @@ class Base:
         return (event.outcome if event is not None else None) or "unheard"
 
     @staticmethod
+    def _swept(operation: Operation) -> int:
+        event = operation.event
+        if event is None:
+            return 0
+        if event.unreadable:
+            log.warning(
+                "%d records of transactions can be read by nobody; a sweep has left them",
+                event.unreadable,
+            )
+        return event.units or 0
+
+    @staticmethod
     def _inspection(operation: Operation) -> Inspection:
         event = operation.event
         return Inspection.of((event.inspection if event is not None else None) or {})

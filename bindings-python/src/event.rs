@@ -41,6 +41,7 @@ pub(crate) struct Event {
     replies: Option<Py<PyAny>>,
     applied: Option<bool>,
     replicas: Option<u32>,
+    unreadable: Option<u64>,
     outcome: Option<&'static str>,
     error: Option<Py<PyAny>>,
 }
@@ -218,9 +219,11 @@ impl Event {
                 outcome: Some(called(*outcome)),
                 ..Self::of_call("transaction_resolved", *call)
             },
-            E::TransactionSwept { call, count } => {
-                Self { units: Some(*count), ..Self::of_call("transaction_swept", *call) }
-            }
+            E::TransactionSwept { call, count, unreadable } => Self {
+                units: Some(*count),
+                unreadable: Some(*unreadable),
+                ..Self::of_call("transaction_swept", *call)
+            },
             E::NodeChecked { call, node, version, eviction_policy } => Self {
                 server_version: Some(version.clone()),
                 eviction_policy: Some(eviction_policy.clone()),

@@ -273,7 +273,7 @@ class Client:
         """The id of the client's only transaction."""
         packed = [Sent(each.node, each.argv, each.packed) for each in self.waiting]
         # A command has it behind the id, and one that brings work behind its digest.
-        behind = {"FINISH": (1, 0), "STATUS": (1, 0), "VOTE": (1, 0)}
+        behind = {"FINISH": (1, 0), "QUERY": (1, 0)}
         ids = set()
         for each in self.sent + packed:
             if name := step(each.argv):

@@ -106,6 +106,39 @@ def test_an_outcome_that_is_unknown_is_resolved(three: Ring):
     at_rest(*three.servers)
 
 
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_what_was_in_doubt_is_answered_though_others_have_come_since(three: Ring, nodes: int):
+    three.fill(100)
+    keys = three.keys[:nodes]
+
+    def transact(co: comity.Coordinator) -> None:
+        tx = co.transaction()
+        for key in keys:
+            tx.incr(key)
+        tx.execute()
+
+    with three.connect() as co, three.connect(direct=True, timeout=5) as other:
+        transact(co)
+        primary = three.proxies[0]
+        primary.rule(faults.SWALLOW, lambda words: step(words) is not None, faults.ALWAYS)
+        with pytest.raises(comity.OutcomeUnknown) as caught:
+            transact(co)
+        txid = caught.value.transaction_id
+        assert txid is not None
+        primary.calm()
+        # The next waits behind it, until its coordinator knows how it ended.
+        for _ in range(5):
+            transact(co)
+        outcome = other.transaction_status(txid)
+        assert outcome in ("committed", "aborted")
+        assert other.resolve(txid) == outcome
+        other.sweep()
+        assert other.transaction_status(txid) == outcome
+        count = 106 + (outcome == "committed")
+        assert three.values() == [count] * nodes + [100] * (3 - nodes)
+    at_rest(*three.servers)
+
+
 def test_transfers_through_a_bad_network_keep_the_sum(three: Ring):
     three.fill(1000)
     dice = random.Random(7)

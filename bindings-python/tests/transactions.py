@@ -29,7 +29,7 @@ def step(words: list[bytes]) -> str | None:
         return "CONFIRM"
     if len(arguments) == 3:
         return "QUERY"
-    if len(arguments) == 4 and arguments[2] in (b"C", b"A", b"Q"):
+    if len(arguments) == 5 and arguments[2] in (b"C", b"A", b"Q"):
         return "FINISH"
     if len(arguments) > 8 and re.match(rb"[k-]\d+$", arguments[8]):
         return "PREPARE"

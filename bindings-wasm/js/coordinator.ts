@@ -331,8 +331,9 @@ export class Coordinator {
 
   /**
    * Recovers transactions that were abandoned, and removes what is left of old ones, on all servers;
-   * how much that was. To be run now and then, by anybody. A server that fails keeps none of the
-   * others from being swept; the first error is thrown then.
+   * how much that was. To be run now and then, by anybody. Records that nobody can read, as after an
+   * accident, are left, with a warning. A server that fails keeps none of the others from being swept;
+   * the first error is thrown then.
    */
   async sweep(options?: SweepOptions): Promise<number> {
     const { shadows, signal } = checked("options", options, ["shadows", "signal"]);
@@ -340,6 +341,10 @@ export class Coordinator {
     const event = await this.#executor.ask("transactionSwept", signal, (core, now) =>
       core.transactionSweep(now, what),
     );
+    if (event.unreadable > 0) {
+      const many = String(event.unreadable);
+      warn(`${many} records of transactions can be read by nobody; a sweep has left them`);
+    }
     return event.count;
   }
 

@@ -84,7 +84,9 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
         E::TransactionResolved { call, id, outcome } => {
             out.byte(24).number(call.0).bytes(id).byte(called(*outcome));
         }
-        E::TransactionSwept { call, count } => _ = out.byte(25).number(call.0).number(*count),
+        E::TransactionSwept { call, count, unreadable } => {
+            out.byte(25).number(call.0).number(*count).number(*unreadable);
+        }
         E::NodeChecked { call, node, version, eviction_policy } => {
             out.byte(26).number(call.0).number(node.0.into());
             out.bytes(version.as_bytes()).bytes(eviction_policy.as_bytes());

@@ -290,6 +290,9 @@ pub enum Event {
         call: CallId,
         /// How many registers were removed, and how many transactions are being ended.
         count: u64,
+        /// How many registers and locks nobody can read, as after an accident. They were left as they
+        /// are.
+        unreadable: u64,
     },
     /// A node can serve. *Last.*
     NodeChecked {

@@ -35,7 +35,7 @@ fn ops() -> Vec<Op> {
         Op::Status(query(txid(2, 1), NOW, true)),
         Op::Vote(query(txid(3, 1), NOW, false)),
         Op::Sweep(Sweep::Page { cursor: 0 }),
-        Op::Sweep(Sweep::Registers { txids: vec![txid(0, 1), txid(5, 9)] }),
+        Op::Sweep(Sweep::Registers { txids: vec![txid(0, 1), txid(5, 9)], kept: true }),
         Op::Sweep(Sweep::Find { cursor: 0 }),
         Op::Confirm(Confirm { txids: vec![txid(0, 1), txid(5, 9)] }),
         Op::Sweep(Sweep::Shadows { names: vec![b"x".to_vec(), META.into()] }),

@@ -182,12 +182,12 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ),
     (
         "SWEEP removes shadows of votes",
-        "if not register or string.sub(register, 17, 17) ~= 'P' then drop",
+        "if not register or role_of(register) and string.sub(register, 17, 17) ~= 'P' then drop",
         "if true then drop",
     ),
     (
         "SWEEP breaks locks",
-        "return not register or string.sub(register, 1, 17) ~=",
+        "return not register or role_of(register) and string.sub(register, 1, 17) ~=",
         "return true or string.sub(register, 1, 17) ~=",
     ),
 ];

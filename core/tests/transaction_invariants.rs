@@ -149,7 +149,7 @@ fn lived(seed: u64) -> Past {
     let replies = world.committed(0, handle);
     world.pass(5_000);
     let (left_over, before) = (world.left_over(), registers(&mut world));
-    world.pass(2 * 3_600 * 1_000);
+    world.pass(26 * 3_600 * 1_000);
     sweep(&mut world);
     let after = registers(&mut world);
     let (lists, accounts) = replies.split_at(LISTS.len());

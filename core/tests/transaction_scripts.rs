@@ -312,7 +312,10 @@ fn sweeping_finds_what_is_left_and_nothing_else() {
     assert_eq!(found(&mut pair), []);
     pair.advance(5_000_000).unwrap();
     assert_eq!(found(&mut pair), [(txid(1, 1), State::Prepared)]);
-    let all = Op::Sweep(Sweep::Registers { txids: (0..3).map(|slot| txid(slot, 1)).collect() });
+    let all = Op::Sweep(Sweep::Registers {
+        txids: (0..3).map(|slot| txid(slot, 1)).collect(),
+        kept: false,
+    });
     assert_eq!(pair.both(&all), Answer::Removed { count: 0 });
     pair.advance(3_600_000_000).unwrap();
     let expected =
@@ -384,7 +387,7 @@ fn sweeping_comes_to_an_end_and_misses_nothing() {
     }
     assert_eq!(found[0], found[1]);
     let [txids, _] = found;
-    let all = Op::Sweep(Sweep::Registers { txids: txids.into_iter().collect() });
+    let all = Op::Sweep(Sweep::Registers { txids: txids.into_iter().collect(), kept: false });
     assert_eq!(pair.both(&all), Answer::Removed { count: registers as u64 });
 }
 

@@ -65,7 +65,7 @@ pub const COMITY_EVENT_TRANSACTION_DAMAGED: u32 = 22;
 pub const COMITY_EVENT_TRANSACTION_STATUS: u32 = 23;
 /// The answer to comity_transaction_resolve. call, id, outcome. Last.
 pub const COMITY_EVENT_TRANSACTION_RESOLVED: u32 = 24;
-/// Every node was searched. call, count (what was removed and is being ended). Last.
+/// Every node was searched. call, count (what was removed and is being ended), unreadable. Last.
 pub const COMITY_EVENT_TRANSACTION_SWEPT: u32 = 25;
 /// node can serve. call, node, version, eviction_policy. Last.
 pub const COMITY_EVENT_NODE_CHECKED: u32 = 26;
@@ -164,6 +164,9 @@ pub struct comity_event {
     pub replicas: u64,
     /// The name of the lock or the counter; NULL where there is neither.
     pub name: comity_bytes,
+    /// How many records of transactions nobody can read, as after an accident. They were left as they
+    /// are.
+    pub unreadable: u64,
 }
 
 /// Who holds a lock and who waits for it.

@@ -48,6 +48,7 @@ const NOTHING: comity_event = comity_event {
     replies: ptr::null(),
     reply_count: 0,
     replicas: COMITY_NONE,
+    unreadable: 0,
     name: comity_bytes::NONE,
 };
 
@@ -212,9 +213,11 @@ impl Parts {
                 outcome: outcome_number(*outcome),
                 ..of_call(COMITY_EVENT_TRANSACTION_RESOLVED, *call)
             },
-            E::TransactionSwept { call, count } => {
-                comity_event { count: *count, ..of_call(COMITY_EVENT_TRANSACTION_SWEPT, *call) }
-            }
+            E::TransactionSwept { call, count, unreadable } => comity_event {
+                count: *count,
+                unreadable: *unreadable,
+                ..of_call(COMITY_EVENT_TRANSACTION_SWEPT, *call)
+            },
             E::NodeChecked { call, node, version, eviction_policy } => comity_event {
                 version: bytes(version.as_bytes()),
                 eviction_policy: bytes(eviction_policy.as_bytes()),

@@ -216,8 +216,7 @@ class Coordinator(Base):
 
     async def sweep(self, *, shadows: bool = True) -> int:
         """Sees to what was abandoned: see `comity.Coordinator.sweep`."""
-        event = (await self._call(self._session.core.transaction_sweep, shadows=shadows)).event
-        return (event.units if event is not None else None) or 0
+        return self._swept(await self._call(self._session.core.transaction_sweep, shadows=shadows))
 
     async def inspect(self, name: str | bytes) -> Inspection:
         """Who holds the lock `name` and who waits for it, as its server sees it now."""

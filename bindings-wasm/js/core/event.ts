@@ -211,7 +211,7 @@ export type Event =
   /** The answer to `transactionResolve`. *Last.* */
   | { readonly kind: "transactionResolved"; readonly call: number; id: string; outcome: Outcome }
   /** The answer to `transactionSweep`: so many things were removed or are being ended. *Last.* */
-  | { readonly kind: "transactionSwept"; readonly call: number; count: number }
+  | { readonly kind: "transactionSwept"; readonly call: number; count: number; unreadable: number }
   /** The answer to `checkNodes`, for one node. Texts are empty where it would not tell. *Last.* */
   | {
       readonly kind: "nodeChecked";
@@ -316,7 +316,12 @@ const READERS: readonly ((r: Reader) => Event)[] = [
   (r) => ({ kind: "transactionDamaged", id: r.text(), node: r.number() }),
   (r) => ({ kind: "transactionStatus", call: r.number(), id: r.text(), outcome: outcome(r) }),
   (r) => ({ kind: "transactionResolved", call: r.number(), id: r.text(), outcome: outcome(r) }),
-  (r) => ({ kind: "transactionSwept", call: r.number(), count: r.number() }),
+  (r) => ({
+    kind: "transactionSwept",
+    call: r.number(),
+    count: r.number(),
+    unreadable: r.number(),
+  }),
   (r) => ({
     kind: "nodeChecked",
     call: r.number(),

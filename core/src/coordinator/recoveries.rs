@@ -218,13 +218,16 @@ impl Coordinator {
                 // Our own are on their way.
                 Effect::Recover(task) if self.transactions.contains_key(&task.id.txid) => {}
                 Effect::Recover(task) => self.recover(task, None, true),
-                Effect::Swept { count, failed } => self.events.push_back(match failed {
-                    None => Event::TransactionSwept { call, count },
-                    Some((at, error)) => {
-                        let node = self.node_named(&at).unwrap_or(NodeId(0));
-                        Event::CallFailed { call, node, error }
-                    }
-                }),
+                Effect::Swept { count, unreadable, failed } => {
+                    self.stats.transaction_unreadable += unreadable;
+                    self.events.push_back(match failed {
+                        None => Event::TransactionSwept { call, count, unreadable },
+                        Some((at, error)) => {
+                            let node = self.node_named(&at).unwrap_or(NodeId(0));
+                            Event::CallFailed { call, node, error }
+                        }
+                    });
+                }
                 _ => {}
             }
         }

@@ -61,6 +61,8 @@ stats! {
     transaction_not_durable,
     /// Transactions of other clients that were ended from here.
     transaction_recoveries,
+    /// Registers and locks that nobody can read, and that sweeps have left.
+    transaction_unreadable,
     /// Commands rendered.
     commands,
     /// Replies to them.

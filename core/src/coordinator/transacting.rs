@@ -8,7 +8,7 @@ use super::transactions::{Concern, Stage};
 use super::{Coordinator, Owner, Request, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
-use crate::redis::Reply;
+use crate::redis::{NodeId, Reply};
 use crate::time::Time;
 use crate::transaction::machine::{Cx, Outcome, Transaction};
 use crate::transaction::{Answer, Begin, Effect, Handle, Refusal as Why, Slot, Txid};
@@ -76,6 +76,7 @@ impl Coordinator {
         }
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
         let (slot, wanted) = (entry.machine.slot(), entry.machine.deadline());
+        let primary = entry.machine.id().primary;
         self.timers.adjust(Timer::Transaction(txid), &mut entry.indexed, wanted);
         if let Some(slot) = slot {
             let participants = entry.machine.participants();
@@ -88,6 +89,10 @@ impl Coordinator {
             }
             match slot {
                 Slot::Free => self.sessions.give_back(txid),
+                Slot::Kept => {
+                    let primary = self.node_named(&primary).unwrap_or(NodeId(0));
+                    self.sessions.keep(txid, primary, self.clock_of(primary));
+                }
                 Slot::Pinned => self.sessions.pin(txid),
             }
             self.finish_closing();

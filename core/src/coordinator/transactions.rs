@@ -246,7 +246,11 @@ impl Coordinator {
         let order =
             if contended && plan.parts.len() > 1 { Order::Waiting } else { Order::Parallel };
         let (options, limit) = (undertaking.options, undertaking.limit);
-        let txid = self.sessions.take(&mut self.entropy);
+        let mut sessions = core::mem::take(&mut self.sessions);
+        sessions.let_go(|node| self.clock_of(node));
+        let txid = sessions.take(&mut self.entropy);
+        self.sessions = sessions;
+        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
         undertaking.stage = Stage::Running(txid);
         let begin = Begin {
             txid,

@@ -1,9 +1,12 @@
 -- What FINISH, STATUS and VOTE have in common.
 
+-- Until when what was told to be in doubt is kept for those who ask: for a day.
+local function doubted() return string.format('%016.0f', now() + 86400000000) end
+
 -- ABORTED where nothing was known. A deletion first lets a script write what it needs when memory is full.
-local function bury(not_after, role)
+local function bury(not_after, role, keep)
   redis.call('HDEL', T, '')
-  redis.call('HSET', T, slot, seq .. 'A' .. ZEROS .. not_after .. ZEROS .. '1,0,0,' .. role)
+  redis.call('HSET', T, slot, seq .. 'A' .. ZEROS .. not_after .. keep .. '1,0,0,' .. role)
   return {'ABORTED'}
 end
 

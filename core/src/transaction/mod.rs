@@ -37,6 +37,10 @@
 //! clock only where the slot has no register: what was removed had been used last, so one that an
 //! earlier sequence has left shows that nothing of this one has come.
 //!
+//! Of what is over the primary's register is *kept* for a day where somebody may have been told that the
+//! outcome is in doubt: its client does not use the slot again, and no sweep removes the register, but
+//! for the oldest of very many. Whoever asks within that time is answered.
+//!
 //! # Scripts
 //!
 //! Each makes all its checks before its first write, because Redis does not roll a script back.
@@ -101,6 +105,13 @@ pub const MAX_RECORDED: usize = 16_384;
 pub const MAX_SHARED: usize = 32;
 /// The longest time from a transaction's start to its `not_after`.
 pub const MAX_LIFE: Span = Span::from_secs(600);
+/// How long one is kept for those who ask whose user was told that its outcome is in doubt.
+pub const KEPT: Span = Span::from_secs(86_400);
+/// The most of them that one coordinator keeps its slots from being used again for. Beyond it those that
+/// ended first go.
+pub const MAX_KEPT: usize = 1_024;
+/// The most of them that a sweep leaves on one server. Beyond it those that ended first go.
+pub const MAX_KEPT_ON_SERVER: usize = 16_384;
 /// The longest time until a transaction may be recovered by others.
 pub const MAX_PATIENCE: Span = Span::from_secs(60);
 /// The most elements of a collection, unless told otherwise, that a transaction copies.

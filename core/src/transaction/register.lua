@@ -3,9 +3,10 @@
 -- KEYS: the participant's hash, the transaction's keys, a shadow for each that is written.   ARGV: id arguments...
 -- Moments are microseconds of this server's TIME in 16 digits, and compared as text.
 --
--- A register is the sequence in 16 digits, the state (P, D or A), the digest of the work in 16, not_after, the
--- moment from which others may recover it, three lengths, and what they are of: the role, what became of each
--- key, the keys. Behind them are the replies, or the refusal where one is recorded.
+-- A register is the sequence in 16 digits, the state (P, D or A), the digest of the work in 16, not_after, a moment,
+-- three lengths, and what they are of: the role, what became of each key, the keys. Behind them are the replies, or
+-- the refusal where one is recorded. The moment is of a vote that from which others may recover it; of the others
+-- that until which it is kept, because somebody was told that its outcome is in doubt.
 -- An exclusive lock is X and its holder; a shared one is S, the moment until which new readers are kept out because
 -- a writer waits, and a counted list of holders. A holder is the transaction's id, its not_after, the moment from
 -- which it may be recovered, and the id of its primary's node.

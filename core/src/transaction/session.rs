@@ -4,12 +4,17 @@
 //! fork or a restart, shares none with an earlier one. A transaction takes a free slot of it and
 //! the slot's next sequence number. Each participant keeps one register per slot, which a later
 //! sequence overwrites; so a slot is free again only when every participant that was ever asked
-//! to prepare has acknowledged the end. One whose outcome nobody knows is never used again.
+//! to prepare has acknowledged the end. One whose outcome nobody knows is never used again, and one
+//! whose user was told that it is in doubt not for a day by its primary's clock, so that whoever asks
+//! for it by then is answered.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::{MAX_SLOTS, Txid};
+use super::{KEPT, MAX_KEPT, MAX_SLOTS, Txid};
 use crate::entropy::Entropy;
+use crate::keyspace::ServerTime;
+use crate::redis::NodeId;
 
 /// A sequence number that no slot goes beyond: scripts compute with doubles.
 const LAST_SEQ: u64 = (1 << 53) - 1;
@@ -66,21 +71,34 @@ impl Session {
     }
 }
 
+/// A slot that is not used again for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kept {
+    txid: Txid,
+    primary: NodeId,
+    /// Until then by the primary's clock; none as long as that is not known.
+    until: Option<ServerTime>,
+}
+
 /// The sessions of one coordinator. There is a second one only while all slots of the first are
-/// taken.
+/// taken or kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Sessions(Vec<Session>);
+pub(crate) struct Sessions {
+    sessions: Vec<Session>,
+    /// Those that are kept, the first first.
+    kept: VecDeque<Kept>,
+}
 
 impl Sessions {
     /// An id that nobody has used.
     pub(crate) fn take(&mut self, entropy: &mut Entropy) -> Txid {
-        if let Some(txid) = self.0.iter_mut().find_map(Session::take) {
+        if let Some(txid) = self.sessions.iter_mut().find_map(Session::take) {
             return txid;
         }
         let id = self.fresh(entropy);
         let mut session = Session::new(id);
         let first = session.take();
-        self.0.push(session);
+        self.sessions.push(session);
         // A new session has its first slot free.
         first.unwrap_or(Txid { session: id, slot: 0, seq: 1 })
     }
@@ -89,7 +107,7 @@ impl Sessions {
         loop {
             // The high half of 128 random bits fits 64.
             let id = (entropy.bits128() >> 64) as u64;
-            if self.0.iter().all(|session| session.id != id) {
+            if self.sessions.iter().all(|session| session.id != id) {
                 return id;
             }
         }
@@ -107,11 +125,36 @@ impl Sessions {
         if let Some(session) = self.of(txid) {
             session.pin(txid);
         }
-        self.0.retain(|session| session.pinned != u64::MAX);
+        self.sessions.retain(|session| session.pinned != u64::MAX);
+    }
+
+    /// Every participant has acknowledged the end of `txid`, and somebody may still ask for it: its slot
+    /// may be used again a day after `now`, the clock of its primary. Of [`MAX_KEPT`] such slots the
+    /// first is used again at once.
+    pub(crate) fn keep(&mut self, txid: Txid, primary: NodeId, now: Option<ServerTime>) {
+        let until = now.map(|now| now.after(KEPT));
+        self.kept.push_back(Kept { txid, primary, until });
+        if self.kept.len() > MAX_KEPT
+            && let Some(first) = self.kept.pop_front()
+        {
+            self.give_back(first.txid);
+        }
+    }
+
+    /// Those that were kept for long enough may be used again, by what is known of the servers' clocks.
+    pub(crate) fn let_go(&mut self, clock: impl Fn(NodeId) -> Option<ServerTime>) {
+        while let Some(first) = self.kept.front_mut()
+            && let Some(now) = clock(first.primary)
+            && now > *first.until.get_or_insert(now.after(KEPT))
+        {
+            let txid = first.txid;
+            self.kept.pop_front();
+            self.give_back(txid);
+        }
     }
 
     fn of(&mut self, txid: Txid) -> Option<&mut Session> {
-        self.0.iter_mut().find(|session| session.id == txid.session())
+        self.sessions.iter_mut().find(|session| session.id == txid.session())
     }
 }
 
@@ -146,12 +189,44 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_slot_is_used_again_a_day_later_by_its_primarys_clock() {
+        const DAY: u64 = KEPT.as_micros();
+        for known in [true, false] {
+            let (mut sessions, mut entropy) = (Sessions::default(), Entropy::new([4; 32]));
+            let first = sessions.take(&mut entropy);
+            let at = |clock: u64| move |node| (node == NodeId(1)).then_some(ServerTime(clock));
+            sessions.keep(first, NodeId(1), known.then_some(ServerTime(7)));
+            sessions.let_go(|_| None);
+            sessions.let_go(at(7));
+            sessions.let_go(at(7 + DAY));
+            assert_eq!(sessions.take(&mut entropy).slot(), 1);
+            sessions.let_go(at(8 + DAY));
+            let again = sessions.take(&mut entropy);
+            assert_eq!((again.slot(), again.seq()), (0, 2));
+        }
+    }
+
+    #[test]
+    fn of_very_many_kept_slots_the_first_is_used_again() {
+        let (mut sessions, mut entropy) = (Sessions::default(), Entropy::new([5; 32]));
+        let mut kept = Vec::new();
+        for _ in 0..=MAX_KEPT {
+            let txid = sessions.take(&mut entropy);
+            assert!(!kept.contains(&(txid.session(), txid.slot())));
+            kept.push((txid.session(), txid.slot()));
+            sessions.keep(txid, NodeId(0), Some(ServerTime(0)));
+        }
+        let next = sessions.take(&mut entropy);
+        assert_eq!((next.session(), next.slot(), next.seq()), (kept[0].0, kept[0].1, 2));
+    }
+
+    #[test]
     fn beyond_all_slots_there_is_another_session() {
         let (mut sessions, mut entropy) = (Sessions::default(), Entropy::new([3; 32]));
         let taken: Vec<Txid> = (0..=MAX_SLOTS).map(|_| sessions.take(&mut entropy)).collect();
         assert!(taken[..64].iter().all(|txid| txid.session() == taken[0].session()));
         assert_ne!(taken[64].session(), taken[0].session());
         taken[..64].iter().for_each(|txid| sessions.pin(*txid));
-        assert_eq!(sessions.0.len(), 1, "a session whose slots are all pinned is forgotten");
+        assert_eq!(sessions.sessions.len(), 1, "a session whose slots are all pinned is forgotten");
     }
 }

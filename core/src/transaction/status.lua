@@ -11,4 +11,4 @@ end
 -- What was removed had used the slot last: with an earlier one in it, nothing of this has come.
 if not register and now() > ARGV[2] then return stale() end
 if ARGV[3] ~= '1' then return {'NOTHING'} end
-return pending(register) or bury(ARGV[2], 'p')
+return pending(register) or bury(ARGV[2], 'p', doubted())

@@ -1,17 +1,47 @@
--- SWEEP: what is left over. KEYS: the participant's hash, shadows.   ARGV: P cursor, R ids..., F cursor, or S.
+-- SWEEP: what is left over. KEYS: the participant's hash, shadows.   ARGV: P cursor, R ids..., K ids..., F cursor, or
+-- S. R leaves what is kept for those who ask, K does not.
+-- What nobody can read, after an accident, stays as it is: only what is sound is looked at.
 local IDLE = 3600000000
 local verb = ARGV[1]
+local HEX, DIGITS = string.rep('[%da-f]', 16), string.rep('%d', 16)
+local SLOT, COLUMNS = HEX .. '%.[0-6]%d', '^' .. DIGITS .. '[PDA]' .. HEX .. DIGITS .. DIGITS .. '(%d+),(%d+),(%d+),()'
+local HOLDER = '^' .. SLOT .. '%.' .. DIGITS .. DIGITS .. DIGITS
+
+-- Whether it has this pattern, and at `at` the number of a slot.
+local function has(pattern, text, at) return string.find(text, pattern) and string.sub(text, at, at + 1) < '64' end
+
+-- A counted list, if it is one.
+local function listed(text)
+  local list, at = {}, 1
+  while at <= #text do
+    local length, from = string.match(text, '^(%d+):()', at)
+    if not length or from + length - 1 > #text then return nil end
+    at = from + length
+    list[#list + 1] = string.sub(text, from, at - 1)
+  end
+  return list
+end
+
+-- The role in a register; nothing if that is not sound.
+local function role_of(register)
+  local role, kinds, keys, at = string.match(register, COLUMNS)
+  if not role or at + role + kinds + keys - 1 > #register then return nil end
+  role = string.sub(register, at, at + role - 1)
+  local letter = string.sub(role, 1, 1)
+  return (letter == 's' or letter == 'p' and listed(string.sub(role, 2))) and role or nil
+end
 
 local function idle(register)
   return string.sub(register, 17, 17) ~= 'P' and string.sub(register, 34, 49) + IDLE < tonumber(now())
 end
 
-if verb == 'R' then
+if verb == 'R' or verb == 'K' then
   local drop = {}
   for i = 2, #ARGV do
     local field = 'r' .. string.sub(ARGV[i], 1, 19)
     local register = redis.call('HGET', T, field)
-    if register and string.sub(register, 1, 16) == string.sub(ARGV[i], 21) and idle(register) then
+    if register and string.sub(register, 1, 16) == string.sub(ARGV[i], 21) and role_of(register) and idle(register)
+      and (verb == 'K' or string.sub(register, 50, 65) <= now()) then
       drop[#drop + 1] = field
     end
   end
@@ -34,7 +64,7 @@ if verb == 'S' then
     local owner = string.match(rest, '^(%x+%.%d%d):%d+$')
     if owner and #owner == 19 then
       local register = redis.call('HGET', T, 'r' .. owner)
-      if not register or string.sub(register, 17, 17) ~= 'P' then drop[#drop + 1] = KEYS[i] end
+      if not register or role_of(register) and string.sub(register, 17, 17) ~= 'P' then drop[#drop + 1] = KEYS[i] end
     end
   end
   return {'REMOVED', tostring(#drop > 0 and redis.call('UNLINK', unpack(drop)) or 0)}
@@ -44,30 +74,51 @@ end
 local function orphan(holder)
   if string.sub(holder, 53, 68) > now() then return false end
   local register = redis.call('HGET', T, 'r' .. string.sub(holder, 1, 19))
-  return not register or string.sub(register, 1, 17) ~= string.sub(holder, 21, 36) .. 'P'
+  return not register or role_of(register) and string.sub(register, 1, 17) ~= string.sub(holder, 21, 36) .. 'P'
+end
+
+-- The holders of a lock; nothing if they are not sound.
+local function holders_of(lock)
+  local exclusive, holders = string.sub(lock, 1, 1) == 'X', nil
+  if exclusive then
+    holders = {string.sub(lock, 2)}
+  elseif string.find(lock, '^S' .. DIGITS) then
+    holders = listed(string.sub(lock, 18))
+  end
+  for _, holder in ipairs(holders or {}) do
+    if not has(HOLDER, holder, 18) then return nil end
+  end
+  return holders
 end
 
 local page = redis.call('HSCAN', T, ARGV[2], 'COUNT', '256')
-local answer, drop, set = {'PAGE', page[1], now()}, {}, {}
+local found, drop, set, unreadable = {}, {}, {}, 0
 for n = 1, #page[2], 2 do
   local field, value = page[2][n], page[2][n + 1]
   local letter = string.sub(field, 1, 1)
   if letter == 'r' then
-    local state = string.sub(value, 17, 17)
-    if state == 'P' and string.sub(value, 50, 65) <= now() or idle(value) then
-      answer[#answer + 1] = string.sub(field, 2) .. '.' .. string.sub(value, 1, 16)
-      answer[#answer + 1] = state
-      answer[#answer + 1] = string.sub(value, 34, 49)
-      answer[#answer + 1] = parts(value)
+    local state, role = string.sub(value, 17, 17), role_of(value)
+    if not role or not has('^r' .. SLOT .. '$', field, 19) then
+      unreadable = unreadable + 1
+    elseif state == 'P' and string.sub(value, 50, 65) <= now() or idle(value) then
+      found[#found + 1] = string.sub(field, 2) .. '.' .. string.sub(value, 1, 16)
+      found[#found + 1] = state
+      found[#found + 1] = string.sub(value, 34, 49)
+      found[#found + 1] = string.sub(value, 50, 65)
+      found[#found + 1] = role
     end
-  elseif letter == 'k' and string.sub(value, 1, 1) == 'X' then
-    if orphan(string.sub(value, 2)) then drop[#drop + 1] = field end
   elseif letter == 'k' then
-    local rest, holders = value, uncounted(value, 18)
-    for _, holder in ipairs(holders) do
-      if rest and orphan(holder) then
-        local _, remaining = released(rest, string.sub(holder, 1, 36))
-        rest = remaining
+    local rest, holders = value, holders_of(value)
+    if not holders then
+      unreadable = unreadable + 1
+    elseif string.sub(value, 1, 1) == 'X' then
+      if orphan(holders[1]) then rest = nil end
+    else
+      for _, holder in ipairs(holders) do
+        if rest and orphan(holder) then
+          local _, remaining = released(rest, string.sub(holder, 1, 36))
+          rest = remaining
+        end
       end
     end
     if not rest then
@@ -80,4 +131,4 @@ for n = 1, #page[2], 2 do
 end
 if #drop > 0 or #set > 0 then redis.call('HDEL', T, '', unpack(drop)) end
 if #set > 0 then redis.call('HSET', T, unpack(set)) end
-return answer
+return {'PAGE', page[1], now(), tostring(unreadable), unpack(found)}

@@ -15,18 +15,22 @@
 //! cannot be asked stays: it takes little room, and the next sweep asks again. A participant that
 //! does not answer, or refuses, is left, and the others are swept all the same.
 //!
+//! What is kept for those who ask stays, but for the oldest beyond [`MAX_KEPT_ON_SERVER`]. What nobody
+//! can read, as after an accident, is left and counted.
+//!
 //! A shadow without a vote is what an accident left: its transaction was ended without it. A server
 //! has no list of its shadows, so it is asked for its keys, a thousand at a time.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::machine::{Attempt, Cx, Effect, Outcome};
 use super::{
-    Answer, Op, Query, Role, State as Register, Sweep, SweepOptions, Swept, Task, TransactionId,
-    Txid,
+    Answer, MAX_KEPT_ON_SERVER, Op, Query, Role, State as Register, Sweep, SweepOptions, Swept,
+    Task, TransactionId, Txid,
 };
 use crate::error::Error;
+use crate::keyspace::ServerTime;
 
 /// So many shadows are removed by one call.
 const AT_ONCE: usize = 256;
@@ -51,6 +55,11 @@ pub(crate) struct Sweeper {
     /// Idle registers of this part, each with those who have to be asked about it.
     idle: VecDeque<(Swept, VecDeque<Vec<u8>>)>,
     over: Vec<Txid>,
+    /// Those of this participant that are kept for those who ask, and whether there are too many.
+    kept: BTreeMap<(ServerTime, Txid), Swept>,
+    crowded: bool,
+    /// How many registers and locks nobody can read.
+    unreadable: u64,
     /// Whether shadows are looked for, and those that were found in this part.
     options: SweepOptions,
     shadows: Vec<Vec<u8>>,
@@ -70,6 +79,9 @@ impl Sweeper {
             cursor: 0,
             idle: VecDeque::new(),
             over: Vec::new(),
+            kept: BTreeMap::new(),
+            crowded: false,
+            unreadable: 0,
             options,
             shadows: Vec::new(),
             attempts: 0,
@@ -91,9 +103,10 @@ impl Sweeper {
         }
         self.sent = None;
         match (self.state, outcome) {
-            (State::Paging, Outcome::Answered(Answer::Page { cursor, found, .. })) => {
+            (State::Paging, Outcome::Answered(Answer::Page { cursor, now, unreadable, found })) => {
                 self.cursor = cursor;
-                found.into_iter().for_each(|swept| self.sort(swept, cx));
+                self.unreadable += unreadable;
+                found.into_iter().for_each(|swept| self.sort(swept, now, cx));
                 self.state = State::Asking;
             }
             (State::Asking, Outcome::Answered(answer)) => self.on_told(&answer),
@@ -134,7 +147,15 @@ impl Sweeper {
         }
     }
 
-    fn sort(&mut self, swept: Swept, cx: &mut Cx<'_>) {
+    fn sort(&mut self, mut swept: Swept, now: ServerTime, cx: &mut Cx<'_>) {
+        if swept.state != Register::Prepared && swept.kept > now {
+            self.kept.insert((swept.kept, swept.txid), swept);
+            if self.kept.len() <= MAX_KEPT_ON_SERVER {
+                return;
+            }
+            let Some((_, first)) = self.kept.pop_first() else { return };
+            (swept, self.crowded) = (first, true);
+        }
         let Some(here) = self.left.front() else { return };
         let primary = swept.role.primary().to_vec();
         if swept.state == Register::Prepared {
@@ -174,6 +195,7 @@ impl Sweeper {
 
     fn turn_page(&mut self) {
         self.over.clear();
+        self.crowded = false;
         match self.cursor {
             0 if self.options.shadows => self.state = State::Finding,
             0 => self.leave(),
@@ -191,6 +213,7 @@ impl Sweeper {
     fn leave(&mut self) {
         self.left.pop_front();
         self.cursor = 0;
+        self.kept.clear();
         self.shadows.clear();
         self.state = State::Paging;
     }
@@ -213,8 +236,8 @@ impl Sweeper {
         }
         let Some(here) = self.left.front().cloned() else {
             self.state = State::Done;
-            let (count, failed) = (self.count, self.failed.take());
-            return cx.effects.push(Effect::Swept { count, failed });
+            let (count, unreadable, failed) = (self.count, self.unreadable, self.failed.take());
+            return cx.effects.push(Effect::Swept { count, unreadable, failed });
         };
         let (to, op) = match (self.state, self.idle.front()) {
             (State::Paging, _) => (here, Op::Sweep(Sweep::Page { cursor: self.cursor })),
@@ -224,7 +247,8 @@ impl Sweeper {
                 (here, Op::Sweep(Sweep::Shadows { names }))
             }
             (State::Removing, _) => {
-                (here, Op::Sweep(Sweep::Registers { txids: self.over.clone() }))
+                let (txids, kept) = (self.over.clone(), self.crowded);
+                (here, Op::Sweep(Sweep::Registers { txids, kept }))
             }
             (State::Asking, Some((swept, others))) => {
                 let (txid, not_after) = (swept.txid, swept.not_after);
@@ -250,6 +274,7 @@ impl Sweeper {
             self.failed = Some((here.clone(), error));
         }
         self.over.clear();
+        self.crowded = false;
         self.leave();
     }
 }

@@ -8,4 +8,4 @@ if state == 'P' then return held('YES', register) end
 if ARGV[3] ~= '1' then return {'NOTHING'} end
 -- A PREPARE that comes now is stale: the vote is no, and need not be recorded.
 if now() > ARGV[2] then return {'ABORTED'} end
-return pending(register) or bury(ARGV[2], 's')
+return pending(register) or bury(ARGV[2], 's', ZEROS)

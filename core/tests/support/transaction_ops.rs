@@ -159,8 +159,8 @@ impl TransactionOps {
         let earlier =
             |txid: &Txid| Txid::new(txid.session(), txid.slot(), txid.seq().saturating_sub(1));
         let earlier: Vec<Txid> = txids.iter().filter_map(earlier).collect();
-        for txids in [earlier, txids] {
-            pair.run(METAS[at], &Op::Sweep(Sweep::Registers { txids }))?;
+        for (txids, kept) in [(earlier, false), (txids.clone(), false), (txids, true)] {
+            pair.run(METAS[at], &Op::Sweep(Sweep::Registers { txids, kept }))?;
         }
         Ok(())
     }
@@ -342,7 +342,8 @@ impl TransactionOps {
             Verdict::Release,
         ]);
         let not_after = if self.rng.chance(900) { prepare.not_after } else { self.not_after(now) };
-        (at, Op::Finish(Finish { txid: prepare.txid, not_after, verdict, keys }))
+        let told = self.rng.chance(200);
+        (at, Op::Finish(Finish { txid: prepare.txid, not_after, verdict, told, keys }))
     }
 
     fn question(&mut self, at: usize, now: u64) -> (usize, Op) {
@@ -368,8 +369,8 @@ impl TransactionOps {
                     Verdict::Abort,
                     Verdict::Release,
                 ]);
-                let keys = Vec::new();
-                Op::Finish(Finish { txid, not_after: query.not_after, verdict, keys })
+                let (not_after, keys, told) = (query.not_after, Vec::new(), self.rng.chance(200));
+                Op::Finish(Finish { txid, not_after, verdict, told, keys })
             }
         };
         (at, op)

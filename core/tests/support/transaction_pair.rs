@@ -258,8 +258,9 @@ fn masked(field: &[u8], value: &[u8]) -> Vec<u8> {
         text.parse::<usize>().unwrap_or(0)
     };
     let Some(parts) = columns.get(3) else { return value.to_vec() };
-    let (from, to) = (length(0), length(0) + length(1));
-    let kinds = parts[from..to].iter().filter(|byte| !byte.is_ascii_digit());
+    let (from, to) = (length(0), length(0).saturating_add(length(1)));
+    let Some(kinds) = parts.get(from..to) else { return value.to_vec() };
+    let kinds = kinds.iter().filter(|byte| !byte.is_ascii_digit());
     [head, &parts[..from], b"|", &kinds.copied().collect::<Vec<u8>>(), b"|", &parts[to..]].concat()
 }
 

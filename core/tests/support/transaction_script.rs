@@ -67,7 +67,13 @@ fn prepare_as(role: Role, txid: Txid, work: Work, now: u64) -> Op {
 
 pub(crate) fn finish(txid: Txid, verdict: Verdict, work: &Work, now: u64) -> Op {
     let not_after = ServerTime(now + 1_000_000);
-    Op::Finish(Finish { txid, not_after, verdict, keys: work.keys.clone() })
+    Op::Finish(Finish { txid, not_after, verdict, told: false, keys: work.keys.clone() })
+}
+
+/// The same where somebody may have been told that the outcome is in doubt.
+pub(crate) fn finish_told(txid: Txid, verdict: Verdict, work: &Work, now: u64) -> Op {
+    let Op::Finish(finish) = finish(txid, verdict, work, now) else { unreachable!("an end") };
+    Op::Finish(Finish { told: true, ..finish })
 }
 
 pub(crate) fn query(txid: Txid, now: u64, force: bool) -> Query {

@@ -240,7 +240,7 @@ impl World {
             Step::Sweep { at, run } => {
                 self.left.sweeps -= 1;
                 let txids = vec![self.runs[run].as_ref().expect("it has begun").id.txid];
-                self.stray(at, Kept::new(Op::Sweep(Sweep::Registers { txids })));
+                self.stray(at, Kept::new(Op::Sweep(Sweep::Registers { txids, kept: true })));
             }
         }
     }
@@ -462,6 +462,7 @@ impl World {
                 let txid = state.id.txid;
                 self.users[user].change(|user| match slot {
                     Slot::Free => user.sessions.give_back(txid),
+                    Slot::Kept => user.sessions.keep(txid),
                     Slot::Pinned => user.sessions.pin(txid),
                 });
             }

@@ -70,6 +70,8 @@ pub enum Answer {
         cursor: u64,
         /// The server's clock.
         now: ServerTime,
+        /// How many registers and locks of this part nobody can read. They stay as they are.
+        unreadable: u64,
         /// What there is to be done.
         found: Vec<Swept>,
     },
@@ -162,6 +164,8 @@ pub struct Swept {
     pub state: State,
     /// The transaction's `not_after`.
     pub not_after: ServerTime,
+    /// Until when it is kept for those who ask; a moment that is past, if it is not.
+    pub kept: ServerTime,
     /// What the participant was: whom to ask before a finished register is removed. Where a
     /// transaction was aborted before it was heard of, it points to nobody.
     pub role: Role,

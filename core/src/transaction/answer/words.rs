@@ -54,14 +54,16 @@ impl Answer {
                 out.push(&earlier.to_text());
             }
             Self::Mismatch => out.push(b"MISMATCH"),
-            Self::Page { cursor, now, found } => {
+            Self::Page { cursor, now, unreadable, found } => {
                 out.push(b"PAGE");
                 out.push_number(*cursor);
                 push_time(out, *now);
-                for Swept { txid, state, not_after, role } in found {
+                out.push_number(*unreadable);
+                for Swept { txid, state, not_after, kept, role } in found {
                     out.push(&txid.to_text());
                     out.push(state.letter());
                     push_time(out, *not_after);
+                    push_time(out, *kept);
                     out.push(&role.to_text());
                 }
             }
@@ -108,16 +110,18 @@ impl Answer {
             b"PENDING" => Self::Pending { earlier: Txid::parse(fields.bytes()?)? },
             b"MISMATCH" => Self::Mismatch,
             b"PAGE" => {
-                let (cursor, now, mut found) = (fields.number()?, time(fields)?, Vec::new());
+                let (cursor, now) = (fields.number()?, time(fields)?);
+                let (unreadable, mut found) = (fields.number()?, Vec::new());
                 while let Some(txid) = fields.bytes() {
                     found.push(Swept {
                         txid: Txid::parse(txid)?,
                         state: State::parse(fields.bytes()?)?,
                         not_after: time(fields)?,
+                        kept: time(fields)?,
                         role: Role::parse(fields.bytes()?)?,
                     });
                 }
-                Self::Page { cursor, now, found }
+                Self::Page { cursor, now, unreadable, found }
             }
             b"FOUND" => {
                 let cursor = fields.number()?;
@@ -270,7 +274,8 @@ mod tests {
             Refusal::Large { key: 0, size: 10_001, limit: 10_000 },
             Refusal::Ring { theirs: 0xfeed },
         ];
-        let swept = Swept { txid, state: State::Done, not_after, role: secondary.clone() };
+        let (state, kept, role) = (State::Done, deadline, secondary.clone());
+        let swept = Swept { txid, state, not_after, kept, role };
         let mut all = vec![
             Answer::Done { replies: replies.clone() },
             Answer::Prepared { now, replies },
@@ -283,7 +288,7 @@ mod tests {
             Answer::Stale { now },
             Answer::Pending { earlier: txid },
             Answer::Mismatch,
-            Answer::Page { cursor: 7, now, found: vec![swept] },
+            Answer::Page { cursor: 7, now, unreadable: 2, found: vec![swept] },
             Answer::Found { cursor: 9, names: vec![b"t:x".to_vec(), Vec::new()] },
             Answer::Removed { count: 4 },
             Answer::Confirmed { states: vec![Some(State::Done), None, Some(State::Prepared)] },

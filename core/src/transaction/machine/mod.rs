@@ -76,6 +76,8 @@ pub enum Effect {
     Swept {
         /// How much was removed or given to a recovery.
         count: u64,
+        /// How many registers and locks nobody can read.
+        unreadable: u64,
         /// The first participant that could not be swept to its end, and why.
         failed: Option<(Vec<u8>, Error)>,
     },
@@ -358,6 +360,9 @@ enum Told {
 pub enum Slot {
     /// All have acknowledged.
     Free,
+    /// All have acknowledged, and the user was told that the outcome is in doubt: not as long as
+    /// somebody may ask for it.
+    Kept,
     /// Never.
     Pinned,
 }
@@ -369,6 +374,8 @@ pub(crate) struct Transaction {
     state: State,
     parts: Vec<Part>,
     told: Told,
+    /// The user was told once that it is in doubt.
+    doubted: bool,
     /// Why it is not committed, or what is in its way.
     reason: Option<Reason>,
     /// No question to prepare goes out or is waited for by a driver later.
@@ -399,6 +406,7 @@ impl Transaction {
             state: State::Preparing,
             parts: begin.plan.parts.iter().map(|_| part.clone()).collect(),
             told: Told::Nothing,
+            doubted: false,
             reason: None,
             ask_by: cx.now + begin.limit.since(cx.now).part(3, 4),
             decide_by: cx.now + begin.limit.since(cx.now).part(4, 5),
@@ -436,8 +444,9 @@ impl Transaction {
 
     /// What becomes of its slot, when it is done.
     pub(crate) const fn slot(&self) -> Option<Slot> {
-        match self.state {
-            State::Done => Some(self.slot),
+        match (self.state, self.slot) {
+            (State::Done, Slot::Free) if self.doubted => Some(Slot::Kept),
+            (State::Done, slot) => Some(slot),
             _ => None,
         }
     }
@@ -503,6 +512,8 @@ impl Transaction {
                 State::Aborting => {
                     self.state = State::Unknown;
                     self.tell_doubt(cx);
+                    // What it was asked before does not say that somebody may come to ask.
+                    self.send(0, cx);
                 }
                 _ => {
                     self.tell_commit(cx);

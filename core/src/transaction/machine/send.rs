@@ -106,7 +106,8 @@ impl Transaction {
                     State::Forgotten => Verdict::Release,
                     _ => Verdict::Abort,
                 };
-                Op::Finish(Finish { txid, not_after, verdict, keys: work.keys.clone() })
+                let told = self.doubted && place == 0 && verdict != Verdict::Release;
+                Op::Finish(Finish { txid, not_after, verdict, told, keys: work.keys.clone() })
             }
         })
     }
@@ -283,7 +284,7 @@ impl Transaction {
     }
 
     pub(super) fn tell_doubt(&mut self, cx: &mut Cx<'_>) {
-        self.told = Told::Doubt;
+        (self.told, self.doubted) = (Told::Doubt, true);
         let reason = self.reason.clone().unwrap_or(Reason::Late);
         cx.effects.push(Effect::Ended(Ending::Unknown(reason)));
     }

@@ -100,6 +100,9 @@ pub struct Finish {
     pub not_after: ServerTime,
     /// How it ends.
     pub verdict: Verdict,
+    /// Whether somebody may have been told that its outcome is in doubt: what is recorded of it here is
+    /// then kept for [`KEPT`](super::KEPT) for those who ask.
+    pub told: bool,
     /// All its keys here, in the order of its [`Work`] or of an answer; none where none is known.
     pub keys: Vec<Key>,
 }
@@ -129,6 +132,8 @@ pub enum Sweep {
     Registers {
         /// Whose.
         txids: Vec<Txid>,
+        /// Whether those go, too, that are kept for those who ask.
+        kept: bool,
     },
     /// The names of what may be shadows, in a part of the server's whole key space.
     Find {

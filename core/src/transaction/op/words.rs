@@ -60,6 +60,7 @@ impl Op {
                 push_time(argv, op.not_after);
                 argv.push(op.verdict.word());
                 argv.push(&modes(&op.keys));
+                argv.push(if op.told { b"1" } else { b"0" });
             }
             Self::Status(query) | Self::Vote(query) => {
                 push_keys(argv, meta, query.txid, &[]);
@@ -80,8 +81,8 @@ impl Op {
                         argv.push(b"P");
                         argv.push_number(*cursor);
                     }
-                    Sweep::Registers { txids } => {
-                        argv.push(b"R");
+                    Sweep::Registers { txids, kept } => {
+                        argv.push(if *kept { b"K" } else { b"R" });
                         txids.iter().for_each(|txid| argv.push(&txid.to_text()));
                     }
                     Sweep::Find { cursor } => {
@@ -158,7 +159,8 @@ impl Op {
                 let not_after = ServerTime(parse_number(words.next()?)?);
                 let verdict = Verdict::parse(words.next()?)?;
                 let keys = keys(names, words.next()?)?;
-                Some(Self::Finish(Finish { txid, not_after, verdict, keys }))
+                let told = words.next()? == b"1";
+                Some(Self::Finish(Finish { txid, not_after, verdict, told, keys }))
             }
             Script::Status | Script::Vote => {
                 let not_after = ServerTime(parse_number(words.next()?)?);
@@ -188,7 +190,10 @@ impl Sweep {
     fn decode<'a>(names: &[&[u8]], words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         Some(match words.next()? {
             b"P" => Self::Page { cursor: parse_number(words.next()?)? },
-            b"R" => Self::Registers { txids: words.map(Txid::parse).collect::<Option<_>>()? },
+            verb @ (b"R" | b"K") => Self::Registers {
+                txids: words.map(Txid::parse).collect::<Option<_>>()?,
+                kept: verb == b"K",
+            },
             b"F" => Self::Find { cursor: parse_number(words.next()?)? },
             b"S" => Self::Shadows { names: names.iter().map(|name| name.to_vec()).collect() },
             _ => return None,
@@ -291,8 +296,8 @@ mod tests {
                 }));
             }
             for verdict in [Verdict::Commit, Verdict::Abort, Verdict::Release] {
-                let keys = work.keys.clone();
-                ops.push(Op::Finish(Finish { txid, not_after, verdict, keys }));
+                let (keys, told) = (work.keys.clone(), verdict == Verdict::Abort);
+                ops.push(Op::Finish(Finish { txid, not_after, verdict, told, keys }));
             }
             ops.push(Op::Exec1(Exec1 { txid, ring, not_after, work }));
         }
@@ -301,7 +306,9 @@ mod tests {
             ops.extend([Op::Status(query), Op::Vote(query)]);
         }
         ops.push(Op::Sweep(Sweep::Page { cursor: u64::MAX }));
-        ops.push(Op::Sweep(Sweep::Registers { txids: vec![txid, txid] }));
+        for kept in [false, true] {
+            ops.push(Op::Sweep(Sweep::Registers { txids: vec![txid, txid], kept }));
+        }
         ops.push(Op::Sweep(Sweep::Find { cursor: 7 }));
         ops.push(Op::Sweep(Sweep::Shadows { names: vec![b"x".to_vec()] }));
         ops.push(Op::Confirm(Confirm { txids: vec![txid, txid] }));

@@ -237,8 +237,10 @@ impl Recovery {
         let force = self.task.expired && not_after.is_some();
         let not_after = not_after.unwrap_or(NEVER);
         let query = |force| Query { txid, not_after, force };
+        // Its client may be dead, and have told its user that the outcome is in doubt.
+        let told = self.state == State::Deciding;
         let finish = |keys: &Vec<Key>, verdict| {
-            Op::Finish(Finish { txid, not_after, verdict, keys: keys.clone() })
+            Op::Finish(Finish { txid, not_after, verdict, told, keys: keys.clone() })
         };
         Some(match (self.state, &peer.vote) {
             (State::Asking, _) if place == 0 => Op::Status(query(force)),

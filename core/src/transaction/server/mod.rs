@@ -14,7 +14,9 @@ use register::Register;
 use shadows::{Outcome, apply};
 
 use super::op::Role;
-use super::{Answer, Confirm, Finish, Key, Op, Query, State, Txid, Verdict, parse_hex, shadow};
+use super::{
+    Answer, Confirm, Finish, KEPT, Key, Op, Query, State, Txid, Verdict, parse_hex, shadow,
+};
 use crate::keyspace::{Keyspace, Result, ServerTime};
 
 /// Executes `op` at the participant whose hash is at `meta`.
@@ -112,11 +114,12 @@ impl Table<'_> {
     }
 
     /// `ABORTED` where nothing was known.
-    fn bury(&mut self, txid: Txid, not_after: ServerTime, role: &Role) -> Answer {
+    fn bury(&mut self, txid: Txid, not_after: ServerTime, role: &Role, keep: ServerTime) -> Answer {
         if let Some(pending) = self.pending(txid) {
             return pending;
         }
-        let register = Register::tombstone(txid, not_after, &role.to_text());
+        let mut register = Register::tombstone(txid, not_after, &role.to_text());
+        register.moment = keep;
         self.set_register(txid, &register);
         Answer::Aborted
     }
@@ -141,7 +144,8 @@ impl Table<'_> {
             }
             Known::Nothing if !force => Answer::Nothing,
             Known::Nothing => {
-                self.bury(txid, not_after, &Role::Primary { participants: Vec::new() })
+                let role = Role::Primary { participants: Vec::new() };
+                self.bury(txid, not_after, &role, self.now().after(KEPT))
             }
         }
     }
@@ -158,7 +162,10 @@ impl Table<'_> {
             Known::Nothing if !force => Answer::Nothing,
             // A PREPARE that comes now is stale: the vote is no, and need not be recorded.
             Known::Nothing if self.now() > not_after => Answer::Aborted,
-            Known::Nothing => self.bury(txid, not_after, &Role::Secondary { primary: Vec::new() }),
+            Known::Nothing => {
+                let role = Role::Secondary { primary: Vec::new() };
+                self.bury(txid, not_after, &role, ServerTime(0))
+            }
         }
     }
 
@@ -172,16 +179,27 @@ impl Table<'_> {
     }
 
     fn finish(&mut self, op: &Finish) -> Answer {
-        let Finish { txid, not_after, verdict, ref keys } = *op;
+        let Finish { txid, not_after, verdict, told, ref keys } = *op;
+        let keep = if told { self.now().after(KEPT) } else { ServerTime(0) };
         match self.known(txid) {
             Known::Later => self.stale(),
+            Known::Register(mut register) if told && register.state != State::Prepared => {
+                register.moment = keep;
+                self.set_register(txid, &register);
+                match register.state {
+                    State::Done => Answer::Committed { participants: Vec::new() },
+                    _ => Answer::Aborted,
+                }
+            }
             Known::Register(register) => match register.state {
                 State::Done => Answer::Committed { participants: Vec::new() },
                 State::Aborted => Answer::Aborted,
                 State::Prepared if !register.keys.iter().eq(keys.iter().map(|key| &key.name)) => {
                     Answer::Mismatch
                 }
-                State::Prepared => self.settle(txid, register, keys, verdict == Verdict::Commit),
+                State::Prepared => {
+                    self.settle(txid, register, keys, verdict == Verdict::Commit, keep)
+                }
             },
             Known::Nothing if verdict == Verdict::Release => Answer::Nothing,
             Known::Nothing
@@ -191,12 +209,22 @@ impl Table<'_> {
                 self.stale()
             }
             Known::Nothing if verdict == Verdict::Commit => Answer::Lost { keys: Vec::new() },
-            Known::Nothing => self.bury(txid, not_after, &Role::Secondary { primary: Vec::new() }),
+            Known::Nothing => {
+                let role = Role::Secondary { primary: Vec::new() };
+                self.bury(txid, not_after, &role, keep)
+            }
         }
     }
 
     /// Ends a vote: the shadows become the keys, or are dropped, and the locks are given back.
-    fn settle(&mut self, txid: Txid, mut register: Register, keys: &[Key], commit: bool) -> Answer {
+    fn settle(
+        &mut self,
+        txid: Txid,
+        mut register: Register,
+        keys: &[Key],
+        commit: bool,
+        keep: ServerTime,
+    ) -> Answer {
         let mut lost = Vec::new();
         for ((index, key), outcome) in keys.iter().enumerate().zip(&register.outcomes) {
             let shadow = shadow(self.meta, txid, index);
@@ -218,6 +246,7 @@ impl Table<'_> {
                 lost.push(key.name.clone());
             }
         }
+        register.moment = keep;
         register.outcomes.clear();
         register.keys.clear();
         if commit {

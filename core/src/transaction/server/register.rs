@@ -18,7 +18,8 @@ pub(super) struct Register {
     /// Of the work, zero where it was never seen.
     pub(super) digest: u64,
     pub(super) not_after: ServerTime,
-    pub(super) deadline: ServerTime,
+    /// From when on others may recover a vote; until when anything else is kept for those who ask.
+    pub(super) moment: ServerTime,
     /// A role as text, empty behind the letter where it points to nobody.
     pub(super) role: Vec<u8>,
     pub(super) outcomes: Vec<Outcome>,
@@ -35,7 +36,7 @@ impl Register {
             state: State::Aborted,
             digest: 0,
             not_after,
-            deadline: ServerTime(0),
+            moment: ServerTime(0),
             role: role.to_vec(),
             outcomes: Vec::new(),
             keys: Vec::new(),
@@ -49,7 +50,7 @@ impl Register {
         text.extend_from_slice(self.state.letter());
         write_hex(&mut text, self.digest);
         write_time(&mut text, self.not_after);
-        write_time(&mut text, self.deadline);
+        write_time(&mut text, self.moment);
         let outcomes: String = self.outcomes.iter().map(|outcome| outcome.to_text()).collect();
         let mut keys = Vec::new();
         self.keys.iter().for_each(|key| write_counted(&mut keys, key));
@@ -64,23 +65,14 @@ impl Register {
     }
 
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        let (seq, rest) = text.split_at_checked(WIDTH)?;
-        let (state, rest) = rest.split_at_checked(1)?;
-        let (digest, rest) = rest.split_at_checked(16)?;
-        let (not_after, rest) = rest.split_at_checked(WIDTH)?;
-        let (deadline, rest) = rest.split_at_checked(WIDTH)?;
-        let mut columns = rest.splitn(4, |&byte| byte == b',');
-        let mut length = || usize::try_from(parse_number(columns.next()?)?).ok();
-        let (role, outcomes, keys) = (length()?, length()?, length()?);
-        let (role, rest) = columns.next()?.split_at_checked(role)?;
-        let (outcomes, rest) = rest.split_at_checked(outcomes)?;
-        let (keys, rest) = rest.split_at_checked(keys)?;
+        let Head { seq, state, digest, not_after, moment, role, outcomes, keys, rest } =
+            Head::parse(text)?;
         Some(Self {
-            seq: parse_number(seq)?,
-            state: State::parse(state)?,
-            digest: parse_hex(digest)?,
-            not_after: ServerTime(parse_number(not_after)?),
-            deadline: ServerTime(parse_number(deadline)?),
+            seq,
+            state,
+            digest,
+            not_after,
+            moment,
             role: role.to_vec(),
             outcomes: Outcome::parse_all(outcomes)?,
             keys: read_counted(keys)?,
@@ -99,8 +91,48 @@ impl Register {
             Key { name: name.clone(), mode }
         };
         let keys = self.outcomes.iter().zip(&self.keys).map(key).collect();
-        let (deadline, not_after) = (self.deadline, self.not_after);
+        let (deadline, not_after) = (self.moment, self.not_after);
         Some(Held { now, deadline, not_after, role: Role::parse(&self.role)?, keys })
+    }
+}
+
+/// A register whose columns are sound, whatever they are of.
+pub(super) struct Head<'a> {
+    pub(super) seq: u64,
+    pub(super) state: State,
+    digest: u64,
+    pub(super) not_after: ServerTime,
+    pub(super) moment: ServerTime,
+    pub(super) role: &'a [u8],
+    outcomes: &'a [u8],
+    keys: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
+        let (seq, rest) = text.split_at_checked(WIDTH)?;
+        let (state, rest) = rest.split_at_checked(1)?;
+        let (digest, rest) = rest.split_at_checked(16)?;
+        let (not_after, rest) = rest.split_at_checked(WIDTH)?;
+        let (moment, rest) = rest.split_at_checked(WIDTH)?;
+        let mut columns = rest.splitn(4, |&byte| byte == b',');
+        let mut length = || usize::try_from(parse_number(columns.next()?)?).ok();
+        let (role, outcomes, keys) = (length()?, length()?, length()?);
+        let (role, rest) = columns.next()?.split_at_checked(role)?;
+        let (outcomes, rest) = rest.split_at_checked(outcomes)?;
+        let (keys, rest) = rest.split_at_checked(keys)?;
+        Some(Self {
+            seq: parse_number(seq)?,
+            state: State::parse(state)?,
+            digest: parse_hex(digest)?,
+            not_after: ServerTime(parse_number(not_after)?),
+            moment: ServerTime(parse_number(moment)?),
+            role,
+            outcomes,
+            keys,
+            rest,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::locks::{Holder, Lock};
-use super::register::Register;
+use super::register::Head;
 use super::{Table, register_field};
 use crate::keyspace::ServerTime;
 use crate::time::Span;
@@ -15,10 +15,17 @@ const IDLE: Span = Span::from_secs(3_600);
 /// How many fields a part is taken from.
 const PAGE: usize = 256;
 
-impl Register {
+impl Head<'_> {
     fn is_idle(&self, now: ServerTime) -> bool {
         self.state != State::Prepared && self.not_after.after(IDLE) < now
     }
+}
+
+/// A register of which as much is sound as a sweep looks at: the rest stays as it is.
+fn readable(text: &[u8]) -> Option<(Head<'_>, Role)> {
+    let head = Head::parse(text)?;
+    let role = Role::parse(head.role)?;
+    Some((head, role))
 }
 
 impl Table<'_> {
@@ -27,10 +34,12 @@ impl Table<'_> {
         let count = match sweep {
             Sweep::Page { cursor } => return self.page(*cursor),
             Sweep::Find { .. } => return self.find(),
-            Sweep::Registers { txids } => {
+            Sweep::Registers { txids, kept } => {
                 let found = |txid: &&Txid| {
-                    let register = self.register(**txid);
-                    register.is_some_and(|r| r.seq == txid.seq() && r.is_idle(now))
+                    let register = self.field(&register_field(**txid)).and_then(readable);
+                    register.is_some_and(|(r, _)| {
+                        r.seq == txid.seq() && r.is_idle(now) && (*kept || r.moment <= now)
+                    })
                 };
                 let found: Vec<Txid> = txids.iter().filter(found).copied().collect();
                 found.iter().filter(|txid| self.remove(&register_field(**txid))).count()
@@ -66,8 +75,9 @@ impl Table<'_> {
                 16 => *byte == b'.',
                 _ => byte.is_ascii_digit(),
             });
-        let register = self.field(&[b"r", owner].concat()).and_then(Register::parse);
-        well_formed && register.is_none_or(|register| register.state != State::Prepared)
+        let prepares_nothing =
+            |text| readable(text).is_some_and(|(register, _)| register.state != State::Prepared);
+        well_formed && self.field(&[b"r", owner].concat()).is_none_or(prepares_nothing)
     }
 
     /// Redis gives a small hash whole; otherwise the parts are its own.
@@ -79,12 +89,18 @@ impl Table<'_> {
         let fields = hash.into_iter().flatten().skip(from).take(PAGE);
         let fields: Vec<(Vec<u8>, Vec<u8>)> =
             fields.map(|(field, value)| (field.clone(), value.clone())).collect();
-        let mut found = Vec::new();
+        let (mut found, mut unreadable) = (Vec::new(), 0);
         for (field, value) in &fields {
             match field.split_first() {
-                Some((b'r', slot)) => found.extend(left_over(slot, value, now)),
+                Some((b'r', slot)) => match left_over(slot, value, now) {
+                    Some(swept) => found.extend(swept),
+                    None => unreadable += 1,
+                },
                 Some((b'k', key)) => {
-                    let Some(lock) = Lock::parse(value) else { continue };
+                    let Some(lock) = Lock::parse(value) else {
+                        unreadable += 1;
+                        continue;
+                    };
                     let rest = lock.without(|holder| self.is_orphan(holder));
                     if rest.as_ref() != Some(&lock) {
                         self.set_lock(key, rest.as_ref());
@@ -95,28 +111,30 @@ impl Table<'_> {
         }
         let next = from.saturating_add(PAGE);
         let cursor = if next < all { next as u64 } else { 0 };
-        Answer::Page { cursor, now, found }
+        Answer::Page { cursor, now, unreadable, found }
     }
 
     /// Whether a holder may be recovered and yet its transaction is not prepared here.
     fn is_orphan(&self, holder: &Holder) -> bool {
-        let register = self.register(holder.txid);
-        let prepared =
-            register.is_some_and(|r| r.seq == holder.txid.seq() && r.state == State::Prepared);
-        holder.deadline <= self.now() && !prepared
+        let other = |text| {
+            readable(text)
+                .is_some_and(|(r, _)| r.seq != holder.txid.seq() || r.state != State::Prepared)
+        };
+        holder.deadline <= self.now() && self.field(&register_field(holder.txid)).is_none_or(other)
     }
 }
 
-/// What is to be done about a register, if anything.
-fn left_over(slot: &[u8], value: &[u8], now: ServerTime) -> Option<Swept> {
-    let register = Register::parse(value)?;
-    let overdue = register.state == State::Prepared && register.deadline <= now;
-    (overdue || register.is_idle(now)).then_some(())?;
+/// What is to be done about a register, if anything; none if nobody can read it.
+fn left_over(slot: &[u8], value: &[u8], now: ServerTime) -> Option<Option<Swept>> {
+    let (register, role) = readable(value)?;
     let seq = alloc::format!(".{:016}", register.seq);
-    Some(Swept {
+    let swept = Swept {
         txid: Txid::parse(&[slot, seq.as_bytes()].concat())?,
         state: register.state,
         not_after: register.not_after,
-        role: Role::parse(&register.role)?,
-    })
+        kept: register.moment,
+        role,
+    };
+    let overdue = register.state == State::Prepared && register.moment <= now;
+    Some((overdue || register.is_idle(now)).then_some(swept))
 }

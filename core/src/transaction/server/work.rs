@@ -93,7 +93,7 @@ pub(super) fn prepare(table: Table<'_>, op: &Prepare) -> Answer {
             state: State::Prepared,
             digest: work.digest(),
             not_after,
-            deadline,
+            moment: deadline,
             role: call.role,
             outcomes,
             keys: work.keys.iter().map(|key| key.name.clone()).collect(),
