@@ -3,11 +3,11 @@
 mod support;
 
 use comity::redis::{Argv, Reply};
-use comity::transaction::{Answer, Op, Verdict};
+use comity::transaction::{Answer, Confirm, Op, State, Sweep, Verdict};
 use support::redis_server::RedisServer;
 use support::resp::{Client, bytes};
 use support::transaction_script::{
-    META, exec1, failed, finish, prepare, prepare_second, query, txid, work,
+    META, exec1, failed, finish, finish_told, prepare, prepare_second, query, txid, work,
 };
 
 const NOW: u64 = 9_000_000_000_000_000;
@@ -99,4 +99,73 @@ fn what_was_prepared_before_is_finished() {
         let answer = run(&mut redis, &prepare(txid(slot, 1), none.clone(), NOW));
         assert_eq!(answer, Answer::Aborted);
     }
+}
+
+#[test]
+fn what_takes_memory_is_refused_behind_what_frees_some() {
+    let server = RedisServer::start();
+    let mut redis = server.connect();
+    redis.command(["MSET", "n", "1", "m", "1", "s", "v"]);
+    redis.command(["HSET", "h", "f", "1"]);
+    // A transaction before, as on every server but a new one.
+    run(&mut redis, &exec1(txid(9, 1), work(&["GET n"]), NOW));
+    run(&mut redis, &exec1(txid(9, 2), work(&["SET other 1"]), NOW));
+    full(&mut redis, true);
+    let mut slot = 10;
+    for lines in [
+        &["DEL n", "SET a 1"][..],
+        &["EXPIRE n 100", "GET m", "SADD set a"],
+        &["PERSIST n", "GETDEL m", "RPUSH list a"],
+        &["HDEL h f", "SET a 1"],
+        &["DEL h", "DEL s", "HSET h g 1", "DEL m"],
+    ] {
+        for (how, records) in
+            [(exec1 as fn(_, _, _) -> _, true), (prepare, true), (prepare_second, false)]
+        {
+            slot += 1;
+            let answer = run(&mut redis, &how(txid(slot, 1), work(lines), NOW));
+            let (_, error) = failed(&answer).unwrap_or_else(|| panic!("{lines:?}: {answer:?}"));
+            assert!(error.starts_with("OOM"), "{error}");
+            let recorded = matches!(answer, Answer::Refused { recorded: true, .. });
+            assert_eq!(recorded, records);
+            assert_eq!(redis.command(["PTTL", "n"]), Reply::Integer(-1), "{lines:?}");
+            assert_eq!(redis.command(["EXISTS", "n", "m", "s", "h"]), Reply::Integer(4));
+            assert_eq!(redis.command(["HGET", "h", "f"]), Reply::bulk("1"));
+        }
+    }
+    let keys = redis.command(["KEYS", "*"]);
+    assert_eq!(support::resp::items(&keys).len(), 6, "{keys:?}");
+}
+
+#[test]
+fn what_is_in_doubt_is_kept_and_what_is_left_is_swept() {
+    let server = RedisServer::start();
+    let mut redis = server.connect();
+    let set = work(&["SET a 1"]);
+    run(&mut redis, &exec1(txid(0, 1), set.clone(), NOW));
+    for slot in 1..4 {
+        run(&mut redis, &prepare(txid(slot, 1), work(&["GET a"]), NOW));
+    }
+    let shadow = [META, ":0123456789abcdef.07:0"].concat();
+    redis.command(["SET", &shadow, "x"]);
+    redis.command(["HDEL", META, "r0123456789abcdef.01"]);
+    full(&mut redis, true);
+    for (slot, verdict) in [(0, Verdict::Abort), (2, Verdict::Commit), (4, Verdict::Abort)] {
+        let work = if slot == 2 { work(&["GET a"]) } else { set.clone() };
+        let answer = run(&mut redis, &finish_told(txid(slot, 1), verdict, &work, NOW));
+        let aborted = slot == 4;
+        assert_eq!(answer == Answer::Aborted, aborted, "{slot}: {answer:?}");
+        let register = redis.command(["HGET", META, &format!("r0123456789abcdef.{slot:02}")]);
+        assert_ne!(&bytes(&register)[49..65], b"0000000000000000", "it is kept");
+    }
+    let confirm = Op::Confirm(Confirm { txids: vec![txid(0, 1)] });
+    assert_eq!(run(&mut redis, &confirm), Answer::Confirmed { states: vec![Some(State::Done)] });
+    // A shared lock of one that is prepared, and of one that is not any more and whose patience is over.
+    let page = run(&mut redis, &Op::Sweep(Sweep::Page { cursor: 0 }));
+    assert!(matches!(page, Answer::Page { unreadable: 0, .. }), "{page:?}");
+    let removed = run(&mut redis, &Op::Sweep(Sweep::Shadows { names: vec![shadow.into_bytes()] }));
+    assert_eq!(removed, Answer::Removed { count: 1 });
+    let txids = vec![txid(0, 1)];
+    let removed = run(&mut redis, &Op::Sweep(Sweep::Registers { txids, kept: true }));
+    assert_eq!(removed, Answer::Removed { count: 0 }, "its time is not over");
 }

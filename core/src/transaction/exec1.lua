@@ -35,7 +35,7 @@ else
         'WRONGTYPE Operation against a key holding the wrong kind of value')
     end
   end
-  if not failure then replies, failed_at, failure = direct(at) end
+  if not failure then replies, failed_at, failure = direct(at, f[1]) end
   if failure then return refuse(writes, 'FAILED', tostring(failed_at - 1), failure) end
 end
 if writes then

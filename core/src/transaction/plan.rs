@@ -153,6 +153,38 @@ impl Operation {
         }
     }
 
+    /// Whether a server whose memory is full takes it all the same.
+    pub(super) fn frees(&self) -> bool {
+        const FREE: [&str; 25] = [
+            "DEL",
+            "EXPIRE",
+            "EXPIREAT",
+            "GETDEL",
+            "GETEX",
+            "HDEL",
+            "LPOP",
+            "LREM",
+            "LTRIM",
+            "PERSIST",
+            "PEXPIRE",
+            "PEXPIREAT",
+            "RPOP",
+            "SPOP",
+            "SREM",
+            "UNLINK",
+            "XACK",
+            "XDEL",
+            "XTRIM",
+            "ZPOPMAX",
+            "ZPOPMIN",
+            "ZREM",
+            "ZREMRANGEBYLEX",
+            "ZREMRANGEBYRANK",
+            "ZREMRANGEBYSCORE",
+        ];
+        FREE.iter().any(|name| self.name.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
     fn reads(&self) -> bool {
         self.access() == Some(Access::Read)
     }

@@ -16,6 +16,24 @@ local function encoded(reply)
   return table.concat(list)
 end
 
+-- Where memory is full a server refuses what takes memory before a script's first write only: the place of the first
+-- operation of `count` that takes some behind others that take none, and what the server says to it, if it refuses it.
+-- The letter `free` is that of operations that take none. `hash` is there, so nothing is set.
+local function out_of_memory(hash, at, count, free)
+  local behind = false
+  for n = 1, count do
+    local letter = string.sub(ARGV[at], 1, 1)
+    if letter ~= 'r' and letter ~= free then
+      local reply = behind and redis.pcall('SETNX', hash, '')
+      local refused = type(reply) == 'table' and reply.err or ''
+      if string.find(refused, 'OOM', 1, true) then return n, refused end
+      return nil
+    end
+    behind = behind or letter == free
+    at = at + 1 + string.sub(ARGV[at], 2)
+  end
+end
+
 -- What a register keeps of replies: a register stays until its slot is used again, so it has to be small. Whoever
 -- asks again for what was not kept is answered without.
 local function recorded(replies) return #replies <= 16384 and replies or '' end

@@ -33,6 +33,10 @@ end
 -- Executes the operations on shadows: the replies; or nothing and the arguments of a refusal.
 local function on_shadows()
   local replies = {}
+  if f[1] then
+    local n, refused = out_of_memory(T, at, operations, 'd')
+    if n then return nil, {'FAILED', tostring(n - 1), refused} end
+  end
   for n = 1, operations do
     local letter, count, i = string.sub(ARGV[at], 1, 1), tonumber(string.sub(ARGV[at], 2)), tonumber(ARGV[at + 2])
     local reply, exact

@@ -36,6 +36,7 @@ impl Op {
                                 let letter = match operation.need() {
                                     Need::Read => b'r',
                                     _ if step.undone => b'u',
+                                    _ if operation.frees() => b'f',
                                     _ => b'-',
                                 };
                                 operation.encode(argv, letter, None);
