@@ -1271,8 +1271,9 @@ uint32_t comity_counter_reset(comity_coordinator *coordinator,
 
 // Compares the server's totals with the sum of all slots and corrects them if they differ. If
 // prune_us is not COMITY_NONE, slots that nobody has raised for so many microseconds are retired:
-// whoever comes back is still counted, for seven days. Writes the number of the call to *call. Leads
-// to COMITY_EVENT_COUNTER_AUDITED or COMITY_EVENT_CALL_FAILED.
+// whoever comes back is still counted, for seven days or until a new slot needs the place. Each part of
+// it has the timeout to be answered. Writes the number of the call to *call. Leads to
+// COMITY_EVENT_COUNTER_AUDITED or COMITY_EVENT_CALL_FAILED.
 //
 // Returns COMITY_OK; or COMITY_ERROR_INVALID_STATE, COMITY_ERROR_LIMIT_EXCEEDED, COMITY_ERROR_CLOSED,
 // or COMITY_ERROR_INVALID_ARGUMENT for NULL: then nothing is changed.

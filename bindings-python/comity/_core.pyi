@@ -576,8 +576,9 @@ class Counter:
     def audit(self, *, prune: float | None = None) -> CounterAudit:
         """Compares the sums with all slots and corrects them.
 
-        `prune`: seconds; slots that nobody has raised for so long are retired, and their owners
-        are still counted when they come back within seven days. Raises as `read` does.
+        `prune`: seconds; slots that nobody has raised for so long are retired. New ones take their
+        places when there are no others, and until then, for seven days, their owners are still
+        counted when they come back. Raises as `read` does, if a part of it is not answered in time.
         """
 
     def close(self) -> None:

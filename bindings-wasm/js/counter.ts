@@ -225,8 +225,9 @@ export class Counter implements Cell {
   /**
    * Compares the sums with all slots and corrects them.
    *
-   * `prune`: milliseconds; slots that nobody has raised for so long are retired, and their owners
-   * are still counted when they come back within seven days. Throws as `read` does.
+   * `prune`: milliseconds; slots that nobody has raised for so long are retired. New ones take their
+   * places when there are no others, and until then, for seven days, their owners are still counted
+   * when they come back. Throws as `read` does, if a part of it is not answered in time.
    */
   async audit(options?: Waiting & { prune?: number | undefined }): Promise<CounterAudit> {
     const { prune, signal } = checked("options", options, ["prune", "signal"]);
