@@ -15,10 +15,10 @@ ON_A_LOOP = [False]
 
 
 def connect(port: int, **options: Any) -> Any:
-    """A coordinator that gives a command up after 0.3 s, which is what a lost reply costs."""
+    """A coordinator that gives a command up after 1 s, which is what a lost reply costs."""
     import redis
 
-    return connect_to(redis.Redis(host="127.0.0.1", port=port), timeout=0.6, **options)
+    return connect_to(redis.Redis(host="127.0.0.1", port=port), timeout=2, **options)
 
 
 def connect_patiently(port: int) -> Any:

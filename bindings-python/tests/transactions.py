@@ -62,7 +62,7 @@ class Ring:
             node: redis.Redis(host="127.0.0.1", port=port)
             for node, port in zip("abc", ports, strict=True)
         }
-        return locks.connect_to(clients, timeout=options.pop("timeout", 0.6), **options)
+        return locks.connect_to(clients, timeout=options.pop("timeout", 2), **options)
 
     def values(self) -> list[int]:
         """What plain readers see, without comity."""
