@@ -9,7 +9,8 @@ use pyo3::types::PyList;
 
 use crate::collector::Pause;
 
-/// See `_core.pyi`.
+/// What one thread has at a time. Each call is one step for everybody: neither another thread
+/// nor a finalizer nor the handler of a signal gets in between.
 #[pyclass(frozen, module = "comity._core")]
 pub(crate) struct Baton(AtomicU64);
 
@@ -20,21 +21,25 @@ impl Baton {
         Self(AtomicU64::new(0))
     }
 
+    /// Whether `holder`, above 0, has it from now on: only if nobody had.
     fn take(&self, holder: u64) -> bool {
         self.0.compare_exchange(0, holder, SeqCst, SeqCst).is_ok()
     }
 
+    /// Whether `holder` had it; nobody has it then.
     fn leave(&self, holder: u64) -> bool {
         self.0.compare_exchange(holder, 0, SeqCst, SeqCst).is_ok()
     }
 
+    /// Who has it; 0 for nobody.
     #[getter]
     fn holder(&self) -> u64 {
         self.0.load(SeqCst)
     }
 }
 
-/// See `_core.pyi`.
+/// Whether `item` is the first of `source`; it is taken away then, and `thing` is put behind
+/// `target`. One step, as those of `Baton`.
 #[pyfunction]
 pub(crate) fn forward(
     thing: &Bound<'_, PyAny>,

@@ -4,7 +4,7 @@ use comity::redis::{self, Origin, Route};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-/// See `_core.pyi`.
+/// One Redis command, rendered. Send it once, before `deadline`, and report what came of it.
 #[pyclass(frozen, module = "comity._core")]
 pub(crate) struct Command(redis::Command);
 
@@ -29,16 +29,21 @@ impl From<redis::Command> for Command {
 
 #[pymethods]
 impl Command {
+    /// What to pass to `handle_reply` or `handle_failure`.
     #[getter]
     const fn request(&self) -> u64 {
         self.0.request.0
     }
 
+    /// The number of the node it goes to.
     #[getter]
     const fn node(&self) -> u32 {
         self.0.node.0
     }
 
+    /// `subscribe`: open the push connection and send it there. `blocking`: over a connection
+    /// that serves this route alone. All of them that are ready for a node leave in one write;
+    /// what cannot is not sent, and never sent on another connection.
     #[getter]
     const fn route(&self) -> &'static str {
         match self.0.route {
@@ -48,6 +53,8 @@ impl Command {
         }
     }
 
+    /// The lock, counter, call or transaction it serves, or the end of which it follows; None is
+    /// background work of the core.
     #[getter]
     const fn origin(&self) -> Option<u64> {
         match self.0.origin {
@@ -56,16 +63,19 @@ impl Command {
         }
     }
 
+    /// When to give up.
     #[getter]
     const fn deadline(&self) -> u64 {
         self.0.deadline.as_micros()
     }
 
+    /// The command and its arguments.
     #[getter]
     fn argv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         PyList::new(py, self.0.argv.iter().map(|word| PyBytes::new(py, word)))
     }
 
+    /// The same as RESP bytes, ready for the socket.
     #[getter]
     fn packed<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.argv.to_resp())

@@ -12,9 +12,10 @@ use crate::error::invalid;
 /// Deeper than any reply of a Redis command.
 const MAX_DEPTH: u32 = 32;
 
-/// An error reply: its whole text, the code word first.
+/// An error as a server sent it, code word and all.
 #[pyclass(frozen, module = "comity._core")]
 pub(crate) struct ErrorReply {
+    /// The server's words.
     #[pyo3(get)]
     text: Py<PyBytes>,
 }

@@ -28,7 +28,7 @@ use crate::transaction;
 /// A deadline that does not come.
 const NEVER: u64 = 1 << 63;
 
-/// See `_core.pyi`.
+/// The facade of the core. Thread-safe; every call is legal at any time; no call blocks.
 #[pyclass(frozen, module = "comity._core")]
 pub(crate) struct Coordinator(Mutex<Host>);
 
@@ -113,6 +113,7 @@ impl Coordinator {
             .map_err(|error| raised(py, &error))
     }
 
+    /// Queues for a lock. `wait_us`: None for as long as it takes, 0 to try once.
     #[pyo3(signature = (name, now, *, ttl_us=30_000_000, wait_us=None, renew=true, max_hold_us=None, label=b"".as_slice()))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn lock_acquire(
@@ -136,42 +137,52 @@ impl Coordinator {
         Ok(self.verb(py, now, |core| core.lock_acquire(name, options, at(now)))?.0)
     }
 
+    /// Gives a lock back. Raises `LockLost` for a lease that has ended, or `NotHeld`.
     fn lock_release(&self, py: Python<'_>, lock: u64, now: u64) -> PyResult<()> {
         self.verb(py, now, |core| core.lock_release(LockId(lock), at(now)))
     }
 
+    /// Ends a lock in any state, released if held; no event follows for it.
     fn lock_cancel(&self, py: Python<'_>, lock: u64, now: u64) -> PyResult<()> {
         self.input(py, now, |core| core.lock_cancel(LockId(lock), at(now)))
     }
 
+    /// Renews a lease; answered by `lock_renewed`. Raises `NotHeld`.
     #[pyo3(signature = (lock, now, *, ttl_us=None))]
     fn lock_renew(&self, py: Python<'_>, lock: u64, now: u64, ttl_us: Option<u64>) -> PyResult<()> {
         let ttl = ttl_us.map(Span::from_micros);
         self.verb(py, now, |core| core.lock_renew(LockId(lock), ttl, at(now)))
     }
 
+    /// Asks who holds a lock and who waits.
     fn lock_inspect(&self, py: Python<'_>, name: &[u8], now: u64) -> PyResult<u64> {
         Ok(self.verb(py, now, |core| core.lock_inspect(name, at(now)))?.0)
     }
 
+    /// Shows a fence to the guard of a resource.
     fn fence_check(&self, py: Python<'_>, resource: &[u8], fence: u64, now: u64) -> PyResult<u64> {
         Ok(self.verb(py, now, |core| core.fence_check(resource, Fence(fence), at(now)))?.0)
     }
 
+    /// Asks every node whether it can serve: one call per node.
     fn check_nodes(&self, py: Python<'_>, now: u64) -> PyResult<Vec<u64>> {
         let calls = self.verb(py, now, |core| core.check_nodes(at(now)))?;
         Ok(calls.into_iter().map(|call| call.0).collect())
     }
 
+    /// Whether the lease is certain to be valid at `now`.
     fn lock_is_held(&self, py: Python<'_>, lock: u64, now: u64) -> PyResult<bool> {
         self.look(py, |core| core.lock_is_held(LockId(lock), at(now)))
     }
 
+    /// When the lease ends unless it is renewed.
     fn lock_valid_until(&self, py: Python<'_>, lock: u64) -> PyResult<Option<u64>> {
         let until = self.look(py, |core| core.lock_valid_until(LockId(lock)))?;
         Ok(until.map(Time::as_micros))
     }
 
+    /// None, bytes, str (simple string), int, bool, float, list, dict or set; an error reply
+    /// is `ErrorReply` with the server's whole text.
     fn handle_reply(&self, request: u64, reply: &Bound<'_, PyAny>, now: u64) -> PyResult<()> {
         let converted = convert::reply(reply)?;
         self.input(reply.py(), now, |core| {
@@ -179,6 +190,7 @@ impl Coordinator {
         })
     }
 
+    /// No answer: not a byte was written, or some may have been.
     fn handle_failure(
         &self,
         py: Python<'_>,
@@ -197,6 +209,7 @@ impl Coordinator {
         self.input(py, now, |core| core.handle_failure(RequestId(request), failure, at(now)))
     }
 
+    /// A connection came or went.
     fn handle_node(&self, py: Python<'_>, node: u32, change: &str, now: u64) -> PyResult<()> {
         let change = match change {
             "connected" => NodeChange::Connected,
@@ -211,6 +224,10 @@ impl Coordinator {
         self.input(py, now, |core| core.handle_node(NodeId(node), change, at(now)))
     }
 
+    /// No connection can be made, and why, which every `Unreachable` of the node then says until
+    /// it is connected or answers; of a longer text the first 512 bytes. `lasting`: waiting does
+    /// not help, so what fails for it ends at once. To be told before the requests that fail for
+    /// it.
     #[pyo3(signature = (node, reason, now, *, lasting=false))]
     fn handle_unreachable(
         &self,
@@ -227,6 +244,7 @@ impl Coordinator {
         })
     }
 
+    /// A push arrived.
     fn handle_message(
         &self,
         py: Python<'_>,
@@ -238,30 +256,39 @@ impl Coordinator {
         self.input(py, now, |core| core.handle_message(NodeId(node), channel, payload, at(now)))
     }
 
+    /// The host slept or its clock jumped.
     fn handle_clock_gap(&self, py: Python<'_>, now: u64) -> PyResult<()> {
         self.input(py, now, |core| core.handle_clock_gap(at(now)))
     }
 
+    /// The time. Early, late or twice is harmless.
     fn handle_timeout(&self, py: Python<'_>, now: u64) -> PyResult<()> {
         self.input(py, now, |core| core.handle_timeout(at(now)))
     }
 
+    /// The next command to send. What is too late to be sent is not given out, which may be the
+    /// end of what it was for: poll events after commands.
     fn poll_command(&self, py: Python<'_>) -> PyResult<Option<Command>> {
         let command = self.look(py, coordinator::Coordinator::poll_command)?;
         Ok(command.map(Command::from))
     }
 
+    /// The next command to send to one node.
     fn poll_command_for(&self, py: Python<'_>, node: u32) -> PyResult<Option<Command>> {
         let command = self.look(py, |core| core.poll_command_for(NodeId(node)))?;
         Ok(command.map(Command::from))
     }
 
+    /// The next event.
     fn poll_event(&self, py: Python<'_>) -> PyResult<Option<Event>> {
         let event = guarded(py, &self.0, Host::poll_event)?;
         event.map(|event| Event::convert(py, &event)).transpose()
     }
 
-    /// One step for everybody in this process: see `Pause`.
+    /// All of that at once, put behind what is in `ready`: every command, with its node, its
+    /// origin and whether its route is another than `node`; every event; and the deadline, 2**63
+    /// for none. No other code of the program runs meanwhile, be it a finalizer or the handler of a
+    /// signal.
     fn poll(&self, ready: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = ready.py();
         let _pause = Pause::new(py);
@@ -285,11 +312,13 @@ impl Coordinator {
         ready.setattr(intern!(py, "deadline"), deadline.map_or(NEVER, Time::as_micros))
     }
 
+    /// When to call `handle_timeout`.
     fn next_deadline(&self, py: Python<'_>) -> PyResult<Option<u64>> {
         let deadline = self.look(py, |core| core.next_deadline())?;
         Ok(deadline.map(Time::as_micros))
     }
 
+    /// Counters since the start.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.look(py, |core| core.stats())?;
         let counters = PyDict::new(py);
@@ -299,10 +328,13 @@ impl Coordinator {
         Ok(counters)
     }
 
+    /// Begins the end, answered by `closed`; every later verb raises `Closed`.
     fn close(&self, py: Python<'_>, now: u64) -> PyResult<()> {
         guarded(py, &self.0, |host| host.close(at(now)))
     }
 
+    /// A counter that keeps its numbers itself, in a place that takes no lock. One that is open
+    /// is that one; None for `durability` leaves it as it is. Raises `InvalidState` otherwise.
     #[pyo3(signature = (name, desk, now, *, durability=None, max_delay_us=10_000, max_units=None, restore=None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn counter(
@@ -324,6 +356,8 @@ impl Coordinator {
         Ok(Counter::new(cell, slf.unbind(), desk))
     }
 
+    /// Opens a counter whose numbers the core keeps. `restore`: the bytes of a journal or a
+    /// snapshot. Raises `InvalidState` if it is open, `Corrupt`.
     #[pyo3(signature = (name, now, *, durability="batched", max_delay_us=10_000, max_units=None, restore=None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn counter_open(
@@ -344,14 +378,17 @@ impl Coordinator {
         Ok(opened.0)
     }
 
+    /// Counts, for `counter_open`. Raises `CounterOverflow`, `LimitExceeded`.
     fn counter_add(&self, py: Python<'_>, counter: u64, n: i64, now: u64) -> PyResult<()> {
         self.verb(py, now, |core| core.counter_add(CounterId(counter), n, at(now)))
     }
 
+    /// A `Counter` has counted something: what its desk is asked to say.
     fn counter_tell(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<()> {
         self.host(py, |host| host.begin(CounterId(counter), at(now)))
     }
 
+    /// What it stands at as far as is known here: see `Event.value`.
     fn counter_value<'py>(
         &self,
         py: Python<'py>,
@@ -361,6 +398,7 @@ impl Coordinator {
         counter::value(py, self.host(py, |host| host.value(CounterId(counter), at(now)))?)
     }
 
+    /// Asks for a value as of now, or at least as of a token.
     #[pyo3(signature = (counter, now, *, at_least=None))]
     fn counter_read(
         &self,
@@ -373,10 +411,12 @@ impl Coordinator {
         self.counter_call(py, counter, now, |core, id| core.counter_read(id, freshness, at(now)))
     }
 
+    /// Flushes at once.
     fn counter_flush(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<u64> {
         self.counter_call(py, counter, now, |core, id| core.counter_flush(id, at(now)))
     }
 
+    /// Lets the value be zero; with `epoch` only after so many resets.
     #[pyo3(signature = (counter, now, *, epoch=None))]
     fn counter_reset(
         &self,
@@ -388,6 +428,7 @@ impl Coordinator {
         self.counter_call(py, counter, now, |core, id| core.counter_reset(id, epoch, at(now)))
     }
 
+    /// Compares the totals with the slots, and retires who was silent for so long.
     #[pyo3(signature = (counter, now, *, prune_us=None))]
     fn counter_audit(
         &self,
@@ -400,6 +441,7 @@ impl Coordinator {
         self.counter_call(py, counter, now, |core, id| core.counter_audit(id, prune, at(now)))
     }
 
+    /// What a later life has to restore.
     fn counter_snapshot<'py>(
         &self,
         py: Python<'py>,
@@ -412,14 +454,17 @@ impl Coordinator {
         Ok(PyBytes::new(py, &bytes))
     }
 
+    /// The bytes of the last `counter_journal` are written down.
     fn counter_journaled(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<()> {
         self.verb(py, now, |core| core.counter_journaled(CounterId(counter), at(now)))
     }
 
+    /// Counts what a peer counter's replicas have counted. Raises `Corrupt`.
     fn counter_merge(&self, py: Python<'_>, counter: u64, bytes: &[u8], now: u64) -> PyResult<()> {
         self.verb(py, now, |core| core.counter_merge(CounterId(counter), bytes, at(now)))
     }
 
+    /// Restores into a counter that has just been opened. Raises `Corrupt`, `InvalidState`.
     fn counter_take_up(
         &self,
         py: Python<'_>,
@@ -434,11 +479,18 @@ impl Coordinator {
         })
     }
 
+    /// Flushes, ends the slot; answered by `counter_closed`. The same number again.
     fn counter_close(&self, py: Python<'_>, counter: u64, now: u64) -> PyResult<u64> {
         self.host(py, |host| host.close_counter(CounterId(counter), at(now)))?;
         Ok(counter)
     }
 
+    /// Executes all of the commands or none, if every expectation is met: `("value", key,
+    /// value)`, `("exists", key)`, `("absent", key)`, or `("unchanged", words, reply)` for a read.
+    /// `timeout_us`: until when it is decided. `patience_us`: how long its keys stay locked after a
+    /// vote before others may end it. `copy_elements`, `copy_bytes`: the largest value that is
+    /// copied to be changed. `replicas`: how many of each server's are to have it, and for how many
+    /// microseconds they are waited for. Raises `Unsupported`, `InvalidArgument`, `LimitExceeded`.
     #[pyo3(signature = (commands, now, *, expectations=None, ack="applied", timeout_us=None, patience_us=None, copy_elements=None, copy_bytes=None, replicas=None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn transaction_execute(
@@ -472,14 +524,19 @@ impl Coordinator {
         Ok(begun.0)
     }
 
+    /// Gives a transaction up, unless it is decided. Its end is told all the same.
     fn transaction_cancel(&self, py: Python<'_>, transaction: u64, now: u64) -> PyResult<()> {
         self.input(py, now, |core| core.transaction_cancel(Handle(transaction), at(now)))
     }
 
+    /// Asks the primary of a transaction, by its id, what has become of it.
     fn transaction_status(&self, py: Python<'_>, id: &[u8], now: u64) -> PyResult<u64> {
         Ok(self.verb(py, now, |core| core.transaction_status(id, at(now)))?.0)
     }
 
+    /// Ends a transaction whose client does not. `heuristic`: what every node that has voted yes
+    /// is told where the primary does not answer; each is reported as damaged where that is not what
+    /// their votes come to.
     #[pyo3(signature = (id, now, *, heuristic=None))]
     fn transaction_resolve(
         &self,
@@ -492,27 +549,35 @@ impl Coordinator {
         Ok(self.verb(py, now, |core| core.transaction_resolve(id, heuristic, at(now)))?.0)
     }
 
+    /// Removes what transactions have left over on every node. `shadows`: the whole key space is
+    /// searched for those that an accident has left. Fails with the first node that could not be
+    /// swept, once all the others have been.
     #[pyo3(signature = (now, *, shadows=true))]
     fn transaction_sweep(&self, py: Python<'_>, now: u64, shadows: bool) -> PyResult<u64> {
         let options = SweepOptions { shadows };
         Ok(self.verb(py, now, |core| core.transaction_sweep(options, at(now)))?.0)
     }
 
+    /// In the child of a fork: no `Counter` of this coordinator counts any more.
     fn orphan(&self, py: Python<'_>) -> PyResult<()> {
         guarded(py, &self.0, Host::orphan)
     }
 
+    /// The ring of the nodes, with ids as text; what is no UTF-8 in them as `os.fsdecode` has
+    /// it.
     #[getter]
     fn ring(&self, py: Python<'_>) -> PyResult<Ring> {
         Ring::of_text(py, self.look(py, |core| core.ring().clone())?)
     }
 
+    /// The stable id of a node number.
     fn node_id<'py>(&self, py: Python<'py>, node: u32) -> PyResult<Bound<'py, PyBytes>> {
         let id = self.look(py, |core| core.node_id(NodeId(node)).map(<[u8]>::to_vec))?;
         let id = id.ok_or_else(|| invalid(py, format!("node: there is no node {node}")))?;
         Ok(PyBytes::new(py, &id))
     }
 
+    /// The one channel this coordinator subscribes to.
     fn inbox<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let inbox = self.look(py, |core| core.inbox().to_vec())?;
         Ok(PyBytes::new(py, &inbox))

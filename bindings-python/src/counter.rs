@@ -15,7 +15,12 @@ use crate::coordinator::Coordinator;
 use crate::error::{invalid, raised};
 use crate::host;
 
-/// See `_core.pyi`.
+/// Counts each unit once, in Redis. Made by `comity.Coordinator.counter`.
+///
+/// Counting is an addition in memory and takes no lock; what is counted is flushed in the
+/// background, as the counter's durability says. Thread-safe. `docs/counter.md` has the promises.
+/// Every verb but `name`, `id` raises `Closed` after the close, and `InvalidState` in the child of
+/// a fork, where what was counted before stays the parent's.
 #[pyclass(frozen, weakref, module = "comity._core")]
 pub(crate) struct Counter {
     cell: Arc<Cell>,
@@ -26,20 +31,32 @@ pub(crate) struct Counter {
 
 #[pymethods]
 impl Counter {
+    /// Counts `n`, up or down, of any size. Waits for nothing.
+    ///
+    /// Raises `CounterOverflow` beyond 2**64 - 1 increments or decrements since the opening,
+    /// `LimitExceeded` where more than `max_units` would be unacknowledged, `InvalidArgument` for
+    /// what is not an int; nothing is counted then.
     #[pyo3(signature = (n=Amount::ONE, /), text_signature = "($self, n=1, /)")]
     fn add(&self, py: Python<'_>, n: Amount) -> PyResult<()> {
         self.count(py, n)
     }
 
+    /// Counts all of them or, where one is refused, none. Raises as `add` does.
     #[pyo3(signature = (amounts, /))]
     fn add_many(&self, py: Python<'_>, amounts: &Bound<'_, PyAny>) -> PyResult<()> {
         self.count(py, amount::sums(amounts)?)
     }
 
+    /// What it stands at as far as is known here, own counts included. Waits for nothing.
     fn value(&self, py: Python<'_>) -> PyResult<i128> {
         self.core.get().host(py, |host| host.number(&self.cell))
     }
 
+    /// The value and how sure it is.
+    ///
+    /// `"fresh"`: as of this call, by one round trip; with `at_least`, a token of an earlier read
+    /// anywhere, only if what is known here is older. `"local"`: what is known here, at once.
+    /// Raises `Unreachable`, `NoAnswer`, `ServerRefused`, `WrongType`.
     #[pyo3(signature = (mode="fresh", *, at_least=None))]
     fn read(&self, py: Python<'_>, mode: &str, at_least: Option<u64>) -> PyResult<Py<PyAny>> {
         if mode != "fresh" && mode != "local" {
@@ -48,42 +65,67 @@ impl Counter {
         self.ask(py, intern!(py, "read"), (self.id(), mode, at_least))
     }
 
+    /// Waits until all that was counted before is safe, as the durability has it.
+    ///
+    /// Raises as `read` does when that takes longer than the coordinator's `timeout`; what was
+    /// counted is kept then, and tried again in the background.
     fn flush(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.ask(py, intern!(py, "flush"), (self.id(),))
     }
 
+    /// Lets the value be zero, once; how many resets there were by now, this one included.
+    ///
+    /// What reaches the server after it counts. `epoch`: only if there were so many resets
+    /// before, otherwise `InvalidState`. Raises as `read` does.
     #[pyo3(signature = (*, epoch=None))]
     fn reset(&self, py: Python<'_>, epoch: Option<u64>) -> PyResult<Py<PyAny>> {
         self.ask(py, intern!(py, "reset"), (self.id(), epoch))
     }
 
+    /// Compares the sums with all slots and corrects them.
+    ///
+    /// `prune`: seconds; slots that nobody has raised for so long are retired, and their owners
+    /// are still counted when they come back within seven days. Raises as `read` does.
     #[pyo3(signature = (*, prune=None))]
     fn audit(&self, py: Python<'_>, prune: Option<Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         self.ask(py, intern!(py, "audit"), (self.id(), prune))
     }
 
+    /// Flushes what is pending and gives the slot back.
+    ///
+    /// Raises `NoAnswer` if that was not acknowledged within the coordinator's `timeout`.
     fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.ask(py, intern!(py, "close"), (self.id(),))
     }
 
+    /// What a later life has to restore to lose nothing, were this one to end now.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         self.check(py)?;
         let bytes = self.desk.call_method1(py, intern!(py, "snapshot"), (self.id(),))?;
         Ok(bytes.into_bound(py).cast_into::<PyBytes>()?)
     }
 
+    /// Counts what the replicas of a `PNCounter` have counted, by its `snapshot`.
+    ///
+    /// Each unit once, however often it is merged. It shows in the value once the server has it,
+    /// which `flush` waits for. Raises `Corrupt`.
     #[pyo3(signature = (state, /))]
     fn merge(&self, py: Python<'_>, state: &Bound<'_, PyBytes>) -> PyResult<()> {
         self.check(py)?;
         self.desk.call_method1(py, intern!(py, "merge"), (self.id(), state)).map(drop)
     }
 
+    /// Takes up a snapshot of an earlier life, before anything is counted or read.
+    ///
+    /// Raises `Corrupt`; `InvalidState` later than that, or for a journaled counter: give
+    /// `restore=` at its opening.
     #[pyo3(signature = (state, /))]
     fn restore(&self, py: Python<'_>, state: &Bound<'_, PyBytes>) -> PyResult<()> {
         self.check(py)?;
         self.desk.call_method1(py, intern!(py, "restore"), (self.id(), state)).map(drop)
     }
 
+    /// The name it was opened with; bytes where it is not UTF-8.
     #[getter]
     fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         match std::str::from_utf8(&self.cell.name) {
@@ -92,6 +134,7 @@ impl Counter {
         }
     }
 
+    /// What `Event.counter` says.
     #[getter]
     fn id(&self) -> u64 {
         self.cell.id.0

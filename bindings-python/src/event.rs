@@ -13,41 +13,92 @@ use crate::convert;
 use crate::counter;
 use crate::error::exception;
 
-/// See `_core.pyi`.
+/// Something happened. Attributes that do not apply to the kind are None; whatever has `lock` or
+/// `counter` has its `name`.
+///
+/// `lock_queued`: lock, rank, holder. `lock_granted`: lock, fence, valid_until. `lock_renewed`:
+/// lock, valid_until. `lock_lost` (terminal): lock, error. `lock_released` (terminal): lock.
+/// `lock_failed` (terminal): lock, error, holder. `lock_inspected` (terminal): call, inspection.
+/// `fence_checked` (terminal): call, accepted, fence (the highest seen). `node_checked`
+/// (terminal): call, node, server_version, eviction_policy. `counter_flushed` (terminal): call,
+/// counter. `counter_read` (terminal): call, counter, value. `counter_reset` (terminal): call,
+/// counter, epoch. `counter_audited` (terminal): call, counter, audit. `counter_journal`: counter,
+/// bytes; say `counter_journaled` when they are written down. `counter_lost`: counter, units,
+/// error. `counter_regressed`: counter. `counter_refused`: counter, error. `counter_closed`
+/// (terminal): counter, units (that are not acknowledged). `transaction_committed` (terminal):
+/// transaction, id, replies (None where they are gone), applied, replicas; ahead of it one
+/// `transaction_not_durable` for each node of which too few replicas are known to have it:
+/// transaction, id, node, replicas, error. `transaction_failed` (terminal):
+/// transaction, id, error. `transaction_unknown` (terminal): transaction, id, error; later
+/// `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,
+/// `transaction_resolved` (terminal): call, id, outcome. `transaction_swept` (terminal): call,
+/// units, unreadable. `call_failed` (terminal): call, node,
+/// error. `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
+/// `closed`: everything that `close` began is done.
 #[pyclass(frozen, get_all, module = "comity._core")]
 #[derive(Default)]
 pub(crate) struct Event {
+    /// What happened.
     kind: &'static str,
+    /// The lock it is about.
     lock: Option<u64>,
+    /// The call it answers.
     call: Option<u64>,
+    /// The counter it is about.
     counter: Option<u64>,
+    /// The transaction it is about.
     transaction: Option<u64>,
+    /// The number of the node it is about.
     node: Option<u32>,
+    /// The name of the lock or counter it is about.
     name: Option<Py<PyBytes>>,
+    /// How many wait ahead.
     rank: Option<u64>,
+    /// A fencing token.
     fence: Option<u64>,
+    /// When the lease ends.
     valid_until: Option<u64>,
+    /// Whether a fence was accepted.
     accepted: Option<bool>,
+    /// The label of who holds the lock.
     holder: Option<Py<PyBytes>>,
+    /// The version of a server.
     server_version: Option<String>,
+    /// The eviction policy of a server.
     eviction_policy: Option<String>,
+    /// A lock as its server sees it: `now` (us), `capacity`, `holders` (`id`, `label`,
+    /// `fence`, `remaining` us), `waiters` (`id`, `label`), `holders_total`, `waiters_total`.
     inspection: Option<Py<PyDict>>,
+    /// A counter's value: `value`, `staleness` (us or None), `token`, `epoch`, `pending`,
+    /// `oldest_pending` (us or None).
     value: Option<Py<PyDict>>,
+    /// What an audit found: `live`, `retired`, `pruned`, `compared`, `corrected`.
     audit: Option<Py<PyDict>>,
+    /// How many resets there were.
     epoch: Option<u64>,
+    /// So many, of a counter.
     units: Option<u64>,
+    /// A journal.
     bytes: Option<Py<PyBytes>>,
+    /// The id of a transaction, for `transaction_status` and `transaction_resolve`.
     id: Option<Py<PyBytes>>,
+    /// One for each command of a transaction.
     replies: Option<Py<PyAny>>,
+    /// Whether plain readers see all of a transaction by now.
     applied: Option<bool>,
+    /// So many replicas of each server, or of the node, are known to have a transaction.
     replicas: Option<u32>,
+    /// So many records of transactions can be read by nobody, and a sweep has left them.
     unreadable: Option<u64>,
+    /// What is known of a transaction.
     outcome: Option<&'static str>,
+    /// Why it failed, as the exception of `comity.errors` for its code.
     error: Option<Py<PyAny>>,
 }
 
 #[pymethods]
 impl Event {
+    /// The first of lock, call, counter and transaction that is not None.
     #[getter]
     fn subject(&self) -> Option<u64> {
         self.lock.or(self.call).or(self.counter).or(self.transaction)

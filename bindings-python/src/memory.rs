@@ -11,7 +11,7 @@ use pyo3::types::PyBytes;
 use crate::convert::value;
 use crate::error::guarded;
 
-/// See `_core.pyi`.
+/// The embedded store: a small Redis in this process.
 #[pyclass(frozen, module = "comity._core")]
 pub(crate) struct MemoryStore(Mutex<memory::MemoryStore>);
 
@@ -22,6 +22,8 @@ impl MemoryStore {
         Self(Mutex::new(memory::MemoryStore::new()))
     }
 
+    /// Runs one command of the core's, or one that `docs/embedded-store.md` lists. The reply is
+    /// what `handle_reply` takes; after an `ErrorReply` nothing has changed.
     fn execute<'py>(
         &self,
         py: Python<'py>,
@@ -33,6 +35,7 @@ impl MemoryStore {
         value(py, &reply)
     }
 
+    /// Channel and payload of a PUBLISH that is not yet delivered.
     fn poll_message<'py>(
         &self,
         py: Python<'py>,

@@ -13,7 +13,7 @@ use crate::error::{guarded, invalid, raised};
 /// How many forks there were between the first process and this one.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// In the child of a fork: its replicas are others than the parent's from now on.
+/// In the child of a fork: every `PNCounter` goes on as another replica.
 #[pyfunction]
 pub(crate) fn forked() {
     FORKS.fetch_add(1, SeqCst);
@@ -25,7 +25,11 @@ struct Replica {
     forks: u64,
 }
 
-/// See `_core.pyi`.
+/// A counter without a server: replicas exchange bytes and merge them.
+///
+/// In any order and any number of times. Every instance is a replica of its own, what comes of
+/// pickling or copying one too: it knows all that the other does. Thread-safe; in
+/// the child of a fork it goes on as another replica.
 #[pyclass(frozen, weakref, module = "comity._core")]
 pub(crate) struct PNCounter(Mutex<Replica>);
 
@@ -44,30 +48,38 @@ impl PNCounter {
         Ok(Self(Mutex::new(Replica { counter, forks: FORKS.load(SeqCst) })))
     }
 
+    /// Counts `n`, up or down. Raises `CounterOverflow` beyond 2**64 - 1 increments or
+    /// decrements of this replica, `InvalidArgument`; nothing is counted then.
     #[pyo3(signature = (n=Amount::ONE, /), text_signature = "($self, n=1, /)")]
     fn add(&self, py: Python<'_>, n: Amount) -> PyResult<()> {
         self.count(py, n)
     }
 
+    /// Counts all of them or, where one is refused, none. Raises as `add` does.
     #[pyo3(signature = (amounts, /))]
     fn add_many(&self, py: Python<'_>, amounts: &Bound<'_, PyAny>) -> PyResult<()> {
         self.count(py, amount::sums(amounts)?)
     }
 
+    /// The sum of all replicas known here.
     fn value(&self, py: Python<'_>) -> PyResult<i128> {
         self.with(py, |counter| counter.value())
     }
 
+    /// Takes in another replica's snapshot. Raises `Corrupt`, and `LimitExceeded` beyond 65,536
+    /// replicas; nothing is changed then.
     #[pyo3(signature = (state, /))]
     fn merge(&self, py: Python<'_>, state: &[u8]) -> PyResult<()> {
         self.with(py, |counter| counter.merge(state))?.map_err(|error| raised(py, &error))
     }
 
+    /// All that is known here: the same bytes for the same counts, in every language.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = self.with(py, counter::PNCounter::to_bytes)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
+    /// A new replica that knows all that a snapshot says. Raises `Corrupt`.
     #[staticmethod]
     #[pyo3(signature = (state, /))]
     fn restore(py: Python<'_>, state: &[u8]) -> PyResult<Self> {
@@ -76,12 +88,14 @@ impl PNCounter {
         Ok(restored)
     }
 
+    /// The id of this replica.
     #[getter]
     fn replica<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let id = self.with(py, |counter| counter.replica())?;
         Ok(PyBytes::new(py, &id.to_be_bytes()))
     }
 
+    /// The increments and decrements of each replica.
     fn slots<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let slots: Vec<_> = self.with(py, |counter| counter.slots().iter().collect())?;
         let dict = PyDict::new(py);

@@ -9,7 +9,11 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::error::{invalid, raised};
 
-/// See `_core.pyi`.
+/// Which node each key belongs to. An immutable value, which can be pickled.
+///
+/// Keys and ids are bytes, or str as UTF-8; an id comes back as it was given: `Ring[str]` has ids
+/// of text, `Ring[bytes]` of bytes. The same nodes give the same placement in every process and
+/// every language, whether their ids were text or bytes.
 #[pyclass(frozen, generic, module = "comity._core")]
 pub(crate) struct Ring {
     ring: ring::Ring,
@@ -120,11 +124,13 @@ impl Ring {
         Self::wrap(py, ring, given)
     }
 
+    /// The node a key belongs to; None on an empty ring.
     fn node(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let found = self.ring.node(bytes(key, "key")?);
         Ok(found.and_then(|index| self.id(key.py(), index)))
     }
 
+    /// The first `n` different nodes for a key, the owner first.
     fn replicas<'py>(&self, key: &Bound<'py, PyAny>, n: usize) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(key.py());
         for index in self.ring.replicas(bytes(key, "key")?, n) {
@@ -133,6 +139,7 @@ impl Ring {
         Ok(list)
     }
 
+    /// Ids and weights, sorted by id.
     fn nodes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
         for (node, id) in self.ring.nodes().iter().zip(&self.ids) {
@@ -141,6 +148,7 @@ impl Ring {
         Ok(list)
     }
 
+    /// A ring with one node more. Raises `InvalidArgument` for one that it has.
     #[pyo3(signature = (id, weight=None), text_signature = "($self, id, weight=1)")]
     fn with_node(
         &self,
@@ -154,18 +162,21 @@ impl Ring {
         Self::wrap(py, ring, given)
     }
 
+    /// A ring with another weight for one node. Raises `InvalidArgument` where there is none of
+    /// this id.
     fn with_weight(&self, id: &Bound<'_, PyAny>, weight: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = id.py();
         let ring = self.ring.with_weight(bytes(id, "node id")?, self::weight(weight)?);
         Self::wrap(py, ring, self.given(py))
     }
 
+    /// A ring with one node less. Raises `InvalidArgument` where there is none of this id.
     fn without_node(&self, id: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = id.py();
         Self::wrap(py, self.ring.without_node(bytes(id, "node id")?), self.given(py))
     }
 
-    /// The share of all keys that `other` places on a different node: from 0 to 1.
+    /// The share of all keys that `other` places elsewhere, 0.0..1.0.
     fn moved_share(&self, other: &Self) -> f64 {
         self.ring.moved_share(&other.ring) as f64 / 2_f64.powi(64)
     }
@@ -212,6 +223,7 @@ impl Ring {
         format!("Ring({} nodes, fingerprint {:016x})", self.ring.len(), self.ring.fingerprint())
     }
 
+    /// Equal for rings that place every key alike.
     #[getter]
     fn fingerprint(&self) -> u64 {
         self.ring.fingerprint()

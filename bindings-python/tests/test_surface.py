@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import comity
-from comity import core, errors
+from comity import _core, core, errors
 
 HERE = Path(__file__).parent
 
@@ -92,6 +93,31 @@ def test_every_public_name_is_exported_and_documented():
                 assert thing.__doc__, f"{name}.{member}"
     assert comity.__version__.count(".") == 2
     assert (Path(comity.__file__).parent / "py.typed").exists()
+
+
+def documented() -> list[tuple[str, str]]:
+    """Every class, method and function of the stub that says what it is, and its words."""
+    stub = Path(comity.__file__).with_name("_core.pyi").read_text(encoding="utf-8")
+    found = []
+    for node in ast.parse(stub).body:
+        members = node.body if isinstance(node, ast.ClassDef) else []
+        for one in [node, *members]:
+            if isinstance(one, (ast.ClassDef, ast.FunctionDef)) and (
+                words := ast.get_docstring(one)
+            ):
+                name = one.name if one is node else f"{node.name}.{one.name}"
+                found.append((name, words))
+    # What a type's `__new__` takes is no text of its own at run time.
+    return [one for one in found if not one[0].endswith(".__new__") and not one[0].startswith("_")]
+
+
+@pytest.mark.parametrize(("name", "words"), documented(), ids=[name for name, _ in documented()])
+def test_help_says_what_the_stub_says(name, words):
+    owner, _, member = name.partition(".")
+    thing = getattr(_core, owner)
+    if member:
+        thing = getattr(thing, member)
+    assert inspect.cleandoc(thing.__doc__ or "") == words
 
 
 def test_the_coordinator_of_the_core_is_there_as_it_is():
