@@ -180,9 +180,9 @@ def test_a_cancellation_of_somebody_elses_stays_one(server, traces):
         async with connect(server.port) as co:
 
             async def body(swallow):
-                async with co.lock("a", ttl=0.3, on_lost="cancel"):
+                async with co.lock("a", ttl=2, on_lost="cancel"):
                     try:
-                        await asyncio.sleep(10)
+                        await asyncio.sleep(25)
                     except asyncio.CancelledError:
                         if not swallow:
                             raise
@@ -250,7 +250,7 @@ async def main():
         assert process.stdout.readline() == "held\n"
         process.send_signal(signal.SIGSTOP)
         try:
-            async with connect(server.port) as co, co.lock("a", wait=5) as held:
+            async with connect(server.port) as co, co.lock("a", wait=15) as held:
                 assert await co.fence_check("a", held.fence)
         finally:
             process.send_signal(signal.SIGCONT)

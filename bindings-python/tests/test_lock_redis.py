@@ -224,10 +224,10 @@ def test_eight_threads_on_one_coordinator(server):
 
 def test_many_locks_at_once_are_all_renewed(server):
     with connect(server) as co:
-        locks = [co.lock(f"lock {n}", ttl=0.5) for n in range(200)]
+        locks = [co.lock(f"lock {n}", ttl=4) for n in range(200)]
         for lock in locks:
             lock.acquire()
-        time.sleep(1.5)
+        time.sleep(5)
         assert all(lock.held for lock in locks)
         for lock in locks:
             lock.release()
@@ -408,8 +408,8 @@ def test_connections_stay_within_the_budget(server):
     with server.client() as admin:
         before = len(admin.client_list())
         with connect(server) as co, connect(server) as other:
-            lock = co.lock("a", ttl=0.2)
-            with other.lock("a", ttl=0.2):
+            lock = co.lock("a")
+            with other.lock("a"):
                 thread = threading.Thread(target=lock.acquire)
                 thread.start()
                 time.sleep(0.5)
@@ -422,7 +422,7 @@ def test_connections_stay_within_the_budget(server):
 def test_closing_ends_every_thread(server):
     before = threading.active_count()
     co = connect(server)
-    with co.lock("a", ttl=0.2), pytest.raises(comity.LockTimeout):
+    with co.lock("a"), pytest.raises(comity.LockTimeout):
         with co.lock("a", wait=0.4):
             pass
     co.close()
