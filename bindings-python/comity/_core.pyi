@@ -432,8 +432,8 @@ class Coordinator:
         self, id: bytes, now: int, *, heuristic: Literal["commit", "abort"] | None = None
     ) -> int:
         """Ends a transaction whose client does not. `heuristic`: what every node that has voted yes
-        is told where the primary does not answer; each is reported as damaged where that is not what
-        their votes come to.
+        is told where the primary does not answer; each is reported as damaged where that is not
+        what their votes come to.
         """
 
     def transaction_sweep(self, now: int, *, shadows: bool = True) -> int:

@@ -535,8 +535,8 @@ impl Coordinator {
     }
 
     /// Ends a transaction whose client does not. `heuristic`: what every node that has voted yes
-    /// is told where the primary does not answer; each is reported as damaged where that is not what
-    /// their votes come to.
+    /// is told where the primary does not answer; each is reported as damaged where that is not
+    /// what their votes come to.
     #[pyo3(signature = (id, now, *, heuristic=None))]
     fn transaction_resolve(
         &self,
