@@ -20,8 +20,8 @@ import comity.aio  # noqa: E402
 
 
 def connect(port):
-    # A command is given up after half of the timeout, so a lost reply costs 0.3 s here.
-    return connected(port, timeout=0.6)
+    # A command is given up after half of the timeout, so a lost reply costs 1 s here.
+    return connected(port, timeout=2)
 
 
 async def waiting(co, count=1):

@@ -468,15 +468,18 @@ def test_a_cancelled_task_gives_its_transaction_up(three: Ring, caplog):
             await co.snapshot(*three.keys)
             for at, wanted in (("PREPARE", [0, 0, 0]), ("FINISH", [1, 1, 0])):
                 await asyncio.to_thread(at_rest, *three.servers)
-                three.proxies[1].rule(faults.DELAY_BEFORE, asks(at), seconds=0.5)
+                rule = three.proxies[1].rule(faults.DELAY_BEFORE, asks(at), seconds=1.5)
                 tx = co.transaction().incr(three.keys[0]).incr(three.keys[1])
                 task = asyncio.ensure_future(tx.execute())
-                await asyncio.sleep(0.2)
+                while not rule.met:
+                    await asyncio.sleep(0.005)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
                 assert await co.transaction().incrby(three.keys[2], 0).execute() == [0]
-                await asyncio.sleep(0.6)
+                while three.proxies[1].held:
+                    await asyncio.sleep(0.005)
+                await asyncio.to_thread(at_rest, *three.servers)
                 assert [int(v or 0) for v in (await co.snapshot(*three.keys)).values()] == wanted
 
     with caplog.at_level(logging.WARNING, logger="comity"):
