@@ -18,8 +18,8 @@ import { startUpstash } from "./support/upstash.mjs";
 const MODULES = fileURLToPath(new URL("../node_modules", import.meta.url));
 
 const RUNTIMES = {
-  bun: [path("bun/bin/bun.exe"), ["run"]],
-  deno: [path("@deno/linux-x64-glibc/deno"), ["run", "-A", "--no-lock", "--node-modules-dir=manual"]],
+  bun: [path(".bin/bun"), ["run"]],
+  deno: [path(".bin/deno"), ["run", "-A", "--no-lock", "--node-modules-dir=manual"]],
 };
 
 for (const [name, [program, words]] of Object.entries(RUNTIMES)) {
@@ -97,7 +97,7 @@ async function worker(t, script, modules) {
     );
   `;
   await writeFile(join(root, "config.capnp"), config);
-  const program = path("@cloudflare/workerd-linux-64/bin/workerd");
+  const program = path(`@cloudflare/workerd-linux-${process.arch === "arm64" ? "arm64" : "64"}/bin/workerd`);
   const child = spawn(program, ["serve", "config.capnp"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
   cleanup(t, () => child.kill("SIGKILL"));
   const end = Date.now() + 60_000;
