@@ -229,18 +229,20 @@ impl Coordinator {
         let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
         undertaking.stage = Stage::Clocks;
         let plan = undertaking.plan.clone();
-        let mut earliest = None;
+        // One moment for all, so it has to be still to come for the clock that is ahead of the others. By
+        // a clock that is behind it comes later than need be, which only keeps records for longer.
+        let mut latest = None;
         for id in plan.participants() {
             let Some(node) = self.node_named(&id) else { continue };
             match self.clock_of(node) {
-                Some(now) => earliest = Some(earliest.map_or(now, |least| now.min(least))),
+                Some(now) => latest = latest.max(Some(now)),
                 None => self.ask_clock(node, handle),
             }
         }
         let known = plan.parts.iter().all(|part| {
             self.node_named(&part.participant).is_some_and(|node| self.clock_of(node).is_some())
         });
-        let (Some(server_now), true) = (earliest, known) else { return };
+        let (Some(server_now), true) = (latest, known) else { return };
         let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
         let contended = undertaking.met > 0 || self.now < self.contended_until;
         let order =
