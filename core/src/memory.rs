@@ -15,6 +15,10 @@ use crate::redis::{Argv, LockKeys, Reply, Script, parse_number};
 use crate::time::Time;
 use crate::transaction;
 
+/// The most messages that wait for [`MemoryStore::poll_message`]: of more the oldest are gone, as they are
+/// for a subscriber that reads too slowly.
+pub const MAX_MESSAGES: usize = 65_536;
+
 /// How many calls pass between two searches for keys that have expired and are never asked for.
 const PURGE_EVERY: u32 = 1_024;
 
@@ -74,7 +78,7 @@ impl MemoryStore {
             }
             (b"PUBLISH", 3) => {
                 let word = |index| argv.get(index).unwrap_or_default().to_vec();
-                self.messages.push_back(Message { channel: word(1), payload: word(2) });
+                self.publish(Message { channel: word(1), payload: word(2) });
                 Reply::Integer(0)
             }
             // There are no replicas, and nothing to wait for.
@@ -90,6 +94,13 @@ impl MemoryStore {
             }
             _ => command::execute(&mut self.keyspace, &argv.iter().collect::<Vec<_>>()),
         }
+    }
+
+    fn publish(&mut self, message: Message) {
+        if self.messages.len() >= MAX_MESSAGES {
+            self.messages.pop_front();
+        }
+        self.messages.push_back(message);
     }
 
     /// The next message that was published.
@@ -150,9 +161,9 @@ impl MemoryStore {
                     tombstones: key(4),
                 };
                 let (answer, pushes) = lock::execute(&mut self.keyspace, &keys, &op)?;
-                let messages = pushes.into_iter();
-                self.messages
-                    .extend(messages.map(|(channel, payload)| Message { channel, payload }));
+                for (channel, payload) in pushes {
+                    self.publish(Message { channel, payload });
+                }
                 Ok(answer.encode())
             }
             Script::Guard if keys == 1 => {

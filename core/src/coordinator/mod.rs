@@ -188,8 +188,8 @@ pub struct Coordinator {
     /// Other clients' transactions that are ended from here.
     recoveries: Table<Txid, Box<RecoveryEntry>>,
     sweeps: Table<CallId, Sweeper>,
-    /// When a transaction of another client was first in the way.
-    first_met: Table<Txid, Time>,
+    /// When a transaction of another client was in the way, at first and last.
+    first_met: Table<Txid, (Time, Time)>,
     sessions: Sessions,
     line: Line,
     /// Until then transactions ask one participant after the other.

@@ -38,11 +38,16 @@ impl Coordinator {
         }
         let participant =
             self.transactions.get(&txid).and_then(|e| e.machine.participant(met.place));
-        if self.first_met.len() >= REMEMBERED {
-            self.first_met.clear();
+        let known = self.first_met.get(&holder).map(|(first, _)| *first);
+        if known.is_none() && self.first_met.len() >= REMEMBERED {
+            // Whoever has not been met for the longest time is most likely over.
+            let oldest = self.first_met.iter().min_by_key(|(_, (_, last))| *last);
+            if let Some(oldest) = oldest.map(|(txid, _)| *txid) {
+                self.first_met.remove(&oldest);
+            }
         }
-        let first = self.first_met.get(&holder).copied().unwrap_or(self.now);
-        self.first_met.insert(holder, first);
+        let first = known.unwrap_or(self.now);
+        self.first_met.insert(holder, (first, self.now));
         if met.expired || self.now.since(first) >= WATCH {
             let (id, met) = (met.holder.clone(), participant);
             let task = Task { id, met, expired: true, heuristic: None };
@@ -55,7 +60,8 @@ impl Coordinator {
         let txid = task.id.txid;
         if let Some(entry) = self.recoveries.get_mut(&txid) {
             entry.calls.extend(call);
-            entry.elsewhere.extend(task.met);
+            let new = task.met.filter(|met| !entry.elsewhere.contains(met));
+            entry.elsewhere.extend(new);
             return self.with_recovery(txid, background, |machine, cx| {
                 machine.allow(task.heuristic);
                 machine.hurry(cx);
