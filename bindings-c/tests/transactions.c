@@ -140,6 +140,14 @@ int main(void) {
     OK(comity_transaction_resolve(w.co[1], id, id_len, COMITY_HEURISTIC_NONE, w.now, &call));
     event = world_until(&w, 1, COMITY_EVENT_TRANSACTION_RESOLVED);
     CHECK(event->call == call && event->outcome != 0);
+    /* One of another session, of which nobody has heard. */
+    memset(id, '0', 16);
+    OK(comity_transaction_status(w.co[1], id, id_len, w.now, &call));
+    event = world_until(&w, 1, COMITY_EVENT_TRANSACTION_STATUS);
+    CHECK(event->call == call && event->outcome == COMITY_OUTCOME_UNHEARD);
+    OK(comity_transaction_resolve(w.co[1], id, id_len, COMITY_HEURISTIC_NONE, w.now, &call));
+    event = world_until(&w, 1, COMITY_EVENT_TRANSACTION_RESOLVED);
+    CHECK(event->call == call && event->outcome == COMITY_OUTCOME_ABORTED);
     OK(comity_transaction_sweep(w.co[1], 1, w.now, &call));
     event = world_until(&w, 1, COMITY_EVENT_TRANSACTION_SWEPT);
     CHECK(event->call == call);

@@ -380,6 +380,11 @@ def test_status_and_resolve(co):
     assert co.transaction_status(tx.id) == "committed"
     assert co.resolve(tx.id) == "committed"
     assert co.transaction_status(tx.id.decode()) == "committed"
+    # One of another session, of which nobody has heard.
+    unheard = b"0" * 16 + tx.id[16:]
+    assert co.transaction_status(unheard) == "unheard"
+    assert co.resolve(unheard) == "aborted"
+    assert co.transaction_status(unheard) == "aborted"
     first = tx.id
     with pytest.raises(ConflictError):
         tx.check("a", value="2").set("a", 2).execute()

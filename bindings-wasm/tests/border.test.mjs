@@ -212,6 +212,12 @@ test("transactions are applied or not, and can be asked about", () => {
   const resolve = core.transactionResolve(done.id, it.now, { heuristic: "abort" });
   const [resolved] = it.run().filter((event) => event.call === resolve);
   assert.equal(resolved.kind, "transactionResolved");
+  // One of another session, of which nobody has heard.
+  const unheard = "0".repeat(16) + done.id.slice(16);
+  core.transactionStatus(unheard, it.now);
+  core.transactionResolve(unheard, it.now);
+  const outcomes = it.run().filter((event) => event.id === unheard).map((event) => event.outcome);
+  assert.deepEqual(outcomes.sort(), ["aborted", "unheard"]);
   const sweep = core.transactionSweep(it.now);
   assert.ok(it.run().some((event) => event.kind === "transactionSwept" && event.call === sweep));
 
