@@ -57,7 +57,7 @@ for (const [format, options] of Object.entries(FORMATS)) {
   buildSync({ ...common, outbase: at("dist"), entryPoints: raw });
   for (const name of GLUE) {
     const script = readFileSync(at(`dist/raw/${name}.js`), "utf8");
-    const stdin = { contents: `import { TextDecoder } from "../utf8.js";\n${script}` };
+    const stdin = { contents: `import { TextDecoder, TextEncoder } from "../utf8.js";\n${script}` };
     buildSync({ ...common, outdir: undefined, outfile: at(`dist/${format}/raw/${name}.js`), stdin });
   }
 }
