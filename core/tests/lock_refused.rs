@@ -38,10 +38,52 @@ fn an_acquisition_fails_at_once_with_the_server_s_words() {
         assert_eq!(error.code(), code, "{words}");
         assert!(error.message().contains(words), "{words}: {error}");
         assert!(!co.lock_is_held(lock, desk.now));
+        if code == ErrorCode::ServerRefused {
+            // The same as not sent: there is nothing to be taken back.
+            assert_eq!(co.poll_command(), None, "{words}");
+            assert_eq!(co.next_deadline(), None, "{words}");
+        }
         // Once the server serves again there is nothing to be found.
         desk.pass(Span::from_secs(61), &mut [&mut co]);
         assert!(desk.is_free());
         assert_eq!(co.next_deadline(), None, "{words}");
+    }
+}
+
+#[test]
+fn what_an_old_server_raises_inside_a_script_is_no_execution_either() {
+    let desk = Desk::new();
+    let mut co = desk.coordinator(1);
+    desk.ask(&mut co);
+    let command = take(&mut co, "ACQ");
+    let words = "ERR Error running script (call to f_0a1b): @user_script:12: @user_script: 12: \
+        -OOM command not allowed when used memory > 'maxmemory'.";
+    co.handle_reply(command.request, &Reply::error(words), desk.now);
+    let error = failure(events(&mut co)).expect("it is told");
+    assert_eq!(error.code(), ErrorCode::ServerRefused);
+    assert_eq!(co.poll_command(), None);
+}
+
+#[test]
+fn who_waits_in_line_waits_out_what_passes() {
+    for (words, waits) in [(WORDS[0].0, false), (WORDS[1].0, true), (WORDS[4].0, true)] {
+        let mut desk = Desk::new();
+        let (holder, _) = desk.holder(1);
+        let (mut co, lock) = desk.waiter(2);
+        drop(holder);
+        let until = desk.now + Span::from_secs(60);
+        let mut failed = None;
+        while desk.now < until && failed.is_none() {
+            while let Some(command) = co.poll_command() {
+                co.handle_reply(command.request, &Reply::error(words), desk.now);
+            }
+            failed = failure(events(&mut co));
+            desk.now = co.next_deadline().unwrap_or(until);
+            co.handle_timeout(desk.now);
+        }
+        assert_eq!(failed.is_none(), waits, "{words}: {failed:?}");
+        desk.pass(Span::from_secs(5), &mut [&mut co]);
+        assert_eq!(co.lock_is_held(lock, desk.now), waits, "{words}");
     }
 }
 

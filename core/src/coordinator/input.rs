@@ -286,13 +286,13 @@ impl Coordinator {
     fn lock_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         let sent_at = pending.sent_at;
         if let Reply::Error(text) = reply {
-            let Refusal { error, transient, executed } = Refusal::of(text);
-            return Outcome::Refused { error, transient, executed };
+            let Refusal { error, transient, passes, executed } = Refusal::of(text);
+            return Outcome::Refused { error, transient, passes, executed };
         }
         let Some(answer) = Answer::decode(reply) else {
             let message = "the server's answer is not one of comity's scripts'";
             let error = Error::new(ErrorCode::Unsupported, message);
-            return Outcome::Refused { error, transient: false, executed: true };
+            return Outcome::Refused { error, transient: false, passes: false, executed: true };
         };
         let Some(node) = self.nodes.get_mut(pending.node.0 as usize) else {
             return Outcome::Answered { answer, sent_at };

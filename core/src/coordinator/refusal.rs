@@ -11,6 +11,8 @@ pub(super) struct Refusal {
     pub(super) error: Error,
     /// It may pass by itself soon.
     pub(super) transient: bool,
+    /// It passes when a failover or a disk is done, which may take long.
+    pub(super) passes: bool,
     /// The script may have been executed in part.
     pub(super) executed: bool,
 }
@@ -20,6 +22,9 @@ const TRANSIENT: [&[u8]; 3] = [b"LOADING", b"BUSY", b"MASTERDOWN"];
 
 /// Said before a script runs, by a node of a Redis Cluster, and by nothing else.
 const CLUSTER: [&[u8]; 5] = [b"MOVED", b"ASK", b"CROSSSLOT", b"TRYAGAIN", b"CLUSTERDOWN"];
+
+/// Said by a server that will take writes again after a failover, or when its disk or replicas are back.
+const PASSING: [&[u8]; 3] = [b"READONLY", b"MISCONF", b"NOREPLICAS"];
 
 /// Said before a script has written anything. OOM, READONLY and the like come from the first write,
 /// and no script of ours writes before all its reads are done.
@@ -50,18 +55,21 @@ impl Refusal {
             true => format!("NOAUTH Authentication required ({words})"),
             false => words.into(),
         };
-        let word = message.split(' ').next().unwrap_or_default().as_bytes();
+        // Servers before 7.0 wrap what a script raises: `ERR Error running script (...): ...: -OOM ...`.
+        let wrapped = message.strip_prefix("ERR Error running script");
+        let raised = wrapped.and_then(|raised| raised.rsplit_once(": -")).map(|(_, words)| words);
+        let word = raised.unwrap_or(&message).split(' ').next().unwrap_or_default().as_bytes();
         let cluster = CLUSTER.contains(&word);
-        // Servers before 7.0 wrap what a script raises.
         let wrong_type = text.windows(9).any(|window| window == b"WRONGTYPE");
         let code = if wrong_type { ErrorCode::WrongType } else { ErrorCode::ServerRefused };
         let transient = TRANSIENT.contains(&word);
+        let passes = PASSING.contains(&word);
         let executed = !transient && !wrong_type && !cluster && !NOT_EXECUTED.contains(&word);
         let message = match cluster {
             true => format!("{message} ({NO_CLUSTER})"),
             false => message,
         };
-        Self { error: Error::new(code, message), transient, executed }
+        Self { error: Error::new(code, message), transient, passes, executed }
     }
 
     /// Whether the server does not have the script.

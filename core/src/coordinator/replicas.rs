@@ -57,7 +57,7 @@ impl Coordinator {
         self.with_replication(node, |machine, cx| match (count, reply) {
             (Some(count), _) => machine.on_waited(attempt, count, cx),
             (None, Reply::Error(text)) => {
-                let Refusal { error, transient, executed } = Refusal::of(text);
+                let Refusal { error, transient, executed, .. } = Refusal::of(text);
                 machine.on_outcome(attempt, Outcome::Refused { error, transient, executed }, cx);
             }
             (None, _) => {

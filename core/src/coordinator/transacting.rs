@@ -125,7 +125,7 @@ impl Coordinator {
     /// What a reply means to a transaction; what it tells of the server's clock is kept.
     pub(super) fn transaction_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         if let Reply::Error(text) = reply {
-            let Refusal { error, transient, executed } = Refusal::of(text);
+            let Refusal { error, transient, executed, .. } = Refusal::of(text);
             return Outcome::Refused { error: error.at(pending.node), transient, executed };
         }
         let Some(answer) = Answer::decode(reply) else {

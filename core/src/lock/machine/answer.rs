@@ -31,17 +31,19 @@ impl Lock {
                 }
             }
             Outcome::Failed(Failed { failure, error, lasting }) => {
-                if sent.asked == Asked::Acquire && failure == Failure::OutcomeUnknown {
-                    self.unclean = true;
+                match failure {
+                    Failure::NotSent => self.sends = self.sends.saturating_sub(1),
+                    Failure::OutcomeUnknown => self.unclean |= sent.asked == Asked::Acquire,
                 }
                 let error = error.about(format_args!("lock '{}'", readable(&self.name)));
                 self.on_failure(error, !lasting || self.waits_on(), cx);
             }
-            Outcome::Refused { error, transient, executed } => {
-                if sent.asked == Asked::Acquire && executed {
-                    self.unclean = true;
+            Outcome::Refused { error, transient, passes, executed } => {
+                match executed {
+                    false => self.sends = self.sends.saturating_sub(1),
+                    true => self.unclean |= sent.asked == Asked::Acquire,
                 }
-                self.on_failure(error, transient, cx);
+                self.on_failure(error, transient || (passes && self.waits_on()), cx);
             }
         }
         if self.expire(cx) {
@@ -58,6 +60,7 @@ impl Lock {
     pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
         if let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) {
             self.sent.remove(place);
+            self.sends = self.sends.saturating_sub(1);
             match self.state {
                 // Not a repetition: nothing has been executed yet.
                 State::Releasing { .. } => self.take_back(true, cx),
@@ -181,6 +184,11 @@ impl Lock {
                 let error = self.timed_out();
                 self.fail(error, cx);
                 self.end_if_unclean(cx);
+            }
+            // It was only this attempt that came too late: the next one keeps the place.
+            Body::Gone(Why::Late) => {
+                self.failures += 1;
+                self.wake = Some(cx.now + self.backoff(cx));
             }
             Body::Gone(_) => self.restart(cx),
             Body::Capacity(capacity) => {

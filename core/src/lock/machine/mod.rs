@@ -74,6 +74,8 @@ pub(crate) enum Outcome {
     Refused {
         error: Error,
         transient: bool,
+        /// It passes when a failover or a disk is done.
+        passes: bool,
         executed: bool,
     },
 }
