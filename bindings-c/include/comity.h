@@ -381,7 +381,8 @@ typedef struct comity_config {
   // How long a verb tries to reach a server before it fails, 10 ms to 60 s in microseconds;
   // 5 s by default.
   uint64_t timeout_us;
-  // 1 = grants are received by push, the default; 0 = waiters ask every 50 to 500 ms.
+  // 1 = grants are received by push, the default; 0 = waiters ask, the first in line every 50 to
+  // 500 ms.
   uint32_t push;
   // Zero.
   uint32_t reserved;

@@ -37,7 +37,8 @@ pub struct comity_config {
     /// How long a verb tries to reach a server before it fails, 10 ms to 60 s in microseconds;
     /// 5 s by default.
     pub timeout_us: u64,
-    /// 1 = grants are received by push, the default; 0 = waiters ask every 50 to 500 ms.
+    /// 1 = grants are received by push, the default; 0 = waiters ask, the first in line every 50 to
+    /// 500 ms.
     pub push: u32,
     /// Zero.
     pub reserved: u32,

@@ -140,7 +140,15 @@ impl Coordinator {
         let mut cx =
             known.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
         let machine = make(&mut cx);
-        let entry = LockEntry { machine, node, state_key, unsent: None, id: None, indexed: None };
+        let entry = LockEntry {
+            machine,
+            node,
+            state_key,
+            unsent: None,
+            waits: false,
+            id: None,
+            indexed: None,
+        };
         self.locks.insert(lock, Box::new(entry));
         self.settle(lock, effects);
     }
@@ -242,6 +250,12 @@ impl Coordinator {
     pub(super) fn index(&mut self, lock: LockId) {
         let Some(entry) = self.locks.get_mut(&lock) else { return };
         let done = entry.machine.is_done();
+        let waits = entry.machine.is_waiting() && !done;
+        if core::mem::replace(&mut entry.waits, waits) != waits
+            && let Some(node) = self.nodes.get_mut(entry.node.0 as usize)
+        {
+            node.waiting = if waits { node.waiting + 1 } else { node.waiting.saturating_sub(1) };
+        }
         let id = (!done).then(|| entry.machine.id());
         let deadline = entry.machine.deadline().filter(|_| !done);
         self.timers.adjust(Timer::Lock(lock), &mut entry.indexed, deadline);

@@ -82,7 +82,8 @@ pub struct Config {
     pub prefix: Vec<u8>,
     /// How long a verb tries to reach a server before it fails: 10 ms to 60 s.
     pub timeout: Span,
-    /// Whether grants are received by push. Without, waiters ask every 50 to 500 ms.
+    /// Whether grants are received by push. Without, waiters ask, the first in line
+    /// every 50 to 500 ms.
     pub push: bool,
 }
 
@@ -132,6 +133,8 @@ struct LockEntry {
     state_key: Vec<u8>,
     /// Its last acquisition, if that has not been polled.
     unsent: Option<(RequestId, Attempt)>,
+    /// Whether it is counted among those that wait at its node.
+    waits: bool,
     /// What the index knows of it.
     id: Option<Id>,
     /// What the timers know of it.

@@ -17,6 +17,10 @@ use crate::redis::{Failure, NodeId, RequestId, Script};
 use crate::time::{Span, Time, request_timeout};
 use crate::transaction::replication::Replication;
 
+/// The waiters at a node ask at most once in the first span, all together, and each of them at least once
+/// in the second.
+const BEAT: (Span, Span) = (Span::from_millis(1), Span::from_secs(18));
+
 /// How long a lease handed over by push lasts until its first renewal: four round trips, at least and at
 /// most these.
 const CLAIM: (Span, Span) = (Span::from_secs(2), Span::from_secs(10));
@@ -73,6 +77,8 @@ pub(super) struct Node {
     pub(super) mute: bool,
     pub(super) clock: Clock,
     unreachable: Option<Unreachable>,
+    /// How many wait in line here.
+    pub(super) waiting: u64,
     /// How long an answer took of late.
     pub(super) trip: Span,
     silence: Option<Silence>,
@@ -95,6 +101,7 @@ impl Node {
             mute: false,
             clock: Clock::Unknown,
             unreachable: None,
+            waiting: 0,
             trip: Span::ZERO,
             silence: None,
             probe_indexed: None,
@@ -192,6 +199,7 @@ impl Node {
             floor: self.floor,
             inbox,
             claim: CLAIM.0.max(self.trip.part(4, 1)).min(CLAIM.1),
+            beat: BEAT.0.part(self.waiting, 1).min(BEAT.1),
             unsent: None,
             timeout,
             request_timeout: request_timeout(timeout),

@@ -32,6 +32,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) inbox: &'a [u8],
     /// How long a lease handed over by push is to last until its first renewal.
     pub(crate) claim: Span,
+    /// How often a waiter may ask at most, by the number of those that wait.
+    pub(crate) beat: Span,
     /// Its attempt to acquire that has not left yet.
     pub(crate) unsent: Option<Attempt>,
     /// How long a server may be out of reach before the user is told.

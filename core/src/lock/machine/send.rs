@@ -16,6 +16,8 @@ const CLAIM: Span = Span::from_secs(2);
 const LIVE: Span = Span::from_secs(10);
 /// How often a waiter asks where no push can reach it: at first, and in the end.
 pub(super) const POLL: (Span, Span) = (Span::from_millis(50), Span::from_millis(500));
+/// Where no push can tell, a lock goes from hand to hand no faster than this.
+const TURN: Span = Span::from_millis(50);
 /// The first pause after a failure, doubled each time up to the second.
 const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_millis(500));
 /// How long an id is taken back in the background. By then its last straggler is dead: no driver
@@ -59,7 +61,7 @@ impl Lock {
             weight: 1,
             ttl: self.options.ttl,
             claim: cx.claim,
-            live: LIVE,
+            live: LIVE.max(cx.beat.part(10, 3)),
             wait: self.options.wait != Some(Span::ZERO),
             ticket: self.ticket,
             inbox: cx.inbox.to_vec(),
@@ -91,8 +93,15 @@ impl Lock {
             if rank < NEAR { CLAIM.part(3, 4) } else { LIVE.part(3, 10) }
         } else {
             self.polls += 1;
-            Span::from_micros(POLL.0.as_micros() << self.polls.min(8)).min(POLL.1)
+            let often = Span::from_micros(POLL.0.as_micros() << self.polls.min(8)).min(POLL.1);
+            // As many have to be served first, each in no less than that.
+            let turn = Span::from_micros(TURN.as_micros().saturating_mul(rank));
+            if rank < NEAR { often } else { often.max(turn.min(LIVE.part(3, 10))) }
         };
+        // Of many that wait here each asks less often, and is believed alive for longer; the next in line
+        // not so seldom that a grant could pass unclaimed.
+        let seldom = if rank < NEAR { cx.beat.min(CLAIM.part(3, 4)) } else { cx.beat };
+        let regular = regular.max(seldom);
         let regular = regular + cx.entropy.jitter(regular.part(1, 10));
         if rank >= NEAR {
             return regular;
