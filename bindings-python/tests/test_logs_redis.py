@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from locks import connect_to, until
+from locks import connect_to, keep, until
 
 import comity
 from comity.testing import MemoryStore
@@ -33,8 +33,8 @@ def test_a_server_is_lost_and_back_once(start, said):
         connect_to(next(clients), timeout=1) as co,
         connect_to(next(clients), timeout=1) as other,
     ):
-        assert all(co.lock(f"{n}", ttl=60).acquire() for n in range(20))
-        other.lock("taken", ttl=60).acquire()
+        assert all(keep(co.lock(f"{n}", ttl=60)).acquire() for n in range(20))
+        keep(other.lock("taken", ttl=60)).acquire()
         # A push connection, a connection for verbs and one for what is done in the background.
         waiting = threading.Thread(target=co.lock("taken").acquire)
         waiting.start()

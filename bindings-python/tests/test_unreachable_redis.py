@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import free_port
 from faults import ALWAYS, CUT_AFTER, CUT_BEFORE, Proxy
-from locks import asks, connect, connect_to, line
+from locks import asks, connect, connect_to, keep, line
 
 import comity
 import comity.aio
@@ -255,7 +255,7 @@ def test_a_lock_that_is_not_granted_names_its_server(two):
 @pytest.mark.usefixtures("flavour")
 def test_what_was_sent_is_no_answer(server, proxy):
     with connect(proxy.port) as co, connect(server.port) as other:
-        other.lock("of a server that has the script").acquire()
+        keep(other.lock("of a server that has the script")).acquire()
         sent = proxy.rule(CUT_AFTER, asks(b"ACQ"))
         proxy.rule(CUT_BEFORE, lambda _: sent.met > 0, times=ALWAYS)
         with pytest.raises(comity.NoAnswer, match="not answered"):
