@@ -36,7 +36,7 @@ def test_a_server_is_lost_and_back_once(start, said):
         assert all(keep(co.lock(f"{n}", ttl=60)).acquire() for n in range(20))
         keep(other.lock("taken", ttl=60)).acquire()
         # A push connection, a connection for verbs and one for what is done in the background.
-        waiting = threading.Thread(target=co.lock("taken").acquire)
+        waiting = threading.Thread(target=keep(co.lock("taken")).acquire)
         waiting.start()
         until(lambda: co.stats()["lock_queued"], 30)
         server.kill()
@@ -91,7 +91,7 @@ def test_a_lock_that_is_granted_after_a_long_wait(said):
     store = MemoryStore()
     with connect_to(store) as co, connect_to(store) as other:
         for seconds in (5, 60):
-            held, waiting = co.lock(f"for {seconds} s"), other.lock(f"for {seconds} s")
+            held, waiting = co.lock(f"for {seconds} s"), keep(other.lock(f"for {seconds} s"))
             held.acquire()
             thread = threading.Thread(target=waiting.acquire)
             thread.start()
