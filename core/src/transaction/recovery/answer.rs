@@ -19,7 +19,7 @@ impl Recovery {
         }
         match outcome {
             Outcome::Answered(answer) => {
-                self.trouble = None;
+                self.unanswered = None;
                 if let Some(peer) = self.peers.get_mut(place) {
                     peer.failures = 0;
                 }
@@ -41,8 +41,7 @@ impl Recovery {
 
     /// Nobody may decide in the place of a server that does not answer.
     fn on_trouble(&mut self, place: usize, error: Error, cx: &mut Cx<'_>) {
-        let (since, _) = self.trouble.get_or_insert((cx.now, error.clone()));
-        let limit = *since + cx.timeout;
+        let limit = *self.unanswered.get_or_insert(cx.now) + cx.timeout;
         self.retry(place, cx);
         if self.peers.get(place).and_then(|peer| peer.wake) >= Some(limit) {
             match self.state {

@@ -129,8 +129,8 @@ pub(crate) struct Recovery {
     peers: Vec<Peer>,
     /// What the votes come to, or what the primary has answered.
     verdict: Verdict,
-    /// Since when nobody has answered, and why.
-    trouble: Option<(Time, Error)>,
+    /// Since when nobody has answered what was sent.
+    unanswered: Option<Time>,
     /// Since when there were answers that do not help.
     unhelped: Option<Time>,
     /// Somebody has said what no more than one outcome leaves: for an operator's decision.
@@ -151,7 +151,7 @@ impl Recovery {
             state: State::Asking,
             peers,
             verdict: Verdict::Release,
-            trouble: None,
+            unanswered: None,
             unhelped: None,
             proven: None,
             attempts: 0,
@@ -266,7 +266,9 @@ impl Recovery {
         self.attempts += 1;
         peer.sent = Some(self.attempts);
         let (attempt, to, background) = (self.attempts, peer.id.clone(), cx.background);
-        let deadline = cx.now + cx.request_timeout;
+        let since = *self.unanswered.get_or_insert(cx.now);
+        let limit = (since + cx.timeout).max(cx.now + Span::from_millis(1));
+        let deadline = limit.min(cx.now + cx.request_timeout);
         cx.effects.push(Effect::Send { attempt, to, op, deadline, background });
     }
 
@@ -360,7 +362,7 @@ impl Recovery {
             Heuristic::Commit => Verdict::Commit,
             Heuristic::Abort => Verdict::Abort,
         };
-        self.trouble = None;
+        self.unanswered = None;
         self.learn(everybody);
         self.peers.iter_mut().for_each(|peer| peer.vote = Vote::Unknown);
         self.turn(State::Surveying, cx);
