@@ -100,6 +100,7 @@ def test_a_lock_that_is_granted_after_a_long_wait(said):
             held.release()
             thread.join(30)
             assert waiting.held
+            waiting.release()
         until(lambda: said("after a wait"), 30)
     (text,) = said("after a wait")
     assert text.startswith("lock 'for 60 s' is granted after a wait of 60.")
