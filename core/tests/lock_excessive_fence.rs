@@ -46,6 +46,12 @@ fn a_message_with_the_highest_fence_bricks_nothing() {
         }
         push(&mut co, &desk, HIGHEST);
         desk.run(&mut co);
+        // It is not passed on to the server, which would not believe it either.
+        let mut asking = co.clone();
+        desk.ask(&mut asking);
+        let command = take(&mut asking, "ACQ");
+        let Some(Op::Acquire(asked)) = Op::decode(command.argv.iter().skip(8)) else { panic!() };
+        assert!(asked.floor.0 <= desk.now.as_micros() + 10, "{:?}", asked.floor);
         let next = fence(&mut co, &mut desk);
         assert!(next <= desk.now.as_micros() + 10, "{next}");
         assert_eq!(co.stats().excessive_fences, u64::from(asks_before));
