@@ -826,7 +826,8 @@ uint32_t comity_next_deadline(const comity_coordinator *coordinator,
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_node_count(const comity_coordinator *coordinator, uint32_t *out);
 
-// Writes the stable id of a node to *out, valid until the coordinator is freed.
+// Writes the id of a node, as it was given, to *out, valid until the coordinator is freed. In the ring and in
+// ids of transactions, a single node is "0".
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or a number that no node has.
 uint32_t comity_node_id(const comity_coordinator *coordinator,

@@ -232,7 +232,8 @@ pub unsafe extern "C" fn comity_node_count(
     }
 }
 
-/// Writes the stable id of a node to *out, valid until the coordinator is freed.
+/// Writes the id of a node, as it was given, to *out, valid until the coordinator is freed. In the ring and in
+/// ids of transactions, a single node is "0".
 ///
 /// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or a number that no node has.
 #[unsafe(no_mangle)]

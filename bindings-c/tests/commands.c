@@ -62,8 +62,8 @@ int main(void) {
     CHECK(command->argc > 8);
     CHECK(command->argvlen[0] == 7 && memcmp(command->argv[0], "EVALSHA", 7) == 0);
     CHECK(command->argvlen[1] == 40);
-    CHECK(command->argvlen[2] == 1 && command->argv[2][0] == '5');
-    for (i = 3; i < 8; i++) {
+    CHECK(command->argvlen[2] == 1 && command->argv[2][0] == '6');
+    for (i = 3; i < 9; i++) {
         CHECK(command->argvlen[i] > 2 && memcmp(command->argv[i], "p:", 2) == 0);
     }
     request = command->request;

@@ -512,7 +512,7 @@ class Coordinator:
         """
 
     def node_id(self, node: int) -> bytes:
-        """The stable id of a node number."""
+        """The id of a node number, as it was given. In `ring`, a single node is `0`."""
 
     def inbox(self) -> bytes:
         """The one channel this coordinator subscribes to."""

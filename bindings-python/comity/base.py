@@ -68,7 +68,9 @@ class Base:
     def __repr__(self) -> str:
         kind = type(self)
         state = "closed" if self._session.closed else "open"
-        nodes = ", ".join(str(node) for node, _ in self.ring.nodes())
+        core = self._session.core
+        names = [core.node_id(number) for number in range(len(self.ring.nodes()))]
+        nodes = ", ".join(name.decode("utf-8", "backslashreplace") for name in names)
         return f"<{kind.__module__.rpartition('.')[0]}.{kind.__name__} {state}: {nodes}>"
 
     def _options(
@@ -201,7 +203,7 @@ class Base:
             policy = event.eviction_policy if event is not None else None
             if event is not None and policy and policy != "noeviction":
                 node = self._session.core.node_id(event.node or 0)
-                self._evicting[node] = policy
+                self._evicting[octets("node", self.ring.nodes()[event.node or 0][0])] = policy
                 where = node.decode("utf-8", "replace")
                 text = (
                     f"the server {where} evicts keys (maxmemory-policy {policy}): a lock that is "
@@ -301,7 +303,6 @@ def _warn_of_local_names(ids: list[str]) -> None:
             "a process that writes localhost and one that writes 127.0.0.1 look for keys on "
             "different servers; give connect() a dict of stable ids instead"
         )
-        log.warning(text)
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 

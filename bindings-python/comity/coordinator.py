@@ -353,14 +353,15 @@ def connect(
     clients, whose addresses are the ids; a `comity.MemoryStore` or a dict of some; or nothing, for
     a store of its own in this process. `prefix` stands in front of every key and channel.
     `timeout`: seconds a verb tries to reach a server before it fails, 0.01..60. `check`: prove at
-    once, within `timeout`, that every server can serve. `push`: learn of a grant by pub/sub rather
-    than by polling; where an ACL forbids channels, say False. `allow_eviction`: take transactions
-    to servers that evict keys as well, which can lose a part of one.
+    once, within `timeout`, that every server can serve and belongs to this ring; without, the
+    first verb does the latter. `push`: learn of a grant by pub/sub rather than by polling; where an
+    ACL forbids channels, say False. `allow_eviction`: take transactions to servers that evict keys
+    as well, which can lose a part of one.
 
     The client's address, credentials, TLS and database are used; connections (three per server, a
     fourth for `durability` of transactions) are comity's own. Raises `Unsupported` for clients
     comity cannot serve and `LimitExceeded` for a pool that is too small, before anything is sent;
-    with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`. Warns (`RuntimeWarning`) about a
+    with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`, `RingMismatch`. Warns (`RuntimeWarning`) about a
     server that evicts keys.
     """
     span = seconds("timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT)

@@ -153,9 +153,10 @@ class CounterOverflow(Error, OverflowError):
 
 
 class RingMismatch(Error):
-    """The server serves transactions of another ring; nothing was done.
+    """The server belongs to another ring: nothing was done. The text names the members of both.
 
-    Two clients that place keys differently would lock one key on two servers.
+    Two clients that place keys differently would hold one lock on two servers. Give all clients
+    the same servers under the same ids; `docs/ring.md` says how a ring is changed.
     """
 
     code = 50

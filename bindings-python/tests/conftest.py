@@ -258,6 +258,8 @@ def traces() -> Callable[..., list[str]]:
         found = []
         for key in client.scan_iter(match=f"{prefix}*", count=1000):
             name = key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
+            if name.endswith(":t:{t}"):
+                continue  # where a server keeps which ring it belongs to
             if client.pttl(key) < 0:
                 found.append(f"{name} never expires")
             kind = client.type(key)

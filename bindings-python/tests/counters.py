@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 
 def asks(op: bytes) -> Callable[[list[bytes]], bool]:
-    """Whether a command is this operation of the counter's script: it stands behind the one key."""
-    return lambda words: len(words) > 4 and words[2] == b"1" and words[4] == op
+    """Whether a command is this operation of the counter's script: it stands behind the two keys."""
+    return lambda words: len(words) > 5 and words[2] == b"2" and words[5] == op
 
 
 def key(name: str) -> str:

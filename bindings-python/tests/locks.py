@@ -41,13 +41,13 @@ def connect_to(clients: Any, **options: Any) -> Any:
 
 
 def asks(op: bytes) -> Callable[[list[bytes]], bool]:
-    """Whether a command is this operation of the queue script: it stands behind the five keys."""
-    return lambda words: is_queue(words) and words[8] == op
+    """Whether a command is this operation of the queue script: it stands behind the six keys."""
+    return lambda words: is_queue(words) and words[9] == op
 
 
 def is_queue(words: list[bytes]) -> bool:
     """Whether a command is one of the queue script's."""
-    return len(words) > 9 and words[2] == b"5"
+    return len(words) > 10 and words[2] == b"6"
 
 
 KEPT: list[Any] = []

@@ -107,8 +107,13 @@ class Servers:
         return len(self.connections)
 
     def empty(self) -> None:
+        """Leaves only to which ring they belong."""
         for one in self.connections:
             one.call("FLUSHALL")
+        client = Client(self)
+        client.core.check_nodes(client.now())
+        while (command := client.core.poll_command()) is not None:
+            client.pass_on(command)
 
     def contents(self) -> list[Contents]:
         """What a user would find, without comity's own."""

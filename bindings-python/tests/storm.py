@@ -392,7 +392,7 @@ class Storm:
             self.done[kind] = self.done.get(kind, 0) + 1
             what = " ".join(word.decode("ascii", "replace")[:24] for word in words[:1])
             if is_queue(words):
-                what = f"{words[8].decode()} {words[3].decode()} {words[9].decode()}"
+                what = f"{words[9].decode()} {words[3].decode()} {words[10].decode()}"
             self._log.append(f"{now - self._began:7.3f} worker {worker} {kind}: {what}")
             return True
 
@@ -417,7 +417,7 @@ class Storm:
         """The server is about to be asked."""
         with self._mutex:
             lease = self._lease(words)
-            if words[8] in (b"REL", b"CAN"):
+            if words[9] in (b"REL", b"CAN"):
                 lease.returns += 1
             return Sent(first=lease.returns == 1, over=lease.over)
 
@@ -428,12 +428,12 @@ class Storm:
             lease = self._lease(words)
             if reply[:1] in ([b"GRANTED"], [b"OK"]):
                 lease.honoured = max(lease.honoured, int(reply[2]) + int(reply[3]))
-            denied = reply[:1] == [b"LOST"] or (reply[:1] == [b"UNKNOWN"] and words[8] == b"REL")
+            denied = reply[:1] == [b"LOST"] or (reply[:1] == [b"UNKNOWN"] and words[9] == b"REL")
             if reply[:1] in ([b"GRANTED"], [b"QUEUED"]) and sent.over:
                 self._broken.append(f"{lease.label!r}: {reply[0]!r} after it was over")
-            if words[8] in (b"REL", b"CAN") and reply:
+            if words[9] in (b"REL", b"CAN") and reply:
                 lease.over = True
-            alive = sent.first if words[8] == b"REL" else lease.returns == 0
+            alive = sent.first if words[9] == b"REL" else lease.returns == 0
             if denied and alive and lease.honoured > now:
                 left = (lease.honoured - now) / 1e6
                 self._broken.append(f"{lease.label!r}: the server forgot a lease of {left:.2f} s")
@@ -459,10 +459,10 @@ class Storm:
     # How
 
     def _lease(self, words: list[bytes]) -> Lease:
-        lease = self._leases.get(words[9])
+        lease = self._leases.get(words[10])
         if lease is None:
-            label = words[14] if words[8] == b"ACQ" else b"?"
-            lease = self._leases[words[9]] = Lease(label)
+            label = words[15] if words[9] == b"ACQ" else b"?"
+            lease = self._leases[words[10]] = Lease(label)
         return lease
 
     def _lay_free(self, turn: Turn, room: Room, now: float) -> None:

@@ -39,7 +39,7 @@ export function takeStoreFrom(elsewhere: typeof source): void {
  * The client's address, credentials, TLS and database are used; connections (two per server, a third
  * for `durability` of transactions) are comity's own, and the client is left alone. Throws
  * `Unsupported` for clients that comity cannot serve, before anything is sent; with `check` also
- * `Unreachable`, `NoAnswer`, `ServerRefused`. Warns about a server that evicts keys.
+ * `Unreachable`, `NoAnswer`, `ServerRefused`, `RingMismatch`. Warns about a server that evicts keys.
  */
 export async function connect(
   client?: Client | MemoryStore | null,

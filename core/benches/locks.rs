@@ -45,7 +45,7 @@ const HELD: Span = Span::from_secs(90);
 fn answer(command: &Command, now: Time) -> Answer {
     let now = ServerTime(now.as_micros());
     let (fence, expiry) = (Fence(now.0), now.after(TTL));
-    let body = match Op::decode(command.argv.iter().skip(8)) {
+    let body = match Op::decode(command.argv.iter().skip(9)) {
         Some(Op::Acquire(_)) => Body::Granted { fence, now, expiry },
         Some(Op::Renew { .. }) => Body::Renewed { fence, now, expiry },
         _ => Body::Released,

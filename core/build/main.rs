@@ -12,10 +12,10 @@ use std::{env, fs};
 use hmac_sha1_compact::Hash as Sha1;
 
 /// Each script, called as in `Script`, and the files of `src` of which it is put together.
-const SCRIPTS: [(&str, &[&str]); 11] = [
-    ("Queue", &["lock/queue"]),
-    ("Guard", &["lock/guard"]),
-    ("Counter", &["counter/counter"]),
+const SCRIPTS: [(&str, &[&str]); 12] = [
+    ("Queue", &["stamp/check", "lock/queue"]),
+    ("Guard", &["stamp/check", "lock/guard"]),
+    ("Counter", &["stamp/check", "counter/counter"]),
     (
         "Exec1",
         &[
@@ -56,6 +56,7 @@ const SCRIPTS: [(&str, &[&str]); 11] = [
     ("Sweep", &["transaction/register", "transaction/locks", "transaction/sweep"]),
     ("Confirm", &["transaction/register", "transaction/confirm"]),
     ("Check", &["redis/check"]),
+    ("Stamp", &["stamp/stamp"]),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -48,6 +48,7 @@ pub mod memory;
 pub mod redis;
 pub mod ring;
 pub mod snapshot;
+pub mod stamp;
 mod table;
 pub mod time;
 pub mod transaction;

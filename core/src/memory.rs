@@ -12,6 +12,7 @@ use crate::counter;
 use crate::keyspace::{Keyspace, ServerTime, WrongType, command};
 use crate::lock;
 use crate::redis::{Argv, LockKeys, Reply, Script, parse_number};
+use crate::stamp;
 use crate::time::Time;
 use crate::transaction;
 
@@ -149,9 +150,16 @@ impl MemoryStore {
 
     fn run(&mut self, script: Script, argv: &Argv, keys: usize) -> Result<Reply, Problem> {
         let key = |index: usize| argv.get(3 + index).unwrap_or_default().to_vec();
-        let words = argv.iter().skip(3 + keys);
+        let mut words = argv.iter().skip(3 + keys);
+        if matches!(script, Script::Queue | Script::Guard | Script::Counter) {
+            let meta = keys.checked_sub(1).map(key).ok_or(Problem::Arguments)?;
+            let stamp = words.next_back().ok_or(Problem::Arguments)?;
+            if let Some(other) = stamp::check(&self.keyspace, &meta, stamp)? {
+                return Ok(other.encode_refusal());
+            }
+        }
         match script {
-            Script::Queue if keys == 5 => {
+            Script::Queue if keys == 6 => {
                 let op = lock::Op::decode(words).ok_or(Problem::Arguments)?;
                 let keys = LockKeys {
                     state: key(0),
@@ -166,11 +174,11 @@ impl MemoryStore {
                 }
                 Ok(answer.encode())
             }
-            Script::Guard if keys == 1 => {
+            Script::Guard if keys == 2 => {
                 let op = lock::GuardOp::decode(words).ok_or(Problem::Arguments)?;
                 Ok(lock::execute_guard(&mut self.keyspace, &key(0), op)?.encode())
             }
-            Script::Counter if keys == 1 => {
+            Script::Counter if keys == 2 => {
                 let op = counter::Op::decode(words).ok_or(Problem::Arguments)?;
                 Ok(counter::execute(&mut self.keyspace, &key(0), &op)?.encode())
             }
@@ -191,7 +199,13 @@ impl MemoryStore {
                 let fields = ["CHECKED", "", "noeviction", "", "0"];
                 Ok(Reply::Array(fields.into_iter().map(Reply::bulk).collect()))
             }
-            Script::Queue | Script::Guard | Script::Counter => Err(Problem::Arguments),
+            Script::Stamp if keys == 1 => {
+                let op = stamp::Op::decode(words).ok_or(Problem::Arguments)?;
+                Ok(stamp::execute(&mut self.keyspace, &key(0), &op)?.encode())
+            }
+            Script::Queue | Script::Guard | Script::Counter | Script::Stamp => {
+                Err(Problem::Arguments)
+            }
         }
     }
 }

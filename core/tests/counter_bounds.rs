@@ -22,6 +22,7 @@ use support::desk::{Desk, events};
 use support::pair::Pair;
 use support::redis_server::RedisServer;
 use support::resp::{bytes, items};
+use support::stamping::{META, of_one};
 
 const HOUR: u64 = 3_600_000_000;
 
@@ -230,8 +231,10 @@ fn no_operation_does_more_for_many_slots() {
     ] {
         redis.command(["CONFIG", "RESETSTAT"]);
         let script = Script::Counter.text();
-        let mut argv: Argv = ["EVAL", &script, "1", KEY].into_iter().collect();
+        let mut argv: Argv = ["EVAL", &script, "2", KEY].into_iter().collect();
+        argv.push(META);
         op.encode(&mut argv);
+        argv.push(&of_one());
         let reply = redis.call(&argv);
         let length: usize = items(&reply).iter().map(|field| bytes(field).len()).sum();
         assert!(length <= 64 * 1024, "{op:?}: {length} bytes");

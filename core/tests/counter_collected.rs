@@ -1,6 +1,8 @@
 //! A host that keeps the numbers itself: asked before each flush, flushed at most a hundred times a
 //! second, many counters at once; and the bound on what may be pending.
 
+mod support;
+
 use std::collections::VecDeque;
 
 use comity::coordinator::{Config, Coordinator};
@@ -11,6 +13,7 @@ use comity::memory::MemoryStore;
 use comity::redis::{Reply, RequestId};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
+use support::stamping::alone;
 
 const MS: u64 = 1_000;
 /// A host as `docs/counter.md` describes it, with a network that takes its time.
@@ -38,7 +41,7 @@ impl Host {
             co.counter_open(name.as_bytes(), options, Time::from_micros(now)).expect("sound")
         };
         let counters = (0..counters).map(|number| (open(number), Tally::ZERO, false)).collect();
-        let (store, replies, writes) = (MemoryStore::new(), VecDeque::new(), Vec::new());
+        let (store, replies, writes) = (alone(), VecDeque::new(), Vec::new());
         Self { co, store, now, counters, replies, writes, flushed: false, away }
     }
 

@@ -4,7 +4,6 @@
 mod support;
 
 use comity::event::Event;
-use comity::memory::MemoryStore;
 use comity::redis::NodeChange;
 use comity::time::Span;
 use support::counter_desk::{Replica, stands};
@@ -73,7 +72,7 @@ fn a_read_that_finds_it_heals_it_at_once() {
 #[test]
 fn an_empty_server_is_given_back_all_that_the_living_have_counted() {
     let (mut desk, mut a, mut b) = replaced();
-    desk.store = MemoryStore::new();
+    desk.store = support::stamping::alone();
     a.count(1, desk.now);
     drop(b.bytes());
     desk.pass(Span::from_secs(90), &mut [&mut a.co, &mut b.co]);

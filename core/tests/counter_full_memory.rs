@@ -11,10 +11,13 @@ use support::counter_desk::{KEY, Replica, up};
 use support::desk::{Desk, events};
 use support::redis_server::RedisServer;
 use support::resp::Client;
+use support::stamping::{META, of_one, stamp_server};
 
 fn run(redis: &mut Client, op: &Op) -> Reply {
-    let mut argv: Argv = ["EVAL", &Script::Counter.text(), "1", KEY].into_iter().collect();
+    let mut argv: Argv = ["EVAL", &Script::Counter.text(), "2", KEY].into_iter().collect();
+    argv.push(META);
     op.encode(&mut argv);
+    argv.push(&of_one());
     redis.call(&argv)
 }
 
@@ -32,6 +35,7 @@ fn full(redis: &mut Client, full: bool) {
 fn what_begins_is_refused_and_what_has_begun_goes_on() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp_server(&mut redis);
     let Verb::Joined(incarnation) = verb(&mut redis, &Op::Join) else { panic!("no incarnation") };
     let id = |owner| SlotId { owner, incarnation };
     let (mark, known) = (Mark(1), Tally::ZERO);
@@ -74,6 +78,7 @@ fn what_begins_is_refused_and_what_has_begun_goes_on() {
 fn who_comes_new_is_told_reads_all_the_same_and_is_counted_when_there_is_room() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp_server(&mut redis);
     let mut desk = Desk::without_scripts();
     let (mut old, mut new) = (Replica::open(&desk, 1), Replica::open(&desk, 2));
     let mut answer = |replica: &mut Replica, desk: &Desk| {

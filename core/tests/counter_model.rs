@@ -162,7 +162,7 @@ impl Owner {
     /// Takes what it wants sent; how much it reports lost.
     fn pump(&mut self) -> u64 {
         if let Some(command) = self.co.poll_command() {
-            let op = Op::decode(command.argv.iter().skip(4)).expect("a counter's operation");
+            let op = Op::decode(command.argv.iter().skip(5)).expect("a counter's operation");
             assert!(self.flight.is_none(), "one at a time");
             self.flight = Some((command.request, op));
         }

@@ -10,7 +10,7 @@ use comity::time::{Span, Time};
 use support::desk::{Desk, events, op_of, take};
 
 fn acquire_of(command: &Command) -> comity::lock::Acquire {
-    match Op::decode(command.argv.iter().skip(8)) {
+    match Op::decode(command.argv.iter().skip(9)) {
         Some(Op::Acquire(acquire)) => acquire,
         other => panic!("{other:?}"),
     }

@@ -10,6 +10,7 @@ use comity::lock::{Acquire, Fence, Id, Op, Push};
 use comity::redis::{LockKeys, Reply};
 use comity::time::Span;
 use support::desk::{Desk, NODE, STATE, events, take};
+use support::stamping::{META, of_one};
 
 const HIGHEST: u64 = (1 << 53) - 1;
 
@@ -86,7 +87,7 @@ fn an_answer_with_one_is_not_the_floor_of_the_next() {
     assert_eq!(co.stats().excessive_fences, 1);
     co.lock_acquire(b"next", comity::lock::LockOptions::default(), desk.now).expect("sound");
     let command = take(&mut co, "ACQ");
-    let Some(Op::Acquire(asked)) = Op::decode(command.argv.iter().skip(8)) else { panic!() };
+    let Some(Op::Acquire(asked)) = Op::decode(command.argv.iter().skip(9)) else { panic!() };
     assert_eq!(asked.floor, Fence(0));
 }
 
@@ -95,8 +96,9 @@ fn a_server_ignores_such_a_floor_and_says_so() {
     let mut desk = Desk::new();
     let ask = |desk: &mut Desk, bits: u128, floor| {
         let mut argv: comity::redis::Argv =
-            ["EVALSHA", comity::redis::Script::Queue.digest(), "5"].into_iter().collect();
+            ["EVALSHA", comity::redis::Script::Queue.digest(), "6"].into_iter().collect();
         LockKeys::of_state(STATE).in_order().iter().for_each(|key| argv.push(key));
+        argv.push(META);
         Op::Acquire(Acquire {
             id: Id::from_bits(bits),
             capacity: 1,
@@ -112,6 +114,7 @@ fn a_server_ignores_such_a_floor_and_says_so() {
             label: Vec::new(),
         })
         .encode(&mut argv);
+        argv.push(&of_one());
         comity::lock::Answer::decode(&desk.execute(&argv)).expect("an answer")
     };
     let now = desk.now.as_micros();

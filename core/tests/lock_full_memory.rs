@@ -9,6 +9,7 @@ use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::Span;
 use support::redis_server::RedisServer;
 use support::resp::Client;
+use support::stamping::{META, of_one, stamp_server};
 
 const STATE: &str = "comity:1:lock:{x}";
 
@@ -34,9 +35,11 @@ fn request(bits: u128, wait: bool) -> Op {
 }
 
 fn call(redis: &mut Client, op: &Op) -> Reply {
-    let mut argv: Argv = ["EVAL", &Script::Queue.text(), "5"].into_iter().collect();
+    let mut argv: Argv = ["EVAL", &Script::Queue.text(), "6"].into_iter().collect();
     LockKeys::of_state(STATE.as_bytes()).in_order().iter().for_each(|key| argv.push(key));
+    argv.push(META);
     op.encode(&mut argv);
+    argv.push(&of_one());
     redis.call(&argv)
 }
 
@@ -80,6 +83,7 @@ const FORMS: [Form; 7] = [
 fn make(redis: &mut Client, form: Form) {
     full(redis, false);
     redis.command(["FLUSHDB"]);
+    stamp_server(redis);
     if form == Form::Unknown {
         return;
     }
@@ -115,6 +119,7 @@ fn dump(redis: &mut Client) -> Vec<Reply> {
 fn a_new_request_is_refused_in_every_form_and_changes_nothing() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp_server(&mut redis);
     for form in FORMS {
         for wait in [true, false] {
             make(&mut redis, form);
@@ -137,6 +142,7 @@ fn a_new_request_is_refused_in_every_form_and_changes_nothing() {
 fn a_renewal_goes_on_in_every_form() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp_server(&mut redis);
     for form in [Form::One, Form::Queued, Form::Headless, Form::Damaged] {
         make(&mut redis, form);
         full(&mut redis, true);
@@ -150,6 +156,7 @@ fn a_renewal_goes_on_in_every_form() {
 fn a_release_goes_on_in_every_form_and_hands_over() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp_server(&mut redis);
     for form in [Form::One, Form::Queued, Form::Headless, Form::Damaged] {
         for clean in [true, false] {
             make(&mut redis, form);
@@ -168,6 +175,7 @@ fn a_release_goes_on_in_every_form_and_hands_over() {
 fn a_withdrawal_goes_on_in_every_form() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp_server(&mut redis);
     for form in FORMS {
         for (bits, clean) in [(1, true), (1, false), (2, true), (2, false), (9, true), (9, false)] {
             make(&mut redis, form);
@@ -186,6 +194,7 @@ fn a_withdrawal_goes_on_in_every_form() {
 fn who_waits_keeps_the_place_and_looking_goes_on() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp_server(&mut redis);
     make(&mut redis, Form::Queued);
     full(&mut redis, true);
     let answer = body(&mut redis, &request(3, true));
@@ -203,10 +212,13 @@ fn who_waits_keeps_the_place_and_looking_goes_on() {
 fn the_guard_says_what_is_stale_and_refuses_what_it_would_have_to_remember() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp_server(&mut redis);
     let check = |redis: &mut Client, fence| {
         let mut argv: Argv =
-            ["EVAL", &Script::Guard.text(), "1", "comity:1:fence:{r}"].into_iter().collect();
+            ["EVAL", &Script::Guard.text(), "2", "comity:1:fence:{r}"].into_iter().collect();
+        argv.push(META);
         GuardOp { fence: Fence(fence) }.encode(&mut argv);
+        argv.push(&of_one());
         redis.call(&argv)
     };
     check(&mut redis, 5);

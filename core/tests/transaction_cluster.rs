@@ -7,7 +7,8 @@ use comity::redis::{Argv, Reply};
 use comity::transaction::{Answer, Op, Sweep, Verdict};
 use support::redis_server::RedisServer;
 use support::resp::{Client, bytes};
-use support::transaction_script::{exec1, finish, prepare, query, txid, work};
+use support::stamping::claim;
+use support::transaction_script::{RING, exec1, finish, prepare, query, txid, work};
 
 const NOW: u64 = 9_000_000_000_000_000;
 
@@ -30,6 +31,7 @@ fn a_slot_is_a_participant() {
     }
     for (slot, tag) in [(0, "a"), (1, "b")] {
         let meta = format!("comity:1:t:{{{tag}}}");
+        redis.call(&claim(meta.as_bytes(), RING));
         let lines = ["INCR {TAG}n", "HSET {TAG}h f 1", "DEL {TAG}d", "GET {TAG}r", "INCR {TAG}n"];
         let lines = lines.map(|line| line.replace("TAG", tag));
         let all = work(&lines.each_ref().map(String::as_str));

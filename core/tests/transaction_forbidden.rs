@@ -7,7 +7,7 @@ use comity::redis::{Argv, Reply};
 use comity::transaction::{Answer, Op, Verdict};
 use support::redis_server::RedisServer;
 use support::resp::{Client, items};
-use support::transaction_script::{META, exec1, failed, finish, prepare, txid, work};
+use support::transaction_script::{META, exec1, failed, finish, prepare, stamp, txid, work};
 
 const NOW: u64 = 9_000_000_000_000_000;
 /// What lets shadows become keys, and work that takes it: a key that is written, one that is deleted
@@ -43,6 +43,7 @@ fn user(server: &RedisServer, admin: &mut Client, forbidden: &str) -> Client {
 /// The user's keys, as they were.
 fn filled(admin: &mut Client) -> Vec<Reply> {
     admin.command(["FLUSHALL"]);
+    stamp(admin);
     admin.command(["HSET", "h", "f", "1"]);
     data(admin)
 }

@@ -7,7 +7,7 @@ use comity::transaction::{Answer, Confirm, Op, State, Sweep, Verdict};
 use support::redis_server::RedisServer;
 use support::resp::{Client, bytes};
 use support::transaction_script::{
-    META, exec1, failed, finish, finish_told, prepare, prepare_second, query, txid, work,
+    META, exec1, failed, finish, finish_told, prepare, prepare_second, query, stamp, txid, work,
 };
 
 const NOW: u64 = 9_000_000_000_000_000;
@@ -28,6 +28,7 @@ fn full(redis: &mut Client, full: bool) {
 fn votes_and_new_data_are_refused_and_nothing_is_left() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp(&mut redis);
     redis.command(["SET", "n", "1"]);
     full(&mut redis, true);
     let lines = work(&["SET a 1", "INCR n", "APPEND b x"]);
@@ -53,6 +54,7 @@ fn votes_and_new_data_are_refused_and_nothing_is_left() {
 fn what_frees_memory_or_only_reads_goes_on() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp(&mut redis);
     redis.command(["SET", "n", "1"]);
     redis.command(["SET", "m", "1"]);
     full(&mut redis, true);
@@ -72,6 +74,7 @@ fn what_frees_memory_or_only_reads_goes_on() {
 fn what_was_prepared_before_is_finished() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp(&mut redis);
     redis.command(["SET", "n", "1"]);
     redis.command(["HSET", "h", "f", "1"]);
     let (first, second) = (work(&["INCR n", "HSET h f 2", "SET new v"]), work(&["SET other v"]));
@@ -105,6 +108,7 @@ fn what_was_prepared_before_is_finished() {
 fn what_takes_memory_is_refused_behind_what_frees_some() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp(&mut redis);
     redis.command(["MSET", "n", "1", "m", "1", "s", "v"]);
     redis.command(["HSET", "h", "f", "1"]);
     // A transaction before, as on every server but a new one.
@@ -141,6 +145,7 @@ fn what_takes_memory_is_refused_behind_what_frees_some() {
 fn what_is_in_doubt_is_kept_and_what_is_left_is_swept() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp(&mut redis);
     let set = work(&["SET a 1"]);
     run(&mut redis, &exec1(txid(0, 1), set.clone(), NOW));
     for slot in 1..4 {

@@ -13,6 +13,7 @@ use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{Op, Prepare, Role, TransactionId, Txid};
 use support::desk::events;
+use support::stamping;
 use support::transaction_script::work;
 
 const START: Time = Time::from_micros(1_750_000_000_000_000);
@@ -28,7 +29,12 @@ impl Scene {
     fn new() -> Self {
         let nodes = ["a", "b"].map(|id| NodeSpec::new(id, 1)).to_vec();
         let co = Coordinator::new(Config::new(nodes), [1; 32], START).expect("sound");
-        Self { stores: [MemoryStore::new(), MemoryStore::new()], co, now: START }
+        let mut stores = [MemoryStore::new(), MemoryStore::new()];
+        stamping::stamp(
+            &mut stores,
+            Config::new(["a", "b"].map(|id| NodeSpec::new(id, 1)).to_vec()),
+        );
+        Self { stores, co, now: START }
     }
 
     fn id(seq: u64, primary: &[u8]) -> TransactionId {
@@ -40,7 +46,7 @@ impl Scene {
     fn vote(&mut self, at: usize, id: &TransactionId, role: Role) {
         let op = Op::Prepare(Prepare {
             txid: id.txid,
-            ring: self.co.ring().fingerprint(),
+            ring: stamping::of(&self.stores[at]),
             not_after: NOT_AFTER,
             role,
             patience: Span::from_secs(1),

@@ -10,7 +10,7 @@ use support::redis_server::RedisServer;
 use support::resp::bytes;
 use support::transaction_pair::TransactionPair;
 use support::transaction_script::{
-    META, exec1, failed, finish, prepare, prepare_second, query, txid, work,
+    META, exec1, failed, finish, prepare, prepare_second, query, stamp, txid, work,
 };
 
 /// Keys of every type, with and without an end.
@@ -274,6 +274,7 @@ fn a_refused_copy_is_answered_with_its_refusal() {
 fn a_missing_permission_is_told_where_it_leaves_a_half() {
     let server = RedisServer::start();
     let mut redis = server.connect();
+    stamp(&mut redis);
     let user = ["ACL", "SETUSER", "default", "-set", "-del"];
     redis.command(["SET", "a", "1"]);
     assert_eq!(redis.command(user), Reply::ok());

@@ -5,6 +5,7 @@ mod support;
 
 use comity::keyspace::ServerTime;
 use comity::redis::{Argv, Reply};
+use comity::stamp::Stamp;
 use comity::time::Span;
 use comity::transaction::{
     Answer, Check, Confirm, MAX_SHARED, Op, Operation, Prepare, Refusal, Role, State, Sweep, Txid,
@@ -86,7 +87,8 @@ fn what_comes_after_its_not_after_is_stale_and_a_vote_is_no() {
     }
     assert_eq!(pair.both(&Op::Vote(query(txid(0, 1), sent, true))), Answer::Aborted);
     // None of them has recorded anything.
-    assert!(pair.store.keyspace().iter().next().is_none());
+    assert!(pair.data().iter().all(|line| line.starts_with("comity:1:t:{b} ")));
+    assert_eq!(pair.line(&format!("HLEN {META}")), Reply::Integer(2), "the stamp alone");
 }
 
 #[test]
@@ -205,12 +207,40 @@ fn another_ring_is_refused_and_may_still_finish() {
     let mut pair = TransactionPair::new(&server);
     let (now, set) = (pair.now, work(&["SET a 1"]));
     pair.both(&prepare(txid(0, 1), set.clone(), now));
-    pair.command(&[b"HSET", META.as_bytes(), b"e", b"000000000000feed"]);
-    let refused = pair.both(&exec1(txid(1, 1), work(&["SET b 1"]), now));
-    assert_eq!(refused, Answer::Refused { recorded: true, why: Refusal::Ring { theirs: 0xfeed } });
+    let other = Stamp::settled(0xfeed).to_string();
+    pair.command(&[b"HSET", META.as_bytes(), b"e", other.as_bytes()]);
+    let ring = |recorded, members: &str| {
+        let (theirs, members) = (other.clone().into_bytes(), members.into());
+        Answer::Refused { recorded, why: Refusal::Ring { theirs, members } }
+    };
+    let exec1 = exec1(txid(1, 1), work(&["SET b 1"]), now);
+    assert_eq!(pair.both(&exec1), ring(true, "1;1:a,1;"));
+    // What is recorded is short.
+    assert_eq!(pair.both(&exec1), ring(true, ""));
     let refused = pair.both(&prepare_second(txid(2, 1), work(&["SET b 1"]), now));
-    assert_eq!(refused, Answer::Refused { recorded: false, why: Refusal::Ring { theirs: 0xfeed } });
+    assert_eq!(refused, ring(false, "1;1:a,1;"));
     assert_eq!(pair.both(&finish(txid(0, 1), Verdict::Commit, &set, now)), committed());
+}
+
+#[test]
+fn without_a_stamp_nothing_is_done_or_recorded() {
+    let server = RedisServer::start();
+    let mut pair = TransactionPair::new(&server);
+    let now = pair.now;
+    // An earlier version's is as good as none.
+    for found in ["", "000000000000feed"] {
+        pair.command(&[b"DEL", META.as_bytes()]);
+        if !found.is_empty() {
+            pair.command(&[b"HSET", META.as_bytes(), b"e", found.as_bytes()]);
+        }
+        let fields = pair.command(&[b"HLEN", META.as_bytes()]);
+        let ops =
+            [exec1, prepare, prepare_second].map(|op| op(txid(1, 1), work(&["SET b 1"]), now));
+        for op in ops {
+            assert_eq!(pair.both(&op), Answer::Unstamped { found: found.into() });
+        }
+        assert_eq!(pair.command(&[b"HLEN", META.as_bytes()]), fields);
+    }
 }
 
 fn check(line: &str, reply: &Reply) -> Check {

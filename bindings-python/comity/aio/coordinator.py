@@ -356,15 +356,16 @@ def connect(
     of clients, whose addresses are the ids; a `comity.MemoryStore` or a dict of some; or nothing,
     for a store of its own in this process. `prefix` stands in front of every key and channel.
     `timeout`: seconds a verb tries to reach a server before it fails, 0.01..60. `check`: prove
-    before the first verb, within `timeout`, that every server can serve; `async with connect(...)`
-    and `await connect(...)` do so at once. `push`: learn of a grant by pub/sub rather than by
+    before the first verb, within `timeout`, that every server can serve and belongs to this ring;
+    `async with connect(...)` and `await connect(...)` do so at once; without, the first verb does
+    the latter. `push`: learn of a grant by pub/sub rather than by
     polling; where an ACL forbids channels, say False. `allow_eviction`: take transactions to
     servers that evict keys as well, which can lose a part of one.
 
     The client's address, credentials, TLS and database are used; connections (two per server) are
     comity's own. Raises `Unsupported` for clients comity cannot serve and `LimitExceeded` for a
-    pool that is too small; `check` raises `Unreachable`, `NoAnswer`, `ServerRefused` and warns
-    (`RuntimeWarning`) about a server that evicts keys.
+    pool that is too small; `check` raises `Unreachable`, `NoAnswer`, `ServerRefused`,
+    `RingMismatch` and warns (`RuntimeWarning`) about a server that evicts keys.
     """
     span = seconds("timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT)
     head = octets("prefix", prefix)

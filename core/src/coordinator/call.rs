@@ -44,6 +44,8 @@ pub(super) struct Call {
     pub(super) failures: u32,
     /// Why it was not answered yet.
     pub(super) trouble: Option<Error>,
+    /// What its check came to, once that has only to be stamped.
+    pub(super) checked: Option<Event>,
 }
 
 impl Question {
@@ -56,18 +58,22 @@ impl Question {
         }
     }
 
-    /// Appends number of keys, keys and arguments.
-    pub(super) fn encode(&self, inbox: &[u8], argv: &mut Argv) {
+    /// Appends number of keys, keys and arguments. `meta` is where the server's stamp is to be `stamp`.
+    pub(super) fn encode(&self, inbox: &[u8], meta: &[u8], stamp: &[u8], argv: &mut Argv) {
         match self {
             Self::Inspect { state_key } => {
-                argv.push(b"5");
+                argv.push(b"6");
                 LockKeys::of_state(state_key).in_order().iter().for_each(|key| argv.push(key));
+                argv.push(meta);
                 Op::Inspect.encode(argv);
+                argv.push(stamp);
             }
             Self::Guard { key, op } => {
-                argv.push(b"1");
+                argv.push(b"2");
                 argv.push(key);
+                argv.push(meta);
                 op.encode(argv);
+                argv.push(stamp);
             }
             Self::Check => {
                 argv.push(b"0");

@@ -12,6 +12,7 @@ use crate::event::{CallId, Event};
 use crate::keyspace::ServerTime;
 use crate::lock::{AHEAD, Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
+use crate::stamp;
 use crate::time::{Span, Time};
 
 /// A host that comes so long after what was due was busy elsewhere.
@@ -51,6 +52,10 @@ impl Coordinator {
                 return;
             }
         }
+        if let Some(found) = stamp::refusal(reply) {
+            self.on_other_stamp(request, &pending, found);
+            return self.unpark(pending.node, request);
+        }
         match pending.owner {
             Owner::Lock(lock, attempt) => {
                 let outcome = self.lock_outcome(pending, reply);
@@ -62,7 +67,8 @@ impl Coordinator {
                 let outcome = Self::counter_outcome(pending, reply);
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
-            Owner::Call(call) => self.on_call_reply(call, reply),
+            Owner::Call(call) => self.on_call_reply(call, pending.background, reply),
+            Owner::Stamp(round) => self.on_stamp_reply(round, pending.node, reply),
             Owner::Subscription => match reply {
                 Reply::Error(text) => self.on_push_failed(pending.node, Refusal::of(text).error),
                 _ => self.on_push_ready(pending.node),
@@ -269,6 +275,7 @@ impl Coordinator {
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             Owner::Call(call) => self.on_call_failed(call, failed.error, !failed.lasting),
+            Owner::Stamp(round) => self.on_stamp_failure(round, pending.node, failed),
             Owner::Subscription => self.on_push_failed(pending.node, failed.error),
             Owner::Transaction(..)
             | Owner::Recovery(..)
@@ -362,7 +369,7 @@ impl Coordinator {
         }
     }
 
-    fn resend(&mut self, owner: Owner, background: bool) {
+    pub(super) fn resend(&mut self, owner: Owner, background: bool) {
         match owner {
             Owner::Lock(lock, attempt) => {
                 self.with_lock(lock, background, |machine, cx| {
@@ -374,14 +381,14 @@ impl Coordinator {
                     machine.on_script_missing(attempt, cx);
                 });
             }
-            Owner::Call(call) => self.send_call(call, background),
+            Owner::Call(call) => self.resend_call(call, background),
             Owner::Transaction(..)
             | Owner::Recovery(..)
             | Owner::Sweep(..)
             | Owner::Confirm(..) => {
                 split::on_script_missing(self, owner, background);
             }
-            Owner::Wait(..) | Owner::Time(_) | Owner::Subscription => {}
+            Owner::Wait(..) | Owner::Time(_) | Owner::Stamp(_) | Owner::Subscription => {}
         }
     }
 
@@ -424,7 +431,7 @@ impl Coordinator {
 
     // Calls.
 
-    fn on_call_reply(&mut self, id: CallId, reply: &Reply) {
+    fn on_call_reply(&mut self, id: CallId, background: bool, reply: &Reply) {
         let Some(call) = self.calls.get(&id) else { return };
         let error = match reply {
             Reply::Error(text) => {
@@ -434,8 +441,23 @@ impl Coordinator {
             _ => call.answered(id, reply, self.push),
         };
         match error {
+            // Its ring is asked for last: a server that cannot serve is not stamped.
+            Ok(Event::NodeChecked { node, .. }) if call.checked.is_none() => {
+                if let (Ok(event), Some(call)) = (error, self.calls.get_mut(&id)) {
+                    call.checked = Some(event);
+                    self.park(Owner::Call(id), node, background);
+                }
+            }
             Ok(event) => self.end_call(id, |_, _| event),
             Err(error) => self.on_call_failed(id, error, false),
+        }
+    }
+
+    /// Sends it again, or tells what is known by now.
+    fn resend_call(&mut self, id: CallId, background: bool) {
+        match self.calls.get_mut(&id).and_then(|call| call.checked.take()) {
+            Some(event) => self.end_call(id, |_, _| event),
+            None => self.send_call(id, background),
         }
     }
 
@@ -446,10 +468,11 @@ impl Coordinator {
     }
 
     /// It is asked again, if that may help.
-    fn on_call_failed(&mut self, id: CallId, error: Error, transient: bool) {
+    pub(super) fn on_call_failed(&mut self, id: CallId, error: Error, transient: bool) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let error = error.at(call.node).after(call.trouble.take());
         call.failures += 1;
+        call.checked = None;
         let pause = Span::from_millis(20 << call.failures.min(5));
         let wake = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
         if !transient || wake >= call.limit {

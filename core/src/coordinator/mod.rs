@@ -29,6 +29,7 @@ mod recoveries;
 mod refusal;
 mod replicas;
 mod split;
+mod stamping;
 mod stats;
 mod timers;
 mod transacting;
@@ -43,6 +44,7 @@ use call::{Call, Question};
 pub use input::MAX_REASON;
 use node::Node;
 use recoveries::RecoveryEntry;
+use stamping::Stamping;
 pub use stats::Stats;
 use timers::{Timer, Timers};
 use transacting::TransactionEntry;
@@ -109,6 +111,8 @@ enum Owner {
     Wait(NodeId, transaction::Attempt),
     /// What its clock shows, for this transaction.
     Time(Handle),
+    /// Which ring it belongs to, in this round.
+    Stamp(u32),
     Subscription,
 }
 
@@ -168,6 +172,7 @@ pub struct Coordinator {
     timeout: Span,
     push: bool,
     ring: Ring,
+    stamping: Stamping,
     entropy: Entropy,
     now: Time,
     life: Life,
@@ -219,10 +224,11 @@ impl Coordinator {
             let us = config.timeout.as_micros();
             return Err(Error::invalid(format!("timeout: {us} us is outside 10 ms to 60 s")));
         }
-        let ring = Ring::new(config.nodes)?;
-        if ring.node_for_hash(0).is_none() {
+        let named = Ring::new(config.nodes)?;
+        if named.node_for_hash(0).is_none() {
             return Err(Error::invalid("nodes: at least one node with a weight is needed"));
         }
+        let (ring, stamping) = Stamping::of(named, &keys)?;
         let mut entropy = Entropy::new(entropy);
         let identity = base64url(entropy.bits128());
         Ok(Self {
@@ -232,6 +238,7 @@ impl Coordinator {
             push: config.push,
             nodes: ring.nodes().iter().map(|_| Node::new()).collect(),
             ring,
+            stamping,
             entropy,
             now: now.min(Time::LAST),
             life: Life::Open,
@@ -260,16 +267,18 @@ impl Coordinator {
         })
     }
 
-    /// The ring that places locks and counters on nodes.
+    /// The ring that places locks and counters on nodes. A single node has the id `0` there, whatever
+    /// its caller calls it.
     #[must_use]
     pub const fn ring(&self) -> &Ring {
         &self.ring
     }
 
-    /// The stable id of a node.
+    /// The id of a node, as it was given to this coordinator: for messages, and for telling nodes
+    /// apart. On servers, in ids of transactions and in [`ring`](Self::ring), a single node is `0`.
     #[must_use]
     pub fn node_id(&self, node: NodeId) -> Option<&[u8]> {
-        self.ring.nodes().get(node.0 as usize).map(|spec| spec.id.as_slice())
+        self.stamping.name(node).or_else(|| self.id_in_ring(node))
     }
 
     /// The channel on which this coordinator is told of its grants.
@@ -342,6 +351,10 @@ impl Coordinator {
             && self.transactions.is_empty()
             && self.recoveries.is_empty()
             && self.sweeps.is_empty())
+    }
+
+    fn id_in_ring(&self, node: NodeId) -> Option<&[u8]> {
+        self.ring.nodes().get(node.0 as usize).map(|spec| spec.id.as_slice())
     }
 
     const fn next_operation(&mut self) -> u64 {

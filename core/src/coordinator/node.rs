@@ -88,6 +88,8 @@ pub(super) struct Node {
     /// What the timers know of it.
     pub(super) replication_due: Option<Time>,
     pub(super) scripts: [Loaded; Script::ALL.len()],
+    /// The last request before the server was known to have this client's stamp.
+    pub(super) stamped: RequestId,
 }
 
 impl Node {
@@ -108,6 +110,7 @@ impl Node {
             replication: Replication::default(),
             replication_due: None,
             scripts: [const { Loaded::Assumed }; Script::ALL.len()],
+            stamped: RequestId(0),
         }
     }
 

@@ -3,12 +3,13 @@
 use super::call::{Call, Question};
 use super::node::{Loaded, Push};
 use super::outbox::Urgency;
-use super::transactions::TAG;
+use super::stamping::Stamping;
 use super::{Coordinator, Life, Owner, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
 use crate::lock::{Attempt, LockId, Op};
 use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route, Script};
+use crate::stamp;
 use crate::time::{Span, Time, request_timeout};
 use crate::transaction::{self, Handle};
 
@@ -78,13 +79,15 @@ impl Coordinator {
         let (node, keys) = (entry.node, LockKeys::of_state(&entry.state_key));
         let owner = Owner::Lock(lock, attempt);
         let request = self.next_request();
-        let mut argv = Argv::with_capacity(22, 256 + 6 * keys.state.len());
+        let mut argv = Argv::with_capacity(24, 384 + 6 * keys.state.len());
         self.start_script(Script::Queue, node, request, &mut argv);
-        argv.push(b"5");
+        argv.push(b"6");
         for key in keys.in_order() {
             argv.push(key);
         }
+        argv.push(&self.stamping.meta);
         op.encode(&mut argv);
+        argv.push(&self.stamping.text);
         let urgency = match op {
             Op::Renew { .. } => Urgency::Keeps,
             Op::Release { .. } | Op::Cancel { .. } => Urgency::Frees,
@@ -108,11 +111,13 @@ impl Coordinator {
         let Some(entry) = self.counters.get(&counter) else { return };
         let (node, key) = (entry.node, entry.key.clone());
         let request = self.next_request();
-        let mut argv = Argv::with_capacity(10, 192 + key.len());
+        let mut argv = Argv::with_capacity(12, 320 + key.len());
         self.start_script(Script::Counter, node, request, &mut argv);
-        argv.push(b"1");
+        argv.push(b"2");
         argv.push(&key);
+        argv.push(&self.stamping.meta);
         op.encode(&mut argv);
+        argv.push(&self.stamping.text);
         if matches!(op, counter::Op::Add { .. }) {
             self.stats.counter_flushes += 1;
         }
@@ -132,7 +137,7 @@ impl Coordinator {
         // Enough for a few operations on a few keys.
         let mut argv = Argv::with_capacity(32, 512);
         self.start_script(op.script(), node, request, &mut argv);
-        op.encode(&self.keys.transactions(TAG), &mut argv);
+        op.encode(&self.stamping.meta, &mut argv);
         self.queue(request, owner, node, Some(op.script()), argv, deadline, background);
     }
 
@@ -171,8 +176,10 @@ impl Coordinator {
     pub(super) fn ask(&mut self, node: NodeId, question: Question) -> CallId {
         let call = CallId(self.next_operation());
         let limit = self.now + self.timeout;
-        self.calls
-            .insert(call, Call { node, question, limit, wake: None, failures: 0, trouble: None });
+        self.calls.insert(
+            call,
+            Call { node, question, limit, wake: None, failures: 0, trouble: None, checked: None },
+        );
         self.send_call(call, false);
         call
     }
@@ -182,12 +189,25 @@ impl Coordinator {
         let (node, script) = (call.node, call.question.script());
         let deadline = (self.now + request_timeout(self.timeout)).min(call.limit);
         let mut arguments = Argv::new();
-        call.question.encode(&self.inbox, &mut arguments);
+        let Stamping { meta, text, .. } = &self.stamping;
+        call.question.encode(&self.inbox, meta, text, &mut arguments);
         let request = self.next_request();
         let mut argv = Argv::new();
         self.start_script(script, node, request, &mut argv);
         arguments.iter().for_each(|word| argv.push(word));
         self.queue(request, Owner::Call(id), node, Some(script), argv, deadline, background);
+    }
+
+    pub(super) fn send_stamp(&mut self, round: u32, node: NodeId, op: &stamp::Op) {
+        let request = self.next_request();
+        // It runs once: by its digest it would be asked for in vain.
+        let mut argv = Argv::new();
+        argv.push(b"EVAL");
+        argv.push(Script::Stamp.text().as_bytes());
+        op.encode(&self.stamping.meta, &mut argv);
+        self.stats.scripts_sent += 1;
+        let deadline = self.now + request_timeout(self.timeout);
+        self.queue(request, Owner::Stamp(round), node, None, argv, deadline, false);
     }
 
     pub(super) fn want_push(&mut self, node: NodeId) {
@@ -200,6 +220,11 @@ impl Coordinator {
         let argv = [&b"SUBSCRIBE"[..], &self.inbox].into_iter().collect();
         let deadline = self.now + request_timeout(self.timeout);
         self.queue(request, Owner::Subscription, node, None, argv, deadline, true);
+    }
+
+    /// The last request that was made.
+    pub(super) const fn last_request(&self) -> RequestId {
+        RequestId(self.request_count)
     }
 
     const fn next_request(&mut self) -> RequestId {
@@ -255,23 +280,7 @@ impl Coordinator {
         if self.life == Life::Closed {
             return;
         }
-        let origin = match owner {
-            Owner::Lock(LockId(number), _)
-            | Owner::Counter(CounterId(number), _)
-            | Owner::Call(CallId(number))
-            | Owner::Sweep(CallId(number), _)
-            | Owner::Time(Handle(number))
-                if !background =>
-            {
-                Origin::Operation(number)
-            }
-            Owner::Transaction(txid, _) if !background => {
-                let of = self.transactions.get(&txid).map(|entry| entry.handle);
-                of.map_or(Origin::Background, |Handle(number)| Origin::Operation(number))
-            }
-            Owner::Recovery(txid, _) if !background => self.resolving(txid),
-            _ => Origin::Background,
-        };
+        let origin = self.origin(owner, background);
         let route = match owner {
             Owner::Subscription => Route::Subscribe,
             Owner::Confirm(..) | Owner::Wait(..) => Route::Blocking,
@@ -288,6 +297,27 @@ impl Coordinator {
         let state = self.nodes.get_mut(node.0 as usize);
         if state.is_some_and(|state| state.outbox.push(urgency, command)) {
             self.ready.insert(node, ());
+        }
+    }
+    /// Whom a command of `owner` serves.
+    pub(super) fn origin(&self, owner: Owner, background: bool) -> Origin {
+        match owner {
+            Owner::Lock(LockId(number), _)
+            | Owner::Counter(CounterId(number), _)
+            | Owner::Call(CallId(number))
+            | Owner::Sweep(CallId(number), _)
+            | Owner::Time(Handle(number))
+                if !background =>
+            {
+                Origin::Operation(number)
+            }
+            Owner::Transaction(txid, _) if !background => {
+                let of = self.transactions.get(&txid).map(|entry| entry.handle);
+                of.map_or(Origin::Background, |Handle(number)| Origin::Operation(number))
+            }
+            Owner::Recovery(txid, _) if !background => self.resolving(txid),
+            Owner::Stamp(_) => self.stamping.origin(),
+            _ => Origin::Background,
         }
     }
 }

@@ -41,7 +41,7 @@ impl Coordinator {
     }
 
     fn on_copied(&mut self, node: NodeId, txid: Txid, copied: Copied) {
-        let id = self.node_id(node).unwrap_or_default().to_vec();
+        let id = self.id_in_ring(node).unwrap_or_default().to_vec();
         self.with_transaction(txid, true, |machine, cx| {
             if let Some(place) = machine.place_of(&id) {
                 machine.on_copied(place, copied, cx);

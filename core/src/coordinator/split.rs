@@ -18,7 +18,7 @@ pub(super) fn on_reply(core: &mut Coordinator, pending: &Request, reply: &Reply)
         Owner::Time(_) => core.on_time_reply(pending, reply),
         _ => {
             let outcome = core.transaction_outcome(pending, reply);
-            on_outcome(core, pending, outcome);
+            on_outcome(core, pending.owner, pending.background, outcome);
         }
     }
 }
@@ -27,13 +27,26 @@ pub(super) fn on_reply(core: &mut Coordinator, pending: &Request, reply: &Reply)
 pub(super) fn on_failure(core: &mut Coordinator, pending: &Request, failed: Failed) {
     match pending.owner {
         Owner::Time(_) => core.on_no_clock(pending.node, &failed.error, failed.lasting),
-        _ => on_outcome(core, pending, Outcome::Failed(failed)),
+        _ => {
+            let outcome = Outcome::Failed(failed);
+            on_outcome(core, pending.owner, pending.background, outcome);
+        }
     }
 }
 
-fn on_outcome(core: &mut Coordinator, pending: &Request, outcome: Outcome) {
-    let background = pending.background;
-    match pending.owner {
+/// The server has not acted for want of this client's stamp; whether that may change by itself.
+#[inline(never)]
+pub(super) fn on_refused(
+    core: &mut Coordinator,
+    owner: Owner,
+    background: bool,
+    (error, transient): (Error, bool),
+) {
+    on_outcome(core, owner, background, Outcome::Refused { error, transient, executed: false });
+}
+
+fn on_outcome(core: &mut Coordinator, owner: Owner, background: bool, outcome: Outcome) {
+    match owner {
         Owner::Transaction(txid, attempt) => {
             core.with_transaction(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
         }

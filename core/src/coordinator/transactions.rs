@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::redis::{Keys, NodeId, readable};
 use crate::ring::Ring;
+use crate::stamp::Stamp;
 use crate::time::{Span, Time};
 use crate::transaction::machine::{Transaction, pause};
-use crate::transaction::outcome::{self, is_locked};
+use crate::transaction::outcome::is_locked;
 use crate::transaction::routing::Places;
 use crate::transaction::{
     Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, Order, Plan, Reason, SweepOptions,
@@ -76,6 +77,7 @@ pub(super) enum Concern {
 struct Placement<'a> {
     keys: &'a Keys,
     ring: &'a Ring,
+    stamp: Stamp,
 }
 
 impl Places for Placement<'_> {
@@ -84,8 +86,8 @@ impl Places for Placement<'_> {
         self.ring.nodes().get(index as usize).map(|spec| spec.id.clone())
     }
 
-    fn fingerprint(&self) -> u64 {
-        self.ring.fingerprint()
+    fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     fn is_own(&self, key: &[u8]) -> bool {
@@ -109,7 +111,7 @@ impl Coordinator {
     ) -> Result<Handle> {
         self.admit()?;
         options.check()?;
-        let places = Placement { keys: &self.keys, ring: &self.ring };
+        let places = Placement { keys: &self.keys, ring: &self.ring, stamp: self.stamping.stamp };
         let plan = Arc::new(Plan::new(commands, expectations, options.copy, &places)?);
         self.hear(now);
         let handle = Handle(self.next_operation());
@@ -155,7 +157,7 @@ impl Coordinator {
         self.admit()?;
         let (id, node) = self.named(id)?;
         self.hear(now);
-        let key = self.keys.transactions(TAG);
+        let key = self.stamping.meta.clone();
         Ok(self.ask(node, Question::Status { key, id }))
     }
 
@@ -325,7 +327,7 @@ impl Coordinator {
     /// The error that a reason is to the user, with the node it is about.
     fn told(&self, reason: Reason, plan: &Plan) -> Error {
         let participant = reason.place().and_then(|place| plan.participant(place));
-        self.at_participant(outcome::error(reason, plan), participant)
+        self.at_participant(self.why(reason, plan), participant)
     }
 
     fn at_participant(&self, error: Error, id: Option<&[u8]>) -> Error {
@@ -454,6 +456,3 @@ impl Coordinator {
         self.timers.adjust(Timer::Undertaking(handle), &mut undertaking.indexed, wanted);
     }
 }
-
-/// The tag of a master's hash.
-pub(super) const TAG: &[u8] = b"t";

@@ -61,13 +61,8 @@ impl Argv {
     }
 
     /// The words in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let word = self.bytes.get(start..end).unwrap_or_default();
-            start = end;
-            word
-        })
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + DoubleEndedIterator {
+        (0..self.ends.len()).map(|index| self.get(index).unwrap_or_default())
     }
 
     /// The command as a RESP array of bulk strings, as it goes over the wire.

@@ -71,6 +71,11 @@ impl Keys {
         Ok(Self { prefix: [prefix, LAYOUT.as_bytes()].concat() })
     }
 
+    /// What every key begins with, the layout's version included.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
     /// Checks a name before it goes into a key; `what` says whose name it is.
     pub(crate) fn check_name(what: &str, name: &[u8]) -> Result<()> {
         if name.is_empty() {

@@ -29,6 +29,8 @@ pub enum Script {
     Confirm,
     /// What a server can do.
     Check,
+    /// Which ring a server belongs to.
+    Stamp,
 }
 
 // The parts of each, each part once, and the digests.
@@ -36,7 +38,7 @@ include!(concat!(env!("OUT_DIR"), "/scripts.rs"));
 
 impl Script {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Queue,
         Self::Guard,
         Self::Counter,
@@ -48,6 +50,7 @@ impl Script {
         Self::Sweep,
         Self::Confirm,
         Self::Check,
+        Self::Stamp,
     ];
 
     /// Its text, as a server without it is sent it.

@@ -16,6 +16,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::Failed;
 use crate::redis::{Failure, NodeId};
+use crate::stamp::Stamp;
 use crate::time::{Span, Time};
 
 /// How long one command may take.
@@ -201,14 +202,14 @@ impl BareSessions {
     }
 }
 
-struct By<F>(F, u64);
+struct By<F>(F, Stamp);
 
 impl<F: Fn(&[u8]) -> Vec<u8>> Places for By<F> {
     fn participant_of(&self, key: &[u8]) -> Option<Vec<u8>> {
         Some((self.0)(key))
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn stamp(&self) -> Stamp {
         self.1
     }
 
@@ -224,7 +225,7 @@ impl<F: Fn(&[u8]) -> Vec<u8>> Places for By<F> {
 pub fn plan(
     commands: &[Words],
     expectations: &[Expectation],
-    ring: u64,
+    ring: Stamp,
     place: impl Fn(&[u8]) -> Vec<u8>,
 ) -> Result<Plan> {
     Plan::new(commands, expectations, CopyLimits::default(), &By(place, ring))

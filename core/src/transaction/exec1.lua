@@ -5,7 +5,7 @@ local answer = looked_up()
 if answer and answer[1] == 'PREPARED' then answer = {'MISMATCH'} end
 if answer then return answer end
 if not register and now() > string.sub(ARGV[3], 17) then return stale() end
-if f[1] and f[1] ~= ring then return refuse(writes, 'RING', f[1]) end
+if f[1] ~= ring then return other_ring(writes) end
 answer = locked_out(false, writes)
 if answer then return answer end
 local wrong = changed()
@@ -38,8 +38,5 @@ else
   if not failure then replies, failed_at, failure = direct(at, f[1]) end
   if failure then return refuse(writes, 'FAILED', tostring(failed_at - 1), failure) end
 end
-if writes then
-  local done = seq .. 'D' .. ARGV[3] .. ZEROS .. '1,0,0,p' .. recorded(replies)
-  if f[1] then redis.pcall('HSET', T, slot, done) else redis.pcall('HSET', T, slot, done, 'e', ring) end
-end
+if writes then redis.pcall('HSET', T, slot, seq .. 'D' .. ARGV[3] .. ZEROS .. '1,0,0,p' .. recorded(replies)) end
 return {'DONE', replies}

@@ -61,12 +61,10 @@ fn refused(place: usize, why: Refusal, plan: &Plan) -> Error {
             "key '{}': it would be copied to be changed, and has {size} elements or bytes, the limit is {limit}",
             key(large)
         )),
-        Refusal::Ring { theirs } => {
+        Refusal::Ring { theirs, .. } => {
             let node = readable(plan.participant(place).unwrap_or_default());
-            let message = format!(
-                "node '{node}' serves transactions of the ring {theirs:016x}, this client's is {:016x}",
-                plan.ring
-            );
+            let (theirs, ours) = (readable(&theirs), plan.ring);
+            let message = format!("server '{node}' has the stamp {theirs}, this client {ours}");
             Error::new(ErrorCode::RingMismatch, message)
         }
     }

@@ -4,7 +4,7 @@ local answer = looked_up()
 if answer then return answer end
 if now() > string.sub(ARGV[3], 17) then return stale() end
 local decides = string.sub(role, 1, 1) == 'p'
-if f[1] and f[1] ~= ring then return refuse(decides, 'RING', f[1]) end
+if f[1] ~= ring then return other_ring(decides) end
 answer = locked_out(true, decides and string.sub(ARGV[9], 1, 1) ~= 'k')
 if answer then return answer end
 local wrong = changed()
@@ -27,10 +27,6 @@ if denied then
 end
 local set = {slot, table.concat({seq, 'P', ARGV[3], deadline, #role, ',', #kinds, ',', #names, ',', role, kinds,
   names, recorded(replies)})}
-if not f[1] then
-  set[3] = 'e'
-  set[4] = ring
-end
 for i = 1, keys do
   set[#set + 1] = fields[i + 2]
   if string.sub(modes, i, i) == 'S' then

@@ -30,6 +30,16 @@ local function refuse(record, verb, ...)
   return answer
 end
 
+-- The answer to a client of another ring, which a copy of the same call is told without the members. Where there
+-- is no stamp, or one of an earlier version, there may be this client's soon.
+local function other_ring(record)
+  if not f[1] or #f[1] ~= #ring then return {'RING', f[1] or '', ''} end
+  local members = redis.call('HGET', T, 'members') or ''
+  local answer = refuse(record, 'RING', f[1], '')
+  answer[4] = members
+  return answer
+end
+
 -- What is recorded of the same sequence, or why nothing can be done.
 local function looked_up()
   local state = known(register)

@@ -92,8 +92,8 @@ impl Client {
         input(co, self.clock.at(now));
         while let Some(command) = co.poll_command() {
             let Command { request, deadline, route, argv, .. } = command;
-            if argv.get(8) == Some(&b"ACQ"[..]) {
-                let id = argv.get(9).unwrap_or_default().to_vec();
+            if argv.get(9) == Some(&b"ACQ"[..]) {
+                let id = argv.get(10).unwrap_or_default().to_vec();
                 if !self.ids.contains(&id) {
                     self.ids.push(id);
                 }

@@ -10,6 +10,7 @@ use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::{Span, Time};
 
 use crate::client::STATE;
+use crate::support::stamping;
 use crate::support::view::{View, number};
 
 /// The server's clock at the beginning.
@@ -61,11 +62,13 @@ impl Hash for Server {
 impl Server {
     /// An empty store that has the script: loading it is the matter of other tests.
     pub(crate) fn new() -> Self {
-        let mut store = MemoryStore::new();
+        let mut store = stamping::alone();
         let text = Script::Queue.text();
-        let mut argv: Argv = ["EVAL", &text, "5"].into_iter().collect();
+        let mut argv: Argv = ["EVAL", &text, "6"].into_iter().collect();
         LockKeys::of_state(STATE).in_order().iter().for_each(|key| argv.push(key));
+        argv.push(stamping::META);
         Op::Inspect.encode(&mut argv);
+        argv.push(&stamping::of_one());
         store.execute(&argv, Time::from_micros(EPOCH));
         Self { store, view: Arc::default() }
     }
@@ -103,8 +106,9 @@ impl Server {
             }
             if without == Some(Mechanism::Claim) {
                 acquire.claim = acquire.ttl;
-                let mut head: Argv = argv.iter().take(8).collect();
+                let mut head: Argv = argv.iter().take(9).collect();
                 Op::Acquire(acquire).encode(&mut head);
+                head.push(argv.iter().last().unwrap_or_default());
                 argv = head;
             }
         }
@@ -164,7 +168,7 @@ impl Server {
 
 /// The operation of a command; none of a subscription.
 pub(crate) fn op_of(argv: &Argv) -> Option<Op> {
-    Op::decode(argv.iter().skip(8))
+    Op::decode(argv.iter().skip(9))
 }
 
 /// The fence that an answer tells.

@@ -53,7 +53,7 @@ impl fmt::Debug for State {
 
 /// The operation and its id, for a person.
 fn words(argv: &Argv) -> String {
-    match argv.get(8).zip(argv.get(9)) {
+    match argv.get(9).zip(argv.get(10)) {
         Some((op, id)) => format!("{} {}", op.escape_ascii(), short(id)),
         None => "SUBSCRIBE".into(),
     }

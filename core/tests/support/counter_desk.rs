@@ -9,6 +9,7 @@ use comity::redis::{Argv, Command, Reply, Script};
 use comity::time::{Span, Time};
 
 use super::desk::{Desk, events};
+use super::stamping;
 
 /// The counter that the scenarios are about, and its key.
 pub(crate) const HITS: &[u8] = b"hits";
@@ -99,7 +100,7 @@ pub(crate) fn audited(events: &[Event]) -> Option<Audit> {
 
 /// The operation of a counter's command.
 pub(crate) fn op_of(command: &Command) -> Op {
-    Op::decode(command.argv.iter().skip(4)).expect("an operation of a counter")
+    Op::decode(command.argv.iter().skip(5)).expect("an operation of a counter")
 }
 
 /// Sends the store a command of its own.
@@ -111,8 +112,10 @@ pub(crate) fn send(desk: &mut Desk, words: &[&str]) -> Reply {
 /// Executes an operation without a coordinator.
 pub(crate) fn execute(desk: &mut Desk, op: &Op) -> Answer {
     let script = Script::Counter.text();
-    let mut argv: Argv = ["EVAL", &script, "1", KEY].into_iter().collect();
+    let mut argv: Argv = ["EVAL", &script, "2", KEY].into_iter().collect();
+    argv.push(stamping::META);
     op.encode(&mut argv);
+    argv.push(&stamping::of_one());
     Answer::decode(&desk.execute(&argv)).expect("an answer")
 }
 

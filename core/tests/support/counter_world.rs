@@ -16,6 +16,7 @@ use super::Rng;
 use super::counter_acts::Acts;
 use super::counter_process::{Process, plus};
 use super::network::{Fate, Faults};
+use super::stamping;
 
 const SERVER_EPOCH: u64 = 1_750_000_000_000_000;
 pub(super) const SECOND: u64 = 1_000_000;
@@ -69,7 +70,7 @@ impl World {
             faults,
             acts,
             durability,
-            store: MemoryStore::new(),
+            store: stamping::alone(),
             older: Vec::new(),
             processes: BTreeMap::new(),
             heap: BinaryHeap::new(),
@@ -274,8 +275,10 @@ impl World {
     pub(crate) fn view(&mut self) -> View {
         let mut store = self.store.clone();
         let script = Script::Counter.text();
-        let mut argv: Argv = [&b"EVAL"[..], script.as_bytes(), b"1", KEY].into_iter().collect();
+        let mut argv: Argv =
+            [&b"EVAL"[..], script.as_bytes(), b"2", KEY, stamping::META].into_iter().collect();
         Op::Get { id: None }.encode(&mut argv);
+        argv.push(&stamping::of_one());
         let reply = store.execute(&argv, Time::from_micros(SERVER_EPOCH + self.now));
         Answer::decode(&reply).expect("an answer").view
     }

@@ -10,6 +10,7 @@ use comity::redis::{Argv, Command, NodeId, Reply, Route};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 
+use super::stamping;
 use super::view::View;
 
 pub(crate) const NODE: NodeId = NodeId(0);
@@ -33,7 +34,7 @@ impl Desk {
     }
 
     pub(crate) fn without_scripts() -> Self {
-        Self { store: MemoryStore::new(), now: Time::from_micros(1_750_000_000_000_000) }
+        Self { store: stamping::alone(), now: Time::from_micros(1_750_000_000_000_000) }
     }
 
     pub(crate) fn coordinator(&self, seed: u8) -> Coordinator {
@@ -136,7 +137,7 @@ pub(crate) fn take(co: &mut Coordinator, op: &str) -> Command {
 
 /// The operation of a command, `SUBSCRIBE` for that.
 pub(crate) fn op_of(command: &Command) -> String {
-    let place = if command.route == Route::Subscribe { 0 } else { 8 };
+    let place = if command.route == Route::Subscribe { 0 } else { 9 };
     String::from_utf8_lossy(command.argv.get(place).unwrap_or_default()).into_owned()
 }
 

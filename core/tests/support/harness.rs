@@ -19,6 +19,7 @@ use super::Rng;
 use super::client::{Client, Workload};
 use super::ledger::{Belief, Ledger};
 use super::network::{Fate, Faults};
+use super::stamping;
 use super::view::assert_at_rest;
 
 /// The server's clock at the beginning.
@@ -95,7 +96,7 @@ impl World {
         let mut world = Self {
             now,
             rng,
-            store: MemoryStore::new(),
+            store: stamping::alone(),
             clients,
             faults,
             workload,

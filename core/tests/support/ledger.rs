@@ -65,7 +65,7 @@ impl Ledger {
         if let Reply::Error(_) = reply {
             return;
         }
-        let (op, id) = (argv.get(8).unwrap_or_default(), argv.get(9).unwrap_or_default());
+        let (op, id) = (argv.get(9).unwrap_or_default(), argv.get(10).unwrap_or_default());
         let lock = self.locks.entry(name.to_vec()).or_default();
         let old = std::mem::replace(&mut lock.view, View::of(space, name));
         let new = lock.view.clone();
@@ -93,7 +93,7 @@ impl Ledger {
             let mut ticket = u64::MAX;
             if let Some(waiter) = old.waiters.iter().find(|waiter| waiter.id == holder.id) {
                 ticket = waiter.ticket;
-            } else if let Some(Op::Acquire(acquire)) = Op::decode(argv.iter().skip(8))
+            } else if let Some(Op::Acquire(acquire)) = Op::decode(argv.iter().skip(9))
                 && acquire.ticket > 0
             {
                 ticket = acquire.ticket;
@@ -158,5 +158,5 @@ impl Lock {
 
 /// The state key of the lock that a command is for.
 fn lock_of(argv: &Argv) -> Option<&[u8]> {
-    (argv.get(2)? == b"5").then(|| argv.get(3))?
+    (argv.get(2)? == b"6").then(|| argv.get(3))?
 }

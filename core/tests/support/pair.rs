@@ -14,6 +14,7 @@ use comity::time::Time;
 use super::common_clock::{self, CLOCK};
 use super::redis_server::RedisServer;
 use super::resp::{Client, bytes, items};
+use super::stamping::{self, META};
 
 /// In what the two differ.
 pub(crate) type Difference = String;
@@ -31,6 +32,8 @@ pub(crate) struct Pair {
     pub(crate) now: u64,
     scripts: BTreeMap<Script, Copied>,
     synced: Instant,
+    /// What the client gives as its stamp.
+    pub(crate) stamp: Vec<u8>,
     /// How often each kind of answer occurred.
     pub(crate) seen: BTreeMap<String, u64>,
 }
@@ -66,16 +69,21 @@ impl Pair {
         let (store, seen) = (MemoryStore::new(), BTreeMap::new());
         let synced = Instant::now();
         let now = 1_750_000_000_123_456;
-        let mut pair = Self { redis, messages, store, now, scripts, synced, seen };
+        let stamp = stamping::of_one();
+        let mut pair = Self { redis, messages, store, now, scripts, synced, stamp, seen };
         pair.advance(1).expect("both are empty");
+        let stamp = String::from_utf8(pair.stamp.clone()).expect("ASCII");
+        pair.set_field("comity:1:t:{t}", "e", &stamp);
         pair
     }
 
     /// Executes a lock operation on both.
     pub(crate) fn lock(&mut self, state_key: &str, op: &Op) -> Result<Reply, Difference> {
         let keys = LockKeys::of_state(state_key.as_bytes());
-        let mut tail: Argv = std::iter::once(&b"5"[..]).chain(keys.in_order()).collect();
+        let mut tail: Argv = std::iter::once(&b"6"[..]).chain(keys.in_order()).collect();
+        tail.push(META);
         op.encode(&mut tail);
+        tail.push(&self.stamp);
         let reply =
             self.evaluate(Script::Queue, &tail).map_err(|what| format!("{op:?}: {what}"))?;
         let same = self.compare_messages().and_then(|()| self.compare_keys(&keys.in_order()));
@@ -85,8 +93,10 @@ impl Pair {
 
     /// Executes a check of the fencing guard on both.
     pub(crate) fn guard(&mut self, key: &str, op: GuardOp) -> Result<Reply, Difference> {
-        let mut tail: Argv = ["1", key].into_iter().collect();
+        let mut tail: Argv = ["2", key].into_iter().collect();
+        tail.push(META);
         op.encode(&mut tail);
+        tail.push(&self.stamp);
         let reply = self.evaluate(Script::Guard, &tail)?;
         self.compare_keys(&[key.as_bytes()])?;
         Ok(reply)
@@ -94,8 +104,10 @@ impl Pair {
 
     /// Executes a counter operation on both.
     pub(crate) fn counter(&mut self, key: &str, op: &counter::Op) -> Result<Reply, Difference> {
-        let mut tail: Argv = ["1", key].into_iter().collect();
+        let mut tail: Argv = ["2", key].into_iter().collect();
+        tail.push(META);
         op.encode(&mut tail);
+        tail.push(&self.stamp);
         let reply =
             self.evaluate(Script::Counter, &tail).map_err(|what| format!("{op:?}: {what}"))?;
         let same = self.compare_keys(&[key.as_bytes()]);

@@ -1,6 +1,7 @@
 //! Makes up calls of the transaction's scripts for two servers side by side.
 
 use comity::keyspace::{Keyspace, ServerTime, command};
+use comity::stamp::Stamp;
 use comity::transaction::{
     Answer, Check, Confirm, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Role, Sweep,
     Txid, Verdict, Work,
@@ -8,6 +9,7 @@ use comity::transaction::{
 
 use super::Rng;
 use super::transaction_pair::{Difference, TransactionPair};
+use super::transaction_script::RING;
 
 /// Two participants on one server.
 pub(crate) const METAS: [&str; 2] = ["comity:1:t:{a}", "comity:1:t:{b}"];
@@ -239,8 +241,8 @@ impl TransactionOps {
         }
     }
 
-    fn ring(&mut self) -> u64 {
-        if self.rng.chance(20) { 0xfeed } else { 0x1234_5678_9abc_def0 }
+    fn ring(&mut self) -> Stamp {
+        if self.rng.chance(20) { Stamp::settled(0xfeed) } else { RING }
     }
 
     /// Many changes of strings, so that there is much to undo when one fails.

@@ -13,6 +13,8 @@ use comity::transaction::{Answer, Op, Refusal};
 use super::common_clock::{self, CLOCK};
 use super::redis_server::RedisServer;
 use super::resp::{Client, bytes, items};
+use super::transaction_ops::METAS;
+use super::transaction_script::RING;
 
 /// In what the two differ.
 pub(crate) type Difference = String;
@@ -51,6 +53,17 @@ impl TransactionPair {
             seen: BTreeMap::new(),
         };
         pair.advance(1).expect("both are empty");
+        for meta in METAS {
+            let stamp = RING.to_string();
+            pair.command(&[
+                b"HSET",
+                meta.as_bytes(),
+                b"e",
+                stamp.as_bytes(),
+                b"members",
+                b"1;1:a,1;",
+            ]);
+        }
         pair
     }
 

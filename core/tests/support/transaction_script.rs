@@ -1,16 +1,19 @@
 //! Transactions written down shortly, for the tests of single cases.
 
 use comity::keyspace::ServerTime;
+use comity::stamp::Stamp;
 use comity::time::Span;
 use comity::transaction::{
     Answer, Exec1, Finish, Key, Mode, Op, Prepare, Query, Refusal, Role, Txid, Verdict, Work,
 };
 
+use super::resp::{Client, items};
+use super::stamping::claim;
 use super::transaction_ops::operation;
 use super::transaction_pair::TransactionPair;
 
 pub(crate) const META: &str = "comity:1:t:{a}";
-pub(crate) const RING: u64 = 0x1234_5678_9abc_def0;
+pub(crate) const RING: Stamp = Stamp::settled(0x1234_5678_9abc_def0);
 
 pub(crate) fn txid(slot: u8, seq: u64) -> Txid {
     Txid::new(0x0123_4567_89ab_cdef, slot, seq).expect("in range")
@@ -78,6 +81,12 @@ pub(crate) fn finish_told(txid: Txid, verdict: Verdict, work: &Work, now: u64) -
 
 pub(crate) fn query(txid: Txid, now: u64, force: bool) -> Query {
     Query { txid, not_after: ServerTime(now + 1_000_000), force }
+}
+
+/// Has a server serve transactions.
+pub(crate) fn stamp(redis: &mut Client) {
+    let stamped = redis.call(&claim(META.as_bytes(), RING));
+    assert_eq!(items(&stamped).len(), 3, "{stamped:?}");
 }
 
 impl TransactionPair {

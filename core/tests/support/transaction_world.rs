@@ -15,6 +15,7 @@ use comity::transaction::{Expectation, Handle, TransactionOptions, Words};
 
 use super::replica::{Connections, Replica};
 use super::rng::Rng;
+use super::stamping;
 
 pub(crate) const MS: u64 = 1_000;
 pub(crate) const START: u64 = 1_750_000_000_000_000;
@@ -97,10 +98,13 @@ impl World {
             config.timeout = Span::from_millis(2_000);
             Coordinator::new(config, entropy, Time::from_micros(START)).expect("sound")
         };
+        let mut stores: Vec<_> = (0..3).map(|_| MemoryStore::new()).collect();
+        let nodes = ["a", "b", "c"].map(|id| NodeSpec::new(id, 1)).to_vec();
+        stamping::stamp(&mut stores, Config::new(nodes));
         Self {
             now: START,
             clients: (0..clients).map(|number| Some(coordinator(number))).collect(),
-            stores: (0..3).map(|_| MemoryStore::new()).collect(),
+            stores,
             packets: BTreeMap::new(),
             count: 0,
             rng: Rng::new(seed),

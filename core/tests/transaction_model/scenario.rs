@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use comity::redis::Reply;
+use comity::stamp::Stamp;
 use comity::time::Span;
 use comity::transaction::bare::plan;
 use comity::transaction::{Ack, Durability, Expectation, Order, Plan, Words};
@@ -63,8 +64,8 @@ pub(crate) struct Scenario {
     pub(crate) mutation: Option<Mutation>,
 }
 
-/// The fingerprint under which everybody places keys.
-const RING: u64 = 7;
+/// The stamp of the ring under which everybody places keys.
+pub(crate) const RING: Stamp = Stamp::settled(7);
 
 /// The participant with this number.
 pub(crate) fn node(place: usize) -> Vec<u8> {

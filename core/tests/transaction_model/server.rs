@@ -1,7 +1,10 @@
 //! A participant of the model: the embedded store's own, over the real key space.
 
 use comity::keyspace::{Keyspace, ServerTime};
+use comity::stamp;
 use comity::transaction::{self, Answer, Mode, Op, Txid};
+
+use crate::scenario::RING;
 
 /// What is known of a transaction.
 pub(crate) use comity::transaction::State as Register;
@@ -27,6 +30,8 @@ impl Default for Server {
     fn default() -> Self {
         let mut space = Keyspace::new();
         space.set_now(NOW);
+        let claim = stamp::Op::Claim { stamp: RING, members: Vec::new(), replaced: Vec::new() };
+        stamp::execute(&mut space, META, &claim).expect("there is nothing yet");
         Self(space)
     }
 }

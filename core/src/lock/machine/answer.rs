@@ -1,6 +1,7 @@
 //! What answers and failures mean in each state.
 
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::{Asked, Attempt, Cx, Effect, Lease, Lock, Outcome, State, Trouble};
@@ -74,9 +75,23 @@ impl Lock {
         self.has_queued && !matches!(self.state, State::Releasing { .. })
     }
 
+    /// What was sent is not answered before something else is done, which `error` is about: it is said
+    /// if the wait ends first.
+    pub(crate) fn is_held_up(&mut self, error: Error) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.error.get_or_insert(error);
+        }
+    }
+
     fn on_failure(&mut self, error: Error, transient: bool, cx: &mut Cx<'_>) {
         self.failures += 1;
-        let lasting = error.code() != ErrorCode::WrongType;
+        let elsewhere = error.code() == ErrorCode::RingMismatch;
+        // What ends a lease, in words.
+        let over = match error.code() {
+            ErrorCode::WrongType => Some("the key was overwritten with another type".to_string()),
+            ErrorCode::RingMismatch => Some(error.message().to_string()),
+            _ => None,
+        };
         let trouble = self.trouble.get_or_insert(Trouble { since: cx.now, error: None });
         let error = error.after(trouble.error.take());
         trouble.error = Some(error.clone());
@@ -89,18 +104,22 @@ impl Lock {
             {
                 let granted = !matches!(self.state, State::Acquiring | State::Waiting);
                 let error = self.trouble.take().and_then(|t| t.error).unwrap_or(error);
-                if lasting || !granted {
-                    self.fail(error, cx);
-                } else {
-                    self.lose("the key was overwritten with another type", cx);
+                match over {
+                    Some(why) if granted => self.lose(&why, cx),
+                    _ => self.fail(error, cx),
                 }
-                self.end(granted, cx);
+                if elsewhere {
+                    // A server of another ring gives nothing back.
+                    self.state = State::Done;
+                } else {
+                    self.end(granted, cx);
+                }
             }
-            State::Held(_) | State::Renewing(_) | State::Unproven(_) if !lasting => {
-                self.lose("the key was overwritten with another type", cx);
+            State::Held(_) | State::Renewing(_) | State::Unproven(_) if over.is_some() => {
+                self.lose(&over.unwrap_or_default(), cx);
                 self.state = State::Done;
             }
-            State::Ending { .. } if !lasting => self.state = State::Done,
+            State::Ending { .. } if over.is_some() => self.state = State::Done,
             State::Done => {}
             _ => self.wake = Some(self.wake.map_or(wake, |planned| planned.min(wake))),
         }

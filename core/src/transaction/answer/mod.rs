@@ -62,6 +62,12 @@ pub enum Answer {
         /// That transaction.
         earlier: Txid,
     },
+    /// To `EXEC1` and `PREPARE`: the participant has no stamp, or one of an earlier version. Nothing
+    /// was done.
+    Unstamped {
+        /// What it has instead of a stamp; empty if nothing.
+        found: Vec<u8>,
+    },
     /// The register of this id is of other work or of another role: nothing was done.
     Mismatch,
     /// To `SWEEP` of a part.
@@ -133,10 +139,12 @@ pub enum Refusal {
         /// How much may be copied.
         limit: u64,
     },
-    /// The participant is locked under another ring.
+    /// The participant belongs to another ring.
     Ring {
-        /// That ring's fingerprint.
-        theirs: u64,
+        /// That ring's stamp.
+        theirs: Vec<u8>,
+        /// Who is in it; empty if that is not known.
+        members: Vec<u8>,
     },
 }
 

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use super::{Answer, Held, Refusal, State, Swept};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Fields, Reply};
+use crate::stamp;
 use crate::transaction::op::Role;
-use crate::transaction::text::{parse_hex, push_time, read_counted, write_counted, write_hex};
+use crate::transaction::text::{push_time, read_counted, write_counted};
 use crate::transaction::{Key, Mode, Txid, replies};
 
 impl Answer {
@@ -52,6 +53,11 @@ impl Answer {
             Self::Pending { earlier } => {
                 out.push(b"PENDING");
                 out.push(&earlier.to_text());
+            }
+            Self::Unstamped { found } => {
+                out.push(b"RING");
+                out.push(found);
+                out.push(b"");
             }
             Self::Mismatch => out.push(b"MISMATCH"),
             Self::Page { cursor, now, unreadable, found } => {
@@ -138,6 +144,9 @@ impl Answer {
                     states: fields.bytes()?.iter().map(state).collect::<Option<_>>()?,
                 }
             }
+            b"RING" if stamp::refusal(reply).is_some() => {
+                Self::Unstamped { found: fields.bytes()?.to_vec() }
+            }
             verb => {
                 let recorded = fields.bytes()? == b"1";
                 Self::Refused { recorded, why: Refusal::pull(verb, fields)? }
@@ -175,11 +184,10 @@ impl Refusal {
                     .into_iter()
                     .for_each(|number| out.push_number(number));
             }
-            Self::Ring { theirs } => {
+            Self::Ring { theirs, members } => {
                 verb(b"RING");
-                let mut text = Vec::with_capacity(16);
-                write_hex(&mut text, *theirs);
-                out.push(&text);
+                out.push(theirs);
+                out.push(members);
             }
         }
     }
@@ -202,7 +210,9 @@ impl Refusal {
             b"LARGE" => {
                 Self::Large { key: index()?, size: fields.number()?, limit: fields.number()? }
             }
-            b"RING" => Self::Ring { theirs: parse_hex(fields.bytes()?)? },
+            b"RING" => {
+                Self::Ring { theirs: fields.bytes()?.to_vec(), members: fields.bytes()?.to_vec() }
+            }
             _ => return None,
         })
     }
@@ -272,7 +282,7 @@ mod tests {
             Refusal::Changed { check: 3 },
             Refusal::Failed { operation: 9, error: b"WRONGTYPE no".to_vec() },
             Refusal::Large { key: 0, size: 10_001, limit: 10_000 },
-            Refusal::Ring { theirs: 0xfeed },
+            Refusal::Ring { theirs: b"0.4".to_vec(), members: b"1;".to_vec() },
         ];
         let (state, kept, role) = (State::Done, deadline, secondary.clone());
         let swept = Swept { txid, state, not_after, kept, role };
@@ -288,6 +298,8 @@ mod tests {
             Answer::Stale { now },
             Answer::Pending { earlier: txid },
             Answer::Mismatch,
+            Answer::Unstamped { found: Vec::new() },
+            Answer::Unstamped { found: b"0123456789abcdef".to_vec() },
             Answer::Page { cursor: 7, now, unreadable: 2, found: vec![swept] },
             Answer::Found { cursor: 9, names: vec![b"t:x".to_vec(), Vec::new()] },
             Answer::Removed { count: 4 },

@@ -12,6 +12,7 @@ use super::text::{read_counted, write_counted};
 use super::{Key, Txid, Work};
 use crate::keyspace::ServerTime;
 use crate::redis::Script;
+use crate::stamp::Stamp;
 use crate::time::Span;
 
 /// What a client asks of a participant.
@@ -38,8 +39,8 @@ pub enum Op {
 pub struct Exec1 {
     /// Which transaction.
     pub txid: Txid,
-    /// The fingerprint of the client's ring.
-    pub ring: u64,
+    /// The stamp of the client's ring.
+    pub ring: Stamp,
     /// Not to be executed after this moment where nothing is recorded.
     pub not_after: ServerTime,
     /// What it does.
@@ -51,8 +52,8 @@ pub struct Exec1 {
 pub struct Prepare {
     /// Which transaction.
     pub txid: Txid,
-    /// The fingerprint of the client's ring.
-    pub ring: u64,
+    /// The stamp of the client's ring.
+    pub ring: Stamp,
     /// Not to be executed after this moment where nothing is recorded.
     pub not_after: ServerTime,
     /// What the participant is, and where the others are.

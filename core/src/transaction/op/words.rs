@@ -1,5 +1,6 @@
 //! What is asked as the words of an argv, in both directions.
 
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -7,6 +8,7 @@ use alloc::vec::Vec;
 use super::{Confirm, Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Script, parse_number, write_padded};
+use crate::stamp::Stamp;
 use crate::time::Span;
 use crate::transaction::plan::{Need, Plan, read_order};
 use crate::transaction::text::{parse_hex, push_time, write_hex};
@@ -118,7 +120,7 @@ impl Op {
         let txid = Txid::parse(words.next()?)?;
         match script {
             Script::Exec1 | Script::Prepare => {
-                let ring = parse_hex(words.next()?)?;
+                let ring = Stamp::parse(words.next()?)?;
                 let (digest, not_after) = words.next()?.split_at_checked(16)?;
                 let not_after = ServerTime(parse_number(not_after)?);
                 let mut work = Work { keys: keys(names, words.next()?)?, ..Work::default() };
@@ -220,12 +222,10 @@ fn keys(names: &[&[u8]], modes: &[u8]) -> Option<Vec<Key>> {
     names.iter().zip(modes).map(key).collect()
 }
 
-fn push_work(argv: &mut Argv, txid: Txid, ring: u64, not_after: ServerTime, work: &Work) {
+fn push_work(argv: &mut Argv, txid: Txid, ring: Stamp, not_after: ServerTime, work: &Work) {
     argv.push(&txid.to_text());
+    argv.push(ring.to_string().as_bytes());
     let mut columns = Vec::with_capacity(32);
-    write_hex(&mut columns, ring);
-    argv.push(&columns);
-    columns.clear();
     write_hex(&mut columns, work.digest());
     write_padded(&mut columns, not_after.0.min(COLUMN_END - 1), WIDTH);
     argv.push(&columns);
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn operations_come_back_as_they_were() {
         let txid = Txid::new(7, 3, 9).expect("in range");
-        let (ring, not_after) = (u64::MAX - 1, ServerTime(1_750_000_000_000_000));
+        let (ring, not_after) = (Stamp::settled(u64::MAX - 1), ServerTime(1_750_000_000_000_000));
         let reordered = work(&[("SET", 0, &["a"]), ("INCR", 1, &[]), ("APPEND", 2, &["x\0"])]);
         let on_shadows = work(&[("SET", 0, &["a"]), ("INCR", 0, &[])]);
         let participants = vec![b"a:1".to_vec(), Vec::new()];

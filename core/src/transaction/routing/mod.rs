@@ -15,6 +15,7 @@ use super::{
 use crate::error::{Error, ErrorCode, Result};
 use crate::keyspace::command::Access;
 use crate::redis::Reply;
+use crate::stamp::Stamp;
 use crate::table::Names;
 
 /// The most participants of a transaction.
@@ -27,7 +28,7 @@ pub(crate) trait Places {
     fn participant_of(&self, key: &[u8]) -> Option<Vec<u8>>;
 
     /// What two clients have in common who place keys alike.
-    fn fingerprint(&self) -> u64;
+    fn stamp(&self) -> Stamp;
 
     /// Whether `key` is one of comity's own.
     fn is_own(&self, key: &[u8]) -> bool;
@@ -107,8 +108,8 @@ struct Shape {
 /// A transaction by participants, the primary first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// The fingerprint of what places the keys.
-    pub ring: u64,
+    /// The stamp of the ring that places the keys.
+    pub ring: Stamp,
     /// In canonical order: by the bytes of their ids.
     pub parts: Vec<PlanPart>,
     shapes: Vec<Shape>,
@@ -194,7 +195,7 @@ impl Plan {
             Ok(PlanPart { participant, work: Arc::new(work), commands, expectations })
         };
         let parts = parts.into_iter().map(finished).collect::<Result<_>>()?;
-        Ok(Self { ring: places.fingerprint(), parts, shapes })
+        Ok(Self { ring: places.stamp(), parts, shapes })
     }
 
     /// The stable id of the participant whose register decides.

@@ -14,9 +14,7 @@ use register::Register;
 use shadows::{Outcome, apply};
 
 use super::op::Role;
-use super::{
-    Answer, Confirm, Finish, KEPT, Key, Op, Query, State, Txid, Verdict, parse_hex, shadow,
-};
+use super::{Answer, Confirm, Finish, KEPT, Key, Op, Query, State, Txid, Verdict, shadow};
 use crate::keyspace::{Keyspace, Result, ServerTime};
 
 /// Executes `op` at the participant whose hash is at `meta`.
@@ -69,10 +67,6 @@ impl Table<'_> {
 
     fn remove(&mut self, field: &[u8]) -> bool {
         self.space.with_hash(self.meta, |hash| hash.remove(field).is_some()).unwrap_or(false)
-    }
-
-    fn ring(&self) -> Option<u64> {
-        parse_hex(self.field(b"e")?)
     }
 
     fn register(&self, txid: Txid) -> Option<Register> {

@@ -1,6 +1,6 @@
 //! `EXEC1` and `PREPARE`, as `work.lua`, `exec1.lua` and `prepare.lua` have them.
 
-use alloc::format;
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -10,6 +10,7 @@ use super::register::Register;
 use super::shadows::{Shadows, apply};
 use crate::keyspace::{Keyspace, ServerTime, command};
 use crate::redis::{Fields, Reply};
+use crate::stamp::{self, Stamp};
 use crate::time::Span;
 use crate::transaction::op::Role;
 use crate::transaction::plan::{Guard, Plan, Step};
@@ -29,7 +30,7 @@ const CLOSED: Span = Span::from_millis(50);
 struct Call<'a> {
     table: Table<'a>,
     txid: Txid,
-    ring: u64,
+    ring: Stamp,
     not_after: ServerTime,
     role: Vec<u8>,
     work: &'a Work,
@@ -48,12 +49,14 @@ pub(super) fn exec1(table: Table<'_>, op: &Exec1) -> Answer {
     if call.table.register(txid).is_none() && call.table.now() > not_after {
         return call.table.stale();
     }
+    if let Some(answer) = call.other_ring(work.writes()) {
+        return answer;
+    }
     match call.validate(false).and_then(|()| call.execute()) {
         Err(refusal) => call.refuse(work.writes(), refusal),
         Ok(text) => {
             if work.writes() {
                 call.record(State::Done, recorded_replies(text.clone()));
-                call.table.claim(ring);
             }
             done(&text)
         }
@@ -71,6 +74,9 @@ pub(super) fn prepare(table: Table<'_>, op: &Prepare) -> Answer {
         return call.table.stale();
     }
     let decides = matches!(role, Role::Primary { .. });
+    if let Some(answer) = call.other_ring(decides) {
+        return answer;
+    }
     if let Err(refusal) = call.validate(true) {
         let waits = keep && matches!(refusal, Refusal::Locked { .. });
         return call.refuse(decides && !waits, refusal);
@@ -100,7 +106,6 @@ pub(super) fn prepare(table: Table<'_>, op: &Prepare) -> Answer {
             rest: recorded_replies(text.clone()),
         },
     );
-    call.table.claim(ring);
     prepared(now, &text)
 }
 
@@ -121,7 +126,7 @@ impl<'a> Call<'a> {
     fn new(
         table: Table<'a>,
         txid: Txid,
-        ring: u64,
+        ring: Stamp,
         not_after: ServerTime,
         role: Vec<u8>,
         work: &'a Work,
@@ -150,11 +155,26 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Whether the ring, the locks and what was read are as they should be.
-    fn validate(&mut self, joins: bool) -> Result<(), Refusal> {
-        if let Some(theirs) = self.table.ring().filter(|theirs| *theirs != self.ring) {
-            return Err(Refusal::Ring { theirs });
+    /// The answer to a client of another ring. Where there is no stamp, or one of an earlier version,
+    /// there may be this client's soon.
+    fn other_ring(&mut self, record: bool) -> Option<Answer> {
+        let ours = self.ring.to_string().into_bytes();
+        let field = |name| self.table.field(name).unwrap_or_default().to_vec();
+        let (theirs, members) = (field(stamp::FIELD), field(stamp::MEMBERS));
+        if theirs == ours {
+            return None;
         }
+        if theirs.len() != ours.len() {
+            return Some(Answer::Unstamped { found: theirs });
+        }
+        // A copy of the same call is told of the stamp alone.
+        self.refuse(record, Refusal::Ring { theirs: theirs.clone(), members: Vec::new() });
+        let why = Refusal::Ring { theirs, members };
+        Some(Answer::Refused { recorded: record, why })
+    }
+
+    /// Whether the locks and what was read are as they should be.
+    fn validate(&mut self, joins: bool) -> Result<(), Refusal> {
         let now = self.table.now();
         for ((number, key), lock) in (0..).zip(&self.work.keys).zip(&self.locks) {
             let Some(lock) = lock else { continue };
@@ -281,11 +301,4 @@ fn direct(space: &mut Keyspace, work: &Work, steps: &[Step]) -> Result<Vec<u8>, 
     let mut text = Vec::new();
     done.iter().for_each(|(_, reply)| replies::write(&mut text, reply));
     Ok(text)
-}
-
-impl Table<'_> {
-    /// Claims the participant for a ring.
-    fn claim(&mut self, ring: u64) {
-        self.put(b"e".to_vec(), format!("{ring:016x}").into_bytes());
-    }
 }

@@ -1,0 +1,300 @@
+//! Having the servers stamped, and what is done where one belongs to another ring: see `stamp`.
+//!
+//! Nothing is asked in advance. Who is answered that a server has no stamp waits for a round, which
+//! all share, and is sent again when that has stamped it.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::refusal::Refusal;
+use super::{Coordinator, Owner, Request, split};
+use crate::counter;
+use crate::error::{Error, ErrorCode, Result};
+use crate::lock::Outcome;
+use crate::machine::Failed;
+use crate::redis::{Keys, NodeId, Origin, Reply, RequestId, readable};
+use crate::ring::{NodeSpec, Ring};
+use crate::stamp::{self, Answer, Members, Op, Round, SOLE, Seen, Stamp};
+use crate::transaction::outcome;
+use crate::transaction::{self, Plan, Reason};
+
+/// The tag of the key where a participant keeps what is its own. A master has one for all keys.
+const TAG: &[u8] = b"t";
+
+/// How many servers that do not answer an error names.
+const SHOWN: usize = 8;
+
+/// Who waits for a server to be stamped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Parked {
+    owner: Owner,
+    node: NodeId,
+    background: bool,
+}
+
+/// What a coordinator knows of its ring, and the round that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Stamping {
+    /// Where a server keeps its stamp.
+    pub(super) meta: Vec<u8>,
+    pub(super) stamp: Stamp,
+    /// The same as text.
+    pub(super) text: Vec<u8>,
+    members: Members,
+    /// What an earlier version left where it used this ring.
+    earlier: Vec<Vec<u8>>,
+    /// What its caller calls a node that is alone.
+    name: Option<Vec<u8>>,
+    /// Counts the rounds.
+    rounds: u32,
+    round: Option<Round>,
+    parked: Vec<Parked>,
+    origin: Option<Origin>,
+}
+
+impl Stamping {
+    /// For the ring of the nodes as they were given: with it, the ring by which servers know them.
+    pub(super) fn of(named: Ring, keys: &Keys) -> Result<(Ring, Self)> {
+        let mut earlier = vec![stamp::earlier(&named)];
+        let (ring, name) = match named.nodes() {
+            [alone] => {
+                for spelling in spellings(&alone.id) {
+                    let spelt = Ring::new([NodeSpec::new(spelling, alone.weight)]);
+                    earlier.extend(spelt.ok().map(|ring| stamp::earlier(&ring)));
+                }
+                (Ring::new([NodeSpec::new(SOLE, 1)])?, Some(alone.id.clone()))
+            }
+            _ => (named, None),
+        };
+        let stamp = Stamp::of(&ring, keys.prefix());
+        let stamping = Self {
+            meta: keys.transactions(TAG),
+            stamp,
+            text: stamp.to_string().into_bytes(),
+            members: Members::of(&ring),
+            earlier,
+            name,
+            rounds: 0,
+            round: None,
+            parked: Vec::new(),
+            origin: None,
+        };
+        Ok((ring, stamping))
+    }
+
+    /// What its caller calls a node that is alone.
+    pub(super) fn name(&self, node: NodeId) -> Option<&[u8]> {
+        self.name.as_deref().filter(|_| node == NodeId(0))
+    }
+
+    /// Whom the commands of the round serve.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin.unwrap_or(Origin::Background)
+    }
+
+    /// Whether a server with this stamp is one to be stamped.
+    fn may_replace(&self, found: &[u8]) -> bool {
+        found.is_empty() || self.earlier.iter().any(|old| old == found)
+    }
+
+    fn seen(&self, answer: Answer) -> Seen {
+        match answer.stamp {
+            ref stamp if *stamp == self.text => Seen::Ours,
+            ref stamp if self.may_replace(stamp) => Seen::Free,
+            _ => Seen::Other(answer),
+        }
+    }
+}
+
+/// How else the address of a node that is alone may have been written in an earlier version.
+fn spellings(id: &[u8]) -> Vec<Vec<u8>> {
+    const LOCAL: [&str; 4] = ["localhost", "127.0.0.1", "::1", "[::1]"];
+    let Ok(id) = core::str::from_utf8(id) else { return Vec::new() };
+    let port = LOCAL.into_iter().find_map(|host| {
+        id.strip_prefix(host).filter(|rest| rest.is_empty() || rest.starts_with(':'))
+    });
+    let Some(rest) = port else { return Vec::new() };
+    LOCAL.into_iter().map(|host| format!("{host}{rest}").into_bytes()).collect()
+}
+
+impl Coordinator {
+    /// A server has not acted, for its stamp is not this client's.
+    pub(super) fn on_other_stamp(&mut self, request: RequestId, pending: &Request, found: Answer) {
+        let Request { owner, node, background, .. } = *pending;
+        if !self.stamping.may_replace(&found.stamp) {
+            let error = self.mismatch(node, &found);
+            return self.refuse(owner, node, background, error, false);
+        }
+        let stamped = self.nodes.get(node.0 as usize).is_some_and(|node| node.stamped >= request);
+        if stamped {
+            // It was sent before.
+            return self.resend(owner, background);
+        }
+        self.park(owner, node, background);
+    }
+
+    /// `owner` waits until `node` is stamped.
+    pub(super) fn park(&mut self, owner: Owner, node: NodeId, background: bool) {
+        if let Owner::Lock(lock, _) = owner {
+            let message = format!(
+                "server '{}' serves nothing until all servers of its ring have answered",
+                self.called(node)
+            );
+            let error = Error::new(ErrorCode::Unreachable, message);
+            self.with_lock(lock, background, |machine, _| machine.is_held_up(error));
+        }
+        self.stamping.parked.push(Parked { owner, node, background });
+        if self.stamping.round.is_some() {
+            return;
+        }
+        self.stamping.origin = Some(self.origin(owner, background));
+        self.stamping.rounds = self.stamping.rounds.wrapping_add(1);
+        self.stamping.round = Some(Round::new(self.nodes.len()));
+        let round = self.stamping.rounds;
+        for number in 0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX) {
+            self.send_stamp(round, NodeId(number), &Op::Ask);
+        }
+    }
+
+    pub(super) fn on_stamp_reply(&mut self, round: u32, node: NodeId, reply: &Reply) {
+        let seen = match (reply, Answer::decode(reply)) {
+            (_, Some(answer)) => self.stamping.seen(answer),
+            (Reply::Error(text), None) => Seen::Missing(Refusal::of(text).error),
+            _ => {
+                let message = "the server's answer is not one of comity's scripts'";
+                Seen::Missing(Error::new(ErrorCode::Unsupported, message))
+            }
+        };
+        self.on_seen(round, node, seen);
+    }
+
+    pub(super) fn on_stamp_failure(&mut self, round: u32, node: NodeId, failed: Failed) {
+        self.on_seen(round, node, Seen::Missing(failed.error));
+    }
+
+    fn on_seen(&mut self, number: u32, node: NodeId, seen: Seen) {
+        let stamping = &mut self.stamping;
+        let Some(round) = stamping.round.as_mut().filter(|_| stamping.rounds == number) else {
+            return;
+        };
+        let claimed = round.on_seen(node.0 as usize, seen);
+        if round.is_over() {
+            return self.end_round();
+        }
+        let op = Op::Claim {
+            stamp: stamping.stamp,
+            members: stamping.members.to_text(),
+            replaced: stamping.earlier.clone(),
+        };
+        for node in claimed.into_iter().filter_map(|node| u32::try_from(node).ok()) {
+            self.send_stamp(number, NodeId(node), &op);
+        }
+    }
+
+    fn end_round(&mut self) {
+        let Some(round) = self.stamping.round.take() else { return };
+        let last = self.last_request();
+        for (node, seen) in self.nodes.iter_mut().zip(round.seen()) {
+            if *seen == Seen::Ours {
+                node.stamped = last;
+            }
+        }
+        let other = round
+            .other()
+            .and_then(|(at, found)| Some(self.mismatch(NodeId(u32::try_from(at).ok()?), found)));
+        for Parked { owner, node, background } in core::mem::take(&mut self.stamping.parked) {
+            let ours = round.seen().get(node.0 as usize) == Some(&Seen::Ours);
+            match &other {
+                Some(error) => self.refuse(owner, node, background, error.clone(), false),
+                None if ours => self.resend(owner, background),
+                None => {
+                    let error = self.missing(node, round.seen());
+                    self.refuse(owner, node, background, error, true);
+                }
+            }
+        }
+    }
+
+    /// Why `node` could not be stamped.
+    fn missing(&self, node: NodeId, seen: &[Seen]) -> Error {
+        let missing = (0..).zip(seen).filter_map(|(at, seen)| match seen {
+            Seen::Missing(error) => Some((NodeId(at), error)),
+            _ => None,
+        });
+        let missing: Vec<_> = missing.collect();
+        let shown = missing.iter().take(SHOWN).map(|(node, _)| format!("'{}'", self.called(*node)));
+        let mut shown = shown.collect::<Vec<_>>().join(", ");
+        if missing.len() > SHOWN {
+            shown.push_str(&format!(" and {} more", missing.len() - SHOWN));
+        }
+        let Some((away, first)) = missing.first() else {
+            // Nothing is missing only if another round has to be made.
+            return Error::new(ErrorCode::Unreachable, "the server is not stamped").at(node);
+        };
+        let code = match first.code() {
+            ErrorCode::NoAnswer => ErrorCode::Unreachable,
+            code => code,
+        };
+        let said = first.message();
+        if self.nodes.len() == 1 {
+            return Error::new(code, said).at(node);
+        }
+        let message = format!(
+            "server '{}' has no stamp yet, and serves nothing until every server of the ring has \
+             answered; missing: {shown} ({said})",
+            self.called(node)
+        );
+        Error::new(code, message).at(*away)
+    }
+
+    fn mismatch(&self, node: NodeId, found: &Answer) -> Error {
+        let name = self.node_id(node).unwrap_or_default();
+        stamp::mismatch(name, found, &self.stamping.members, &self.stamping.meta).at(node)
+    }
+
+    /// A node as messages call it.
+    fn called(&self, node: NodeId) -> String {
+        readable(self.node_id(node).unwrap_or_default())
+    }
+
+    /// What `owner` asked for was not done.
+    fn refuse(
+        &mut self,
+        owner: Owner,
+        node: NodeId,
+        background: bool,
+        error: Error,
+        transient: bool,
+    ) {
+        let error = error.at(node);
+        match owner {
+            Owner::Lock(lock, attempt) => {
+                let outcome =
+                    Outcome::Refused { error, transient, executed: false, passes: transient };
+                self.with_lock(lock, background, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
+            }
+            Owner::Counter(counter, attempt) => {
+                let outcome = counter::Outcome::Refused { error, transient };
+                self.on_counter_outcome(counter, attempt, outcome, background);
+            }
+            Owner::Call(call) => self.on_call_failed(call, error, transient),
+            _ => split::on_refused(self, owner, background, (error, transient)),
+        }
+    }
+
+    /// The error that a reason is to the user of a transaction.
+    pub(super) fn why(&self, reason: Reason, plan: &Plan) -> Error {
+        if let Reason::Refused { place, why: transaction::Refusal::Ring { theirs, members } } =
+            &reason
+        {
+            let node = plan.participant(*place).and_then(|id| self.node_named(id));
+            let found = Answer { stamp: theirs.clone(), members: members.clone() };
+            return self.mismatch(node.unwrap_or(NodeId(0)), &found);
+        }
+        outcome::error(reason, plan)
+    }
+}
