@@ -570,7 +570,7 @@ impl Coordinator {
         Ring::of_text(py, self.look(py, |core| core.ring().clone())?)
     }
 
-    /// The stable id of a node number.
+    /// The id of a node number, as it was given. In `ring`, a single node is `0`.
     fn node_id<'py>(&self, py: Python<'py>, node: u32) -> PyResult<Bound<'py, PyBytes>> {
         let id = self.look(py, |core| core.node_id(NodeId(node)).map(<[u8]>::to_vec))?;
         let id = id.ok_or_else(|| invalid(py, format!("node: there is no node {node}")))?;
