@@ -96,7 +96,7 @@ impl Coordinator {
     /// It is asked for again soon if somebody still wants to know; who wants to is told at once if
     /// waiting does not help.
     pub(super) fn on_no_clock(&mut self, node: NodeId, error: &Error, lasting: bool) {
-        let id = self.node_id(node).unwrap_or_default().to_vec();
+        let id = self.id_in_ring(node).unwrap_or_default().to_vec();
         let waits = |u: &Undertaking| u.stage == Stage::Clocks && u.place_of(&id).is_some();
         let waiting = self.undertakings.iter().filter(|(_, undertaking)| waits(undertaking));
         for handle in waiting.map(|(handle, _)| *handle).collect::<Vec<_>>() {
