@@ -53,7 +53,7 @@ impl Coordinator {
             }
         }
         if let Some(found) = stamp::refusal(reply) {
-            self.on_other_stamp(request, &pending, found);
+            self.on_other_stamp(request, pending, found);
             return self.unpark(pending.node, request);
         }
         match pending.owner {
