@@ -1152,8 +1152,9 @@ uint32_t comity_transaction_status(comity_coordinator *coordinator,
 // which nothing is recorded stays as it is, COMITY_OUTCOME_UNHEARD, where its id does not tell until when
 // something may come. heuristic is a COMITY_HEURISTIC_ constant: what an operator
 // decides for a transaction whose primary is gone for good. It may be the contrary of what the primary
-// had decided, so COMITY_EVENT_TRANSACTION_DAMAGED names each node that was told it. Writes the number
-// of the call to *call. Leads to COMITY_EVENT_TRANSACTION_RESOLVED or COMITY_EVENT_CALL_FAILED.
+// had decided: COMITY_EVENT_TRANSACTION_DAMAGED names each node that has then changed its keys, or
+// dropped the change, against what the votes that are left come to. Writes the number of the call to
+// *call. Leads to COMITY_EVENT_TRANSACTION_RESOLVED or COMITY_EVENT_CALL_FAILED.
 //
 // Returns as comity_transaction_status, or COMITY_ERROR_INVALID_ARGUMENT for another heuristic.
 uint32_t comity_transaction_resolve(comity_coordinator *coordinator,
