@@ -361,8 +361,8 @@ def connect(
     The client's address, credentials, TLS and database are used; connections (three per server, a
     fourth for `durability` of transactions) are comity's own. Raises `Unsupported` for clients
     comity cannot serve and `LimitExceeded` for a pool that is too small, before anything is sent;
-    with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`, `RingMismatch`. Warns (`RuntimeWarning`) about a
-    server that evicts keys.
+    with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`, `RingMismatch`. Warns
+    (`RuntimeWarning`) about a server that evicts keys.
     """
     span = seconds("timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT)
     head = octets("prefix", prefix)

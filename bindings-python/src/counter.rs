@@ -84,8 +84,9 @@ impl Counter {
 
     /// Compares the sums with all slots and corrects them.
     ///
-    /// `prune`: seconds; slots that nobody has raised for so long are retired, and their owners
-    /// are still counted when they come back within seven days. Raises as `read` does.
+    /// `prune`: seconds; slots that nobody has raised for so long are retired. New ones take their
+    /// places when there are no others, and until then, for seven days, their owners are still
+    /// counted when they come back. Raises as `read` does, if a part of it is not answered in time.
     #[pyo3(signature = (*, prune=None))]
     fn audit(&self, py: Python<'_>, prune: Option<Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         self.ask(py, intern!(py, "audit"), (self.id(), prune))

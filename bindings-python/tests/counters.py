@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def asks(op: bytes) -> Callable[[list[bytes]], bool]:
-    """Whether a command is this operation of the counter's script: it stands behind the two keys."""
+    """Whether a command is this operation of the counter's script: it stands behind two keys."""
     return lambda words: len(words) > 5 and words[2] == b"2" and words[5] == op
 
 

@@ -40,7 +40,7 @@ export interface LockOptions {
   /** Who holds it, for people, at most 256 bytes; host and process id by default. */
   label?: Bytes | undefined;
   /** Called when a lease ends before its release. */
-  onLost?: (lock: Lock) => void | undefined;
+  onLost?: ((lock: Lock) => void) | undefined;
 }
 
 /** How it is acquired. */

@@ -51,7 +51,7 @@ fn a_message_with_the_highest_fence_bricks_nothing() {
         let mut asking = co.clone();
         desk.ask(&mut asking);
         let command = take(&mut asking, "ACQ");
-        let Some(Op::Acquire(asked)) = Op::decode(command.argv.iter().skip(8)) else { panic!() };
+        let Some(Op::Acquire(asked)) = Op::decode(command.argv.iter().skip(9)) else { panic!() };
         assert!(asked.floor.0 <= desk.now.as_micros() + 10, "{:?}", asked.floor);
         let next = fence(&mut co, &mut desk);
         assert!(next <= desk.now.as_micros() + 10, "{next}");

@@ -88,8 +88,10 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
         adapter(session, &unpacked, "", "")
     })?;
     session.stage("c: the same under valgrind", |session| {
-        examples(session, &unpacked, &server, "", VALGRIND)?;
-        adapter(session, &unpacked, "", VALGRIND)
+        let known = session.root().join(CRATE).join("tests/valgrind.supp");
+        let runner = format!("{VALGRIND} --suppressions='{}'", known.display());
+        examples(session, &unpacked, &server, "", &runner)?;
+        adapter(session, &unpacked, "", &runner)
     })?;
     session.stage("c: the same with sanitizers", |session| {
         examples(session, &unpacked, &server, SANITIZERS, "")?;
