@@ -12,7 +12,7 @@
 //! The print of a ring is of its fingerprint, the prefix and the layout of the keys. Rings do not change
 //! yet, so every stamp is of epoch 0, phase 4 (settled), and has the same print twice.
 //!
-//! A server without a stamp serves nothing. It is stamped by a [`Round`]: the first client that
+//! A server without a stamp serves nothing. It is stamped by a `Round`: the first client that
 //! meets it asks all servers of its ring, and stamps those without a stamp if every other has the
 //! client's or none. The one with the lowest id comes first, so that of two clients with different rings,
 //! who begin at one moment, one finds that the other was there.
