@@ -70,8 +70,8 @@ export async function connect(
     timeoutUs: timeout,
     push: pushes,
   });
-  // The core numbers nodes by their ids in the order of bytes.
-  const sorted = core.ring.nodes().map(({ id }) => transportOf(transports, id));
+  // The core numbers nodes by their ids in the order of bytes; in the ring one alone has another id.
+  const sorted = transports.map((_, node) => transportOf(transports, core.nodeId(node)));
   const session = new Session(core, sorted.length, nowUs, true);
   const coordinator = new Coordinator(
     session,
