@@ -5,12 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::refusal::{NO_CLUSTER, Refusal};
-use super::split;
+use super::{Coordinator, Owner, Timer, split};
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event};
 use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
 use crate::redis::{Argv, Fields, LockKeys, NodeId, Reply, Script};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::transaction::TransactionId;
 
 /// The oldest server that has every command the scripts use.
@@ -129,6 +129,69 @@ impl Call {
 
     pub(super) const fn failed(&self, call: CallId, error: Error) -> Event {
         Event::CallFailed { call, node: self.node, error }
+    }
+}
+
+impl Coordinator {
+    pub(super) fn on_call_reply(&mut self, id: CallId, background: bool, reply: &Reply) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let error = match reply {
+            Reply::Error(text) => {
+                let Refusal { error, transient, .. } = Refusal::of(text);
+                return self.on_call_failed(id, error, transient);
+            }
+            _ => call.answered(id, reply, self.push),
+        };
+        match error {
+            // Its ring is asked for last: a server that cannot serve is not stamped.
+            Ok(Event::NodeChecked { node, .. }) if call.checked.is_none() => {
+                if let (Ok(event), Some(call)) = (error, self.calls.get_mut(&id)) {
+                    call.checked = Some(event);
+                    self.park(Owner::Call(id), node, background);
+                }
+            }
+            Ok(event) => self.end_call(id, |_, _| event),
+            Err(error) => self.on_call_failed(id, error, false),
+        }
+    }
+
+    /// Sends it again, or tells what is known by now.
+    pub(super) fn resend_call(&mut self, id: CallId, background: bool) {
+        match self.calls.get_mut(&id).and_then(|call| call.checked.take()) {
+            Some(event) => self.end_call(id, |_, _| event),
+            None => self.send_call(id, background),
+        }
+    }
+
+    pub(super) fn on_call_timeout(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.wake = None;
+        self.send_call(id, true);
+    }
+
+    /// It is asked again, if that may help.
+    pub(super) fn on_call_failed(&mut self, id: CallId, error: Error, transient: bool) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let error = error.at(call.node).after(call.trouble.take());
+        call.failures += 1;
+        call.checked = None;
+        let pause = Span::from_millis(20 << call.failures.min(5));
+        let wake = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
+        if !transient || wake >= call.limit {
+            self.end_call(id, |call, id| call.failed(id, error));
+        } else {
+            call.trouble = Some(error);
+            call.wake = Some(wake);
+            self.timers.insert(wake, Timer::Call(id));
+        }
+    }
+
+    pub(super) fn end_call(&mut self, id: CallId, event: impl FnOnce(&Call, CallId) -> Event) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        if let Some(wake) = call.wake {
+            self.timers.remove(wake, Timer::Call(id));
+        }
+        self.events.push_back(event(&call, id));
     }
 }
 

@@ -2,13 +2,12 @@
 
 use alloc::vec::Vec;
 
-use super::call::Call;
-use super::node::{Loaded, Node, Push as PushState};
+use super::node::{Loaded, Node};
 use super::refusal::Refusal;
 use super::{Coordinator, Owner, Request, Timer, split};
 use crate::counter;
 use crate::error::{Error, ErrorCode};
-use crate::event::{CallId, Event};
+use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{AHEAD, Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
@@ -17,9 +16,6 @@ use crate::time::{Span, Time};
 
 /// A host that comes so long after what was due was busy elsewhere.
 const LATE: Span = Span::from_millis(100);
-
-/// The first pause before a push connection is tried again, doubled each time up to the second.
-const RESUBSCRIBE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
 
 /// So many bytes of the reason of [`Coordinator::handle_unreachable`] are told.
 pub const MAX_REASON: usize = 512;
@@ -339,7 +335,7 @@ impl Coordinator {
     }
 
     /// Lets `step` work on every lock for which `wanted` holds, in the order of their numbers.
-    fn every_lock(
+    pub(super) fn every_lock(
         &mut self,
         wanted: impl Fn(&super::LockEntry) -> bool,
         step: impl Fn(&mut Lock, &mut crate::lock::Cx<'_>),
@@ -430,111 +426,4 @@ impl Coordinator {
     }
 
     // Calls.
-
-    fn on_call_reply(&mut self, id: CallId, background: bool, reply: &Reply) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let error = match reply {
-            Reply::Error(text) => {
-                let Refusal { error, transient, .. } = Refusal::of(text);
-                return self.on_call_failed(id, error, transient);
-            }
-            _ => call.answered(id, reply, self.push),
-        };
-        match error {
-            // Its ring is asked for last: a server that cannot serve is not stamped.
-            Ok(Event::NodeChecked { node, .. }) if call.checked.is_none() => {
-                if let (Ok(event), Some(call)) = (error, self.calls.get_mut(&id)) {
-                    call.checked = Some(event);
-                    self.park(Owner::Call(id), node, background);
-                }
-            }
-            Ok(event) => self.end_call(id, |_, _| event),
-            Err(error) => self.on_call_failed(id, error, false),
-        }
-    }
-
-    /// Sends it again, or tells what is known by now.
-    fn resend_call(&mut self, id: CallId, background: bool) {
-        match self.calls.get_mut(&id).and_then(|call| call.checked.take()) {
-            Some(event) => self.end_call(id, |_, _| event),
-            None => self.send_call(id, background),
-        }
-    }
-
-    fn on_call_timeout(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        call.wake = None;
-        self.send_call(id, true);
-    }
-
-    /// It is asked again, if that may help.
-    pub(super) fn on_call_failed(&mut self, id: CallId, error: Error, transient: bool) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        let error = error.at(call.node).after(call.trouble.take());
-        call.failures += 1;
-        call.checked = None;
-        let pause = Span::from_millis(20 << call.failures.min(5));
-        let wake = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
-        if !transient || wake >= call.limit {
-            self.end_call(id, |call, id| call.failed(id, error));
-        } else {
-            call.trouble = Some(error);
-            call.wake = Some(wake);
-            self.timers.insert(wake, Timer::Call(id));
-        }
-    }
-
-    pub(super) fn end_call(&mut self, id: CallId, event: impl FnOnce(&Call, CallId) -> Event) {
-        let Some(call) = self.calls.remove(&id) else { return };
-        if let Some(wake) = call.wake {
-            self.timers.remove(wake, Timer::Call(id));
-        }
-        self.events.push_back(event(&call, id));
-    }
-
-    // The push connection.
-
-    fn on_push_ready(&mut self, node: NodeId) {
-        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
-        if state.push == PushState::Ready {
-            return;
-        }
-        let before = core::mem::replace(&mut state.push, PushState::Ready);
-        state.push_failures = 0;
-        if let PushState::Opening(request) = before {
-            // Its answer is this change.
-            self.take_request(request);
-        }
-        self.events.push_back(Event::PushReady { node });
-        // A grant published before the subscription was not heard.
-        self.every_lock(|entry| entry.node == node, Lock::on_push_ready);
-    }
-
-    fn on_push_failed(&mut self, node: NodeId, error: Error) {
-        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
-        if state.push == PushState::Failed {
-            return;
-        }
-        state.push = PushState::Failed;
-        let doubled = RESUBSCRIBE.0.as_micros() << state.push_failures.min(10);
-        state.push_failures += 1;
-        let pause = Span::from_micros(doubled).min(RESUBSCRIBE.1);
-        let at = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
-        self.timers.insert(at, Timer::Subscribe(node));
-        self.events.push_back(Event::PushUnavailable { node, error: error.at(node) });
-        self.every_lock(|entry| entry.node == node, Lock::on_push_lost);
-    }
-
-    fn on_subscribe_timeout(&mut self, node: NodeId) {
-        let waited_for =
-            self.locks.values().any(|entry| entry.node == node && entry.machine.is_waiting());
-        if let Some(state) = self.nodes.get_mut(node.0 as usize)
-            && state.push == PushState::Failed
-        {
-            state.push = PushState::Off;
-            if waited_for {
-                self.want_push(node);
-            }
-        }
-    }
 }

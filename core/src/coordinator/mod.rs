@@ -25,6 +25,7 @@ mod locks;
 mod node;
 mod outbox;
 mod output;
+mod push;
 mod recoveries;
 mod refusal;
 mod replicas;
