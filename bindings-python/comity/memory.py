@@ -49,7 +49,9 @@ class Clock:
 _SYSTEM: Final = Clock()
 
 
-Fate: TypeAlias = Literal["answered", "unsent", "unanswered", "unheard"]
+Fate: TypeAlias = (
+    Literal["answered"] | Literal["unsent"] | Literal["unanswered"] | Literal["unheard"]
+)
 """What becomes of a command: it is executed and answered; no connection can be made; it is executed
 and the reply is lost; it is lost itself.
 """

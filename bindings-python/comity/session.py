@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .wire import NotConnected
     from .workers import Worker
 
-    Ready = tuple[Command, int, int | None, bool]
+    _Ready = tuple[Command, int, int | None, bool]
 
 log: Final = logging.getLogger("comity")
 
@@ -164,7 +164,7 @@ class Session:
         self.now: Final = clock
         self.attended: Final = attended
         self.mutex = threading.RLock()
-        self.commands: Final[deque[Ready]] = deque()
+        self.commands: Final[deque[_Ready]] = deque()
         """Commands of the core that are in no outbox yet."""
         self.events: Final[deque[Event]] = deque()
         """Events that are not booked yet."""
@@ -483,7 +483,7 @@ class Session:
         if self.deadline < self.alarm:
             self.wake_timer()
 
-    def _route(self, item: Ready) -> None:
+    def _route(self, item: _Ready) -> None:
         command, node, origin, aside = item
         box = self.boxes[node]
         if aside:
