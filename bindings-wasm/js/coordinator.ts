@@ -409,10 +409,9 @@ export class Coordinator {
     if (event?.kind !== "nodeChecked") return;
     const policy = event.evictionPolicy;
     if (policy === "" || policy === "noeviction") return;
-    const id = String(textOrBytes(this.#session.core.nodeId(event.node)));
-    if (!this.#allowEviction) this.#executor.evicting.set(id, policy);
+    if (!this.#allowEviction) this.#executor.evicting.set(event.node, policy);
     warn(
-      `the server ${id} evicts keys (maxmemory-policy ${policy}): a lock that is evicted has two ` +
+      `the server ${this.#session.nodeName(event.node)} evicts keys (maxmemory-policy ${policy}): a lock that is evicted has two ` +
         "holders; set it to noeviction",
     );
   }

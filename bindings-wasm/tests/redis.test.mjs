@@ -264,6 +264,32 @@ test("clients of several kinds form one ring", async (t) => {
   await assert.rejects(connect({ socket: { port: 6379 } }), code("Unsupported"));
 });
 
+for (const alone of [true, false]) {
+  const where = alone ? "a server alone" : "one of two servers";
+  test(`${where} that evicts keys is warned of and takes no transaction`, async (t) => {
+    const [a, b] = [await startRedis(t), await startRedis(t)];
+    await command(b.port, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
+    const warned = [];
+    const listen = ({ message }) => warned.push(message);
+    process.on("warning", listen);
+    cleanup(t, () => process.off("warning", listen));
+    const client = () => KINDS.ioredis(t, b.port);
+    const co = await connected(
+      t,
+      alone ? await client() : { a: await KINDS.ioredis(t, a.port), b: await client() },
+    );
+    await until(() => warned.some((text) => /evicts keys \(maxmemory-policy allkeys-lru\)/.test(text)));
+    const key = (id) => ["k", "l", "m", "n", "o", "p", "q"].find((k) => co.ring.node(k) === id);
+    const there = key(alone ? "0" : "b");
+    await assert.rejects(co.transaction((tx) => tx.set(there, 1)), code("Unsupported"));
+    assert.equal(await command(b.port, "EXISTS", there), ":0");
+    if (!alone) await co.transaction((tx) => tx.set(key("a"), 1));
+    const brave = await connected(t, await client(), { allowEviction: true, prefix: "brave:" });
+    await brave.transaction((tx) => tx.set(there, 1));
+    assert.equal(await number(b.port, there), 1);
+  });
+}
+
 async function until(condition, limit = 30_000) {
   const deadline = performance.now() + limit;
   while (!(await condition())) {

@@ -13,8 +13,8 @@ import type { Committed, Request, Settings } from "./request.js";
 import type { Signal } from "../platform.js";
 
 export class Executor {
-  /** The servers that evict keys, if transactions are refused there, and how. */
-  readonly evicting = new Map<string, string>();
+  /** The numbers of servers that evict keys, if transactions are refused there, and how. */
+  readonly evicting = new Map<number, string>();
   readonly #session: Session;
   readonly #driver: Driver;
 
@@ -80,11 +80,11 @@ export class Executor {
 
   /** Throws `Unsupported` if one of the servers that it goes to evicts keys. */
   #refuseEviction(request: Request): void {
-    for (const where of this.#serversOf(request)) {
-      const policy = this.evicting.get(where);
+    for (const node of this.#nodesOf(request)) {
+      const policy = this.evicting.get(node);
       if (policy === undefined) continue;
       const message =
-        `the server ${where} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
+        `the server ${this.#session.nodeName(node)} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
         "has prepared there could be gone when it is applied. Set it to noeviction, or say " +
         "connect(..., { allowEviction: true })";
       throw new ComityError(ErrorCode.Unsupported, message);
@@ -93,24 +93,23 @@ export class Executor {
 
   /** Throws `Unsupported` if replicas of one of the servers that it goes to cannot be waited for. */
   #refuseGateways(request: Request): void {
-    const ids = this.#session.ring
-      .nodes()
-      .map(({ id }) => String(id));
-    const where = this.#serversOf(request).find((id) => !this.#driver.blocks(ids.indexOf(id)));
-    if (where === undefined) return;
+    const node = this.#nodesOf(request).find((each) => !this.#driver.blocks(each));
+    if (node === undefined) return;
     const message =
-      `durability: the server ${where} is reached by connections that comity does not have for ` +
+      `durability: the server ${this.#session.nodeName(node)} is reached by connections that comity does not have for ` +
       "itself, as over HTTP, where WAIT knows nothing of what was sent on another";
     throw new ComityError(ErrorCode.Unsupported, message);
   }
 
-  /** The ids of the servers that it goes to, those of the first keys first. */
-  #serversOf({ commands, expectations }: Request): string[] {
+  /** The servers that it goes to, those of the first keys first. */
+  #nodesOf({ commands, expectations }: Request): number[] {
+    const { ring } = this.#session;
+    const ids = ring.nodes().map(({ id }) => String(id));
     const keys = commands.map((words) => words[1]);
     keys.push(...expectations.map((each) => ("read" in each ? each.read[1] : bytesOf(each.key))));
     return keys.flatMap((key) => {
-      const where = key === undefined ? null : this.#session.ring.node(key);
-      return where === null ? [] : [String(where)];
+      const where = key === undefined ? null : ring.node(key);
+      return where === null ? [] : [ids.indexOf(String(where))];
     });
   }
 
