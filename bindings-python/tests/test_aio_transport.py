@@ -120,7 +120,7 @@ def test_sentinel(sentinel):
         found = Sentinel([("127.0.0.1", sentinel)], socket_timeout=1)
         async with comity.aio.connect(found.master_for("m")) as co, co.lock("a") as held:
             assert held.fence > 0
-            assert str(co.ring.nodes()[0][0]) == "m"
+            assert co._session.core.node_id(0) == b"m"
         for one in found.sentinels:
             await one.aclose()
 

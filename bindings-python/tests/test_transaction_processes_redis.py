@@ -127,10 +127,13 @@ class Gate:
         self.ids: set[bytes] = set()
 
     def enter(self, words: list[bytes]) -> None:
-        if step(words) is None:
+        if (which := step(words)) is None:
             return
         with self._changed:
-            self.ids.add(words[3 + int(words[2])])
+            if which in ("PREPARE", "EXEC1"):
+                txid, _, columns = words[(first := 3 + int(words[2])) : first + 3]
+                # As in its text: the id, and until when something of it may come.
+                self.ids.add(txid + b"." + columns[16:])
             if self._left:
                 self._left -= 1
                 return
@@ -172,7 +175,17 @@ def nursery(tmp_path: Path) -> Iterator[Nursery]:
 
 @pytest.fixture
 def gated(shared_three: list[Server]) -> Iterator[Ring]:
+    for one in shared_three:
+        with one.client() as client:
+            client.flushall()
     ring = Ring(shared_three, proxy=Gated)
+    # From here on the servers have the scripts: what is sent again with its text counts as two.
+    with ring.connect(direct=True) as co:
+        for keys in (ring.keys[:1], ring.keys):
+            tx = co.transaction()
+            for key in keys:
+                tx.incrby(key, 1)
+            tx.execute()
     yield ring
     ring.close()
 
@@ -184,6 +197,7 @@ def gates(ring: Ring, count: int) -> Gate:
         proxy.gate = gate
         with server.client() as client:
             client.flushall()
+    ring.connect(direct=True).close()  # as servers of this ring, without which they do nothing
     return gate
 
 

@@ -204,6 +204,9 @@ def test_sentinels_that_are_away(kind, silent, fake):
 @pytest.fixture
 def two(shared_three: list[Any]) -> Iterator[tuple[dict[str, Any], Proxy]]:
     """Clients of two servers, the second behind a proxy."""
+    for one in shared_three[:2]:
+        with one.client() as admin:
+            admin.flushall()  # they may have belonged to a ring of three
     proxy = Proxy(shared_three[1].port)
     yield (
         {"a": shared_three[0].client(), "b": redis.Redis(host="127.0.0.1", port=proxy.port)},
