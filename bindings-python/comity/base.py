@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from . import _core, transport
+from . import _core, memory, transport
 from .builder import Committed, Outcome, Request
+from .callbacks import waiting
 from .clock import now_us
 from .counter import Desk, Durability, Reports, counter_options
 from .errors import (
@@ -52,9 +54,47 @@ class Base:
         self._evicting: dict[bytes, str] = {}
         self._driver = driver
         self._timeout = timeout
-        self._label = f"{socket.gethostname()}:{os.getpid()}".encode("utf-8", "replace")
-        self._label = self._label[:_MAX_LABEL]
+        self._label = _label()
+        self._make: Callable[[], tuple[Session, Any]] | None = None
         opened.add(self)
+
+    def _orphan(self) -> None:
+        """In the child of a fork: the session is left to the parent, whose it is. Another begins
+        when it is first needed.
+        """
+        if "_session" not in self.__dict__:
+            return  # nor did the parent need one
+        self._session.orphan()
+        self._driver.forget()
+        if self._make is not None:
+            for name in ("_session", "_driver", "_reports"):
+                self.__dict__.pop(name, None)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in {"_session", "_driver", "_reports"} or "_make" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+            with _renewing[0]:
+                if name not in self.__dict__:
+                    self._anew()
+            return self.__dict__[name]
+
+    def _anew(self) -> None:
+        """In the child of a fork: begins a session of its own."""
+        if self._make is None:
+            return
+        session, driver = self._make()
+        reports = self._reporting(session)
+        if "_session" in self.__dict__:
+            return  # whoever interrupted this has begun one
+        session.on_transaction = partial(_report, session)
+        self._label = _label()
+        self._driver, self._reports, self._session = driver, reports, session
+
+    def _reporting(self, session: Session) -> Reports:
+        """Who hears what befalls the counters of a session."""
+        raise NotImplementedError
 
     @cached_property
     def ring(self) -> _core.Ring[str]:
@@ -98,7 +138,7 @@ class Base:
             "max_hold": (
                 None if max_hold is None else seconds("max_hold", max_hold, MIN_TTL, MAX_WAIT)
             ),
-            "label": self._label if label is None else octets("label", label),
+            "label": None if label is None else octets("label", label),
             "on_lost": on_lost,
         }
 
@@ -106,6 +146,7 @@ class Base:
         self, desk: Desk, name: str | bytes, durability: Durability | None, restore: bytes | None
     ) -> _core.Counter:
         options = counter_options(name, durability)
+        desk.called(name, durability)
         if restore is not None:
             if not isinstance(restore, bytes):
                 raise InvalidArgument(f"restore must be bytes, not {type(restore).__name__}")
@@ -310,13 +351,23 @@ opened: weakref.WeakSet[Base] = weakref.WeakSet()
 """Every coordinator of this process that is not closed."""
 
 
+_renewing = [threading.RLock()]
+"""Held while a session begins in the child of a fork."""
+
+
+def _label() -> bytes:
+    """Who holds a lock, for people, where the program does not say."""
+    return f"{socket.gethostname()}:{os.getpid()}".encode("utf-8", "replace")[:_MAX_LABEL]
+
+
 def _in_child() -> None:
-    for coordinator in list(opened):
-        coordinator._session.orphan()
-        coordinator._driver.forget()
-    opened.clear()
     serving.clear()
+    waiting.clear()
+    memory.published.clear()
     _core.forked()
+    _renewing[0] = threading.RLock()
+    for coordinator in list(opened):
+        coordinator._orphan()
 
 
 if hasattr(os, "register_at_fork"):

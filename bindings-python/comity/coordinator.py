@@ -68,6 +68,9 @@ class Coordinator(Base):
         super().__init__(session, driver, timeout, allow_eviction)
         self._reports = ThreadReports(session)
 
+    def _reporting(self, session: Session) -> ThreadReports:
+        return ThreadReports(session)
+
     def lock(
         self,
         name: str | bytes,
@@ -369,36 +372,51 @@ def connect(
     check = flag("check", check)
     push = flag("push", push)
     allow_eviction = flag("allow_eviction", allow_eviction)
-    if client is None:
-        client = MemoryStore()
-    if (stores := stores_by_id(client)) is not None:
-        clock = next(iter(stores.values()))._clock
-        session = make_session(list(stores), head, span, push, clock.now)
-        nodes = [stores[session.core.node_id(node)] for node in range(len(stores))]
-        return Coordinator(session, MemoryDriver(session, nodes), span / 1e6)
-
-    clients = clients_by_id(client, asyncio=False)
-    session = make_session(list(clients), head, span, push)
-    connectors = [
-        transport.RedisConnector(clients[session.core.node_id(node)], ErrorReply)
-        for node in range(len(clients))
-    ]
-    driver = SocketDriver(session, connectors)
-    coordinator = Coordinator(session, driver, span / 1e6, allow_eviction)
-    if check:
+    make = _maker(MemoryStore() if client is None else client, head, span, push)
+    coordinator = Coordinator(*make(), span / 1e6, allow_eviction)
+    coordinator._make = make
+    if check and isinstance(coordinator._driver, SocketDriver):
         try:
             coordinator._check()
         except BaseException:
-            session.close()
+            coordinator._session.close()
             coordinator._end()
             raise
     return coordinator
 
 
+def _maker(
+    client: Client, prefix: bytes, timeout: int, push: bool
+) -> Callable[[], tuple[Session, Driver]]:
+    """What makes a session over these clients or stores, and its driver: once here, and once in
+    each child of a fork.
+    """
+    if (stores := stores_by_id(client)) is not None:
+
+        def in_memory() -> tuple[Session, Driver]:
+            clock = next(iter(stores.values()))._clock
+            session = make_session(list(stores), prefix, timeout, push, clock.now)
+            nodes = [stores[session.core.node_id(node)] for node in range(len(stores))]
+            return session, MemoryDriver(session, nodes)
+
+        return in_memory
+    clients = clients_by_id(client, asyncio=False)
+
+    def over_sockets() -> tuple[Session, Driver]:
+        session = make_session(list(clients), prefix, timeout, push)
+        connectors = [
+            transport.RedisConnector(clients[session.core.node_id(node)], ErrorReply)
+            for node in range(len(clients))
+        ]
+        return session, SocketDriver(session, connectors)
+
+    return over_sockets
+
+
 @atexit.register
 def _close_all() -> None:
     for coordinator in list(opened):
-        if isinstance(coordinator, Coordinator):
+        if isinstance(coordinator, Coordinator) and "_session" in vars(coordinator):
             try:
                 coordinator.close()
             except Error:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from .errors import Error, InvalidArgument, LimitExceeded, NoAnswer
+from .errors import Error, InvalidArgument, InvalidState, LimitExceeded, NoAnswer
 from .operation import Operation
 from .units import MAX_NAME, MAX_WAIT, octets, seconds
 from .workers import Worker, log
 
 if TYPE_CHECKING:
-    from ._core import Event
+    from ._core import Counter, Event
     from .base import Base
     from .coordinator import Coordinator
     from .session import Session
@@ -211,6 +211,24 @@ class Desk:
     def __init__(self, coordinator: Base) -> None:
         self._coordinator = coordinator
         self._session = coordinator._session
+        self._opened: tuple[str | bytes, Durability | None] = ("", None)
+
+    def called(self, name: str | bytes, durability: Durability | None) -> None:
+        """How the counter is opened that this is for."""
+        self._opened = (name, durability)
+
+    def open_anew(self) -> Counter:
+        """The same counter, of this process: in the child of a fork. Raises `InvalidState` for one
+        with a journal: what two processes write to one place restores neither.
+        """
+        name, durability = self._opened
+        if isinstance(durability, Journaled):
+            raise InvalidState(
+                f"the journal of counter {name!r}, opened before fork(), is the parent's: open it "
+                "in the child, with a place of its own"
+            )
+        coordinator = self._coordinator
+        return coordinator._counter(type(self)(coordinator), name, durability, None)
 
     def tell(self, counter: int) -> None:
         """Something was counted. Takes no mutex: the caller may be anywhere, in a signal handler

@@ -41,6 +41,9 @@ class Buffer:
 
     def close(self) -> None:
         """Stops listening. What is buffered can still be read."""
+        if self._session.foreign:
+            self._closed = True
+            return
         with self._session.mutex:
             if self in self._session.listeners:
                 self._session.listeners.remove(self)
@@ -82,6 +85,7 @@ class Events(Buffer):
 
     def get(self, timeout: float | None = None) -> Event | None:
         """The next event. None if `timeout` seconds pass first, or none will ever come."""
+        self._session.require_own()
         limit = None if timeout is None else seconds("timeout", timeout, 0, MAX_WAIT) / 1e6
         with self._ready:
             self._ready.wait_for(lambda: self._buffer or self._closed, limit)

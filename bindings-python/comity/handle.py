@@ -53,7 +53,7 @@ class Handle:
         wait: int | None,
         renew: bool,
         max_hold: int | None,
-        label: bytes,
+        label: bytes | None,
         on_lost: Any,
     ) -> None:
         """Not for users: `Base._options` has checked every value; times are microseconds."""
@@ -165,6 +165,8 @@ class Handle:
         session = self._coordinator._session
         with session.mutex:
             current = self._operation
+            if current is not None and current.inherited:
+                raise self._lost(current)
             if current is not None and not current.ended:
                 state = "holds it already" if current.fence else "waits for it already"
                 raise self._about(
@@ -185,7 +187,7 @@ class Handle:
             wait_us=wait,
             renew=self._renew,
             max_hold_us=self._max_hold,
-            label=self._label,
+            label=self._coordinator._label if self._label is None else self._label,
         )
 
     def _drop(self, operation: Operation) -> None:

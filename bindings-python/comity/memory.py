@@ -117,7 +117,7 @@ class MemoryStore:
             for reference in self._listeners.get(channel, ()):
                 driver = reference()
                 if driver is not None:
-                    _due.append((driver, self, channel, payload))
+                    published.append((driver, self, channel, payload))
         return reply
 
     def _subscribe(self, driver: MemoryPump, channels: Sequence[bytes]) -> None:
@@ -283,7 +283,7 @@ _Message = tuple[MemoryPump, MemoryStore, bytes, bytes]
 """Whom to tell, of which store, on what channel, and what."""
 
 
-_due: Final[deque[_Message]] = deque()
+published: Final[deque[_Message]] = deque()
 """What is published and not handed in yet."""
 
 
@@ -291,14 +291,14 @@ def _deliver() -> None:
     """Hands in what was published, and what is published by that. Twice does no harm: whoever does
     so may be interrupted, and another goes on.
     """
-    while _due:
+    while published:
         try:
-            due = _due[0]
+            due = published[0]
         except IndexError:
             return
         driver, store, channel, payload = due
         driver._message(store, channel, payload)
-        remove(_due, due)
+        remove(published, due)
 
 
 class _MemoryTimer(Timer):

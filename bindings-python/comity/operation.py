@@ -58,6 +58,11 @@ class Operation:
         self.on_lost: Callable[[], None] | None = None
         self.gate: Callable[[], object] | None = None
 
+    @property
+    def inherited(self) -> bool:
+        """Whether it is a grant of the process that this one was forked from."""
+        return self.id < 0 and self.fence > 0
+
     def comes_to(self, node: int) -> None:
         """It has a command for a node. Called with the session's mutex held."""
         if node not in self.nodes:

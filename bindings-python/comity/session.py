@@ -48,6 +48,10 @@ NEVER: Final = 1 << 63
 LONG_US: Final = 10_000_000
 """How long somebody must have waited for a lock for that to be said."""
 
+_INHERITED: Final = (
+    "this was begun before fork(), by the parent, whose it is: begin anew in the child"
+)
+
 _ENDS: Final = frozenset(
     (
         "lock_lost",
@@ -367,16 +371,20 @@ class Session:
         self.mutex = threading.RLock()
         self.core.orphan()
         for operation in self.operations.values():
+            operation.error = InvalidState(_INHERITED)
             operation.ended = operation.done = True
+            operation.id = -1  # which may be another's, in the session that takes the place of this
 
     def require_open(self) -> None:
         """Raises `Closed`, or `InvalidState` in the child of a fork."""
-        if self.foreign:
-            raise InvalidState(
-                "this coordinator was made before fork(); call comity.connect() in the child"
-            )
+        self.require_own()
         if self.closed:
             raise Closed("the coordinator is closed")
+
+    def require_own(self) -> None:
+        """Raises `InvalidState` in the child of a fork, where another session serves."""
+        if self.foreign:
+            raise InvalidState(_INHERITED)
 
     # Inputs
 

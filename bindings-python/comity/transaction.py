@@ -36,6 +36,7 @@ class Transaction(Builder):
         """Not for users: see `Coordinator.transaction`."""
         super().__init__(options)
         self._coordinator = coordinator
+        self._session = coordinator._session
 
     def watch(self, *names: str | bytes | memoryview | int | float) -> None:
         """Reads these keys now, and has the transaction applied only if they are unchanged then.
@@ -66,6 +67,7 @@ class Transaction(Builder):
         committed after it was given up is logged, as a warning with its id, for
         `Coordinator.transaction_status`.
         """
+        self._session.require_own()
         request, converts = self._taken()
         done = None if request.empty else self._coordinator._transact(request)
         return self._done(done, converts)
@@ -87,6 +89,7 @@ class Transaction(Builder):
             self._leave()
 
     def _now(self, steps: Steps[Any]) -> Any:
+        self._session.require_own()
         ask = self._coordinator._transact
         try:
             request = next(steps)

@@ -7,6 +7,7 @@ use comity::error::{Error, ErrorCode};
 use comity::time::Span;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::amount::{self, Amount};
@@ -27,6 +28,17 @@ pub(crate) struct Counter {
     core: Py<Coordinator>,
     /// Who waits for what is asked of the server: a `comity.counter.Desk`.
     desk: Py<PyAny>,
+    /// In the child of a fork, the same counter opened anew.
+    heir: PyOnceLock<Py<Self>>,
+}
+
+/// Has the counter that was opened in this process do it.
+macro_rules! inherited {
+    ($self:ident, $py:ident, $method:ident($($arg:expr),*)) => {
+        if let Some(heir) = $self.heir($py)? {
+            return heir.get().$method($py, $($arg),*);
+        }
+    };
 }
 
 #[pymethods]
@@ -49,6 +61,7 @@ impl Counter {
 
     /// What it stands at as far as is known here, own counts included. Waits for nothing.
     fn value(&self, py: Python<'_>) -> PyResult<i128> {
+        inherited!(self, py, value());
         self.core.get().host(py, |host| host.number(&self.cell))
     }
 
@@ -62,6 +75,7 @@ impl Counter {
         if mode != "fresh" && mode != "local" {
             return Err(invalid(py, format!("mode must be 'fresh' or 'local', not {mode:?}")));
         }
+        inherited!(self, py, read(mode, at_least));
         self.ask(py, intern!(py, "read"), (self.id(), mode, at_least))
     }
 
@@ -70,6 +84,7 @@ impl Counter {
     /// Raises as `read` does when that takes longer than the coordinator's `timeout`; what was
     /// counted is kept then, and tried again in the background.
     fn flush(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        inherited!(self, py, flush());
         self.ask(py, intern!(py, "flush"), (self.id(),))
     }
 
@@ -79,6 +94,7 @@ impl Counter {
     /// before, otherwise `InvalidState`. Raises as `read` does.
     #[pyo3(signature = (*, epoch=None))]
     fn reset(&self, py: Python<'_>, epoch: Option<u64>) -> PyResult<Py<PyAny>> {
+        inherited!(self, py, reset(epoch));
         self.ask(py, intern!(py, "reset"), (self.id(), epoch))
     }
 
@@ -89,6 +105,7 @@ impl Counter {
     /// counted when they come back. Raises as `read` does, if a part of it is not answered in time.
     #[pyo3(signature = (*, prune=None))]
     fn audit(&self, py: Python<'_>, prune: Option<Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        inherited!(self, py, audit(prune));
         self.ask(py, intern!(py, "audit"), (self.id(), prune))
     }
 
@@ -96,11 +113,13 @@ impl Counter {
     ///
     /// Raises `NoAnswer` if that was not acknowledged within the coordinator's `timeout`.
     fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        inherited!(self, py, close());
         self.ask(py, intern!(py, "close"), (self.id(),))
     }
 
     /// What a later life has to restore to lose nothing, were this one to end now.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        inherited!(self, py, snapshot());
         self.check(py)?;
         let bytes = self.desk.call_method1(py, intern!(py, "snapshot"), (self.id(),))?;
         Ok(bytes.into_bound(py).cast_into::<PyBytes>()?)
@@ -112,6 +131,7 @@ impl Counter {
     /// which `flush` waits for. Raises `Corrupt`.
     #[pyo3(signature = (state, /))]
     fn merge(&self, py: Python<'_>, state: &Bound<'_, PyBytes>) -> PyResult<()> {
+        inherited!(self, py, merge(state));
         self.check(py)?;
         self.desk.call_method1(py, intern!(py, "merge"), (self.id(), state)).map(drop)
     }
@@ -122,6 +142,7 @@ impl Counter {
     /// `restore=` at its opening.
     #[pyo3(signature = (state, /))]
     fn restore(&self, py: Python<'_>, state: &Bound<'_, PyBytes>) -> PyResult<()> {
+        inherited!(self, py, restore(state));
         self.check(py)?;
         self.desk.call_method1(py, intern!(py, "restore"), (self.id(), state)).map(drop)
     }
@@ -165,8 +186,21 @@ impl Counter {
 }
 
 impl Counter {
-    pub(crate) const fn new(cell: Arc<Cell>, core: Py<Coordinator>, desk: Py<PyAny>) -> Self {
-        Self { cell, core, desk }
+    pub(crate) fn new(cell: Arc<Cell>, core: Py<Coordinator>, desk: Py<PyAny>) -> Self {
+        Self { cell, core, desk, heir: PyOnceLock::new() }
+    }
+
+    /// Of a counter that is the parent's, the one that counts in this process: it is opened when it
+    /// is first needed, and nothing is pending there.
+    fn heir<'py>(&'py self, py: Python<'py>) -> PyResult<Option<&'py Py<Self>>> {
+        if self.cell.state() != State::Foreign {
+            return Ok(None);
+        }
+        let open = || {
+            let opened = self.desk.call_method0(py, intern!(py, "open_anew"))?;
+            Ok::<_, PyErr>(opened.into_bound(py).cast_into::<Self>()?.unbind())
+        };
+        self.heir.get_or_try_init(py, open).map(Some)
     }
 
     #[inline]
@@ -181,6 +215,7 @@ impl Counter {
     /// Refused as far as was known here: the core may know of more room by now.
     #[cold]
     fn count_after_all(&self, py: Python<'_>, amount: Amount, refused: Refused) -> PyResult<()> {
+        inherited!(self, py, count(amount));
         self.check(py)?;
         if matches!(refused, Refused::Overflow) {
             return Err(raised(py, &Overflow.into()));

@@ -26,21 +26,38 @@ def test_pending_units_stay_the_parents(server, proxy, durability):
         hits.add(5)
         hits.flush()
         hits.add(10)
+        flushed = {5} if durability == comity.Batched(3600) else {5, 15}
 
         def child():
-            for verb in (hits.add, hits.value, hits.flush, hits.read, hits.snapshot, hits.close):
-                with pytest.raises(comity.InvalidState, match="fork"):
-                    verb()
-            with pytest.raises(comity.InvalidState):
-                co.counter("hits")
-            with connect(server.port) as mine:
-                mine.counter("hits").add(100)
+            # The same handle, opened anew: nothing is pending, and what it counts is the child's.
+            assert hits.value() in {0, *flushed}
+            hits.add(100)
+            hits.flush()
+            assert hits.read().value - 100 in flushed
+            hits.snapshot()
+            co.close()
             return True
 
         assert in_child(child)
         hits.add(1)
         hits.flush()
         assert hits.read().value == other.counter("hits").read().value == 116
+
+
+def test_a_journal_stays_the_parents(server):
+    written = []
+    with connect(server.port) as co:
+        hits = co.counter("hits", durability=comity.Journaled(write=written.append))
+
+        def child():
+            with pytest.raises(comity.InvalidState, match="journal"):
+                hits.add(100)
+            return not written
+
+        assert in_child(child)
+        hits.add(1)
+        hits.flush()
+        assert hits.read().value == 1
 
 
 def test_an_exit_of_the_child_flushes_nothing_of_the_parents(server, proxy):

@@ -79,6 +79,13 @@ class Coordinator(Base):
         self._unproven = check
         self._reports = TaskReports(session)
 
+    def _orphan(self) -> None:
+        super()._orphan()
+        self._loop = None
+
+    def _reporting(self, session: Session) -> TaskReports:
+        return TaskReports(session)
+
     def lock(
         self,
         name: str | bytes,
@@ -305,8 +312,7 @@ class Coordinator(Base):
 
     def _here(self) -> None:
         """Raises `InvalidState` in any loop but the first, and in the child of a fork."""
-        if self._session.foreign:
-            self._session.require_open()
+        self._session.require_own()
         loop = running_loop()
         if self._loop is loop:
             return
@@ -372,19 +378,36 @@ def connect(
     check = flag("check", check)
     push = flag("push", push)
     allow_eviction = flag("allow_eviction", allow_eviction)
-    if client is None:
-        client = MemoryStore()
-    if (stores := stores_by_id(client)) is not None:
-        clock = next(iter(stores.values()))._clock
-        session = make_session(list(stores), head, span, push, clock.now, attended=False)
-        nodes = [stores[session.core.node_id(node)] for node in range(len(stores))]
-        return Coordinator(session, MemoryDriver(session, nodes), span / 1e6, check=False)
+    make = _maker(MemoryStore() if client is None else client, head, span, push)
+    session, driver = make()
+    proven = isinstance(driver, MemoryDriver)
+    coordinator = Coordinator(session, driver, span / 1e6, check and not proven, allow_eviction)
+    coordinator._make = make
+    return coordinator
 
+
+def _maker(
+    client: Client, prefix: bytes, timeout: int, push: bool
+) -> Callable[[], tuple[Session, Driver]]:
+    """See `comity.coordinator._maker`."""
+    if (stores := stores_by_id(client)) is not None:
+
+        def in_memory() -> tuple[Session, Driver]:
+            clock = next(iter(stores.values()))._clock
+            ids = list(stores)
+            session = make_session(ids, prefix, timeout, push, clock.now, attended=False)
+            nodes = [stores[session.core.node_id(node)] for node in range(len(stores))]
+            return session, MemoryDriver(session, nodes)
+
+        return in_memory
     clients = clients_by_id(client, asyncio=True)
-    session = make_session(list(clients), head, span, push, attended=False)
-    connectors = [
-        RedisConnector(clients[session.core.node_id(node)], ErrorReply)
-        for node in range(len(clients))
-    ]
-    driver = SocketDriver(session, connectors)
-    return Coordinator(session, driver, span / 1e6, check, allow_eviction)
+
+    def over_sockets() -> tuple[Session, Driver]:
+        session = make_session(list(clients), prefix, timeout, push, attended=False)
+        connectors = [
+            RedisConnector(clients[session.core.node_id(node)], ErrorReply)
+            for node in range(len(clients))
+        ]
+        return session, SocketDriver(session, connectors)
+
+    return over_sockets

@@ -30,6 +30,7 @@ class Events(Buffer):
 
     async def get(self, timeout: float | None = None) -> Event | None:
         """The next event. None if `timeout` seconds pass first, or none will ever come."""
+        self._session.require_own()
         limit = None if timeout is None else seconds("timeout", timeout, 0, MAX_WAIT) / 1e6
         loop = asyncio.get_running_loop()
         until = None if limit is None else loop.time() + limit

@@ -33,6 +33,7 @@ class Transaction(Builder):
         """Not for users: see `Coordinator.transaction`."""
         super().__init__(options)
         self._coordinator = coordinator
+        self._session = coordinator._session
 
     async def watch(self, *names: str | bytes | memoryview | int | float) -> None:
         """Reads these keys now, and has the transaction applied only if they are unchanged then.
@@ -48,6 +49,7 @@ class Transaction(Builder):
         was decided by then stays: a transaction that is committed after it was given up is logged,
         as a warning with its id, for `Coordinator.transaction_status`.
         """
+        self._session.require_own()
         request, converts = self._taken()
         done = None if request.empty else await self._coordinator._transact(request)
         return self._done(done, converts)
@@ -69,6 +71,7 @@ class Transaction(Builder):
             self._leave()
 
     async def _now(self, steps: Steps[Any]) -> Any:
+        self._session.require_own()
         ask = self._coordinator._transact
         try:
             request = next(steps)
