@@ -42,6 +42,7 @@ from .errors import (
     WrongType,
 )
 from .events import Events
+from .exits import close_all, close_on_signal
 from .inspection import Holder, Inspection, Waiter
 from .lock import Lock
 from .memory import MemoryStore
@@ -90,5 +91,7 @@ __all__ = [
     "WrongType",
     "__version__",
     "clock",
+    "close_all",
+    "close_on_signal",
     "connect",
 ]

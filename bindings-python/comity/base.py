@@ -23,6 +23,7 @@ from .errors import (
     OutcomeUnknown,
     Unsupported,
 )
+from .exits import in_child
 from .inspection import Inspection
 from .operation import Operation
 from .session import Session
@@ -91,6 +92,11 @@ class Base:
         session.on_transaction = partial(_report, session)
         self._label = _label()
         self._driver, self._reports, self._session = driver, reports, session
+
+    @property
+    def _begun(self) -> bool:
+        """Whether there is anything to close: see `_orphan`."""
+        return "_session" in self.__dict__
 
     def _reporting(self, session: Session) -> Reports:
         """Who hears what befalls the counters of a session."""
@@ -363,6 +369,7 @@ def _label() -> bytes:
 def _in_child() -> None:
     serving.clear()
     waiting.clear()
+    in_child()
     memory.published.clear()
     _core.forked()
     _renewing[0] = threading.RLock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +22,9 @@ from .builder import Ack, Committed, Options, Outcome, Request, Wait
 from .callbacks import run_late
 from .counter import Durability, ThreadDesk, ThreadReports
 from .driver import Driver, SocketDriver
-from .errors import Closed, ConflictError, Error, InvalidArgument
+from .errors import Closed, ConflictError, InvalidArgument
 from .events import DEFAULT_BUFFER, Events
+from .exits import arm, close_soon, open_here
 from .foreign import LOCK_OPTIONS, refuse
 from .inspection import Inspection
 from .lock import Lock
@@ -55,7 +55,8 @@ class Coordinator(Base):
     """Locks, counters, transactions and the ring, over the servers it was connected to.
 
     Thread-safe. Made by `comity.connect()`; ends with `close()`, with the end of its `with`
-    block, or with the process. One that is dropped unclosed releases nothing: its leases run out.
+    block, or with the process. One that is dropped unclosed is closed in the background, with a
+    `ResourceWarning`.
     """
 
     _driver: Driver
@@ -67,6 +68,7 @@ class Coordinator(Base):
         """Not for users: see `comity.connect`."""
         super().__init__(session, driver, timeout, allow_eviction)
         self._reports = ThreadReports(session)
+        open_here.add(self)
 
     def _reporting(self, session: Session) -> ThreadReports:
         return ThreadReports(session)
@@ -284,6 +286,7 @@ class Coordinator(Base):
 
     def _end(self) -> None:
         opened.discard(self)
+        open_here.discard(self)
         self._session.abandon(Closed("the coordinator was closed meanwhile"))
         self._driver.stop()
         self._reports.stop()
@@ -302,10 +305,10 @@ class Coordinator(Base):
     def __del__(self) -> None:
         session = self.__dict__.get("_session")
         if session is not None and not session.closed and not session.foreign:
-            warnings.warn("unclosed comity.Coordinator", ResourceWarning, stacklevel=2, source=self)
-            session.closed = True
-            self._driver.stop(join=False)
-            self._reports.stop()
+            try:
+                warnings.warn("unclosed comity.Coordinator", ResourceWarning, stacklevel=2)
+            finally:
+                close_soon(self)
 
     def _transact(self, request: Request) -> Committed:
         operation = Operation()
@@ -375,6 +378,7 @@ def connect(
     make = _maker(MemoryStore() if client is None else client, head, span, push)
     coordinator = Coordinator(*make(), span / 1e6, allow_eviction)
     coordinator._make = make
+    arm()
     if check and isinstance(coordinator._driver, SocketDriver):
         try:
             coordinator._check()
@@ -411,13 +415,3 @@ def _maker(
         return session, SocketDriver(session, connectors)
 
     return over_sockets
-
-
-@atexit.register
-def _close_all() -> None:
-    for coordinator in list(opened):
-        if isinstance(coordinator, Coordinator) and "_session" in vars(coordinator):
-            try:
-                coordinator.close()
-            except Error:
-                pass

@@ -13,14 +13,14 @@ import comity
 import comity.aio
 
 
-def dropped(act):
-    """Calls `act`, and expects the warning of the handle that it drops."""
+def dropped(act, match="nobody has the handle"):
+    """Calls `act`, and expects the warning of what it drops."""
 
     def collected():
         act()
         gc.collect()
 
-    with pytest.warns(ResourceWarning, match="nobody has the handle"):
+    with pytest.warns(ResourceWarning, match=match):
         collected()
 
 
@@ -102,3 +102,16 @@ def test_on_a_loop_too():
                 pass
 
     asyncio.run(main())
+
+
+def test_a_dropped_coordinator_is_closed():
+    store = comity.MemoryStore()
+
+    def careless():
+        co = comity.connect(store)
+        co.counter("hits", durability=comity.Batched(3600)).add(5)
+
+    dropped(careless, "unclosed")
+    with comity.connect(store) as co:
+        hits = co.counter("hits")
+        until(lambda: hits.read().value == 5)

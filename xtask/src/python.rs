@@ -16,6 +16,9 @@ pub(crate) const CLIENT: &[&str] = &["redis>=6.4"];
 pub(crate) const PEERS: &[&str] = &["hiredis>=3.1", "python-redis-lock>=4"];
 /// What checks the Python package.
 pub(crate) const CHECKS: &[&str] = &["hiredis>=3.1", "mypy>=1.15", "ruff>=0.11"];
+/// The servers and workers in which applications are tried.
+pub(crate) const APPS: &[&str] =
+    &["celery>=5.4", "fastapi>=0.115", "gunicorn>=22", "rq>=2", "uvicorn>=0.30"];
 /// What runs the tests.
 pub(crate) const RUNNER: &[&str] = &["pytest>=8.3", "pytest-timeout>=2.3", "pytest-xdist>=3.8"];
 /// The oldest supported client library, without its optional parser.

@@ -87,7 +87,8 @@ fn js(session: &mut Session) -> Result<(), Failure> {
 
 fn python(session: &mut Session) -> Result<(), Failure> {
     setup::ensure(session, &[Need::RedisServer])?;
-    let requirements = [python::BUILD, python::CLIENT, python::CHECKS, python::RUNNER];
+    let requirements =
+        [python::BUILD, python::CLIENT, python::CHECKS, python::APPS, python::RUNNER];
     let venv = Venv::ready(session, System::MayInstall, &requirements)?;
 
     session.stage("python: style", |session| {

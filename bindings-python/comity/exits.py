@@ -1,0 +1,133 @@
+"""The ends of a process: what was counted is flushed, and what is held given back.
+
+`atexit` sees to it where the interpreter ends by itself. Where it does not run, something else has
+to call `close_all`: see `docs/python.md`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Protocol
+
+from .callbacks import spawn
+from .errors import Error, InvalidArgument
+
+
+class _Closable(Protocol):
+    """A coordinator for threads."""
+
+    def close(self) -> None:
+        """See `Coordinator.close`."""
+
+
+open_here: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The coordinators for threads of this process that are not closed."""
+
+
+_dropped: deque[_Closable] = deque()
+_closing = threading.RLock()
+"""Held while one is closed that was dropped, so that the end of the process waits for it."""
+
+
+@atexit.register
+def close_all() -> None:
+    """Closes every coordinator of `comity.connect()` in this process, as `Coordinator.close` does.
+
+    For hooks at the end of a process that ends by `os._exit` or by a signal, where `atexit` does
+    not run. Those of `comity.aio` are closed by their own loop. Harmless when repeated.
+    """
+    _close_dropped()
+    for coordinator in list(open_here):
+        if coordinator._begun:
+            _close(coordinator)
+
+
+def close_soon(coordinator: _Closable) -> None:
+    """Closes one that nobody refers to any more. The collector calls; it waits for nothing."""
+    _dropped.append(coordinator)
+    spawn(_close_dropped)
+
+
+def _close_dropped() -> None:
+    with _closing:
+        while _dropped:
+            _close(_dropped.popleft())
+
+
+def _close(coordinator: _Closable) -> None:
+    try:
+        coordinator.close()
+    except Error:
+        pass
+
+
+def close_on_signal(*signals: int) -> None:
+    """Has the process close its coordinators when one of these signals comes, SIGTERM by default,
+    and then do what it did before: call the handler that was there, or end by the signal.
+
+    Call it in the main thread, after whatever else sets handlers. Raises `InvalidArgument` for what
+    is no signal that can be handled.
+    """
+    for number in signals or (signal.SIGTERM,):
+        try:
+            before = signal.getsignal(number)
+            signal.signal(number, _handler(before))
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidArgument(f"signals: {number!r} cannot be handled here: {error}") from None
+
+
+def _handler(before: Any) -> Callable[[int, FrameType | None], None]:
+    def close_then(number: int, frame: FrameType | None) -> None:
+        if before is signal.SIG_IGN:
+            return
+        close_all()
+        if callable(before):
+            before(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    return close_then
+
+
+def in_child() -> None:
+    """In the child of a fork: what the parent has dropped is its own."""
+    global _closing  # noqa: PLW0603 - it may be held by a thread that is not here
+    _closing = threading.RLock()
+    _dropped.clear()
+
+
+class _Marker:
+    """What multiprocessing's registry of hooks holds on to."""
+
+
+_marker = _Marker()
+_armed = 0
+
+
+def arm() -> None:
+    """Has a process of multiprocessing close its coordinators at its end, which is `os._exit`."""
+    global _armed  # noqa: PLW0603 - one process, one hook
+    if _armed == os.getpid():
+        return
+    from multiprocessing import parent_process, util
+
+    if not _armed:
+        util.register_after_fork(_marker, _again)
+    _armed = os.getpid()
+    if parent_process() is not None:
+        util.Finalize(None, close_all, exitpriority=100)
+
+
+def _again(_: object) -> None:
+    """Multiprocessing has forgotten, in the child, what its parent would do at its end."""
+    global _armed  # noqa: PLW0603
+    _armed = -1
+    arm()

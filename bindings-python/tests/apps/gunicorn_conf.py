@@ -1,0 +1,1 @@
+from comity.contrib.gunicorn import worker_exit  # noqa: F401
