@@ -557,7 +557,8 @@ class Lane:
                     raise WireBroken("an answer to nothing")
                 command = outstanding[0]
                 handle_reply(command.request, reply, now)
-                outstanding.remove(command)
+                if not remove(outstanding, command):
+                    return  # whoever called in the middle has given the connection up
                 if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
                     wire.doubtful = True
             if session.servers.missing:

@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 
 import comity
@@ -130,8 +131,10 @@ def threads(servers: str, rounds: int) -> None:
             attempt(random.choice(mine), "beside")
 
     def interrupt(*_: object) -> None:
+        began = time.monotonic()
         attempt(random.choice(inner), "handler")
-        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        # What is interrupted gets as much time as its interruption, on however slow a machine.
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, time.monotonic() - began))
 
     others = [threading.Thread(target=beside) for _ in range(2)]
     for one in others:
@@ -240,8 +243,10 @@ async def tasks(servers: str, rounds: int) -> None:
     inner, kept = at_once(co, hits, waits)
 
     def interrupt(*_: object) -> None:
+        began = time.monotonic()
         attempt(random.choice(inner), "handler")
-        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        # What is interrupted gets as much time as its interruption, on however slow a machine.
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, time.monotonic() - began))
 
     signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.001)
