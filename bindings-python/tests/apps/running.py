@@ -75,3 +75,11 @@ def free(server: Any) -> None:
                 assert client.get(key)[:1] not in (b"F", b"Q"), f"{key!r} has a holder or a waiter"
         with co.lock("till", wait=0):
             pass
+
+
+def job(port: int) -> None:
+    """A process that counts one and closes nothing. Here, where spawned processes find it."""
+    import redis
+
+    co = comity.connect(redis.Redis(host="127.0.0.1", port=port), timeout=20)
+    co.counter("hits").add(1)

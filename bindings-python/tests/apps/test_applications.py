@@ -16,7 +16,7 @@ from conftest import free_port
 redis = pytest.importorskip("redis")
 sys.path.insert(0, os.path.dirname(__file__))
 
-from running import HERE, ask_often, counted, free, running  # noqa: E402
+from running import HERE, ask_often, counted, free, job, running  # noqa: E402
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -125,13 +125,6 @@ def test_a_pool_of_processes(server):
     subprocess.run(command, check=True, env=environment, cwd=HERE, timeout=120)
     free(server)
     assert counted(server) == 30
-
-
-def job(port):
-    import comity
-
-    co = comity.connect(redis.Redis(host="127.0.0.1", port=port), timeout=20)
-    co.counter("hits").add(1)
 
 
 @pytest.mark.parametrize("how", ["fork", "spawn"])
