@@ -114,6 +114,10 @@ def attempt(call, why: str) -> None:
         done[why] += 1
     except comity.ConflictError:
         done["conflict"] += 1
+    except comity.NoAnswer:
+        # What waits behind a frame that is interrupted again and again may be given up by then. It
+        # never waits longer, and is counted once at most.
+        done["stalled"] += 1
     except BaseException as error:
         faults.append(f"{why}: {call}: {error!r}")
 
@@ -121,7 +125,7 @@ def attempt(call, why: str) -> None:
 def threads(servers: str, rounds: int) -> None:
     import redis
 
-    co = comity.connect(clients(servers, redis), timeout=20, prefix=f"{os.getpid()}:")
+    co = comity.connect(clients(servers, redis), timeout=5, prefix=f"{os.getpid()}:")
     inner = verbs(co, "inner")
     stop = threading.Event()
 
@@ -155,7 +159,8 @@ def threads(servers: str, rounds: int) -> None:
         one.join()
     hits = co.counter("hits")
     hits.flush()
-    assert hits.read().value == done["added"], (hits.read(), done["added"])
+    counted = hits.read().value
+    assert done["added"] <= counted <= done["added"] + done["stalled"], (counted, done)
     # The end, in the middle of something.
     signal.signal(signal.SIGALRM, lambda *_: co.close())
     signal.setitimer(signal.ITIMER_REAL, 0.003)
@@ -163,8 +168,8 @@ def threads(servers: str, rounds: int) -> None:
         while True:
             try:
                 random.choice(outer)()
-            except (comity.AbortedError, comity.OutcomeUnknown):
-                pass  # what the end leaves of a transaction
+            except (comity.AbortedError, comity.OutcomeUnknown, comity.LockLost, comity.NoAnswer):
+                pass  # what the end leaves of a transaction, or of a lock that is held
     except comity.Closed:
         pass
 
