@@ -4,9 +4,11 @@
 
 mod support;
 
+use comity::coordinator::Coordinator;
 use comity::error::ErrorCode;
 use comity::event::Event;
-use comity::lock::LockOptions;
+use comity::lock::{LockId, LockOptions};
+use comity::redis::{Command, Reply};
 use comity::time::Span;
 use support::desk::{Desk, NAME, events, take};
 
@@ -17,8 +19,9 @@ fn short() -> LockOptions {
     LockOptions { ttl: SHORT, renew: false, ..LockOptions::default() }
 }
 
-#[test]
-fn a_renewal_that_was_answered_meanwhile_keeps_the_lease() {
+/// A host that was busy for nine seconds after it had sent the renewal of a short lease, which the server
+/// has answered meanwhile: the lock, the renewal and its unread answer.
+fn renewed_while_busy() -> (Desk, Coordinator, LockId, Command, Reply) {
     let mut desk = Desk::new();
     let mut co = desk.coordinator(1);
     let lock = co.lock_acquire(NAME, short(), desk.now).expect("sound arguments");
@@ -28,6 +31,12 @@ fn a_renewal_that_was_answered_meanwhile_keeps_the_lease() {
     let reply = desk.execute(&renewal.argv);
     events(&mut co);
     desk.now = desk.now + Span::from_secs(9);
+    (desk, co, lock, renewal, reply)
+}
+
+#[test]
+fn a_renewal_that_was_answered_meanwhile_keeps_the_lease() {
+    let (mut desk, mut co, lock, renewal, reply) = renewed_while_busy();
     // Another verb, and another answer, are no time for this lock.
     assert!(!co.lock_is_held(lock, desk.now), "it is not proven yet");
     let other = co.lock_acquire(b"other", short(), desk.now).expect("sound arguments");
@@ -43,15 +52,7 @@ fn a_renewal_that_was_answered_meanwhile_keeps_the_lease() {
 
 #[test]
 fn a_lease_that_was_renewed_meanwhile_is_released() {
-    let mut desk = Desk::new();
-    let mut co = desk.coordinator(1);
-    let lock = co.lock_acquire(NAME, short(), desk.now).expect("sound arguments");
-    desk.run(&mut co);
-    co.lock_renew(lock, Some(LONG), desk.now).expect("it is held");
-    let renewal = take(&mut co, "REN");
-    let reply = desk.execute(&renewal.argv);
-    events(&mut co);
-    desk.now = desk.now + Span::from_secs(9);
+    let (mut desk, mut co, lock, renewal, reply) = renewed_while_busy();
     // At the end of the work, before anything is read.
     co.lock_release(lock, desk.now).expect("it may be held");
     let release = take(&mut co, "REL");

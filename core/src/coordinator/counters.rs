@@ -206,7 +206,8 @@ impl Coordinator {
     /// Compares the server's totals with the sum of all slots and corrects them if they differ.
     /// With `prune`, slots that nobody has raised for so long are retired, and new ones take their
     /// places when there are no others: whoever comes back is still counted, until then or for seven
-    /// days. Each part of it has [`Config::timeout`](super::Config::timeout) to be answered. Leads to `CounterAudited` or `CallFailed`.
+    /// days. Each part of it has [`Config::timeout`](super::Config::timeout) to be answered. Leads to
+    /// `CounterAudited` or `CallFailed`.
     ///
     /// # Errors
     /// `InvalidState`, `LimitExceeded`, `Closed`; nothing is changed.
