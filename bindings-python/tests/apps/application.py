@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import redis
 
@@ -36,9 +37,28 @@ def work(number: int) -> int:
     return os.getpid()
 
 
+def middle(ttl: float) -> int:
+    """A job that may be ended in its middle: it says when it is there, and waits to be let go.
+    It holds two locks then, one of them outside of a block, and 3 of the 5 it counts are pending.
+    """
+    held = co.lock("held", ttl=ttl, wait=60)
+    with co.lock("till", ttl=ttl, wait=60) as till:
+        held.acquire()
+        hits.add(2)
+        hits.flush()
+        hits.add(3)
+        client.rpush("there", f"{os.getpid()} {till.fence}")
+        while not client.lpop("go"):
+            time.sleep(0.02)
+    held.release()
+    return os.getpid()
+
+
 def wsgi(environ, start_response):
     if environ["PATH_INFO"] == "/sure":
         answer = str(sure()).encode()
+    elif environ["PATH_INFO"].startswith("/middle/"):
+        answer = str(middle(float(environ["PATH_INFO"][8:]))).encode()
     else:
         answer = str(work(0) if not kept else count()).encode()
     start_response("200 OK", [("Content-Length", str(len(answer)))])

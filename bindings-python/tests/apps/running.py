@@ -77,6 +77,40 @@ def free(server: Any) -> None:
             pass
 
 
+def there(server: Any) -> tuple[int, int]:
+    """Once a job is in its middle: the number of its process, and the fence of its lock."""
+    with server.client(socket_timeout=200) as client:
+        said = client.blpop("there", timeout=120)
+        assert said, "no job has come to its middle"
+        pid, fence = said[1].split()
+        return int(pid), int(fence)
+
+
+def let_go(server: Any) -> None:
+    """Lets the job go on that is in its middle."""
+    with server.client() as client:
+        client.rpush("go", 1)
+
+
+def wait_for_end(pid: int, patience: float = 120) -> None:
+    """See `ended`."""
+    end = time.monotonic() + patience
+    while not ended(pid):
+        assert time.monotonic() < end, f"{pid} does not end"
+        time.sleep(0.02)
+
+
+def ended(pid: int) -> bool:
+    """Whether there is no process of this number any more, or only its zombie."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+
+
 def job(port: int) -> None:
     """A process that counts one and closes nothing. Here, where spawned processes find it."""
     import redis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import redis.asyncio
@@ -36,4 +37,25 @@ async def sure(request: Request) -> int:
     hits = request.app.state.comity.counter("sure")
     hits.add(1)
     await hits.flush()
+    return os.getpid()
+
+
+client = redis.asyncio.Redis(host="127.0.0.1", port=PORT)
+
+
+@app.post("/middle/{ttl}")
+async def middle(ttl: float, request: Request) -> int:
+    """See `application.middle`."""
+    co = request.app.state.comity
+    hits = co.counter("hits", durability=comity.Batched(3600))
+    held = co.lock("held", ttl=ttl, wait=60)
+    async with co.lock("till", ttl=ttl, wait=60) as till:
+        await held.acquire()
+        hits.add(2)
+        await hits.flush()
+        hits.add(3)
+        await client.rpush("there", f"{os.getpid()} {till.fence}")
+        while not await client.lpop("go"):
+            await asyncio.sleep(0.02)
+    await held.release()
     return os.getpid()

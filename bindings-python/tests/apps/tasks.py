@@ -16,3 +16,8 @@ close_with_worker()
 @app.task
 def work(number: int) -> int:
     return application.work(number)
+
+
+@app.task
+def middle(ttl: float) -> int:
+    return application.middle(ttl)
