@@ -119,9 +119,12 @@ class SocketDriver:
         if operation.fence and self._session.boxes[operation.node].background:
             # The lease of a hand-over is short: its renewal leaves before the caller's code runs,
             # which may keep every other thread from running.
-            lane = self._background[operation.node].lane
+            background = self._background[operation.node]
+            lane = background.lane
             if lane.wire is not None:
                 lane.flush()
+                # The thread that reads there may have looked in the middle and found nothing.
+                background.wake()
                 lane.let_write()
 
     def finish(self, timeout: float) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from locks import until
 
 import comity
+import comity.bell
 import comity.lane
 import comity.wire
 
@@ -29,6 +31,30 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Any:
     allowed.set()
 
 
+def take_over(co: Any, other: Any, soon: Callable[[], object]) -> Any:
+    """Takes a lock that comes by push, once there is a connection of the background; `soon` is
+    called while it is waited for. Returns the handle, with the short lease of a hand-over.
+    """
+    held, lock = other.lock("job", ttl=30), co.lock("job", ttl=30)
+
+    def hand_over() -> None:
+        until(lambda: other.inspect("job").waiters_total)
+        held.release()
+
+    while True:
+        ready = co.stats()["lock_renewals"] > 0
+        held.acquire()
+        handing = threading.Thread(target=hand_over)
+        handing.start()
+        if ready:
+            soon()
+        assert lock.acquire(wait=60)
+        handing.join()
+        if ready and lock.remaining < 15:
+            return lock
+        lock.release()
+
+
 def test_the_renewal_leaves_before_the_caller_runs(server, others, monkeypatch):
     send = comity.wire.Wire.send
     sent: list[bytes] = []
@@ -37,28 +63,38 @@ def test_the_renewal_leaves_before_the_caller_runs(server, others, monkeypatch):
         sent.append(data)
         send(self, data, *rest)
 
+    def soon() -> None:
+        sent.clear()
+        others.clear()
+
     monkeypatch.setattr(comity.wire.Wire, "send", noting)
     with comity.connect(server.client()) as co, comity.connect(server.client()) as other:
-        held, lock = other.lock("job", ttl=30), co.lock("job", ttl=30)
+        lock = take_over(co, other, soon)
+        renewed = any(b"REN" in data for data in sent)
+        others.set()
+        assert renewed
+        lock.release()
 
-        def hand_over() -> None:
-            until(lambda: other.inspect("job").waiters_total, 30)
-            held.release()
 
-        watched = False
-        while not watched:
-            # Watched is one that comes by push, once there is a connection of the background.
-            ready = co.stats()["lock_renewals"] > 0
-            held.acquire()
-            handing = threading.Thread(target=hand_over)
-            handing.start()
-            sent.clear()
-            if ready:
-                others.clear()
-            assert lock.acquire(wait=60)
-            watched = ready and lock.remaining < 15  # the server has granted a short claim
-            renewed = any(b"REN" in data for data in sent)
+def test_the_answer_to_that_renewal_is_read(server, others, monkeypatch):
+    write, wait = comity.lane.Lane._write, comity.bell.Bell.wait
+    asleep: list[Any] = []
+
+    def waiting(self: Any) -> None:
+        asleep.append(self)
+        wait(self)
+
+    def writing(self: Any, *rest: Any) -> None:
+        if self._bell is not None and not others.is_set():
+            # In the middle of this the thread that reads here looks whether there is anything.
+            asleep.clear()
             others.set()
-            assert renewed or not watched
-            handing.join()
-            lock.release()
+            until(lambda: self._bell in asleep)
+        write(self, *rest)
+
+    monkeypatch.setattr(comity.lane.Lane, "_write", writing)
+    monkeypatch.setattr(comity.bell.Bell, "wait", waiting)
+    with comity.connect(server.client()) as co, comity.connect(server.client()) as other:
+        lock = take_over(co, other, others.clear)
+        until(lambda: lock.remaining > 15)
+        lock.release()
