@@ -120,9 +120,6 @@ class Proxy(Listener):
     def executed(self, words: list[bytes], reply: bytes) -> None:
         """The server has answered it."""
 
-    def delivered(self, words: list[bytes], reply: bytes) -> None:
-        """So has the client been, or is about to be."""
-
     def serve(self, front: socket.socket) -> None:
         self.accepted += 1
         with (
@@ -174,7 +171,6 @@ class Proxy(Listener):
             self._hold(front, fault, DELAY_AFTER)
             self._let_go(fault, DELAY_AFTER)
             if action != SWALLOW:
-                self.delivered(words, reply)
                 front.sendall(reply)
 
     def _push(

@@ -11,6 +11,10 @@ Every worker has a coordinator and a proxy of its own; all are in one process, s
 believe at one moment can be compared. A violation ends the storm; `verdict` raises it with the
 seed and all that was done. With the same seed each proxy draws the same faults; which command a
 fault meets is up to the machine.
+
+Nothing is judged by what a busy machine could have done: what a coordinator makes of its answers
+by its core's own times (`watched.py`), what it does in time only where the machine was seen to
+have been awake.
 """
 
 from __future__ import annotations
@@ -19,10 +23,12 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import faults
+import watched
 from faults import Fault, Proxy
 from locks import is_queue
 
@@ -76,8 +82,6 @@ would have to meet all of the others.
 
 SLACK = 0.25
 """What a thread may be late on a busy machine, in seconds. Pauses of the machine come on top."""
-PIPELINED = 0.05
-"""What was ready to be sent while a connection was busy follows within this time."""
 PULSE = 0.02
 """How often the machine is felt for pauses."""
 STRAGGLE = 30.0
@@ -165,12 +169,6 @@ class Weather(Proxy):
 
     def fault(self, words: list[bytes]) -> Fault | None:
         storm = self._storm
-        now = time.monotonic()
-        # When was it sent? Behind a delay and while a connection is made, long before it is seen.
-        unsure = getattr(self._local, "unsure", 0.0)
-        self._local.sent = now if now > unsure else None
-        if is_set_up(words):
-            self._local.unsure = now + PIPELINED
         if faults.is_push(words):
             storm.hears(words)
         with self._mutex:
@@ -189,8 +187,6 @@ class Weather(Proxy):
             # What is answered in the end does not come again: that is what `clean` relies on.
             if kind != faults.REPEAT and not delayed and is_queue(words):
                 storm.strand(words)
-            if delayed:
-                self._local.unsure = now + seconds + PIPELINED
             return Fault(kind, seconds)
         return None
 
@@ -211,16 +207,14 @@ class Weather(Proxy):
         return self._random.choices([*kinds], [*kinds.values()])[0]
 
     def executing(self, words: list[bytes]) -> None:
+        self._local.began = time.monotonic()
         if is_queue(words):
             self._local.sent_as = self._storm.sends(words)
 
     def executed(self, words: list[bytes], reply: bytes) -> None:
+        self._storm.pauses(self._local.began)
         if is_queue(words):
             self._storm.answers(words, faults.words_of(reply), self._local.sent_as)
-
-    def delivered(self, words: list[bytes], reply: bytes) -> None:
-        if is_queue(words) and self._local.sent is not None:
-            self._storm.proves(words, faults.words_of(reply), self._local.sent)
 
 
 class Storm:
@@ -241,7 +235,6 @@ class Storm:
         self._random = [random.Random(f"{seed} worker {worker}") for worker in range(WORKERS)]
         self._rooms = {name: Room() for name in NAMES}
         self._leases: dict[bytes, Lease] = {}
-        self._proofs: dict[bytes, tuple[float, float]] = {}
         self._struck = [0.0] * WORKERS
         self._stranded: deque[tuple[float, list[bytes]]] = deque(maxlen=200)
         self._pauses: list[tuple[float, float]] = []
@@ -361,18 +354,10 @@ class Storm:
                     room.free_since = time.monotonic()
 
     def lost(self, turn: Turn) -> None:
-        """`turn` was told that its lease has ended. That was false if its coordinator had been told
-        of a longer lease, or if nothing but itself had kept it from renewing.
-        """
-        now = time.monotonic()
+        """`turn` was told that its lease has ended."""
         with self._mutex:
-            self.losses += 1
-            told, valid_until = self._proofs.get(turn.label, (0.0, 0.0))
-            late = self._late(told)
-            if told < now - late and valid_until - late > now:
-                self._break(turn, f"lost a lease {valid_until - now:.2f} s before its end")
-            if self._struck[turn.worker] < told - TTL and late <= SLACK:
-                self._break(turn, "lost a lease although nothing was in its way")
+            if _held(turn):
+                self._break(turn, "was told that its lease has ended, and holds it")
 
     def failed(self, turn: Turn, what: BaseException) -> None:
         """Something was raised that nothing here can explain."""
@@ -446,15 +431,39 @@ class Storm:
                 lease = self._leases[ident]
                 lease.honoured = max(lease.honoured, int(now) + int(left))
 
-    def proves(self, words: list[bytes], reply: list[bytes], sent: float) -> None:
-        """An answer reaches its coordinator: until when does it prove the lease?"""
-        if reply[:1] in ([b"GRANTED"], [b"OK"]):
-            with self._mutex:
-                label = self._lease(words).label
-                _, before = self._proofs.get(label, (0.0, 0.0))
-                # What validity takes off, and not more.
-                valid_until = sent + int(reply[3]) / 1e6 * 0.99 - 0.002
-                self._proofs[label] = (time.monotonic(), max(before, valid_until))
+    # What the coordinators make of it
+
+    def watch(self, worker: int, coordinator: Any) -> None:
+        """Before the first turn of this worker."""
+
+        def judge(label: bytes, what: str) -> None:
+            self._broken.append(f"{self._clock()} worker {worker}, {label!r}: {what}")
+
+        def lost(label: bytes, told: int, left: int, ended: int) -> None:
+            self._ends(worker, judge, label, *(each / 1e6 for each in (told, left, ended)))
+
+        watched.watch(coordinator, judge, lost)
+
+    def _ends(
+        self,
+        worker: int,
+        judge: Callable[[bytes, str], object],
+        label: bytes,
+        told: float,
+        left: float,
+        ended: float,
+    ) -> None:
+        """A lease has ended that had been proven for `left` seconds at `told`, by a coordinator's
+        clock. There is always a reason: the network lost its renewals, or the machine stood still.
+        """
+        with self._mutex:
+            self.losses += 1
+            told += time.monotonic() - comity.clock()
+            # Shorter ones are renewed at once, and end before many can be tried.
+            if left < TTL / 2 or self._struck[worker] > told - REQUEST:
+                return
+            if self._late(told) <= SLACK:
+                judge(label, f"lost a lease after {ended - told:.2f} s with nothing in its way")
 
     # How
 
@@ -477,18 +486,23 @@ class Storm:
         return SLACK + pause + sum(long for when, long in self._pauses if when > since - TTL)
 
     def _break(self, turn: Turn, what: str) -> None:
-        when = time.monotonic() - self._began
-        self._broken.append(f"{when:7.3f} worker {turn.worker}, lock {turn.name}: {what}")
+        self._broken.append(f"{self._clock()} worker {turn.worker}, lock {turn.name}: {what}")
+
+    def _clock(self) -> str:
+        return f"{time.monotonic() - self._began:7.3f}"
+
+    def pauses(self, began: float) -> None:
+        """Something that takes no time by itself ends now: the machine stood still in between."""
+        now = time.monotonic()
+        if now - began > PULSE:
+            with self._mutex:
+                self._pauses.append((began, now - began))
 
     def _feel(self) -> None:
         """Notes when the machine stood still: nobody can renew then."""
         while not self._over.wait(PULSE):
-            now = time.monotonic()
-            pause = now - self._beat - PULSE
-            with self._mutex:
-                if pause > PULSE:
-                    self._pauses.append((self._beat, pause))
-                self._beat = now
+            self.pauses(self._beat + PULSE)
+            self._beat = time.monotonic()
 
 
 def is_set_up(words: list[bytes]) -> bool:

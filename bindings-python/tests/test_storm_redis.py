@@ -79,6 +79,8 @@ def test_a_storm_of_faults(server, traces, capsys):
             connect_to(weather.client(storm, worker, redis.Redis), timeout=TIMEOUT, check=False)
             for worker in range(WORKERS)
         ]
+        for worker, co in enumerate(coordinators):
+            storm.watch(worker, co)
         workers = [
             threading.Thread(target=work, args=(storm, worker, co))
             for worker, co in enumerate(coordinators)
@@ -90,7 +92,7 @@ def test_a_storm_of_faults(server, traces, capsys):
         took = time.monotonic() - began
         storm.verdict()
         # Whatever was left open is taken back in the background, and no straggler undoes it.
-        idle(server, traces, 10)
+        idle(server, traces)
         for co in coordinators:
             co.close()
         with connect(server.port) as calm:
