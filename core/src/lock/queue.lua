@@ -1,53 +1,53 @@
 -- The queued lock, server side. server.rs is the same in Rust; mod.rs tells the layout and the promises.
 -- KEYS: state holders queue records tombstones.   ARGV: op id arguments...
 -- Spans and moments are microseconds; every moment is this server's TIME.
+local find, sub = string.find, string.sub
 local op, id = ARGV[1], ARGV[2]
 local S = redis.call('GET', KEYS[1])
-local form = S and string.sub(S, 1, 1) or 'I'
+local form = S and sub(S, 1, 1) or 'I'
+local owned = form == 'F' and sub(S, 126, 147) == id
 local time
 
 -- Whether the columns are those of this layout: the string may have been cut, or be of another version.
--- Nothing is written where they are not.
-local function digits(from, to)
-  local _, last = string.find(S, '^%d+', from)
-  return last and last >= to
-end
-local function moment(from)
-  return string.sub(S, from, from + 15) < '9000000000000000'
-end
+-- Nothing is written where they are not. Moments are below 9e15; the pattern counts the digits. Of a
+-- released holder's columns only the id is used again, and only to be compared.
 if S then
-  local sound = digits(2, 33) and moment(2) and moment(18)
-  if form == 'Q' then
-    sound = sound and #S == 171 and digits(126, 171) and moment(156)
-  elseif form == 'F' or #S ~= 125 then
-    local _, last = string.find(S, '^[%w_-]+', 126)
-    sound = sound and #S >= 194 and last and last >= 147 and digits(148, 194) and moment(148)
+  local sound = find(S, '^[IFQ][0-8]%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d[0-8]%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d')
+  if form == 'F' then
+    local _, named, last = 0, 147, nil
+    if not owned then _, named = find(S, '^[%w_-]+', 126) end
+    _, last = find(S, '^[0-8]%d+', 148)
+    sound = sound and named and named >= 147 and last and last >= 194
+  elseif form == 'Q' then
+    sound = sound and #S == 171 and find(S, '^%d+$', 126) and sub(S, 156, 156) < '9'
+  else
+    sound = sound and (#S == 125 or #S >= 194)
   end
-  if not sound or not string.find(form, '[IFQ]') then return {'LAYOUT', form} end
+  if not sound then return {'LAYOUT', form} end
 end
 
 -- The two calls of an uncontended lock touch one key, and cut, compare and join columns without
 -- converting one. Whatever is not the common case is left to the long way below.
 if op == 'ACQ' and S and form == 'I' then
   time = redis.call('TIME')
-  local now = time[1] .. string.sub('00000' .. time[2], -6)
-  if string.sub(S, 2, 17) < now and string.sub(S, 18, 33) <= now and ARGV[4] < now
-      and (ARGV[5] == '0000000000000000' or now <= ARGV[5]) and not string.find(S, id, 34, true) then
-    local finished = #S > 125 and string.sub(S, 126, 147) or nil
+  local now = #time[2] == 6 and time[1] .. time[2] or time[1] .. sub('00000' .. time[2], -6)
+  if sub(S, 2, 17) < now and sub(S, 18, 33) <= now and ARGV[4] < now
+      and (ARGV[5] == '0000000000000000' or now <= ARGV[5]) and not find(S, id, 34, true) then
+    local finished = #S > 125 and sub(S, 126, 147) or nil
     redis.call('SET', KEYS[1], finished
-      and 'F' .. now .. string.sub(S, 18, 33) .. finished .. ',' .. string.sub(S, 34, 102) .. id .. now .. ARGV[3] .. ARGV[7]
-      or 'F' .. now .. string.sub(S, 18) .. id .. now .. ARGV[3] .. ARGV[7], 'PX', ARGV[6])
-    return {'GRANTED', now, now, string.sub(ARGV[3], 1, 11)}
+      and 'F' .. now .. sub(S, 18, 33) .. finished .. ',' .. sub(S, 34, 102) .. id .. now .. ARGV[3] .. ARGV[7]
+      or 'F' .. now .. sub(S, 18) .. id .. now .. ARGV[3] .. ARGV[7], 'PX', ARGV[6])
+    return {'GRANTED', now, now, sub(ARGV[3], 1, 11)}
   end
-elseif op == 'REL' and form == 'F' and ARGV[3] == '1' and string.sub(S, 126, 147) == id then
+elseif op == 'REL' and owned and ARGV[3] == '1' then
   -- The holder's columns stay: in an idle state they are the id that finished last.
-  if type(redis.pcall('SETRANGE', KEYS[1], 0, 'I')) == 'table' then
+  if type(redis.pcall('SETRANGE', KEYS[1], '0', 'I')) == 'table' then
     -- Memory is full: a deletion first lets a script write what it needs.
     local keep = redis.call('PTTL', KEYS[1])
     redis.call('DEL', KEYS[1])
-    redis.call('SET', KEYS[1], 'I' .. string.sub(S, 2), 'PX', keep)
+    redis.call('SET', KEYS[1], 'I' .. sub(S, 2), 'PX', keep)
   end
-  if string.sub(S, 164, 174) > '00060000000' then redis.call('PEXPIRE', KEYS[1], '120000') end
+  if sub(S, 164, 174) > '00060000000' then redis.call('PEXPIRE', KEYS[1], '120000') end
   return {'RELEASED'}
 end
 
@@ -60,8 +60,8 @@ if op == 'ACQ' then
   -- Beyond what a server's clock can have given: it would be the least of all fences to come.
   excess = floor > now + AHEAD
   if excess then floor = 0 end
-  asked = {ttl = tonumber(string.sub(ARGV[3], 1, 11)), weight = tonumber(string.sub(ARGV[3], 12, 21)),
-    capacity = tonumber(string.sub(ARGV[3], 22, 31))}
+  asked = {ttl = tonumber(sub(ARGV[3], 1, 11)), weight = tonumber(sub(ARGV[3], 12, 21)),
+    capacity = tonumber(sub(ARGV[3], 22, 31))}
 end
 local clock, horizon, ring = 0, 0, string.rep('......................,', 4)
 local capacity, holders, waiters, used, pttl = 0, 0, 0, 0, 0
@@ -70,7 +70,7 @@ local loaded, touched, more = {}, {}, false
 local function text(n) return string.format('%.0f', n) end
 local function wide(n) return string.format('%016.0f', n) end
 local function left(till) return string.format('%011.0f', till - now) end
-local function column(from, to) return tonumber(string.sub(S, from, to)) end
+local function column(from, to) return tonumber(sub(S, from, to)) end
 
 -- The label goes last and is joined, not formatted: %s would end at a NUL. No prefix has a brace, so one
 -- stands for a comma in the inbox.
@@ -125,7 +125,7 @@ end
 -- whole capacity until its expiry; a waiter without one comes back by its own heartbeat.
 local function repair()
   local records, expiries = {}, members(redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'))
-  if form == 'Q' then clock, horizon, ring = column(2, 17), column(18, 33), string.sub(S, 34, 125)
+  if form == 'Q' then clock, horizon, ring = column(2, 17), column(18, 33), sub(S, 34, 125)
   else horizon = now + TOMBSTONE end
   capacity, holders, waiters, used = asked and asked.capacity or 1, 0, 0, 0
   local known
@@ -171,14 +171,14 @@ elseif form == 'Q' then
   if h ~= column(136, 145) or q ~= column(146, 155) or redis.call('HLEN', KEYS[4]) ~= h + q then repair() end
 end
 if S then
-  clock, horizon, ring = column(2, 17), column(18, 33), string.sub(S, 34, 125)
+  clock, horizon, ring = column(2, 17), column(18, 33), sub(S, 34, 125)
 end
 if form == 'I' and S and #S > 125 then
-  ring = string.sub(S, 126, 147) .. ',' .. string.sub(S, 34, 102)
+  ring = sub(S, 126, 147) .. ',' .. sub(S, 34, 102)
 elseif form == 'F' then
-  local who = string.sub(S, 126, 147)
+  local who = sub(S, 126, 147)
   local r = blank(who, 'h', column(148, 163) + column(164, 174), column(175, 184))
-  r.number, r.ttl, r.label = clock, column(164, 174), string.sub(S, 195)
+  r.number, r.ttl, r.label = clock, column(164, 174), sub(S, 195)
   capacity, holders, used = column(185, 194), 1, r.weight
   r.capacity, loaded[who] = capacity, r
 elseif form == 'Q' then
@@ -226,7 +226,7 @@ local function fate(who)
     if scores[1] and tonumber(scores[1]) > now then return 'expired' end
     if scores[2] and tonumber(scores[2]) > now then return 'finished' end
   end
-  return string.find(ring, who .. ',', 1, true) and 'finished' or nil
+  return find(ring, who .. ',', 1, true) and 'finished' or nil
 end
 
 local function tick()
@@ -336,7 +336,7 @@ elseif op == 'REN' then
 else
   local clean = ARGV[3] == '1'
   if was and clean then
-    ring = id .. ',' .. string.sub(ring, 1, 69)
+    ring = id .. ',' .. sub(ring, 1, 69)
   elseif not clean then
     bury(id, 'f')
   end

@@ -9,6 +9,8 @@ use crate::time::Span;
 
 /// The ids that finished last, four of them with a comma behind each: so wide.
 const FINISHED: usize = 4 * 23;
+/// The columns of a sole holder, without its label: id, since, ttl, weight, capacity.
+const HOLDER: usize = 22 + 16 + 11 + 10 + 10;
 /// No column or number is as high: a double holds every one below, and their sums.
 const LIMIT: u64 = 9_000_000_000_000_000;
 
@@ -17,8 +19,9 @@ const LIMIT: u64 = 9_000_000_000_000_000;
 pub(super) enum Form {
     /// Nobody holds or waits.
     Idle,
-    /// Nobody holds or waits, and the columns of the holder that released last still stand.
-    Released(Record),
+    /// Nobody holds or waits, and the columns of the holder that released last still stand: its id is
+    /// first, and nothing else of them is read again.
+    Released(Vec<u8>),
     /// One holder and nobody waits: all of it is in the state string.
     One(Record),
     /// Holders and waiters are in keys of their own, counted here.
@@ -86,7 +89,11 @@ impl Header {
         header.finished = columns.cut(FINISHED)?.try_into().ok()?;
         match form {
             b'I' if columns.0.is_empty() => {}
-            b'F' | b'I' => {
+            b'I' => {
+                (columns.0.len() >= HOLDER).then_some(())?;
+                header.form = Form::Released(columns.0.to_vec());
+            }
+            b'F' => {
                 let id = Id::parse(columns.cut(22)?)?;
                 let since = ServerTime(columns.number(16)?);
                 let ttl = Span::from_micros(columns.number(11)?);
@@ -94,7 +101,7 @@ impl Header {
                 let (weight, capacity) = (columns.number(10)?, columns.number(10)?);
                 let mut record = Record::blank(id, Role::Holder, till, weight, capacity);
                 (record.number, record.ttl, record.label) = (header.clock, ttl, columns.0.to_vec());
-                header.form = if form == b'F' { Form::One(record) } else { Form::Released(record) };
+                header.form = Form::One(record);
             }
             b'Q' => {
                 header.capacity = columns.number(10)?;
@@ -121,7 +128,8 @@ impl Header {
         out.extend_from_slice(&self.finished);
         match &self.form {
             Form::Idle => {}
-            Form::One(record) | Form::Released(record) => {
+            Form::Released(columns) => out.extend_from_slice(columns),
+            Form::One(record) => {
                 out.extend_from_slice(record.id.as_bytes());
                 let ttl = record.ttl.as_micros();
                 write_padded(&mut out, record.till.0.saturating_sub(ttl), 16);
@@ -141,9 +149,9 @@ impl Header {
     }
 
     /// Remembers an id that finished.
-    pub(super) fn finish(&mut self, id: Id) {
+    pub(super) fn finish(&mut self, id: &[u8; 22]) {
         self.finished.rotate_right(23);
-        self.finished[..22].copy_from_slice(id.as_bytes());
+        self.finished[..22].copy_from_slice(id);
         self.finished[22] = b',';
     }
 

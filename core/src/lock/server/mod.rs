@@ -53,8 +53,7 @@ pub fn execute(space: &mut Keyspace, keys: &LockKeys, op: &Op) -> Result<(Answer
         && let Form::One(record) = &header.form
         && record.id == *id
     {
-        let header = Header { form: Form::Released(record.clone()), ..header.clone() };
-        release(space, keys, &header, record.ttl);
+        release(space, keys, record.ttl)?;
         return Ok((Body::Released.into(), Vec::new()));
     }
     let mut call = Call::load(space, keys, header, op)?;
@@ -63,11 +62,16 @@ pub fn execute(space: &mut Keyspace, keys: &LockKeys, op: &Op) -> Result<(Answer
 
 /// The release of an uncontended lock: the state keeps its columns and, unless the lease was long,
 /// its expiry.
-fn release(space: &mut Keyspace, keys: &LockKeys, header: &Header, ttl: Span) {
-    space.set_keeping_expiry(&keys.state, header.encode());
+fn release(space: &mut Keyspace, keys: &LockKeys, ttl: Span) -> Result<()> {
+    let mut state = space.get(&keys.state)?.unwrap_or_default().to_vec();
+    if let Some(form) = state.first_mut() {
+        *form = b'I';
+    }
+    space.set_keeping_expiry(&keys.state, state);
     if ttl > SHORT {
         space.expire_ms(&keys.state, RETENTION_MS);
     }
+    Ok(())
 }
 
 /// One call: what it has read, and what it will write.
@@ -136,7 +140,11 @@ impl<'a> Call<'a> {
         };
         match core::mem::replace(&mut call.header.form, Form::Idle) {
             Form::Idle => {}
-            Form::Released(record) => call.header.finish(record.id),
+            Form::Released(columns) => {
+                if let Some(id) = columns.first_chunk() {
+                    call.header.finish(id);
+                }
+            }
             Form::One(record) => {
                 call.header.capacity = record.capacity;
                 call.header.holders = 1;
@@ -365,7 +373,7 @@ impl<'a> Call<'a> {
         if !clean {
             self.bury(id, b'f');
         } else if was.is_some() {
-            self.header.finish(id);
+            self.header.finish(id.as_bytes());
         }
     }
 
