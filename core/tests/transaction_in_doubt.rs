@@ -1,124 +1,17 @@
 //! A transaction is in doubt only where an outcome can exist, and not longer than its timeout is it
 //! waited for: what never left, was refused before it was executed, or only reads, fails with the reason.
 
-use comity::coordinator::{Config, Coordinator};
+mod support;
+
 use comity::error::{Error, ErrorCode};
 use comity::event::Event;
-use comity::memory::MemoryStore;
-use comity::redis::{Command, Failure, NodeId, Reply};
-use comity::ring::NodeSpec;
-use comity::time::{Span, Time};
-use comity::transaction::{TransactionOptions, Words};
-
-const NOW: Time = Time::from_micros(1_750_000_000_000_000);
-/// The default timeout.
-const TIMEOUT: Span = Span::from_secs(5);
-/// The second of two servers.
-const B: NodeId = NodeId(1);
-
-struct World {
-    co: Coordinator,
-    stores: [MemoryStore; 2],
-    now: Time,
-    /// Commands to the second server.
-    sent: u32,
-}
-
-/// What the second server, or the way to it, makes of a command.
-enum Fate {
-    Served,
-    Refused(&'static str),
-    Failed(Failure),
-}
-
-use Fate::{Failed, Refused, Served};
-
-impl World {
-    /// One whose clocks are known to the coordinator, and whose servers have the scripts.
-    fn new() -> Self {
-        let nodes = ["a", "b"].map(|id| NodeSpec::new(id, 1)).to_vec();
-        let co = Coordinator::new(Config::new(nodes), [7; 32], NOW).expect("sound");
-        let stores = [MemoryStore::new(), MemoryStore::new()];
-        let mut world = Self { co, stores, now: NOW, sent: 0 };
-        for line in [["INCR"; 2], ["GET"; 2]] {
-            for only in [0..2, 0..1, 1..2] {
-                world.begin(&line[only.clone()], only.start);
-                let told = world.run(|_| Served);
-                assert!(matches!(told[0], Event::TransactionCommitted { .. }), "{told:?}");
-            }
-        }
-        world.sent = 0;
-        world
-    }
-
-    /// A key of a server.
-    fn key(&self, node: usize) -> Vec<u8> {
-        let ring = self.co.ring();
-        let mut names = (0..).map(|n| format!("k{n}").into_bytes());
-        let on = |key: &Vec<u8>| ring.node(key).is_some_and(|n| n.number() as usize == node);
-        names.find(on).expect("each has some")
-    }
-
-    /// One command for each server from this one on.
-    fn begin(&mut self, names: &[&str], from: usize) {
-        let of = |(node, name): (usize, &&str)| vec![name.as_bytes().to_vec(), self.key(node)];
-        let commands: Vec<Words> = (from..).zip(names).map(of).collect();
-        let options = TransactionOptions::default();
-        self.co.transaction_execute(&commands, &[], options, self.now).expect("sound");
-    }
-
-    /// Delivers all there is, without letting time pass.
-    fn deliver(&mut self, fate: impl Fn(&Command) -> Fate) {
-        while let Some(command) = self.co.poll_command() {
-            let fate = if command.node == B { fate(&command) } else { Served };
-            self.sent += u32::from(command.node == B);
-            match fate {
-                Served => {
-                    let store = &mut self.stores[command.node.0 as usize];
-                    let reply = store.execute(&command.argv, self.now);
-                    self.co.handle_reply(command.request, &reply, self.now);
-                }
-                Refused(words) => {
-                    self.co.handle_reply(command.request, &Reply::error(words), self.now);
-                }
-                Failed(failure) => self.co.handle_failure(command.request, failure, self.now),
-            }
-        }
-    }
-
-    /// Until something is told.
-    fn run(&mut self, fate: impl Fn(&Command) -> Fate + Copy) -> Vec<Event> {
-        loop {
-            self.deliver(fate);
-            let told: Vec<_> = std::iter::from_fn(|| self.co.poll_event()).collect();
-            if !told.is_empty() {
-                return told;
-            }
-            self.now = self.co.next_deadline().expect("nothing is told and nothing to be done");
-            self.co.handle_timeout(self.now);
-        }
-    }
-
-    /// For so long; what was told.
-    fn pass(&mut self, span: Span, fate: impl Fn(&Command) -> Fate + Copy) -> Vec<Event> {
-        let (end, mut told) = (self.now + span, Vec::new());
-        loop {
-            self.deliver(fate);
-            told.extend(std::iter::from_fn(|| self.co.poll_event()));
-            let Some(next) = self.co.next_deadline().filter(|next| *next <= end) else { break };
-            self.now = self.now.max(next);
-            self.co.handle_timeout(self.now);
-        }
-        self.now = end;
-        told
-    }
-
-    /// Whether the first server has nothing locked or left over.
-    fn is_clean(&self) -> bool {
-        let keyspace = self.stores[0].keyspace();
-        !format!("{keyspace:?}").contains("comity:1:t:{t}:")
-    }
-}
+use comity::redis::{Command, Failure};
+use comity::time::Span;
+use support::fated::{
+    B,
+    Fate::{self, Failed, Refused, Served},
+    NOW, TIMEOUT, World,
+};
 
 fn failed(told: &[Event]) -> &Error {
     match told {

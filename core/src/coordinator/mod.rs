@@ -35,6 +35,7 @@ mod stats;
 mod timers;
 mod transacting;
 mod transactions;
+mod waiting;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

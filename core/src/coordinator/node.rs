@@ -137,6 +137,11 @@ impl Node {
         self.silence.get_or_insert_with(begun);
     }
 
+    /// Whether it has failed to answer since it last answered.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.silence.is_some()
+    }
+
     /// Whether a command that nobody waits for may be sent now; if not, its owner is parked.
     pub(super) fn admits(&mut self, owner: Owner, now: Time) -> bool {
         let Some(silence) = &mut self.silence else { return true };

@@ -160,6 +160,10 @@ impl Coordinator {
                 _ => None,
             });
             let id = running.map(|entry| entry.machine.id().to_text()).unwrap_or_default();
+            let error = match self.awaited_by(handle) {
+                Some(node) => error.at(node),
+                None => error,
+            };
             self.end_undertaking(
                 handle,
                 Event::TransactionUnknown { transaction: handle, id, error },

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::call::Question;
+use super::waiting::culprit;
 use super::{Coordinator, Life, Timer};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event, TransactionOutcome};
@@ -24,6 +25,9 @@ use crate::transaction::{
 
 /// For so long after a lock was met, transactions ask one participant after the other.
 const CONTENDED: Span = Span::from_millis(100);
+
+/// One whose turn comes with less than this left is not begun: it could only be aborted, or in doubt.
+const SHORT: Span = Span::from_millis(1);
 
 /// How far a transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,11 +56,24 @@ pub(super) struct Undertaking {
     late: bool,
     /// Why it has not begun.
     pub(super) trouble: Option<Error>,
+    /// Which server kept one that was ahead of it from its end.
+    pub(super) delayed_by: Option<NodeId>,
     /// What the timers know of it.
     indexed: Option<Time>,
 }
 
 impl Undertaking {
+    /// All that it wants.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.plan.keys().map(|key| key.name.as_slice())
+    }
+
+    /// Its participants for which `wanted` holds.
+    pub(super) fn nodes(&self, core: &Coordinator, wanted: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
+        let ids = self.plan.parts.iter().map(|part| &part.participant);
+        ids.filter_map(|id| core.node_named(id)).filter(|node| wanted(*node)).collect()
+    }
+
     /// The place of a participant, if it is one.
     pub(super) fn place_of(&self, id: &[u8]) -> Option<usize> {
         self.plan.parts.iter().position(|part| part.participant == id)
@@ -125,6 +142,7 @@ impl Coordinator {
             met: 0,
             late: false,
             trouble: None,
+            delayed_by: None,
             indexed: None,
         };
         self.undertakings.insert(handle, Box::new(undertaking));
@@ -221,7 +239,8 @@ impl Coordinator {
     fn go(&mut self, handle: Handle, background: bool) {
         let Some(undertaking) = self.undertakings.get(&handle) else { return };
         let keys = undertaking.plan.keys().map(|key| key.name.as_slice());
-        if undertaking.stage == Stage::InLine && self.line.may_go(handle, keys) {
+        let short = undertaking.limit.since(self.now) < SHORT;
+        if undertaking.stage == Stage::InLine && !short && self.line.may_go(handle, keys) {
             self.begin(handle, background);
         }
     }
@@ -308,7 +327,7 @@ impl Coordinator {
                 if self.tries_again(handle, &reason, background) {
                     return;
                 }
-                let error = self.told(reason, &plan);
+                let error = self.told(handle, reason, &plan);
                 Event::TransactionFailed { transaction: handle, id, error }
             }
             Ending::Unknown(_) | Ending::Forgotten => {
@@ -322,12 +341,6 @@ impl Coordinator {
             }
         };
         self.end_undertaking(handle, event);
-    }
-
-    /// The error that a reason is to the user, with the node it is about.
-    fn told(&self, reason: Reason, plan: &Plan) -> Error {
-        let participant = reason.place().and_then(|place| plan.participant(place));
-        self.at_participant(self.why(reason, plan), participant)
     }
 
     fn at_participant(&self, error: Error, id: Option<&[u8]>) -> Error {
@@ -364,7 +377,7 @@ impl Coordinator {
         undertaking.met = undertaking.met.saturating_add(1);
         self.stats.transaction_retries += 1;
         let plan = undertaking.plan.clone();
-        let trouble = self.told(reason.clone(), &plan);
+        let trouble = self.told(handle, reason.clone(), &plan);
         let Some(undertaking) = self.undertakings.get_mut(&handle) else { return false };
         undertaking.trouble = Some(trouble);
         if undertaking.plan.parts.len() > 1 {
@@ -396,7 +409,7 @@ impl Coordinator {
         let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
         let trouble = undertaking.trouble.take().filter(|_| reason == Reason::TimedOut);
         let plan = undertaking.plan.clone();
-        let error = trouble.unwrap_or_else(|| self.told(reason, &plan));
+        let error = trouble.unwrap_or_else(|| self.told(handle, reason, &plan));
         let event = Event::TransactionFailed { transaction: handle, id: Vec::new(), error };
         self.end_undertaking(handle, event);
     }
@@ -419,15 +432,24 @@ impl Coordinator {
         if let Some(at) = undertaking.indexed {
             self.timers.remove(at, Timer::Undertaking(handle));
         }
+        let culprit = match &event {
+            Event::TransactionFailed { error, .. } | Event::TransactionUnknown { error, .. } => {
+                culprit(error)
+            }
+            _ => None,
+        };
         self.stats.count(&event);
         self.events.push_back(event);
-        self.leave_line(handle, &undertaking.plan);
+        self.leave_line(handle, &undertaking.plan, culprit);
         self.finish_closing();
     }
 
-    /// Whoever is behind it may have its keys.
-    fn leave_line(&mut self, handle: Handle, plan: &Plan) {
+    /// Whoever is behind it may have its keys. `culprit` has kept it from leaving sooner.
+    fn leave_line(&mut self, handle: Handle, plan: &Plan, culprit: Option<NodeId>) {
         for behind in self.line.leave(handle, plan.keys().map(|key| key.name.as_slice())) {
+            if let Some(undertaking) = self.undertakings.get_mut(&behind) {
+                undertaking.delayed_by = culprit.or(undertaking.delayed_by);
+            }
             self.go(behind, false);
             self.index_undertaking(behind);
         }
@@ -441,7 +463,7 @@ impl Coordinator {
             return;
         }
         if let Some(plan) = self.undertakings.get(&handle).map(|u| u.plan.clone()) {
-            self.leave_line(handle, &plan);
+            self.leave_line(handle, &plan, None);
         }
     }
 

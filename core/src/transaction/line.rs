@@ -40,6 +40,13 @@ impl Queue {
         }
     }
 
+    /// One that is before it, unless it may go.
+    fn ahead_of(&self, transaction: Handle) -> Option<Handle> {
+        let writer = self.writers.front().copied().filter(|writer| *writer <= transaction)?;
+        let first = if writer == transaction { self.all.front()?.0 } else { writer };
+        Some(first).filter(|first| *first < transaction)
+    }
+
     /// Takes it out. Who may go only now.
     fn remove(&mut self, transaction: Handle) -> impl Iterator<Item = Handle> {
         let at = self.all.binary_search_by_key(&transaction, |(who, _)| *who);
@@ -87,6 +94,15 @@ impl Line {
         mut keys: impl Iterator<Item = &'a [u8]>,
     ) -> bool {
         keys.all(|key| self.keys.get(key).is_none_or(|queue| queue.may_go(transaction)))
+    }
+
+    /// One that is before it at one of its keys and keeps it from going.
+    pub(crate) fn ahead_of<'a>(
+        &self,
+        transaction: Handle,
+        mut keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<Handle> {
+        keys.find_map(|key| self.keys.get(key)?.ahead_of(transaction))
     }
 
     /// It wants its keys no more. Who was behind it may be able to go.

@@ -18,6 +18,7 @@ pub(crate) mod counter_ops;
 pub(crate) mod counter_process;
 pub(crate) mod counter_world;
 pub(crate) mod desk;
+pub(crate) mod fated;
 pub(crate) mod generator;
 pub(crate) mod harness;
 pub(crate) mod ledger;

@@ -238,6 +238,15 @@ impl Transaction {
         )
     }
 
+    /// The stable ids of the participants that have not voted, and of the primary.
+    pub(crate) fn awaited(&self) -> Vec<Vec<u8>> {
+        let unvoted = |part: &&Part| matches!(part.vote, Vote::Unasked | Vote::Asked);
+        let parts = self.parts.iter().zip(&self.begin.plan.parts);
+        let unvoted =
+            parts.filter(|(part, _)| unvoted(part)).map(|(_, planned)| &planned.participant);
+        unvoted.cloned().chain([self.begin.plan.primary().to_vec()]).collect()
+    }
+
     /// Whether the outcome of `attempt` makes a difference.
     pub(crate) fn awaits(&self, attempt: Attempt) -> bool {
         self.parts.iter().any(|part| part.sent.is_some_and(|(own, _)| own == attempt))

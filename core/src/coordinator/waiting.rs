@@ -1,0 +1,65 @@
+//! Which server a transaction waits for, for who is told that it was not decided in time.
+
+use alloc::format;
+
+use super::Coordinator;
+use super::transactions::Stage;
+use crate::error::{Error, ErrorCode};
+use crate::redis::{NodeId, readable};
+use crate::transaction::{Handle, Plan, Reason};
+
+impl Coordinator {
+    /// The error that a reason is to the user, with the node it is about.
+    pub(super) fn told(&self, handle: Handle, reason: Reason, plan: &Plan) -> Error {
+        let place = reason.place();
+        let is_late = place.is_none() && reason != Reason::Cancelled;
+        let error = self.why(reason, plan);
+        let node = match place.and_then(|place| plan.participant(place)) {
+            Some(id) => self.node_named(id),
+            None if is_late => self.awaited_by(handle),
+            None => None,
+        };
+        let Some(node) = node else { return error };
+        if !is_late {
+            return error.at(node);
+        }
+        let name = readable(self.node_id(node).unwrap_or_default());
+        let message = format!("{} (it waited for server '{name}')", error.message());
+        Error::new(error.code(), message).at(node)
+    }
+
+    /// The server that a transaction waits for, itself or behind others that want the same keys; of
+    /// several one that does not answer.
+    pub(super) fn awaited_by(&self, handle: Handle) -> Option<NodeId> {
+        let mut of = handle;
+        let undertaking = loop {
+            let undertaking = self.undertakings.get(&of)?;
+            match self.line.ahead_of(of, undertaking.keys()) {
+                // Who is ahead has come before, so this ends.
+                Some(ahead) if undertaking.stage == Stage::InLine => of = ahead,
+                _ => break undertaking,
+            }
+        };
+        let mut awaited = match undertaking.stage {
+            Stage::Running(txid) => {
+                let entry = self.transactions.get(&txid);
+                let ids = entry.map(|entry| entry.machine.awaited()).unwrap_or_default();
+                ids.iter().filter_map(|id| self.node_named(id)).collect()
+            }
+            Stage::Clocks => undertaking.nodes(self, |node| self.clock_of(node).is_none()),
+            Stage::InLine => undertaking.nodes(self, |_| true),
+            Stage::Pausing { .. } => alloc::vec::Vec::new(),
+        };
+        awaited.extend(undertaking.delayed_by);
+        let silent =
+            |node: &&NodeId| self.nodes.get(node.0 as usize).is_some_and(|n| n.is_silent());
+        awaited.iter().find(silent).or(awaited.first()).copied()
+    }
+}
+
+/// The node that kept a transaction from its end, and so those behind it in line from their beginning.
+pub(super) fn culprit(error: &Error) -> Option<NodeId> {
+    use ErrorCode::{Aborted, NoAnswer, OutcomeUnknown, Unreachable};
+    let waited = matches!(error.code(), Aborted | NoAnswer | OutcomeUnknown | Unreachable);
+    error.node().filter(|_| waited)
+}
