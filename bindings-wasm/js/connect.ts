@@ -58,6 +58,7 @@ export async function connect(
     const now = () => store.now();
     const core = new Core({ nodes: [MEMORY_ID], now: now(), prefix, timeoutUs: timeout, push });
     const session = new Session(core, 1, now, store.ticks);
+    session.isShared = false;
     return new Coordinator(session, store[drives](session), timeout / 1000, allowEviction);
   }
 

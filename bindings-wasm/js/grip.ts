@@ -45,8 +45,9 @@ export class Grip {
     queueMicrotask(then);
   }
 
-  /** What is held keeps the process alive. */
+  /** What is held keeps the process alive, where others would have to wait for the lease to end. */
   pin(): void {
+    if (!this.session.isShared) return;
     this.#pinned = true;
     this.session.pin();
   }

@@ -80,6 +80,8 @@ export class Session {
   /** Told that a bug has ended everything. */
   onDeath: () => void = () => {};
   closed = false;
+  /** Whether other processes see what is held here, so that this one stays alive for it. */
+  isShared = true;
 
   readonly #operations = new Map<number, Operation>();
   #listeners: Listener[] = [];

@@ -111,6 +111,30 @@ test("a transaction in doubt names the server that decides", async (t) => {
   proxy.cut();
 });
 
+test("of several transactions that a silent server holds up, each names it", async (t) => {
+  const [a, b] = [await startRedis(t), await startRedis(t)];
+  const proxy = await startProxy(t, b.port);
+  const client = (port) => new Redis({ port, lazyConnect: true });
+  const co = await connect({ a: client(a.port), b: client(proxy.port) }, { timeout: 2_000 });
+  cleanup(t, () => co.close());
+  const all = Array.from({ length: 200 }, (_, n) => `k${n}`);
+  const [onA, onB] = ["a", "b"].map((id) => all.filter((key) => co.ring.node(key) === id));
+  await co.transaction((tx) => tx.incr(onA[0]).incr(onB[0]));
+  proxy.hang = true;
+  const runs = Array.from({ length: 8 }, (_, at) =>
+    co.runTransaction([onA[at % 4]], async (tx, seen) => {
+      await seen.get(onA[at % 4]);
+      tx.incrBy(onA[at % 4], -1).incrBy(onB[at % 4], 1);
+    }),
+  );
+  for (const { status, reason } of await Promise.allSettled(runs)) {
+    assert.equal(status, "rejected");
+    assert.deepEqual([reason.server, reason.node], ["b", 1], String(reason));
+  }
+  proxy.hang = false;
+  proxy.cut();
+});
+
 test("integers have numbers beside them, and JSON", async () => {
   const co = await connect();
   const events = co.events();

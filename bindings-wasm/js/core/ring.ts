@@ -1,4 +1,4 @@
-import { type Bytes, octets, textOrBytes } from "../bytes.js";
+import { type Bytes, isBytes, octets, textOrBytes } from "../bytes.js";
 import { invalid, kindOf } from "../errors.js";
 import { core } from "../instance/core.js";
 import { Reader, writer } from "../pack.js";
@@ -34,6 +34,9 @@ export type Nodes = readonly (Bytes | NodeSpec)[];
 
 /** Nodes as `src/coordinator.rs` reads them. */
 export function packedNodes(nodes: Nodes): Uint8Array {
+  if (typeof nodes === "string" || isBytes(nodes)) {
+    throw invalid(`nodes: a ${kindOf(nodes)} is one id, not several: give an array of ids`);
+  }
   if (!Array.isArray(nodes)) throw invalid(`nodes must be an array, not ${kindOf(nodes)}`);
   const specs = (nodes as Nodes).map((node) => {
     if (typeof node === "string" || node instanceof Uint8Array) {

@@ -2,9 +2,19 @@
 
 import { ComityError, ErrorCode } from "../errors.js";
 import type { Adapter } from "./adapters.js";
-import { ascii, buffers, refusedOr, replyOf, replyOrThrow } from "./foreign.js";
-import { NotSent, type Connection, type Subscription, type Transport } from "./transport.js";
+import {
+  ascii,
+  buffers,
+  refusedBy,
+  refusedOr,
+  replyOf,
+  replyOrThrow,
+  serverWords,
+} from "./foreign.js";
+import { attempt } from "./reason.js";
+import { NotSent, Refused, type Connection, type Subscription, type Transport } from "./transport.js";
 import type { Signal } from "../platform.js";
+import { TextEncoder } from "../utf8.js";
 
 /** What of a client is used. */
 interface Client {
@@ -32,6 +42,7 @@ interface Options {
   readonly name?: string | null;
   readonly role?: string;
   readonly db?: number;
+  readonly tls?: unknown;
 }
 
 interface Stream {
@@ -106,7 +117,7 @@ interface Link extends Connection, Subscription {
  * A duplicate that connects once and never again, queues nothing while it is offline, and has no
  * time limits: those are comity's. It speaks RESP2, which every server does.
  */
-function duplicate(client: Client): Client {
+function duplicate(client: Client, db: number): Client {
   return client.duplicate({
     protocol: 2,
     replyMapping: "legacy",
@@ -125,8 +136,7 @@ function duplicate(client: Client): Client {
     commandTimeout: undefined,
     socketTimeout: undefined,
     blockingTimeout: undefined,
-    // Also where it was chosen by SELECT.
-    db: client.condition?.select ?? client.options.db ?? 0,
+    db,
     connectTimeout: undefined,
     himportFieldsets: undefined,
     monitor: false,
@@ -136,7 +146,10 @@ function duplicate(client: Client): Client {
 
 async function connected(original: Client, signal: Signal): Promise<Link> {
   signal.throwIfAborted();
-  const client = duplicate(original);
+  // Also where it was chosen by SELECT.
+  const db = Number(original.condition?.select ?? original.options.db ?? 0);
+  const client = duplicate(original, db);
+  const begun = attempt(signal, Boolean(original.options.tls));
   let ended: (value?: unknown) => void = () => undefined;
   const closed = new Promise<unknown>((resolve) => (ended = resolve));
   let why: unknown;
@@ -150,18 +163,39 @@ async function connected(original: Client, signal: Signal): Promise<Link> {
   client.on("error", (error: unknown) => (why = error));
   client.on("end", ended);
   // What waits for it keeps the process alive, and nothing else does.
-  client.on("connect", () => client.stream?.unref());
+  client.on("connect", () => {
+    begun.isOpen = true;
+    client.stream?.unref();
+  });
   signal.addEventListener("abort", close, { once: true });
   try {
     await client.connect();
     signal.throwIfAborted();
+    await arrived(client, db);
+    signal.throwIfAborted();
   } catch (error) {
     close();
-    throw refusedOr(why ?? error);
+    throw error instanceof Refused ? error : refusedOr(why ?? error);
   } finally {
     signal.removeEventListener("abort", close);
   }
   return { client, closed, close, send: (batch) => sent(client, batch), ping: () => client.ping() };
+}
+
+/**
+ * Asks once: the client calls it a connection before anything was answered, and works in database 0
+ * where the server refuses the one that was chosen. Throws `Refused` then.
+ */
+async function arrived(client: Client, db: number): Promise<void> {
+  const words = buffers(db === 0 ? [] : [new TextEncoder().encode(String(db))]);
+  try {
+    await client.callBuffer(db === 0 ? "PING" : "SELECT", words);
+  } catch (error) {
+    const refusal = serverWords(error);
+    if (refusal === undefined) throw error;
+    // Whatever a server says to PING, it is one; to its other commands it says so itself.
+    if (db !== 0) throw refusedBy(refusal);
+  }
 }
 
 function sent(client: Client, batch: Parameters<Connection["send"]>[0]) {

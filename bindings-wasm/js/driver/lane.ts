@@ -7,9 +7,13 @@
 import { Alarm } from "../clock.js";
 import type { Command } from "../core/command.js";
 import { ErrorReply, type Reply } from "../core/reply.js";
+import type { Signal } from "../platform.js";
 import type { Session } from "../session.js";
-import { isLasting, reasonOf } from "./reason.js";
+import { isLasting, reasonOf, slownessOf } from "./reason.js";
 import { type Connection, NotSent, Refused, type Transport } from "./transport.js";
+
+/** An attempt to connect that has lasted so long is slow, whatever became of the one before. */
+const SLOW_US = 1_000_000;
 
 export class Lane {
   readonly #session: Session;
@@ -20,6 +24,9 @@ export class Lane {
   readonly #outstanding = new Set<Command>();
   #connection: Connection | null = null;
   #connecting: AbortController | null = null;
+  /** When the attempt to connect began, and whether one before it has failed. */
+  #begun = 0;
+  #refused = false;
   /** Whether it leads to a server that is no master any more: a new one may lead elsewhere. */
   #doubtful = false;
   #stopped = false;
@@ -78,6 +85,7 @@ export class Lane {
   async #connect(): Promise<void> {
     const connecting = new AbortController();
     this.#connecting = connecting;
+    this.#begun = this.#session.now();
     try {
       const connection = await this.#transport.connect(connecting.signal);
       if (connecting.signal.aborted || this.#stopped) {
@@ -89,24 +97,25 @@ export class Lane {
     } catch (error) {
       if (connecting.signal.aborted || this.#stopped) return;
       this.#connecting = null;
-      this.#notConnected(error);
+      this.#notConnected(error, connecting.signal);
     }
     this.flush();
   }
 
   #connected(connection: Connection): void {
     this.#connection = connection;
-    this.#doubtful = false;
+    this.#doubtful = this.#refused = false;
     const gone = () => this.#drop(connection);
     connection.closed.then(gone, gone);
     this.#session.node(this.#node, "connected");
   }
 
   /** Whoever waits for the connection hears why there is none. */
-  #notConnected(error: unknown): void {
+  #notConnected(error: unknown, signal: Signal): void {
     const waiting = this.#outbox.splice(0);
+    this.#refused = true;
     if (!(error instanceof Refused)) {
-      this.#session.unreachable(this.#node, error, reasonOf(error), isLasting(error));
+      this.#session.unreachable(this.#node, error, reasonOf(error, signal), isLasting(error));
       this.#session.failures(waiting, "notSent");
       return;
     }
@@ -184,8 +193,10 @@ export class Lane {
     const late = this.#outbox.filter((command) => command.deadline <= now);
     const waiting = this.#outbox.filter((command) => command.deadline > now);
     this.#outbox.splice(0, Infinity, ...waiting);
-    if (late.length > 0 && this.#connecting !== null) {
-      const slow = new Error("no connection was made in time");
+    // How the one before has failed says more than that this one could not end yet.
+    const isSlow = !this.#refused || now - this.#begun >= SLOW_US;
+    if (late.length > 0 && this.#connecting !== null && isSlow) {
+      const slow = new Error(slownessOf(this.#connecting.signal));
       this.#session.unreachable(this.#node, slow, slow.message, false);
     }
     if (waiting.length === 0 && this.#connecting !== null) {

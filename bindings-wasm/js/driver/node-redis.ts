@@ -3,6 +3,7 @@
 import { ComityError, ErrorCode, kindOf } from "../errors.js";
 import type { Adapter } from "./adapters.js";
 import { ascii, bufferClass, buffers, refusedOr, replyOf, replyOrThrow } from "./foreign.js";
+import { attempt } from "./reason.js";
 import { unlessAborted } from "../signal.js";
 import { NotSent, type Connection, type Subscription, type Transport } from "./transport.js";
 import type { Signal } from "../platform.js";
@@ -29,7 +30,12 @@ interface Client {
 
 interface Options {
   readonly keyPrefix?: unknown;
-  readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string };
+  readonly socket?: {
+    readonly host?: string;
+    readonly port?: number;
+    readonly path?: string;
+    readonly tls?: unknown;
+  };
 }
 
 /** The adapter of node-redis. */
@@ -138,6 +144,7 @@ async function connected(original: Client, signal: Signal): Promise<Link> {
   const database = await selected(original, signal);
   signal.throwIfAborted();
   const client = duplicate(original, database);
+  const begun = attempt(signal, original.options?.socket?.tls === true);
   // What waits for it keeps the process alive, and nothing else does.
   client.unref();
   let ended: (value?: unknown) => void = () => undefined;
@@ -155,18 +162,26 @@ async function connected(original: Client, signal: Signal): Promise<Link> {
     destroy();
     ended();
   };
-  // Every error is the end: nothing reconnects, and after one of the decoder nothing would fit.
-  client.on("error", close);
+  let why: unknown;
+  // Every error is the end: nothing reconnects, and after one of the decoder nothing would fit. Of that
+  // one `connect` says only that the connection was closed.
+  client.on("error", (error) => {
+    why ??= error;
+    close();
+  });
   client.on("end", ended);
   // One that is given up while it connects would stay connected.
-  client.on("connect", () => over && destroy());
+  client.on("connect", () => {
+    begun.isOpen = true;
+    if (over) destroy();
+  });
   signal.addEventListener("abort", close, { once: true });
   try {
     await client.connect();
     signal.throwIfAborted();
   } catch (error) {
     close();
-    throw refusedOr(error);
+    throw refusedOr(why ?? error);
   } finally {
     signal.removeEventListener("abort", close);
   }
