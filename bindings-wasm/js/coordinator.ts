@@ -25,6 +25,7 @@ import {
   type TransactionOptions,
 } from "./transaction/request.js";
 import { one } from "./transaction/replies.js";
+import type { Returned } from "./transaction/replied.js";
 import { repliesOf, Transaction, type Watched } from "./transaction/transaction.js";
 import { choice, flag, options as checked, whole } from "./units.js";
 import type { Signal } from "./platform.js";
@@ -214,18 +215,27 @@ export class Coordinator {
    *
    *     await co.transaction((tx) => tx.incrBy("alice", -30).incrBy("bob", 30));
    *
-   * `R` is for who wants the replies with types: `co.transaction<[number, number]>(...)`.
+   * The replies have the types of the chain of commands that `fn` returns; `R` is for who wants others:
+   * `co.transaction<[number, number]>(...)`.
    *
    * Throws `InvalidArgument`, naming the value and its range; with `fn` as `Transaction.execute`.
    */
   transaction(options: BytesOption): Transaction<Uint8Array>;
   transaction(options?: TransactionOptions): Transaction;
-  transaction<R extends readonly unknown[] = unknown[]>(
+  transaction<X>(
+    fn: (tx: Transaction<Uint8Array>) => X,
+    options: BytesOption & Waiting,
+  ): Promise<Returned<X>>;
+  transaction<X>(
+    fn: (tx: Transaction) => X,
+    options?: TransactionOptions & Waiting,
+  ): Promise<Returned<X>>;
+  transaction<R extends readonly unknown[]>(
     fn: (tx: Transaction) => unknown,
     options?: TransactionOptions & Waiting,
   ): Promise<R>;
   transaction(
-    first?: TransactionOptions | ((tx: Transaction) => unknown),
+    first?: TransactionOptions | ((tx: never) => unknown),
     second?: TransactionOptions & Waiting,
   ): Transaction | Transaction<Uint8Array> | Promise<readonly unknown[]> {
     if (typeof first !== "function") return this.#begin(settings(first));
@@ -240,14 +250,29 @@ export class Coordinator {
    *       tx.set("alice", 0).incrBy("bob", all);
    *     });
    *
-   * The replies of the transaction. After `attempts` the last `Conflict` is thrown; any other
+   * The replies of the transaction, with types as `transaction` has them. After `attempts` the last `Conflict` is thrown; any other
    * failure at once.
    */
-  async runTransaction<R extends readonly unknown[] = unknown[]>(
+  runTransaction<X>(
+    keys: Keys,
+    fn: (tx: Transaction<Uint8Array>, seen: Watched<Uint8Array>) => X,
+    options: BytesOption & RunOptions,
+  ): Promise<Returned<X>>;
+  runTransaction<X>(
+    keys: Keys,
+    fn: (tx: Transaction, seen: Watched) => X,
+    options?: RunOptions,
+  ): Promise<Returned<X>>;
+  runTransaction<R extends readonly unknown[]>(
     keys: Keys,
     fn: (tx: Transaction, seen: Watched) => unknown,
     options?: RunOptions,
-  ): Promise<R> {
+  ): Promise<R>;
+  async runTransaction(
+    keys: Keys,
+    fn: (tx: never, seen: never) => unknown,
+    options?: RunOptions,
+  ): Promise<readonly unknown[]> {
     if (typeof fn !== "function") throw invalid(`fn must be a function, not ${kindOf(fn)}`);
     const how = settings(options, ["attempts", "signal"]);
     const attempts = whole("attempts", options?.attempts ?? 16, 1, MAX_ATTEMPTS);
@@ -257,8 +282,8 @@ export class Coordinator {
     for (let attempt = 1; ; attempt++) {
       try {
         const seen = names.length > 0 ? await tx.watch(names, waiting) : tx.seen(waiting);
-        await fn(tx, seen);
-        return await tx.execute<R>(waiting);
+        await fn(tx as never, seen as never);
+        return await tx.execute(waiting);
       } catch (error) {
         const conflict = error instanceof ComityError && error.code === ErrorCode.Conflict;
         if (!conflict || attempt === attempts) throw error;
@@ -393,11 +418,11 @@ export class Coordinator {
   }
 
   async #once(
-    fn: (tx: Transaction) => unknown,
+    fn: (tx: never) => unknown,
     options: (TransactionOptions & Waiting) | undefined,
   ): Promise<unknown[]> {
     const tx = this.#begin(settings(options, ["signal"]));
-    await fn(tx);
+    await fn(tx as never);
     return tx.execute(signalOf(options?.signal));
   }
 

@@ -1,5 +1,6 @@
-import type { Word } from "../bytes.js";
+import type { Bytes, Word } from "../bytes.js";
 import * as r from "./replies.js";
+import type { Added } from "./replied.js";
 
 /** The keys of commands that take one or several. */
 export type Keys = Word | readonly Word[];
@@ -13,12 +14,12 @@ export function listed(words: Keys): readonly Word[] {
  * What a read gives: in a buffer the transaction itself, whose replies come with all others; at
  * once a promise of the value.
  */
-export interface Modes<T, Self> {
-  buffered: Self;
+export interface Modes<T, V extends Bytes, R extends readonly unknown[]> {
+  buffered: Added<T, V, R>;
   now: Promise<T>;
 }
 /** One of them. */
-export type Mode = keyof Modes<unknown, unknown>;
+export type Mode = "buffered" | "now";
 
 /** A range by rank, by score or by name. */
 export interface RangeOptions {
@@ -32,14 +33,15 @@ export interface RangeOptions {
 
 /**
  * The commands that only read, named as in node-redis. Keys and values are strings, `Uint8Array`,
- * numbers or `bigint`; `V` is what values come back as.
+ * numbers or `bigint`; `V` is what values come back as, `R` what the replies of the commands before
+ * are, where those are buffered.
  */
-export abstract class Reads<M extends Mode, V> {
+export abstract class Reads<M extends Mode, V extends Bytes, R extends readonly unknown[]> {
   /** Not for users. */
   protected abstract read<T>(
     convert: r.Convert<T, V>,
     ...words: readonly Word[]
-  ): Modes<T, this>[M];
+  ): Modes<T, V, R>[M];
 
   /** The string at `key`. */
   get(key: Word) {

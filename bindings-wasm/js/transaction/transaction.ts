@@ -10,6 +10,7 @@ import type { Ask, Request, Settings } from "./request.js";
 import { type Keys, listed, type Modes, Reads } from "./reads.js";
 import * as r from "./replies.js";
 import type { Signal } from "../platform.js";
+import type { Added, Replies } from "./replied.js";
 import { Writes } from "./writes.js";
 import { type Asked, show, shownAs } from "../show.js";
 
@@ -57,9 +58,18 @@ const ALL_OF: Readonly<Record<string, (key: Uint8Array) => Words>> = {
  *     tx.incrBy("alice", -30).incrBy("bob", 30);
  *     const [alice, bob] = await tx.execute();
  *
- * `V` is what values come back as: strings, or `Uint8Array` with `{ bytes: true }`.
+ * `V` is what values come back as: strings, or `Uint8Array` with `{ bytes: true }`. `R` are the types
+ * of the replies, as far as they follow from one chain of commands:
+ *
+ *     const [sum, name] = await co.transaction().incr("n").get("name").execute();
+ *
+ * A chain that goes on in another statement begins anew, for the types: what came before is not in
+ * them. Give `execute` the types then, or `unknown[]`.
  */
-export class Transaction<V extends Bytes = string> extends Writes<V> {
+export class Transaction<
+  V extends Bytes = string,
+  R extends readonly unknown[] = unknown[],
+> extends Writes<V, R> {
   readonly #ask: Ask;
   readonly #settings: Settings;
   #commands: Words[] = [];
@@ -101,7 +111,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
    *
    * docs/transaction.md has the list; what is not on it throws `Unsupported` on `execute`.
    */
-  command(name: string, ...args: Word[]): this {
+  command(name: string, ...args: Word[]): Added<unknown, V, R> {
     return this.write<unknown>(r.plain, name, ...args);
   }
 
@@ -151,7 +161,8 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
   /**
    * Applies everything at once, or nothing. The replies, in the order of the commands.
    *
-   * `R` is for who wants types: `const [alice] = await tx.incr("alice").execute<[number]>()`.
+   * `Given` is for who knows the types better than they follow from the chain of commands that this
+   * is called on: `await tx.execute<[number, string | null]>()`.
    *
    * The buffer is empty afterwards, whatever became of it. A reply is null where another client had
    * to finish the transaction and its replies are gone.
@@ -165,7 +176,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
    * `signal` gives the transaction up. What was decided by then stays: one that is committed after
    * it was given up is told as a warning with its id, for `Coordinator.transactionStatus`.
    */
-  async execute<R extends readonly unknown[] = unknown[]>(options?: Waiting): Promise<R> {
+  async execute<Given extends readonly unknown[] = Replies<R>>(options?: Waiting): Promise<Given> {
     const { signal } = checked("options", options, ["signal"]);
     const [commands, converts] = [this.#commands, this.#converts];
     const expectations = [...this.#checks, ...this.#seen.values()];
@@ -178,7 +189,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
     const value = this.#settings.value as Value<V>;
     return converts.map((convert, at) =>
       replies === null ? null : convert(replies[at] ?? null, value),
-    ) as unknown as R;
+    ) as unknown as Given;
   }
 
   /** Forgets all that is buffered, checked and watched. Nothing was sent of it. */
@@ -231,15 +242,18 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
   protected override read<T>(
     convert: r.Convert<T, V>,
     ...command: readonly Word[]
-  ): Modes<T, this>["buffered"] {
+  ): Modes<T, V, R>["buffered"] {
     return this.write(convert, ...command);
   }
 
-  protected override write<T>(convert: r.Convert<T, V>, ...command: readonly Word[]): this {
+  protected override write<T>(
+    convert: r.Convert<T, V>,
+    ...command: readonly Word[]
+  ): Added<T, V, R> {
     const who = `Command # ${this.#commands.length + 1} (${String(command[0]).slice(0, 64)})`;
     this.#commands.push(command.map((each, at) => word(`${who}: argument ${at}`, each)));
     this.#converts.push(convert);
-    return this;
+    return this as unknown as Added<T, V, R>;
   }
 
   /** A read that is executed at once, or was before. */
@@ -310,7 +324,7 @@ export class Transaction<V extends Bytes = string> extends Writes<V> {
 type Value<V> = (bytes: Uint8Array) => V;
 
 /** Reads at once, in a transaction that is watching: see `Transaction.watch`. */
-export class Watched<V extends Bytes = string> extends Reads<"now", V> {
+export class Watched<V extends Bytes = string> extends Reads<"now", V, []> {
   readonly #look: (command: Words) => Promise<Reply>;
   readonly #value: Value<V>;
 

@@ -1,8 +1,9 @@
-import type { Word } from "../bytes.js";
+import type { Bytes, Word } from "../bytes.js";
 import { invalid } from "../errors.js";
 import { choice, options as checked } from "../units.js";
 import { type Keys, listed, Reads } from "./reads.js";
 import * as r from "./replies.js";
+import type { Added } from "./replied.js";
 
 /** When a key ends: at most one of them. Seconds and milliseconds as their names say. */
 export interface Expiry {
@@ -52,194 +53,212 @@ export type Pairs = Iterable<readonly [Word, Word]> | { readonly [field: string]
  * The commands of a transaction, named as in node-redis and buffered in their order. Each returns
  * the transaction. What there is no method for is a `command`.
  */
-export abstract class Writes<V> extends Reads<"buffered", V> {
+export abstract class Writes<V extends Bytes, R extends readonly unknown[]> extends Reads<
+  "buffered",
+  V,
+  R
+> {
   /** Not for users. */
-  protected abstract write<T>(convert: r.Convert<T, V>, ...words: readonly Word[]): this;
+  protected abstract write<T>(
+    convert: r.Convert<T, V>,
+    ...words: readonly Word[]
+  ): Added<T, V, R>;
 
   // Strings
 
   /** Sets a string; the reply is `"OK"`, or null where a condition was not met. */
-  set(key: Word, value: Word, options?: SetOptions): this {
+  set(
+    key: Word,
+    value: Word,
+    options?: SetOptions & { GET?: false | undefined },
+  ): Added<"OK" | null, V, R>;
+  set(key: Word, value: Word, options: SetOptions & { GET: true }): Added<V | null, V, R>;
+  set(key: Word, value: Word, options?: SetOptions): Added<V | "OK" | null, V, R>;
+  set(key: Word, value: Word, options?: SetOptions): Added<V | "OK" | null, V, R> {
     const given = checked("options", options, [...EXPIRIES, "KEEPTTL", "NX", "XX", "GET"]);
     const words = [...expiry(given, "KEEPTTL"), ...named("set", given, "NX", "XX")];
-    if (given.GET === true) return this.write(r.one, "SET", key, value, ...words, "GET");
-    return this.write(r.ok, "SET", key, value, ...words);
+    if (given.GET === true) words.push("GET");
+    const convert: r.Convert<V | "OK" | null, V> = given.GET === true ? r.one : r.ok;
+    return this.write(convert, "SET", key, value, ...words);
   }
   /** Sets a string if the key is new. */
-  setNX(key: Word, value: Word): this {
+  setNX(key: Word, value: Word): Added<boolean, V, R> {
     return this.write(r.flag, "SETNX", key, value);
   }
   /** Sets several strings, whose keys lie on one server. */
-  mSet(pairs: Pairs): this {
+  mSet(pairs: Pairs): Added<"OK" | null, V, R> {
     return this.write(r.ok, "MSET", ...paired("mSet", pairs));
   }
   /** The string at `key`, which is deleted. */
-  getDel(key: Word): this {
+  getDel(key: Word): Added<V | null, V, R> {
     return this.write(r.one, "GETDEL", key);
   }
   /** The string at `key`, and from now on another end of it. */
-  getEx(key: Word, options: Expiry & { PERSIST?: boolean | undefined }): this {
+  getEx(
+    key: Word,
+    options: Expiry & { PERSIST?: boolean | undefined },
+  ): Added<V | null, V, R> {
     const given = checked("options", options, [...EXPIRIES, "PERSIST"]);
     return this.write(r.one, "GETEX", key, ...expiry(given, "PERSIST"));
   }
   /** Deletes keys that lie on one server; the reply is how many there were. */
-  del(keys: Keys): this {
+  del(keys: Keys): Added<number, V, R> {
     return this.write(r.count, "DEL", ...listed(keys));
   }
   /** As `del`. */
-  unlink(keys: Keys): this {
+  unlink(keys: Keys): Added<number, V, R> {
     return this.write(r.count, "UNLINK", ...listed(keys));
   }
   /** Adds 1 to an integer; the reply is the sum. */
-  incr(key: Word): this {
+  incr(key: Word): Added<number | bigint | null, V, R> {
     return this.incrBy(key, 1);
   }
   /** Adds to an integer; the reply is the sum. */
-  incrBy(key: Word, by: number | bigint): this {
+  incrBy(key: Word, by: number | bigint): Added<number | bigint | null, V, R> {
     return this.write(r.integer, "INCRBY", key, by);
   }
   /** Subtracts 1 from an integer; the reply is the difference. */
-  decr(key: Word): this {
+  decr(key: Word): Added<number | bigint | null, V, R> {
     return this.decrBy(key, 1);
   }
   /** Subtracts from an integer; the reply is the difference. */
-  decrBy(key: Word, by: number | bigint): this {
+  decrBy(key: Word, by: number | bigint): Added<number | bigint | null, V, R> {
     return this.write(r.integer, "DECRBY", key, by);
   }
   /** Adds to a number; the reply is the sum. */
-  incrByFloat(key: Word, by: number): this {
+  incrByFloat(key: Word, by: number): Added<number | null, V, R> {
     return this.write(r.number, "INCRBYFLOAT", key, by);
   }
   /** Appends to a string; the reply is its length. */
-  append(key: Word, value: Word): this {
+  append(key: Word, value: Word): Added<number, V, R> {
     return this.write(r.count, "APPEND", key, value);
   }
   /** Overwrites a part of a string; the reply is its length. */
-  setRange(key: Word, offset: number, value: Word): this {
+  setRange(key: Word, offset: number, value: Word): Added<number, V, R> {
     return this.write(r.count, "SETRANGE", key, offset, value);
   }
   /** Sets a bit; the reply is the old one. */
-  setBit(key: Word, offset: number, value: 0 | 1): this {
+  setBit(key: Word, offset: number, value: 0 | 1): Added<number, V, R> {
     return this.write(r.count, "SETBIT", key, offset, value);
   }
 
   // Keys of any type
 
   /** Lets a key end after so many seconds; the reply is whether it will. */
-  expire(key: Word, seconds: number, mode?: ExpireMode): this {
+  expire(key: Word, seconds: number, mode?: ExpireMode): Added<boolean, V, R> {
     return this.write(r.flag, "EXPIRE", key, seconds, ...when(mode));
   }
   /** Lets a key end after so many milliseconds; the reply is whether it will. */
-  pExpire(key: Word, milliseconds: number, mode?: ExpireMode): this {
+  pExpire(key: Word, milliseconds: number, mode?: ExpireMode): Added<boolean, V, R> {
     return this.write(r.flag, "PEXPIRE", key, milliseconds, ...when(mode));
   }
   /** Lets a key end at a second since 1970; the reply is whether it will. */
-  expireAt(key: Word, at: number | Date, mode?: ExpireMode): this {
+  expireAt(key: Word, at: number | Date, mode?: ExpireMode): Added<boolean, V, R> {
     return this.write(r.flag, "EXPIREAT", key, moment(at, 1000), ...when(mode));
   }
   /** Lets a key end at a millisecond since 1970; the reply is whether it will. */
-  pExpireAt(key: Word, at: number | Date, mode?: ExpireMode): this {
+  pExpireAt(key: Word, at: number | Date, mode?: ExpireMode): Added<boolean, V, R> {
     return this.write(r.flag, "PEXPIREAT", key, moment(at, 1), ...when(mode));
   }
   /** Lets a key have no end; the reply is whether it had one. */
-  persist(key: Word): this {
+  persist(key: Word): Added<boolean, V, R> {
     return this.write(r.flag, "PERSIST", key);
   }
 
   // Hashes
 
   /** Sets fields of a hash; the reply is how many are new. */
-  hSet(key: Word, fields: Pairs): this;
-  hSet(key: Word, field: Word, value: Word): this;
-  hSet(key: Word, field: Word | Pairs, value?: Word): this {
+  hSet(key: Word, fields: Pairs): Added<number, V, R>;
+  hSet(key: Word, field: Word, value: Word): Added<number, V, R>;
+  hSet(key: Word, field: Word | Pairs, value?: Word): Added<number, V, R> {
     const words = value === undefined ? paired("hSet", field as Pairs) : [field as Word, value];
     return this.write(r.count, "HSET", key, ...words);
   }
   /** Sets a field if it is new. */
-  hSetNX(key: Word, field: Word, value: Word): this {
+  hSetNX(key: Word, field: Word, value: Word): Added<boolean, V, R> {
     return this.write(r.flag, "HSETNX", key, field, value);
   }
   /** Deletes fields; the reply is how many there were. */
-  hDel(key: Word, fields: Keys): this {
+  hDel(key: Word, fields: Keys): Added<number, V, R> {
     return this.write(r.count, "HDEL", key, ...listed(fields));
   }
   /** Adds to an integer in a field; the reply is the sum. */
-  hIncrBy(key: Word, field: Word, by: number | bigint): this {
+  hIncrBy(key: Word, field: Word, by: number | bigint): Added<number | bigint | null, V, R> {
     return this.write(r.integer, "HINCRBY", key, field, by);
   }
   /** Adds to a number in a field; the reply is the sum. */
-  hIncrByFloat(key: Word, field: Word, by: number): this {
+  hIncrByFloat(key: Word, field: Word, by: number): Added<number | null, V, R> {
     return this.write(r.number, "HINCRBYFLOAT", key, field, by);
   }
 
   // Lists and streams
 
   /** Puts elements before a list; the reply is its length. */
-  lPush(key: Word, elements: Keys): this {
+  lPush(key: Word, elements: Keys): Added<number, V, R> {
     return this.write(r.count, "LPUSH", key, ...listed(elements));
   }
   /** Puts elements behind a list; the reply is its length. */
-  rPush(key: Word, elements: Keys): this {
+  rPush(key: Word, elements: Keys): Added<number, V, R> {
     return this.write(r.count, "RPUSH", key, ...listed(elements));
   }
   /** As `lPush`, if there is a list. */
-  lPushX(key: Word, elements: Keys): this {
+  lPushX(key: Word, elements: Keys): Added<number, V, R> {
     return this.write(r.count, "LPUSHX", key, ...listed(elements));
   }
   /** As `rPush`, if there is a list. */
-  rPushX(key: Word, elements: Keys): this {
+  rPushX(key: Word, elements: Keys): Added<number, V, R> {
     return this.write(r.count, "RPUSHX", key, ...listed(elements));
   }
   /** Takes the first element. */
-  lPop(key: Word): this {
+  lPop(key: Word): Added<V | null, V, R> {
     return this.write(r.one, "LPOP", key);
   }
   /** Takes the last element. */
-  rPop(key: Word): this {
+  rPop(key: Word): Added<V | null, V, R> {
     return this.write(r.one, "RPOP", key);
   }
   /** Replaces an element. */
-  lSet(key: Word, index: number, element: Word): this {
+  lSet(key: Word, index: number, element: Word): Added<"OK" | null, V, R> {
     return this.write(r.ok, "LSET", key, index, element);
   }
   /** Removes elements that are equal to one; the reply is how many. */
-  lRem(key: Word, count: number, element: Word): this {
+  lRem(key: Word, count: number, element: Word): Added<number, V, R> {
     return this.write(r.count, "LREM", key, count, element);
   }
   /** Keeps the elements from `start` to `stop`, both included. */
-  lTrim(key: Word, start: number, stop: number): this {
+  lTrim(key: Word, start: number, stop: number): Added<"OK" | null, V, R> {
     return this.write(r.ok, "LTRIM", key, start, stop);
   }
   /** Puts an element before or behind another; the reply is the list's length, -1 if it is not. */
-  lInsert(key: Word, where: "BEFORE" | "AFTER", pivot: Word, element: Word): this {
+  lInsert(key: Word, where: "BEFORE" | "AFTER", pivot: Word, element: Word): Added<number, V, R> {
     const side = choice("where", where, ["BEFORE", "AFTER"]);
     return this.write(r.count, "LINSERT", key, side, pivot, element);
   }
   /** Puts an entry behind a stream; the reply is its id. */
-  xAdd(key: Word, id: string, fields: Pairs): this {
+  xAdd(key: Word, id: string, fields: Pairs): Added<string, V, R> {
     return this.write(r.text, "XADD", key, id, ...paired("xAdd", fields));
   }
   /** Deletes entries of a stream; the reply is how many there were. */
-  xDel(key: Word, ids: Keys): this {
+  xDel(key: Word, ids: Keys): Added<number, V, R> {
     return this.write(r.count, "XDEL", key, ...listed(ids));
   }
 
   // Sets and sorted sets
 
   /** Adds members; the reply is how many are new. */
-  sAdd(key: Word, members: Keys): this {
+  sAdd(key: Word, members: Keys): Added<number, V, R> {
     return this.write(r.count, "SADD", key, ...listed(members));
   }
   /** Removes members; the reply is how many there were. */
-  sRem(key: Word, members: Keys): this {
+  sRem(key: Word, members: Keys): Added<number, V, R> {
     return this.write(r.count, "SREM", key, ...listed(members));
   }
   /** Takes any member. */
-  sPop(key: Word): this {
+  sPop(key: Word): Added<V | null, V, R> {
     return this.write(r.one, "SPOP", key);
   }
   /** Adds members, or changes their scores; the reply is how many are new. */
-  zAdd(key: Word, members: Scores | readonly Scores[], options?: ZAddOptions): this {
+  zAdd(key: Word, members: Scores | readonly Scores[], options?: ZAddOptions): Added<number, V, R> {
     const given = checked("options", options, ["NX", "XX", "GT", "LT", "CH"]);
     const words = [...named("zAdd", given, "NX", "XX"), ...named("zAdd", given, "GT", "LT")];
     if (given.CH === true) words.push("CH");
@@ -248,27 +267,27 @@ export abstract class Writes<V> extends Reads<"buffered", V> {
     return this.write(r.count, "ZADD", key, ...words, ...scores);
   }
   /** Adds to the score of a member; the reply is the sum. */
-  zIncrBy(key: Word, by: number, member: Word): this {
+  zIncrBy(key: Word, by: number, member: Word): Added<number | null, V, R> {
     return this.write(r.number, "ZINCRBY", key, score_(by), member);
   }
   /** Removes members; the reply is how many there were. */
-  zRem(key: Word, members: Keys): this {
+  zRem(key: Word, members: Keys): Added<number, V, R> {
     return this.write(r.count, "ZREM", key, ...listed(members));
   }
   /** Removes the members from rank `start` to `stop`; the reply is how many. */
-  zRemRangeByRank(key: Word, start: number, stop: number): this {
+  zRemRangeByRank(key: Word, start: number, stop: number): Added<number, V, R> {
     return this.write(r.count, "ZREMRANGEBYRANK", key, start, stop);
   }
   /** Removes the members with a score from `min` to `max`; the reply is how many. */
-  zRemRangeByScore(key: Word, min: Word, max: Word): this {
+  zRemRangeByScore(key: Word, min: Word, max: Word): Added<number, V, R> {
     return this.write(r.count, "ZREMRANGEBYSCORE", key, min, max);
   }
   /** Takes the members with the lowest scores. */
-  zPopMinCount(key: Word, count: number): this {
+  zPopMinCount(key: Word, count: number): Added<r.Scored<V>[], V, R> {
     return this.write(r.scored, "ZPOPMIN", key, count);
   }
   /** Takes the members with the highest scores. */
-  zPopMaxCount(key: Word, count: number): this {
+  zPopMaxCount(key: Word, count: number): Added<r.Scored<V>[], V, R> {
     return this.write(r.scored, "ZPOPMAX", key, count);
   }
 }
