@@ -153,7 +153,8 @@ class CounterOverflow(Error, OverflowError):
 
 
 class RingMismatch(Error):
-    """The server belongs to another ring: nothing was done. The text names the members of both.
+    """The server belongs to another ring, or is another member of it than this client takes it
+    for: nothing was done. The text names both, and what to do.
 
     Two clients that place keys differently would hold one lock on two servers. Give all clients
     the same servers under the same ids; `docs/ring.md` says how a ring is changed.

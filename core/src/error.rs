@@ -64,7 +64,7 @@ codes! {
     OutcomeUnknown = 33,
     /// A count beyond the range. State unchanged.
     Overflow = 40,
-    /// Two clients place keys differently. Nothing was done.
+    /// Two clients place keys differently, or call servers by each other's ids. Nothing was done.
     RingMismatch = 50,
     /// The command never left, or no connection could be made in time.
     Unreachable = 60,

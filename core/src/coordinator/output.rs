@@ -3,7 +3,6 @@
 use super::call::{Call, Question};
 use super::node::{Loaded, Push};
 use super::outbox::Urgency;
-use super::stamping::Stamping;
 use super::{Coordinator, Life, Owner, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
@@ -87,7 +86,7 @@ impl Coordinator {
         }
         argv.push(&self.stamping.meta);
         op.encode(&mut argv);
-        argv.push(&self.stamping.text);
+        argv.push(self.stamping.text(node));
         let urgency = match op {
             Op::Renew { .. } => Urgency::Keeps,
             Op::Release { .. } | Op::Cancel { .. } => Urgency::Frees,
@@ -117,7 +116,7 @@ impl Coordinator {
         argv.push(&key);
         argv.push(&self.stamping.meta);
         op.encode(&mut argv);
-        argv.push(&self.stamping.text);
+        argv.push(self.stamping.text(node));
         if matches!(op, counter::Op::Add { .. }) {
             self.stats.counter_flushes += 1;
         }
@@ -189,8 +188,8 @@ impl Coordinator {
         let (node, script) = (call.node, call.question.script());
         let deadline = (self.now + request_timeout(self.timeout)).min(call.limit);
         let mut arguments = Argv::new();
-        let Stamping { meta, text, .. } = &self.stamping;
-        call.question.encode(&self.inbox, meta, text, &mut arguments);
+        let (meta, stamp) = (&self.stamping.meta, self.stamping.text(node));
+        call.question.encode(&self.inbox, meta, stamp, &mut arguments);
         let request = self.next_request();
         let mut argv = Argv::new();
         self.start_script(script, node, request, &mut argv);

@@ -16,7 +16,7 @@ use crate::lock::Outcome;
 use crate::machine::Failed;
 use crate::redis::{Keys, NodeId, Origin, Reply, RequestId, readable};
 use crate::ring::{NodeSpec, Ring};
-use crate::stamp::{self, Answer, Members, Op, Round, SOLE, Seen, Stamp};
+use crate::stamp::{self, Answer, Members, Op, Round, SOLE, Seen, Stamp, Taken};
 use crate::transaction::outcome;
 use crate::transaction::{self, Plan, Reason};
 
@@ -39,11 +39,12 @@ struct Parked {
 pub(super) struct Stamping {
     /// Where a server keeps its stamp.
     pub(super) meta: Vec<u8>,
+    /// That of the ring.
     pub(super) stamp: Stamp,
-    /// The same as text.
-    pub(super) text: Vec<u8>,
+    /// That of each server, as text.
+    texts: Vec<Vec<u8>>,
     members: Members,
-    /// What an earlier version left where it used this ring.
+    /// What earlier versions left where they used this ring.
     earlier: Vec<Vec<u8>>,
     /// What its caller calls a node that is alone.
     name: Option<Vec<u8>>,
@@ -69,10 +70,12 @@ impl Stamping {
             _ => (named, None),
         };
         let stamp = Stamp::of(&ring, keys.prefix());
+        earlier.push(stamp::without_member(stamp));
+        let text = |node: &NodeSpec| stamp.at(&node.id).to_string().into_bytes();
         let stamping = Self {
             meta: keys.transactions(TAG),
             stamp,
-            text: stamp.to_string().into_bytes(),
+            texts: ring.nodes().iter().map(text).collect(),
             members: Members::of(&ring),
             earlier,
             name,
@@ -94,16 +97,24 @@ impl Stamping {
         self.origin.unwrap_or(Origin::Background)
     }
 
+    /// The stamp that `node` is to have.
+    pub(super) fn text(&self, node: NodeId) -> &[u8] {
+        self.texts.get(node.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether a server with this stamp is one to be stamped.
     fn may_replace(&self, found: &[u8]) -> bool {
         found.is_empty() || self.earlier.iter().any(|old| old == found)
     }
 
-    fn seen(&self, answer: Answer) -> Seen {
-        match answer.stamp {
-            ref stamp if *stamp == self.text => Seen::Ours,
+    fn seen(&self, node: NodeId, found: Answer) -> Seen {
+        match found.stamp {
+            ref stamp if stamp == self.text(node) => Seen::Ours,
             ref stamp if self.may_replace(stamp) => Seen::Free,
-            _ => Seen::Other(answer),
+            ref stamp => {
+                let twin = self.texts.iter().position(|text| text == stamp);
+                Seen::Other { found, twin }
+            }
         }
     }
 }
@@ -124,7 +135,7 @@ impl Coordinator {
     pub(super) fn on_other_stamp(&mut self, request: RequestId, pending: &Request, found: Answer) {
         let Request { owner, node, background, .. } = *pending;
         if !self.stamping.may_replace(&found.stamp) {
-            let error = self.mismatch(node, &found);
+            let error = self.mismatch(node, &found, false);
             return self.refuse(owner, node, background, error, false);
         }
         let stamped = self.nodes.get(node.0 as usize).is_some_and(|node| node.stamped >= request);
@@ -160,7 +171,7 @@ impl Coordinator {
 
     pub(super) fn on_stamp_reply(&mut self, round: u32, node: NodeId, reply: &Reply) {
         let seen = match (reply, Answer::decode(reply)) {
-            (_, Some(answer)) => self.stamping.seen(answer),
+            (_, Some(answer)) => self.stamping.seen(node, answer),
             (Reply::Error(text), None) => Seen::Missing(Refusal::of(text).error),
             _ => {
                 let message = "the server's answer is not one of comity's scripts'";
@@ -183,13 +194,16 @@ impl Coordinator {
         if round.is_over() {
             return self.end_round();
         }
-        let op = Op::Claim {
-            stamp: stamping.stamp,
-            members: stamping.members.to_text(),
-            replaced: stamping.earlier.clone(),
-        };
-        for node in claimed.into_iter().filter_map(|node| u32::try_from(node).ok()) {
-            self.send_stamp(number, NodeId(node), &op);
+        for node in claimed {
+            let (Some(spec), Ok(to)) = (self.ring.nodes().get(node), u32::try_from(node)) else {
+                continue;
+            };
+            let op = Op::Claim {
+                stamp: self.stamping.stamp.at(&spec.id),
+                members: self.stamping.members.to_text(&spec.id),
+                replaced: self.stamping.earlier.clone(),
+            };
+            self.send_stamp(number, NodeId(to), &op);
         }
     }
 
@@ -201,9 +215,9 @@ impl Coordinator {
                 node.stamped = last;
             }
         }
-        let other = round
-            .other()
-            .and_then(|(at, found)| Some(self.mismatch(NodeId(u32::try_from(at).ok()?), found)));
+        let other = round.other().and_then(|(at, found, twice)| {
+            Some(self.mismatch(NodeId(u32::try_from(at).ok()?), found, twice))
+        });
         for Parked { owner, node, background } in core::mem::take(&mut self.stamping.parked) {
             let ours = round.seen().get(node.0 as usize) == Some(&Seen::Ours);
             match &other {
@@ -249,9 +263,10 @@ impl Coordinator {
         Error::new(code, message).at(*away)
     }
 
-    fn mismatch(&self, node: NodeId, found: &Answer) -> Error {
+    fn mismatch(&self, node: NodeId, found: &Answer, twice: bool) -> Error {
+        let Stamping { stamp, members, meta, .. } = &self.stamping;
         let name = self.node_id(node).unwrap_or_default();
-        stamp::mismatch(name, found, &self.stamping.members, &self.stamping.meta).at(node)
+        Taken { name, ring: *stamp, members, key: meta }.mismatch(found, twice).at(node)
     }
 
     /// A node as messages call it.
@@ -293,7 +308,7 @@ impl Coordinator {
         {
             let node = plan.participant(*place).and_then(|id| self.node_named(id));
             let found = Answer { stamp: theirs.clone(), members: members.clone() };
-            return self.mismatch(node.unwrap_or(NodeId(0)), &found);
+            return self.mismatch(node.unwrap_or(NodeId(0)), &found, false);
         }
         outcome::error(reason, plan)
     }

@@ -1,16 +1,18 @@
-//! The stamp: which ring a server belongs to.
+//! The stamp: which ring a server belongs to, and which of its members it is.
 //!
 //! Two clients with different rings would look for one lock, one counter or one key on two servers,
-//! and both would be right. So each server keeps the stamp of its ring, and a script acts only if its
-//! client's is the same. It is compared where the work is done, in the same call.
+//! and both would be right; so would two that call the same servers by each other's ids. So each server
+//! keeps the stamp of its ring with its own id in it, and a script acts only if its client's is the same.
+//! It is compared where the work is done, in the same call.
 //!
 //! | field of the participant's hash | holds |
 //! | --- | --- |
-//! | `e` | the stamp: epoch, phase, and the prints of the ring before and after a change: 10, 1, 16 and 16 digits |
-//! | `members` | who its members are: their number, and the ids and weights of the first 64 |
+//! | `e` | the stamp: epoch, phase, the prints of the ring before and after a change, and that of the server's own id: 10, 1, 16, 16 and 16 digits |
+//! | `members` | the server's own id, and who its ring's members are: their number, and the ids and weights of the first 64 |
 //!
 //! The print of a ring is of its fingerprint, the prefix and the layout of the keys. Rings do not change
-//! yet, so every stamp is of epoch 0, phase 4 (settled), and has the same print twice.
+//! yet, so every stamp is of epoch 0, phase 4 (settled), and has the same print of the ring twice. The
+//! server's own is apart from these: so all servers of a ring have the same in front of it.
 //!
 //! A server without a stamp serves nothing. It is stamped by a `Round`: the first client that
 //! meets it asks all servers of its ring, and stamps those without a stamp if every other has the
@@ -26,7 +28,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 pub(crate) use op::refusal;
 pub use op::{Answer, Op};
@@ -54,7 +56,7 @@ const REMEMBERED: usize = 64;
 /// How many of them an error lists.
 const SHOWN: usize = 8;
 
-/// Which ring a server belongs to, or a client uses.
+/// Which member of which ring a server is, or a client takes it for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
     /// Counts the changes of the ring: below 10^10.
@@ -65,16 +67,32 @@ pub struct Stamp {
     pub old: u64,
     /// The print of the ring after it.
     pub new: u64,
+    /// The print of the server's id; 0 where it is the stamp of a ring, and of no server yet.
+    pub member: u64,
 }
 
 impl Stamp {
     /// How long its text is.
-    pub const LENGTH: usize = 46;
+    pub const LENGTH: usize = 63;
+
+    /// How much of it is the same at all servers of a ring.
+    const OF_RING: usize = 46;
 
     /// The stamp of a ring with this print that has never changed.
     #[must_use]
     pub const fn settled(print: u64) -> Self {
-        Self { epoch: 0, phase: SETTLED, old: print, new: print }
+        Self { epoch: 0, phase: SETTLED, old: print, new: print, member: 0 }
+    }
+
+    /// The stamp, in the same ring, of the server with this id.
+    #[must_use]
+    pub fn at(self, id: &[u8]) -> Self {
+        Self { member: xxh3_64(id), ..self }
+    }
+
+    /// Whether both are of one ring, of the same server or not.
+    fn is_of_ring(self, other: Self) -> bool {
+        Self { member: 0, ..self } == Self { member: 0, ..other }
     }
 
     /// The stamp of `ring` for keys that begin with `prefix`, the layout's version included.
@@ -97,21 +115,28 @@ impl Stamp {
             lower.then(|| u64::from_str_radix(text, 16).ok())?
         };
         let (epoch, phase) = (parse_number(part(10)?)?, part(1)?[0].wrapping_sub(b'0'));
-        let (old, new) = (hex(part(16)?)?, hex(part(16)?)?);
-        (1..=SETTLED).contains(&phase).then_some(Self { epoch, phase, old, new })
+        let (old, new, member) = (hex(part(16)?)?, hex(part(16)?)?, hex(part(16)?)?);
+        (1..=SETTLED).contains(&phase).then_some(Self { epoch, phase, old, new, member })
     }
 }
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epoch, phase, old, new } = self;
-        write!(f, "{epoch:010}.{phase}.{old:016x}.{new:016x}")
+        let Self { epoch, phase, old, new, member } = self;
+        write!(f, "{epoch:010}.{phase}.{old:016x}.{new:016x}.{member:016x}")
     }
 }
 
 /// What a server had as its stamp where an earlier version of comity used this ring.
 pub(crate) fn earlier(ring: &Ring) -> Vec<u8> {
     format!("{:016x}", ring.fingerprint()).into_bytes()
+}
+
+/// The stamp of a ring as a later version had it, which did not say which member a server is.
+pub(crate) fn without_member(stamp: Stamp) -> Vec<u8> {
+    let mut text = stamp.to_string().into_bytes();
+    text.truncate(Stamp::OF_RING);
+    text
 }
 
 /// Who is in a ring, as its servers remember it.
@@ -130,9 +155,11 @@ impl Members {
         Self { count: nodes.len(), first }
     }
 
-    /// `count;` and for each `length:id,weight;`.
-    pub(crate) fn to_text(&self) -> Vec<u8> {
-        let mut text = format!("{};", self.count).into_bytes();
+    /// What the member `own` remembers: `length:own;`, `count;`, and for each `length:id,weight;`.
+    pub(crate) fn to_text(&self, own: &[u8]) -> Vec<u8> {
+        let mut text = format!("{}:", own.len()).into_bytes();
+        text.extend_from_slice(own);
+        text.extend_from_slice(format!(";{};", self.count).as_bytes());
         for (id, weight) in &self.first {
             text.extend_from_slice(format!("{}:", id.len()).as_bytes());
             text.extend_from_slice(id);
@@ -141,19 +168,21 @@ impl Members {
         text
     }
 
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+    /// Which member remembers it, and what. An earlier version did not say which: that is empty then.
+    pub(crate) fn parse(text: &[u8]) -> Option<(Vec<u8>, Self)> {
+        let names_own = text.iter().find(|byte| !byte.is_ascii_digit()) == Some(&b':');
+        let (own, text) = if names_own { counted(text)? } else { (&text[..0], text) };
+        let text = if names_own { text.strip_prefix(b";")? } else { text };
         let (count, mut rest) = cut(text, b';')?;
         let count = usize::try_from(parse_number(count)?).ok()?;
         let mut first = Vec::new();
         while !rest.is_empty() && first.len() < REMEMBERED {
-            let (length, behind) = cut(rest, b':')?;
-            let length = usize::try_from(parse_number(length)?).ok()?;
-            let (id, behind) = behind.split_at_checked(length)?;
+            let (id, behind) = counted(rest)?;
             let (weight, behind) = cut(behind.strip_prefix(b",")?, b';')?;
             first.push((id.to_vec(), parse_number(weight)?));
             rest = behind;
         }
-        (count >= first.len()).then_some(Self { count, first })
+        (count >= first.len()).then_some((own.to_vec(), Self { count, first }))
     }
 
     fn is_sole(&self) -> bool {
@@ -184,19 +213,63 @@ fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&text[..place], &text[place + 1..]))
 }
 
-/// The error where a server belongs to another ring than `ours`. `key` is where the stamp lies.
-pub(crate) fn mismatch(server: &[u8], theirs: &Answer, ours: &Members, key: &[u8]) -> Error {
-    let theirs = match Members::parse(&theirs.members) {
-        Some(theirs) => format!("the ring of {theirs}"),
-        None => "a ring whose members are not known".to_string(),
-    };
-    let message = format!(
-        "server '{}' belongs to {theirs}; this client's ring is of {ours}. Locks, counters and \
-         transactions would be looked for on different servers: give every client the same servers \
-         under the same ids and weights. To change the servers, stop all clients, move the data, and \
-         delete the fields e and members of '{}' on each",
-        readable(server),
-        readable(key)
-    );
-    Error::new(ErrorCode::RingMismatch, message)
+/// The bytes behind their length, and what follows.
+fn counted(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, behind) = cut(text, b':')?;
+    behind.split_at_checked(usize::try_from(parse_number(length)?).ok()?)
+}
+
+/// What a client takes a server for that has another stamp.
+pub(crate) struct Taken<'a> {
+    /// As messages call it: its id in the ring, or the caller's name for a server alone.
+    pub(crate) name: &'a [u8],
+    /// The stamp of the client's ring.
+    pub(crate) ring: Stamp,
+    pub(crate) members: &'a Members,
+    /// Where the stamp lies.
+    pub(crate) key: &'a [u8],
+}
+
+impl Taken<'_> {
+    /// The error where the server has the stamp `theirs`. `twice` if the client has met the member that
+    /// it is recorded as under that id, too.
+    pub(crate) fn mismatch(&self, theirs: &Answer, twice: bool) -> Error {
+        let name = readable(self.name);
+        let recorded = Members::parse(&theirs.members);
+        let found = Stamp::parse(&theirs.stamp);
+        let what = if found.is_some_and(|found| found.is_of_ring(self.ring)) {
+            let own = match &recorded {
+                Some((own, _)) if !own.is_empty() => format!("'{}'", readable(own)),
+                _ => "another member".to_string(),
+            };
+            if twice {
+                format!(
+                    "servers {own} and '{name}' are one server, or one has a copy of the other's \
+                     data: both are recorded as {own}"
+                )
+            } else {
+                format!(
+                    "server '{name}' is recorded as {own} of this client's ring: other clients \
+                     call it {own}, or {own} and '{name}' are one server"
+                )
+            }
+        } else {
+            let theirs = match recorded {
+                Some((_, theirs)) => format!("the ring of {theirs}"),
+                None => "a ring whose members are not known".to_string(),
+            };
+            format!(
+                "server '{name}' belongs to {theirs}; this client's ring is of {}",
+                self.members
+            )
+        };
+        let message = format!(
+            "{what}. Locks, counters and transactions would be looked for on different servers: \
+             give every client the same servers under the same ids and weights, one id for each. To \
+             change the servers or their ids, stop all clients, move the data, and delete the fields \
+             e and members of '{}' on each",
+            readable(self.key)
+        );
+        Error::new(ErrorCode::RingMismatch, message)
+    }
 }

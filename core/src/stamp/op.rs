@@ -15,7 +15,7 @@ pub enum Op {
     Claim {
         /// The client's.
         stamp: Stamp,
-        /// Who is in its ring.
+        /// Which member the server is, and who else is in the ring.
         members: Vec<u8>,
         /// The stamps that it may replace.
         replaced: Vec<Vec<u8>>,
@@ -27,7 +27,7 @@ pub enum Op {
 pub struct Answer {
     /// As it lies there; empty if there is none.
     pub stamp: Vec<u8>,
-    /// Who is in its ring; empty if that is not known.
+    /// Which member it is, and who is in its ring; empty if that is not known.
     pub members: Vec<u8>,
 }
 

@@ -15,8 +15,13 @@ pub(crate) enum Seen {
     Ours,
     /// It has none, or one that may be replaced.
     Free,
-    /// It belongs to another ring.
-    Other(Answer),
+    /// It belongs to another ring, or is another member of this one.
+    Other {
+        /// What it has.
+        found: Answer,
+        /// The server of the ring that it is recorded as.
+        twin: Option<usize>,
+    },
     /// It did not answer as it should.
     Missing(Error),
 }
@@ -59,7 +64,12 @@ impl Round {
         if let Some(seen) = self.seen.get_mut(server) {
             *seen = what;
         }
-        if self.step == Step::Over || self.other().is_some() {
+        // Whether it is its twin is known when that has answered.
+        let other = self.seen.iter().any(|seen| match seen {
+            Seen::Other { twin, .. } => !twin.is_some_and(|twin| self.is(twin, &Seen::Awaited)),
+            _ => false,
+        });
+        if other {
             self.step = Step::Over;
         }
         if self.step == Step::Over || self.seen.contains(&Seen::Awaited) {
@@ -93,11 +103,18 @@ impl Round {
         &self.seen
     }
 
-    /// A server that belongs to another ring.
-    pub(crate) fn other(&self) -> Option<(usize, &Answer)> {
+    /// A server that belongs to another ring, or is another member of this one; whether the client
+    /// has met that member, too.
+    pub(crate) fn other(&self) -> Option<(usize, &Answer, bool)> {
         (0..).zip(&self.seen).find_map(|(at, seen)| match seen {
-            Seen::Other(answer) => Some((at, answer)),
+            Seen::Other { found, twin } => {
+                Some((at, found, twin.is_some_and(|twin| self.is(twin, &Seen::Ours))))
+            }
             _ => None,
         })
+    }
+
+    fn is(&self, server: usize, what: &Seen) -> bool {
+        self.seen.get(server) == Some(what)
     }
 }

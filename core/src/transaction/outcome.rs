@@ -62,8 +62,8 @@ fn refused(place: usize, why: Refusal, plan: &Plan) -> Error {
             key(large)
         )),
         Refusal::Ring { theirs, .. } => {
-            let node = readable(plan.participant(place).unwrap_or_default());
-            let (theirs, ours) = (readable(&theirs), plan.ring);
+            let id = plan.participant(place).unwrap_or_default();
+            let (node, theirs, ours) = (readable(id), readable(&theirs), plan.ring.at(id));
             let message = format!("server '{node}' has the stamp {theirs}, this client {ours}");
             Error::new(ErrorCode::RingMismatch, message)
         }

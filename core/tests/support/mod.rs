@@ -27,6 +27,7 @@ pub(crate) mod pair;
 pub(crate) mod redis_server;
 pub(crate) mod replica;
 pub(crate) mod resp;
+pub(crate) mod ringed;
 pub(crate) mod rng;
 pub(crate) mod stamping;
 pub(crate) mod transaction_ops;

@@ -4,7 +4,7 @@ use comity::keyspace::{Keyspace, ServerTime};
 use comity::stamp;
 use comity::transaction::{self, Answer, Mode, Op, Txid};
 
-use crate::scenario::RING;
+use crate::scenario::{RING, node};
 
 /// What is known of a transaction.
 pub(crate) use comity::transaction::State as Register;
@@ -26,17 +26,17 @@ const ROLE: usize = 65;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Server(Keyspace);
 
-impl Default for Server {
-    fn default() -> Self {
+impl Server {
+    /// The participant with this number.
+    pub(crate) fn at(place: usize) -> Self {
         let mut space = Keyspace::new();
         space.set_now(NOW);
-        let claim = stamp::Op::Claim { stamp: RING, members: Vec::new(), replaced: Vec::new() };
+        let stamp = RING.at(&node(place));
+        let claim = stamp::Op::Claim { stamp, members: Vec::new(), replaced: Vec::new() };
         stamp::execute(&mut space, META, &claim).expect("there is nothing yet");
         Self(space)
     }
-}
 
-impl Server {
     pub(crate) fn execute(&mut self, op: &Op) -> Answer {
         transaction::execute(&mut self.0, META, op).expect("a hash")
     }

@@ -100,7 +100,7 @@ impl World {
     pub(crate) fn beginning(scenario: &Scenario) -> Self {
         let users = scenario.scripts.iter().map(|script| script.user + 1).max().unwrap_or(0);
         Self {
-            servers: vec![Kept::default(); scenario.participants],
+            servers: (0..scenario.participants).map(|at| Kept::new(Server::at(at))).collect(),
             users: vec![Kept::default(); users],
             runs: vec![None; scenario.scripts.len()],
             helpers: vec![None; scenario.helpers],

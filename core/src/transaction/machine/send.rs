@@ -82,7 +82,8 @@ impl Transaction {
 
     fn op(&self, place: usize, asked: Asked) -> Option<Op> {
         let (begin, part) = (&self.begin, self.begin.plan.parts.get(place)?);
-        let (txid, not_after, ring) = (begin.txid, begin.not_after, begin.plan.ring);
+        let ring = begin.plan.ring.at(&part.participant);
+        let (txid, not_after) = (begin.txid, begin.not_after);
         let work = &part.work;
         Some(match asked {
             Asked::Prepare if self.is_single() => {

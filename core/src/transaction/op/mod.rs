@@ -39,7 +39,7 @@ pub enum Op {
 pub struct Exec1 {
     /// Which transaction.
     pub txid: Txid,
-    /// The stamp of the client's ring.
+    /// The stamp that the client takes the participant to have.
     pub ring: Stamp,
     /// Not to be executed after this moment where nothing is recorded.
     pub not_after: ServerTime,
@@ -52,7 +52,7 @@ pub struct Exec1 {
 pub struct Prepare {
     /// Which transaction.
     pub txid: Txid,
-    /// The stamp of the client's ring.
+    /// The stamp that the client takes the participant to have.
     pub ring: Stamp,
     /// Not to be executed after this moment where nothing is recorded.
     pub not_after: ServerTime,

@@ -108,7 +108,7 @@ struct Shape {
 /// A transaction by participants, the primary first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// The stamp of the ring that places the keys.
+    /// The stamp of the ring that places the keys: each participant's is this at its id.
     pub ring: Stamp,
     /// In canonical order: by the bytes of their ids.
     pub parts: Vec<PlanPart>,
