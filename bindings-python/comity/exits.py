@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
+from . import rouse
 from .callbacks import spawn
 from .errors import Error, InvalidArgument
 
@@ -72,19 +73,39 @@ def close_on_signal(*signals: int) -> None:
     """Has the process close its coordinators when one of these signals comes, SIGTERM by default,
     and then do what it did before: call the handler that was there, or end by the signal.
 
-    Call it in the main thread, after whatever else sets handlers. Raises `InvalidArgument` for what
-    is no signal that can be handled.
+    Call it in the main thread, after whatever else sets handlers. In a process of
+    `multiprocessing` it also takes `signal.set_wakeup_fd` and SIGURG where nobody has, so that the
+    handler begins whatever the process waits for. Raises `InvalidArgument` for what is no signal
+    that can be handled.
     """
     for number in signals or (signal.SIGTERM,):
         try:
             before = signal.getsignal(number)
             signal.signal(number, _handler(before))
+            if not callable(before):  # whose exception would be lost where it is unblocked
+                rouse.keep_through_forks(number)
         except (OSError, ValueError, TypeError) as error:
             raise InvalidArgument(f"signals: {number!r} cannot be handled here: {error}") from None
+    _see_to_handlers()
+
+
+def _see_to_handlers() -> None:
+    """Has `rouse` see to it in each process of multiprocessing, now and after forks. Others may
+    have a use of their own for what it takes: event loops have.
+    """
+    global _seen_to  # noqa: PLW0603 - one process, one hook
+    from multiprocessing import parent_process, util
+
+    if not _seen_to:
+        _seen_to = True
+        util.register_after_fork(_marker, lambda _: rouse.arm())
+    if parent_process() is not None:
+        rouse.arm()
 
 
 def _handler(before: Any) -> Callable[[int, FrameType | None], None]:
     def close_then(number: int, frame: FrameType | None) -> None:
+        rouse.begin()
         if before is signal.SIG_IGN:
             return
         close_all()
@@ -102,6 +123,7 @@ def in_child() -> None:
     global _closing  # noqa: PLW0603 - it may be held by a thread that is not here
     _closing = threading.RLock()
     _dropped.clear()
+    rouse.in_child()
 
 
 class _Marker:
@@ -110,6 +132,7 @@ class _Marker:
 
 _marker = _Marker()
 _armed = 0
+_seen_to = False
 
 
 def arm() -> None:
