@@ -98,9 +98,14 @@ class Watched:
                 self._sent[command.request] = (self._first, self._now, words[10])
                 if words[9] == b"ACQ":
                     self._asks(lock, words[10], words[15])
+        believes: dict[int, int] = {}
         for event in list(session.events)[events:]:
             if event.lock in self._proofs:
                 self._told(event, self._proofs[event.lock])
+                if event.valid_until is not None:
+                    believes[event.lock] = event.valid_until
+        for lock, valid_until in believes.items():
+            self._check(valid_until, self._proofs[lock])
         self._first, self._heard = 0, False
 
     def _asks(self, lock: int | None, ident: bytes, label: bytes) -> None:
@@ -116,30 +121,37 @@ class Watched:
         proof = next((one for one in self._proofs.values() if one.ident == ident), None)
         if proof is None or kind not in (b"GRANTED", b"OK"):
             return
+        if kind == b"GRANTED" and proof.granted:
+            return  # the answer to a question that was answered before
         # What is taken off for clocks that drift, and not more.
         left = int(reply[3]) - int(reply[3]) // 100 - 2000
-        if first + left <= self._now or (kind == b"GRANTED" and proof.granted):
-            return  # too late, or the answer to a question that was answered before
-        proof.granted = True
-        proof.valid_until = max(proof.valid_until, first + left)
         proof.at_most = max(proof.at_most, last + left)
-        proof.at = self._now
+        if first + left > self._now:
+            proof.granted = True
+            proof.valid_until = max(proof.valid_until, first + left)
+            proof.at = self._now
 
     def _told(self, event: Any, proof: Proof) -> None:
-        if event.kind in ("lock_granted", "lock_renewed"):
-            if self._heard:
-                proof.granted = True
-                proof.valid_until = max(proof.valid_until, event.valid_until)
-                proof.at_most = max(proof.at_most, event.valid_until)
-                proof.at = self._now
-            if event.valid_until > proof.at_most:
-                more = (event.valid_until - proof.at_most) / 1e6
-                self._judge(proof.label, f"believes a lease for {more:.6f} s more than was told")
+        if event.valid_until is not None and self._heard:
+            proof.granted = True
+            proof.valid_until = max(proof.valid_until, event.valid_until)
+            proof.at_most = max(proof.at_most, event.valid_until)
+            proof.at = self._now
         elif event.kind == "lock_lost":
             if self._now < proof.valid_until:
                 left = (proof.valid_until - self._now) / 1e6
                 self._judge(proof.label, f"lost a lease {left:.6f} s before its end")
             self._lost(proof.label, proof.at, proof.valid_until - proof.at, self._now)
+
+    def _check(self, valid_until: int, proof: Proof) -> None:
+        """What the core believes is what it was told."""
+        if not proof.valid_until <= valid_until <= proof.at_most:
+            told = " to ".join(
+                str(until - self._now) for until in (proof.valid_until, proof.at_most)
+            )
+            self._judge(
+                proof.label, f"believes in {valid_until - self._now} us, and was told {told}"
+            )
 
 
 def watch(
