@@ -79,9 +79,9 @@ test("a lost lease is LockLost to every verb, and stays lost", async (t) => {
     dispose: (lock) => lock[Symbol.asyncDispose](),
   })) {
     let lost = 0;
-    const lock = co.lock(name, { ttl: 100, onLost: () => lost++ });
+    const lock = co.lock(name, { ttl: 400, onLost: () => lost++ });
     await lock.acquire();
-    blocks(200);
+    blocks(500);
     assert.deepEqual([lock.held, lock.lost], [false, true]);
     assert.throws(() => lock.check(), { name: "LockLost", lockName: name });
     const error = await refuses("LockLost", new RegExp(`'${name}'`), verb(lock));
@@ -96,7 +96,7 @@ test("a lost lease is LockLost to every verb, and stays lost", async (t) => {
     await lock.release();
   }
   let lost = 0;
-  const work = co.withLock("w", { ttl: 100, onLost: () => lost++ }, () => blocks(200));
+  const work = co.withLock("w", { ttl: 400, onLost: () => lost++ }, () => blocks(500));
   const error = await refuses("LockLost", /'w'/, work);
   assert.deepEqual([error.lockName, lost], ["w", 1]);
 });

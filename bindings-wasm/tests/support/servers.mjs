@@ -48,7 +48,7 @@ async function started(t, program, argumentsFor, ready) {
       }
     };
     cleanup(t, () => stop());
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 40_000;
     while (Date.now() < deadline && child.exitCode === null) {
       const error = await Promise.race([
         failed,
