@@ -81,7 +81,9 @@ would have to meet all of the others.
 """
 
 SLACK = 0.25
-"""What a thread may be late on a busy machine, in seconds. Pauses of the machine come on top."""
+"""What a thread may be late, in seconds, while the machine is awake."""
+PATIENCE = 30.0
+"""What it may be late where the machine was seen to have paused, however briefly."""
 PULSE = 0.02
 """How often the machine is felt for pauses."""
 STRAGGLE = 30.0
@@ -237,7 +239,8 @@ class Storm:
         self._leases: dict[bytes, Lease] = {}
         self._struck = [0.0] * WORKERS
         self._stranded: deque[tuple[float, list[bytes]]] = deque(maxlen=200)
-        self._pauses: list[tuple[float, float]] = []
+        self._woke = 0.0
+        """When the machine was last seen to have paused."""
         self._beat = time.monotonic()
         self._over = threading.Event()
         self._pulse = threading.Thread(target=self._feel, daemon=True)
@@ -482,8 +485,8 @@ class Storm:
 
     def _late(self, since: float) -> float:
         """How late a thread may be that has run since then."""
-        pause = max(0.0, time.monotonic() - self._beat - PULSE)
-        return SLACK + pause + sum(long for when, long in self._pauses if when > since - TTL)
+        awake = time.monotonic() - self._beat < 2 * PULSE
+        return SLACK if awake and self._woke < since - TTL else PATIENCE
 
     def _break(self, turn: Turn, what: str) -> None:
         self._broken.append(f"{self._clock()} worker {turn.worker}, lock {turn.name}: {what}")
@@ -496,7 +499,7 @@ class Storm:
         now = time.monotonic()
         if now - began > PULSE:
             with self._mutex:
-                self._pauses.append((began, now - began))
+                self._woke = now
 
     def _feel(self) -> None:
         """Notes when the machine stood still: nobody can renew then."""
