@@ -54,7 +54,7 @@ class Lines:
             self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
-    def line(self, seconds: float = 10.0) -> str:
+    def line(self, seconds: float = 40.0) -> str:
         """The next line."""
         line = self._lines.get(timeout=seconds)
         assert line is not None, f"ended with {self.process.wait()}"
@@ -71,7 +71,7 @@ class Lines:
         return self._end()
 
     def _end(self) -> int:
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         self._reader.join()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
@@ -82,7 +82,7 @@ class Lines:
 class Actor(Lines):
     """A client in C that does what it is told, over these servers: `id=host:port`."""
 
-    def __init__(self, program: Path, *servers: str, timeout: float = 0.6) -> None:
+    def __init__(self, program: Path, *servers: str, timeout: float = 10.0) -> None:
         super().__init__(program, int(timeout * 1e6), *servers)
 
     def tell(self, *words: object) -> None:
@@ -91,7 +91,7 @@ class Actor(Lines):
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
         self.process.stdin.flush()
 
-    def hear(self, *kinds: str, seconds: float = 10.0) -> dict[str, Any]:
+    def hear(self, *kinds: str, seconds: float = 40.0) -> dict[str, Any]:
         """The next event of one of these kinds; others are let go."""
         while True:
             kind, *fields = self.line(seconds).partition(" why=")[0].split()

@@ -29,7 +29,7 @@ async def connected(port: int, **options: Any) -> AsyncIterator[comity.aio.Coord
         yield co
 
 
-async def until(condition: Any, seconds: float = 5.0) -> None:
+async def until(condition: Any, seconds: float = 30.0) -> None:
     """Waits for `condition()` to hold."""
     async with asyncio.timeout(seconds) if hasattr(asyncio, "timeout") else _Patient():
         while not condition():

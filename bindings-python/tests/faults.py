@@ -34,6 +34,9 @@ ALWAYS = 1 << 62
 GIVEN_UP = math.inf
 """For a delay that lasts until the client has given the command up, however long that takes."""
 
+HELD = -1.0
+"""For a delay that lasts until `free()`."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -69,6 +72,7 @@ class Proxy(Listener):
         """So many commands and replies are delayed."""
         self.seen: list[list[bytes]] = []
         self._rules: list[Rule] = []
+        self._freed = threading.Event()
         self._ended = threading.Event()
         self.start()
 
@@ -88,6 +92,10 @@ class Proxy(Listener):
         with self._mutex:
             self._rules.clear()
 
+    def free(self) -> None:
+        """Ends all delays that are `HELD`, those to come as well."""
+        self._freed.set()
+
     def again(self, words: list[bytes]) -> bytes:
         """Executes a command once more, as a straggler of the network would. Returns its reply,
         which no client gets.
@@ -101,6 +109,7 @@ class Proxy(Listener):
 
     def close(self) -> None:
         self._ended.set()
+        self._freed.set()
         super().close()
 
     # For subclasses, which see and decide more than rules can
@@ -210,6 +219,9 @@ class Proxy(Listener):
             return
         with self._mutex:
             self.held += 1
+        if fault.seconds == HELD:
+            self._freed.wait()
+            return
         if fault.seconds != GIVEN_UP:
             self._ended.wait(fault.seconds)
             return

@@ -263,7 +263,7 @@ async def main():
         finally:
             process.send_signal(signal.SIGCONT)
         assert process.stdout.read() == "lost\nrefused\n"
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
     run(main())
     idle(server, traces)

@@ -163,7 +163,7 @@ def test_a_client_in_c_killed_in_mid_transaction_is_resolved_by_python(three, ac
 
 
 def test_a_counter_fed_from_c_and_python_is_exact_though_replies_are_lost(server, proxy, actor):
-    in_c = actor(at(proxy.port))
+    in_c = actor(at(proxy.port), timeout=2)
     proxy.rule(SWALLOW, lambda words: b"hits" in b" ".join(words), 3)
     proxy.rule(CUT_AFTER, lambda words: b"hits" in b" ".join(words), 3)
     with locks.connect(server.port) as co:
@@ -229,18 +229,24 @@ def test_nobody_holds_together_in_a_storm(server, actor):
     seed = random.randrange(1 << 32)
     winds = [Wind(server.port, seed + number) for number in range(3)]
     held: list[tuple[float, float, int]] = []
-    ended = time.monotonic() + 5
+    began = time.monotonic()
+
+    def blows():
+        return time.monotonic() < began + (5 if len(held) > 20 else 40)
 
     def blown_about(wind):
         who = actor(at(wind.port), timeout=0.4)
-        while time.monotonic() < ended:
+        while blows():
             lock = who.ask("job", ttl=1)
-            granted = who.hear("LockGranted", "LockFailed", seconds=30)
+            granted = who.hear("LockGranted", "LockFailed")
             if granted["kind"] == "LockGranted":
                 time.sleep(0.01)
                 who.tell("release", lock)
                 over = who.hear("Releasing", "LockLost")
-                held.append((granted["at"], over["at"], granted["fence"]))
+                # When a lease ended that was lost is known to be no later than it was told.
+                sure = over["kind"] == "Releasing" and over["error"] == "Ok"
+                until = over["at"] if sure else granted["at"]
+                held.append((granted["at"], until, granted["fence"]))
                 if over["kind"] == "LockLost":
                     who.hear("Releasing")  # too late, and so of no effect
                 elif over["error"] == "Ok":
@@ -248,8 +254,8 @@ def test_nobody_holds_together_in_a_storm(server, actor):
 
     def undisturbed():
         with locks.connect(server.port) as co:
-            while time.monotonic() < ended:
-                with co.lock("job", ttl=1) as lock:
+            while blows():
+                with co.lock("job", ttl=30) as lock:
                     begin = comity.clock()
                     time.sleep(0.01)
                     held.append((begin * 1e6, comity.clock() * 1e6, lock.fence))
@@ -279,7 +285,19 @@ def test_a_lost_command_or_reply_costs_no_lock(server, proxy, actor, traces, fau
     locks.idle(server, traces)
 
 
-def test_a_push_that_is_lost_is_not_waited_for(proxy, server, actor):
+class Answering(Proxy):
+    """Knows what the server has answered."""
+
+    def __init__(self, back: int) -> None:
+        self.answered: list[list[bytes]] = []
+        super().__init__(back)
+
+    def executed(self, words: list[bytes], reply: bytes) -> None:
+        self.answered.append(words)
+
+
+def test_a_push_that_is_lost_is_not_waited_for(server, actor):
+    proxy = Answering(server.port)
     one = actor(at(proxy.port))
     proxy.rule(CUT_BEFORE, is_push)
     with locks.connect(server.port) as co:
@@ -287,18 +305,21 @@ def test_a_push_that_is_lost_is_not_waited_for(proxy, server, actor):
             one.ask("job", ttl=30)
             one.hear("LockQueued")
             one.hear("PushReady")
-            time.sleep(0.1)  # it asks once more when it has a push connection
+            # It asks once more when it has a push connection.
+            locks.until(lambda: sum(map(locks.asks(b"ACQ"), proxy.answered)) == 2)
         assert one.hear("PushUnavailable", "LockGranted")["kind"] == "PushUnavailable"
         one.hear("LockGranted")
+    one.close()
+    proxy.close()
 
 
 def test_a_server_that_is_gone_was_not_sent_to(start, actor):
     server = start()
-    one = actor(at(server.port), timeout=0.4)
+    one = actor(at(server.port), timeout=3)
     granted = one.acquire("job")
     one.release(granted["lock"])
     server.kill()
-    time.sleep(0.05)
+    time.sleep(0.5)
     one.ask("job")
     assert one.hear("LockFailed")["error"] == "Unreachable"
     server.start()
@@ -313,7 +334,7 @@ def test_a_server_that_is_gone_was_not_sent_to(start, actor):
 
 def test_a_silent_server_delays_no_other_and_is_forgiven(start, actor):
     silent, other = start(), start()
-    one = actor(at(silent.port, "a"), at(other.port, "b"), timeout=2)
+    one = actor(at(silent.port, "a"), at(other.port, "b"), timeout=5)
     ring = comity.Ring(["a", "b"])
     on_a, on_b = (
         next(name for name in map(str, range(100)) if ring.node(name) == node) for node in "ab"
@@ -326,36 +347,36 @@ def test_a_silent_server_delays_no_other_and_is_forgiven(start, actor):
         one.release(one.acquire(on_b)["lock"])
         # Heard before the other is given up, which takes the timeout.
         assert one.hear("LockFailed")["error"] in SILENT
-        assert time.monotonic() - began > 1.8
+        assert time.monotonic() - began > 4.5
     finally:
         silent.process.send_signal(signal.SIGCONT)
     one.release(one.acquire(on_a)["lock"])
 
 
 def test_a_server_that_takes_nothing_is_given_up_by_the_deadline(proxy, actor):
-    one = actor(at(proxy.port), timeout=0.4)
+    one = actor(at(proxy.port), timeout=2)
     proxy.rule(STALL, lambda words: True, ALWAYS)
     began = time.monotonic()
     one.ask("job")
     assert one.hear("LockFailed")["error"] in SILENT
-    assert time.monotonic() - began > 0.3
+    assert time.monotonic() - began > 1.5
     proxy.calm()
     assert one.acquire("job")["kind"] == "LockGranted"
 
 
 def test_the_child_of_a_fork_sends_nothing_and_the_parent_goes_on(server, actor):
     one = actor(at(server.port))
-    granted = one.acquire("job", ttl=1)
+    granted = one.acquire("job", ttl=2)
     one.tell("fork")
     assert one.hear("Forked")["error"] == "Ok"
-    time.sleep(1.5)  # it is renewed all the while
+    time.sleep(3)  # it is renewed all the while
     one.release(granted["lock"])
 
 
 def test_a_lock_is_renewed_while_the_loop_runs_and_lost_with_its_server(start, actor):
     server = start()
     one = actor(at(server.port))
-    granted = one.acquire("job", ttl=0.5)
+    granted = one.acquire("job", ttl=2)
     one.hear("LockRenewed")
     one.hear("LockRenewed")
     with server.client() as client:
@@ -372,10 +393,10 @@ def test_a_password_is_given_by_a_connect_function_of_the_program(start, actor):
     one = actor(f"{where},AUTH secret")
     granted = one.acquire("job")
     one.release(granted["lock"])
-    refused = actor(f"{where},AUTH wrong", timeout=0.3)
+    refused = actor(f"{where},AUTH wrong", timeout=2)
     refused.ask("job")
     assert refused.hear("LockFailed")["error"] == "Unreachable"
-    without = actor(where, timeout=0.3)
+    without = actor(where, timeout=2)
     without.ask("job")
     assert without.hear("LockFailed")["error"] == "ServerRefused"
 
@@ -401,9 +422,9 @@ def test_the_leader_that_is_killed_is_followed_by_another(server, programs):
         third = Lines(programs[1], f"127.0.0.1:{server.port}", "third")
         assert third.line() == "third waits for second"
         assert second.end() == 0
-        began = time.monotonic()
+        with locks.connect(server.port) as co:  # it has handed over before it ended
+            assert [one.label for one in co.inspect("leader").holders] == [b"third"]
         assert third.line() == "third leads"
-        assert time.monotonic() - began < 1.8  # less than its ttl
         assert third.end(signal.SIGINT) == 0
     finally:
         for one in (first, second):

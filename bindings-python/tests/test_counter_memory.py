@@ -357,7 +357,7 @@ def test_counting_takes_no_lock(co):
 
     with co._session.mutex:  # as a flush would, for as long as it books what came of it
         threading.Thread(target=count, daemon=True).start()
-        assert done.wait(5)
+        assert done.wait(30)
     hits.flush()
     assert hits.read().value == 1000
 

@@ -32,7 +32,6 @@ class Waiter(threading.Thread):
             self.at = time.monotonic()
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("action", ["SWALLOW", "CUT_BEFORE", "REPEAT", "DELAY_AFTER"])
 def test_whatever_becomes_of_the_push_the_next_is_granted_in_time(server, proxy, traces, action):
     with connect(server.port) as other, connect(proxy.port) as co, server.client() as admin:
@@ -53,7 +52,6 @@ def test_whatever_becomes_of_the_push_the_next_is_granted_in_time(server, proxy,
     idle(server, traces)
 
 
-@pytest.mark.alone
 def test_a_lost_push_delays_no_grant_beyond_its_claim(server, proxy, traces):
     with connect(server.port) as other, connect(proxy.port) as co:
         proxy.rule(faults.SWALLOW, faults.is_push, faults.ALWAYS)
@@ -75,7 +73,6 @@ def test_a_lost_push_delays_no_grant_beyond_its_claim(server, proxy, traces):
     idle(server, traces)
 
 
-@pytest.mark.alone
 def test_a_push_connection_that_comes_back_is_listened_to(server, proxy, traces):
     with connect(server.port) as other, connect(proxy.port) as co, server.client() as admin:
         held = other.lock("a", ttl=30)
@@ -103,7 +100,6 @@ def test_a_push_connection_that_comes_back_is_listened_to(server, proxy, traces)
     idle(server, traces)
 
 
-@pytest.mark.alone
 def test_a_user_who_may_not_publish_hands_over_all_the_same(start, traces):
     server = start()
     with server.client() as admin:

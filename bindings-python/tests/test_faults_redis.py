@@ -164,5 +164,5 @@ co.close()
         finally:
             process.send_signal(signal.SIGCONT)
         assert process.stdout.read() == "refused\nlost\n"
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     idle(server, traces)

@@ -169,7 +169,7 @@ def test_multiprocessing_workers_that_are_forked_inside_a_block(server):
             ]
             for worker in workers:
                 worker.start()
-            seen = [fences.get(timeout=10) for _ in range(15)]
+            seen = [fences.get(timeout=30) for _ in range(15)]
             for worker in workers:
                 worker.join(40)
             assert [worker.exitcode for worker in workers] == [0, 0, 0]
@@ -213,6 +213,6 @@ co.close()
 """
     process = script(source, server.port)
     assert line(process) == "[0, 0, 0] True"
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     with server.client() as admin:
         assert traces(admin) == []

@@ -65,7 +65,7 @@ def test_every_verb_says_that_it_is_lost(store, verb, told):
                 lock.release()
         assert lock.lost
         # It can be used again, and is what it then is.
-        assert lock.acquire(wait=5)
+        assert lock.acquire(wait=30)
         assert not lock.lost
         lock.release()
         assert not lock.lost

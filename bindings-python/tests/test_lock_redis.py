@@ -11,7 +11,7 @@ import pytest
 
 redis = pytest.importorskip("redis")
 
-from locks import line, until  # noqa: E402
+from locks import asks, line, until  # noqa: E402
 
 import comity  # noqa: E402
 
@@ -95,7 +95,7 @@ def test_processes_take_turns_with_rising_fences(server, script, traces):
         assert line(worker) == "ready"
     for worker, mine in zip(workers, fences, strict=True):
         mine += [int(line(worker)) for _ in range(rounds)]
-        assert worker.wait(10) == 0
+        assert worker.wait(60) == 0
     assert all(mine == sorted(mine) for mine in fences)
     everyone = sorted(fence for mine in fences for fence in mine)
     assert len(set(everyone)) == 3 * rounds
@@ -109,7 +109,7 @@ def test_processes_are_served_in_the_order_they_came(server, script):
         with co.lock("queue"):
             for number in range(4):
                 workers.append(script(ONE_TURN, server.port, f"worker {number}"))
-                until(lambda n=number: co.inspect("queue").waiters_total == n + 1, 15)
+                until(lambda n=number: co.inspect("queue").waiters_total == n + 1)
             labels = [waiter.label for waiter in co.inspect("queue").waiters]
             assert labels == [b"worker %d" % number for number in range(4)]
         fences = [int(line(worker)) for worker in workers]
@@ -155,9 +155,9 @@ def test_the_timeout_names_a_holder_elsewhere(server, script):
     assert isinstance(caught.value, redis.exceptions.LockError)
 
 
-def test_a_grant_is_pushed(server):
-    with connect(server) as co, connect(server) as other:
-        waited = []
+def test_a_grant_is_pushed(server, proxy):
+    with connect(server) as co, comity.connect(redis.Redis(port=proxy.port)) as other:
+        told = 0
         first = other.lock("a")
         for _ in range(5):
             holder = co.lock("a")
@@ -166,12 +166,18 @@ def test_a_grant_is_pushed(server):
             thread.start()
             until(lambda: co.inspect("a").waiters_total == 1)
             time.sleep(0.02)
-            before = time.monotonic()
+            before = questions(proxy)
             holder.release()
             thread.join(40)
-            waited.append(time.monotonic() - before)
+            told += questions(proxy) == before
             first.release()
-        assert sorted(waited)[2] < 0.05, waited
+        # But for a heartbeat that came in between.
+        assert told >= 3
+
+
+def questions(proxy):
+    """How often the locks behind it were asked for."""
+    return sum(map(asks(b"ACQ"), list(proxy.seen)))
 
 
 def test_without_pushes_it_polls(server):
@@ -181,7 +187,7 @@ def test_without_pushes_it_polls(server):
             thread = threading.Thread(target=lock.acquire)
             thread.start()
             until(lambda: co.inspect("a").waiters_total == 1)
-        thread.join(3)
+        thread.join(40)
         assert lock.held
         lock.release()
         with server.client() as admin:
@@ -296,7 +302,7 @@ co.close()
         until(lambda: co.inspect("a").waiters_total == 1)
         process.send_signal(signal.SIGINT)
         assert line(process) == "interrupted"
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
         assert co.inspect("a").waiters_total == 0
 
 
@@ -317,9 +323,9 @@ def interrupt():
     while True:
         time.sleep(random.random() * 0.01)
         os.kill(os.getpid(), signal.SIGINT)
-interrupts, until = 0, time.monotonic() + 3
+interrupts, until = 0, time.monotonic() + 40
 threading.Thread(target=interrupt, daemon=True).start()
-while time.monotonic() < until:
+while interrupts < 300 and time.monotonic() < until:
     try:
         armed = True
         while True:
@@ -330,14 +336,16 @@ while time.monotonic() < until:
         if lock.held:  # Python itself may be interrupted on its way into __exit__
             lock.release()
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-fresh = co.lock("a", wait=5)
-print("free" if fresh.acquire() else "held", interrupts > 50)
+fresh = co.lock("a", wait=30)
+print("free" if fresh.acquire() else "held", interrupts)
 fresh.release()
 co.close()
 """
     process = script(source, server.port, 1)
-    assert line(process) == "free True"
-    assert process.wait(10) == 0
+    said, interrupts = line(process).split()
+    assert said == "free"
+    assert int(interrupts) > 50
+    assert process.wait(60) == 0
     with server.client() as admin:
         assert traces(admin) == []
 
@@ -440,7 +448,7 @@ co = comity.connect(redis.Redis(host="127.0.0.1", port=int(sys.argv[1])))
 held = co.lock("a", ttl=60)
 held.acquire()
 """
-    assert script(source, server.port).wait(10) == 0
+    assert script(source, server.port).wait(60) == 0
     with connect(server) as co, co.lock("a", wait=0):
         pass
 

@@ -135,7 +135,7 @@ def test_the_access_control_of_the_docs_suffices(start: Callable[..., Any], trac
         assert first.acquire()
         # The queue's keys and the hand-over need rights of their own.
         threading.Timer(0.2, first.release).start()
-        with co.lock("of few rights", wait=5) as second:
+        with co.lock("of few rights", wait=30) as second:
             assert co.fence_check("of few rights", second.fence)
             assert len(co.inspect("of few rights").holders) == 1
         assert co.stats()["lock_queued"] == 1

@@ -83,7 +83,7 @@ def test_a_verb_that_is_the_first_after_the_stall(server, stall, verb):
 
 
 async def another(co: Any) -> None:
-    async with co.lock("another", wait=5):
+    async with co.lock("another", wait=30):
         pass
 
 

@@ -359,7 +359,7 @@ def test_the_store_has_no_replicas(co, store, caplog):
         assert tx.replicas is None
         assert tx.set("a", 1).execute() == [True]
         assert (tx.replicas, store.execute("GET", "a")) == (0, b"1")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 50
         events = list(iter(lambda: told.get(timeout=0), None))
     assert [e.kind for e in events] == ["transaction_not_durable", "transaction_committed"]
     assert [e.replicas for e in events] == [0, 0]

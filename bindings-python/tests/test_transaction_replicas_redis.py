@@ -65,7 +65,7 @@ def pairs(shared_pairs: list[Pair]) -> list[Pair]:
     """Two servers with a replica each, all empty."""
     for pair in shared_pairs:
         pair.proxy.calm()
-        until(pair.is_in_step, 10)
+        until(pair.is_in_step)
         with pair.master.client() as client:
             client.flushall()
     return shared_pairs
@@ -207,7 +207,7 @@ def test_what_is_durable_survives_the_death_of_its_server(start):
     pairs = [Pair(start) for _ in range(2)]
     try:
         for pair in pairs:
-            until(pair.is_in_step, 10)
+            until(pair.is_in_step)
         with connect(pairs) as co:
             first, second = keys_on(co)
             tx = co.transaction(durability=comity.Wait(replicas=1, timeout=5))
