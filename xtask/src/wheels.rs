@@ -28,20 +28,32 @@ const PLATFORMS: [Platform; 4] = [
     Platform { target: "aarch64-unknown-linux-musl", tag: "musllinux_1_2_aarch64" },
 ];
 
+/// Those that every test builds: each processor, each C library, and the one that runs here, once.
+const TRIED: [usize; 2] = [0, 3];
+
 /// Builds and checks them all, in `dist/`.
 pub(crate) fn dist(session: &mut Session) -> Result<(), Failure> {
+    build_all(session, &PLATFORMS.iter().collect::<Vec<_>>())
+}
+
+/// Builds and checks as few as show what a change may break.
+pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
+    build_all(session, &TRIED.map(|index| &PLATFORMS[index]))
+}
+
+fn build_all(session: &mut Session, platforms: &[&Platform]) -> Result<(), Failure> {
     let venv = Venv::ready(session, System::MayInstall, &[python::BUILD, CROSS])?;
     let zig = venv.step(session, "python").args(["-c", ZIG]).ask();
     let zig =
         zig.ok_or_else(|| Failure::new("the package ziglang is installed, but has no zig"))?;
-    for platform in &PLATFORMS {
+    for platform in platforms {
         setup::ensure_target(session, platform.target).map_err(Failure::new)?;
         session.stage(&format!("python: the wheel for {}", platform.tag), |session| {
             let wheel = build(session, &venv, zig.trim(), platform)?;
             audit(session, &venv, platform, &wheel)
         })?;
     }
-    run_native(session, &venv)
+    run_native(session, &venv, platforms)
 }
 
 fn build(
@@ -121,8 +133,8 @@ fn audit_musl(
 }
 
 /// The wheel of this machine's own kind runs an example; of the others it is said that they do not.
-fn run_native(session: &mut Session, venv: &Venv) -> Result<(), Failure> {
-    for platform in &PLATFORMS {
+fn run_native(session: &mut Session, venv: &Venv, platforms: &[&Platform]) -> Result<(), Failure> {
+    for platform in platforms {
         let name = format!("python: run the wheel for {}", platform.tag);
         let native = architecture(platform) == std::env::consts::ARCH
             && platform.target.ends_with(if cfg!(target_env = "musl") { "musl" } else { "gnu" });
@@ -143,6 +155,16 @@ fn run_native(session: &mut Session, venv: &Venv) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_meet_each_processor_and_each_c_library() {
+        let tried = TRIED.map(|index| PLATFORMS[index].target);
+        for platform in &PLATFORMS {
+            let (processor, library) = platform.target.split_once('-').expect("a target");
+            assert!(tried.iter().any(|target| target.starts_with(processor)), "{processor}");
+            assert!(tried.iter().any(|target| target.ends_with(library)), "{library}");
+        }
+    }
 
     #[test]
     fn tags_name_the_processor_of_the_target() {
