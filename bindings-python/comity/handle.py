@@ -106,16 +106,16 @@ class Handle:
     @property
     def fence(self) -> int:
         """The fencing token of this grant: higher than that of every grant before it, below
-        2**53. Raises `NotHeld` without a grant.
+        2**53. Raises `NotHeld` without a grant, and so after the release: keep the number.
         """
-        return self._granted().fence
+        return self._granted(": its fence can be read while it is").fence
 
     @property
     def valid_until(self) -> float:
         """When the lease ends unless it is renewed, on the clock of `comity.clock()`. Raises
         `NotHeld` without a grant.
         """
-        return self._granted().valid_until / 1e6
+        return self._granted(": its time can be read while it is").valid_until / 1e6
 
     @property
     def remaining(self) -> float:
@@ -244,10 +244,10 @@ class Handle:
     def _now(self) -> int:
         return self._coordinator._session.now()
 
-    def _granted(self) -> Operation:
+    def _granted(self, why: str = "") -> Operation:
         operation = self._operation
         if operation is None or not operation.fence:
-            raise self._about(NotHeld(f"lock {self.name!r} is not held by this handle"))
+            raise self._about(NotHeld(f"lock {self.name!r} is not held by this handle{why}"))
         return operation
 
     def _lost(self, operation: Operation) -> Exception:

@@ -1,6 +1,7 @@
 """Celery: call `close_with_worker()` in the module of the application.
 
-A module-level coordinator may be made there, before the pool's processes are forked.
+A module-level coordinator may be made there, before the pool's processes are forked. The pools
+`solo` and `threads` need nothing: their process runs `atexit`.
 """
 
 from __future__ import annotations
