@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from . import _core, memory, transport
+from .bound import Bound
 from .builder import Committed, Outcome, Request
 from .callbacks import waiting
 from .clock import now_us
@@ -40,7 +41,7 @@ class _Driver(Protocol):
         """In the child of a fork: drops connections without a word to the server."""
 
 
-class Base:
+class Base(Bound):
     """A coordinator, without the verbs that wait."""
 
     _driver: _Driver

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
+from .bound import Bound
 from .commands import AllCommands, Convert, as_it_came
 from .errors import CommandFailed, ConflictError, InvalidArgument, InvalidState, Unsupported
 from .units import MAX_TIMEOUT, MIN_TIMEOUT, seconds, word
@@ -183,7 +184,7 @@ class Savepoint:
         self.checks: Final = checks
 
 
-class Builder(AllCommands):
+class Builder(AllCommands, Bound):
     """The buffer of a transaction, without the verbs that wait.
 
     It is *buffering* until `watch`; then it is *watching*, and reads are executed at once; `multi`

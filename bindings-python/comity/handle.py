@@ -6,6 +6,7 @@ import warnings
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from .bound import Bound
 from .errors import Error, InvalidState, LockLost, LockTimeout, NotHeld
 from .operation import Operation
 from .units import MAX_TTL, MAX_WAIT, MIN_TTL, seconds
@@ -25,7 +26,7 @@ UNSET: Final = Unset.UNSET
 _E = TypeVar("_E", bound=BaseException)
 
 
-class Handle:
+class Handle(Bound):
     """A handle on a lock, without the verbs that wait."""
 
     __slots__ = (
