@@ -22,12 +22,16 @@ __all__ = [
     "Counter",
     "ErrorReply",
     "Event",
+    "Exchange",
     "MemoryStore",
     "PNCounter",
     "Ring",
     "__version__",
     "forked",
     "forward",
+    "hand_over",
+    "refuse",
+    "refuse_late",
 ]
 
 __version__: Final[str]
@@ -714,6 +718,77 @@ class Ring(Generic[_Id]):
         """Equal for rings that place every key alike."""
 
 @final
+class Exchange:
+    """The commands and bytes of one connection. `plain`: `sock` can be written and read by its
+    descriptor; otherwise by its own methods, as those of TLS, and what interrupts these finds the
+    connection to be of no more use. Each call is one step, as those of `Baton`.
+    """
+
+    def __new__(cls, sock: Any, plain: bool) -> Exchange: ...
+    @property
+    def outstanding(self) -> int:
+        """How many commands are not answered."""
+
+    @property
+    def unsent(self) -> bool:
+        """Whether there is anything still to be written."""
+
+    @property
+    def deadline(self) -> int:
+        """The first deadline of a command that is not answered; 2**63 if there is none."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+
+    def take(self, outbox: list[Command], core: Coordinator, now: int) -> int:
+        """Takes all commands out of `outbox`, to be written. Those that are late are not: `core`
+        is told so. How many that were. Takes nothing once it is over.
+        """
+
+    def put(self, data: _bytes) -> None:
+        """Has `data` written, which is no command."""
+
+    def write(self) -> None:
+        """Writes what the socket takes. Raises `BlockingIOError`, or what TLS has for it, if that
+        is not all, and `OSError` if it is broken.
+        """
+
+    def read(self) -> bool:
+        """Reads what has arrived. Whether there is anything to be looked at: see `arrived`. Where
+        TLS waits for something it raises what it has for that, and `OSError` where it is broken or
+        has come to its end.
+        """
+
+    def arrived(self) -> tuple[_bytes, int]:
+        """What has arrived and was not taken out, and a mark for `answer`."""
+
+    def answer(self, mark: int, used: int, replies: list[Any], core: Coordinator, now: int) -> bool:
+        """Takes `used` bytes out, which are `replies`, and gives these to `core` as the answers to
+        the oldest commands. Nothing if more has arrived or was taken out since `mark`; whether it
+        did. Raises `ValueError` for an answer to nothing.
+        """
+
+    def deliver(
+        self,
+        mark: int,
+        used: int,
+        messages: list[tuple[Any, Any]],
+        core: Coordinator,
+        node: int,
+        now: int,
+    ) -> bool:
+        """Takes `used` bytes out, which are `messages` that arrived at `node`, each channel and
+        payload, and gives these to `core`. As `answer`.
+        """
+
+    def end(self, core: Coordinator, now: int) -> int:
+        """Ends it: nothing is written or read any more, and `core` is told of each command that has
+        no answer, `not_sent` where not a byte of it can have left. How many those are. The second
+        time there are none.
+        """
+
+@final
 class MemoryStore:
     """The embedded store: a small Redis in this process."""
 
@@ -730,3 +805,23 @@ def forward(thing: object, item: object, source: deque[Any], target: list[Any]) 
     """Whether `item` is the first of `source`; it is taken away then, and `thing` is put behind
     `target`. One step, as those of `Baton`.
     """
+
+def refuse_late(outbox: list[Command], core: Coordinator, now: int) -> int:
+    """Takes those commands out of `outbox` whose deadline is over, and tells `core` that they were
+    not sent. The first deadline of the others, 2**63 if there are none. One step, as those of
+    `Baton`.
+    """
+
+def refuse(
+    outbox: list[Command],
+    commands: list[Command],
+    core: Coordinator,
+    now: int,
+    reply: object = None,
+) -> None:
+    """Takes those of `commands` that are in `outbox` out of it, and gives `core` the answer `reply`
+    to each, or tells it that they were not sent. One step.
+    """
+
+def hand_over(source: list[Command], target: list[Command], origin: int) -> int:
+    """Moves what serves `origin` from one list to the other. How much that was. One step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 _MANY: Final = 4096
 """More rings than are unheard as a rule."""
@@ -42,7 +42,6 @@ class Bell:
 
     def wait(self) -> None:
         """Until the bell rings."""
-        # A poller of its own: whoever polls may be interrupted, and another takes its place.
         poller(self._ear.fileno())(None)
 
     def close(self) -> None:
@@ -55,17 +54,25 @@ def poller(
     fd: int, *, write: bool = False, also: int | None = None
 ) -> Callable[[int | None], bool]:
     """A function that waits so many microseconds (None: for ever) until `fd` is ready to be read
-    (or written), or `also` to be read, and says whether one is.
+    (or written), or `also` to be read, and says whether one is. Any number of threads may wait.
     """
     if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(fd, select.POLLOUT if write else select.POLLIN)
-        if also is not None:
-            poll.register(also, select.POLLIN)
-        wait = poll.poll
+
+        def polls() -> Any:
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT if write else select.POLLIN)
+            if also is not None:
+                poll.register(also, select.POLLIN)
+            return poll
+
+        first = polls()
 
         def polled(us: int | None) -> bool:
-            return bool(wait(None if us is None else min((us + 999) // 1000, 86_400_000)))
+            left = None if us is None else min((us + 999) // 1000, 86_400_000)
+            try:
+                return bool(first.poll(left))
+            except RuntimeError:  # another waits with it
+                return bool(polls().poll(left))
 
         return polled
 

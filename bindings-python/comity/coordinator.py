@@ -341,6 +341,7 @@ class Coordinator(Base):
         for operation in operations:
             if not operation.done:
                 self._driver.wait(operation)
+            self._session.leave(operation)
         self._judge(operations)
 
 

@@ -104,9 +104,7 @@ class SocketDriver:
 
     def _wait(self, operation: Operation) -> None:
         relieve()
-        me = threading.get_ident()
-        for lane in self._lanes:
-            lane.step_aside(me)
+        self._step_back(operation)
         while not operation.done:
             if self._session.hindered:
                 self._stand_in()
@@ -119,13 +117,26 @@ class SocketDriver:
         if operation.fence and self._session.boxes[operation.node].background:
             # The lease of a hand-over is short: its renewal leaves before the caller's code runs,
             # which may keep every other thread from running.
-            background = self._background[operation.node]
-            lane = background.lane
+            lane = self._background[operation.node].lane
             if lane.wire is not None:
                 lane.flush()
-                # The thread that reads there may have looked in the middle and found nothing.
-                background.wake()
-                lane.let_write()
+                with self._session.mutex:
+                    pass  # what another thread has taken to be sent is written by then
+
+    def _step_back(self, operation: Operation) -> None:
+        """Whatever this thread was in the middle of when it came to wait for `operation`, others go
+        on with it: those who wait and the background.
+        """
+        for call in self._session.calls.copy():
+            if call is not operation:
+                self._session.leave(call)
+                with self._session.mutex:
+                    for node in call.nodes:
+                        self._lanes[node].unpark(call)
+                        self._pushes[node].leave(call)
+        me = threading.get_ident()
+        for lane in self._lanes:
+            lane.step_back(me)
 
     def finish(self, timeout: float) -> None:
         """See `Driver`. Late in the interpreter's life no thread can be started any more."""
@@ -133,9 +144,7 @@ class SocketDriver:
 
     def _finish(self, timeout: float) -> None:
         relieve()
-        me = threading.get_ident()
-        for lane in self._lanes:
-            lane.step_aside(me, drop=True)
+        self._step_back(self._session.drained)
         until = now_us() + round(timeout * 1e6)
         while not self._session.drained.done and (left := until - now_us()) > 0:
             if self._session.hindered:

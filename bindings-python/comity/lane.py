@@ -2,26 +2,24 @@
 
 Whoever finds commands ready sends all of them in one write, even while earlier replies are
 outstanding. Of those who wait, one reads, for all, and hands over when it has what it came for.
-The session's mutex guards all of a lane's state and is never held while bytes move.
+The session's mutex guards all of a lane's state and is never held while anybody waits.
 
-A thread that is interrupted while it reads or writes here, by a signal handler or a finalizer that
-needs the lane itself, keeps its connection for later: see `step_aside`.
+Nobody owns what is on its way: commands are in the outbox or, from one step to the next, in the
+connection's `Exchange`, and so are bytes and answers. Who reads for all, and who connects, only
+says who waits: anybody else may do the same at any time, as a thread does that finds itself in the
+middle of a call here that it has interrupted. See `step_back`.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
-from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from ._core import Baton, ErrorReply
+from ._core import Baton, refuse, refuse_late
 from .clock import now_us
 from .operation import Operation
-from .resp import Push
-from .session import NEVER, SHIFT, remove, take_all, take_out
+from .session import SHIFT, remove
 from .wire import NotConnected, Refused, Wire, WireBroken
 
 if TYPE_CHECKING:
@@ -31,6 +29,12 @@ if TYPE_CHECKING:
 
 
 SILENT: Final = "no answer in time"
+UNWRITTEN: Final = "not written in time"
+
+PATIENCE: Final = 0.1
+"""How many seconds a thread that waits for an answer leaves the reading to another before it looks
+itself: that one may be held up by what has interrupted it.
+"""
 
 
 class Connector(Protocol):
@@ -69,32 +73,12 @@ class _Unwatched:
         """Nothing to leave."""
 
 
-_numbers = count(1)
-
-
-class Turn:
-    """One thread's turn to send on a lane."""
-
-    __slots__ = ("batch", "number", "over", "returned", "thread")
-
-    def __init__(self) -> None:
-        self.number = next(_numbers)
-        self.batch: list[Command] = []
-        self.over = False
-        """Whether it ended before its time: see `step_aside`."""
-        self.returned = False
-        """Whether the batch was given back then: not a byte of it had been sent."""
-        self.thread = threading.get_ident()
-
-
 class Lane:
     """See the module. `outbox` is the session's list of commands for this lane."""
 
     __slots__ = (
-        "_aside",
         "_bell",
         "_connector",
-        "_current",
         "_glean",
         "_mutex",
         "_node",
@@ -103,8 +87,8 @@ class Lane:
         "_pen",
         "_session",
         "_stopped",
-        "_turns",
         "_watch",
+        "wire",
     )
 
     def __init__(
@@ -131,29 +115,19 @@ class Lane:
         self._outbox = outbox
         self._connector = connector
         self._pen = Baton()
-        """Whose turn it is to write."""
-        self._turns: dict[int, Turn] = {}
-        self._aside: list[Wire] = []
+        """Which thread makes a connection."""
         self._stopped = False
         self._parked: list[Operation] = []
-        self._current: list[Wire] = []
-
-    @property
-    def wire(self) -> Wire | None:
+        self.wire: Wire | None = None
         """The connection to send on, if there is one."""
-        current = self._current
-        try:
-            return current[0] if current else None
-        except IndexError:
-            return None
 
     def drive(self, operation: Operation) -> None:
         """Moves bytes until `operation` is done, or has commands for other nodes as well. Anything
-        raised in between (Ctrl-C) leaves the lane in order, and at worst without its connection.
+        raised in between (Ctrl-C) leaves the lane in order.
         """
         mutex = self._mutex
         me = threading.get_ident()
-        led: Wire | None = None
+        wire: Wire | None = None
         try:
             while not (operation.done or operation.several):
                 if self._outbox:
@@ -162,18 +136,15 @@ class Lane:
                     if operation.done or operation.several:
                         break
                     wire = self.wire
-                    if wire is not None and wire.outstanding:
-                        led = wire  # first: who is interrupted behind the next step has it
-                        if not wire.reader.take(me):
-                            led = None
-                    if led is None:
+                    if wire is not None and not (wire.outstanding and wire.reader.take(me)):
+                        wire = None
+                    if wire is None:
                         if self._outbox and not self._pen.holder:
                             continue
                         gate = self._park(operation)
-                if led is not None:
-                    self._read(led, operation)
-                    self.follow(led)
-                    led = None
+                if wire is not None:
+                    self._read(wire, operation)
+                    wire.reader.leave(me)
                 else:
                     self._wait(operation, gate)
             self.flush()  # what follows the end of the operation, and nobody waits for
@@ -184,50 +155,37 @@ class Lane:
                 self.unpark(operation)
             raise
         finally:
-            if led is not None:
-                self.follow(led)
+            if wire is not None:
+                wire.reader.leave(me)
             self.pass_on()
 
     def _wait(self, operation: Operation, gate: threading.Lock) -> None:
         hindered = self._session.hindered
-        gate.acquire(timeout=SHIFT if hindered else -1)
+        patience = SHIFT if hindered else PATIENCE if operation.rank is None else -1
+        signalled = gate.acquire(timeout=patience)
         operation.gate = None
         if hindered:
             self._session.stand_in()
+        elif not signalled:
+            self.look()
         self._watch.serve(operation)
         with self._mutex:
             self.unpark(operation)
 
-    def step_aside(self, me: int, *, drop: bool = False) -> None:
-        """What a frame further down in this thread, `me`, is in the middle of here is left to that
-        frame: everybody else goes on without it, over another connection. With `drop` it comes to
-        nothing.
+    def step_back(self, me: int) -> None:
+        """A frame further down in this thread, `me`, is interrupted: others do what it was to do
+        here.
         """
-        if not self._held_by(me):
-            return
-        with self._mutex:
-            turn, wire = self._turns.get(self._pen.holder), self.wire
-            if wire is not None:
-                self._aside.append(wire)
-                remove(self._current, wire)
-            if turn is not None and turn.thread == me:
-                sent = set() if wire is None else {c.request for c in wire.outstanding.copy()}
-                unsent = [c for c in turn.batch if c.request not in sent]
-                turn.over = True
-                turn.returned = bool(unsent)
-                self._outbox[:0] = unsent
-                self._pen.leave(turn.number)
-            if self._aside and self._glean is not None and not drop:
-                self._glean(self)
-        if drop and wire is not None:
-            self._drop(wire)
-
-    def _held_by(self, me: int) -> bool:
-        """Whether the thread `me` reads or writes here."""
-        turn, wire = self._turns.get(self._pen.holder), self.wire
-        return (turn is not None and turn.thread == me) or (
-            wire is not None and wire.reader.holder == me
-        )
+        wire = self.wire
+        reads = wire is not None and wire.reader.leave(me)
+        if (self._pen.leave(me) or reads) and not self._stopped:
+            with self._mutex:
+                for operation in self._parked:
+                    if operation.gate is not None:
+                        operation.signal()
+                        return
+                if self._glean is not None:
+                    self._glean(self)
 
     def _park(self, operation: Operation) -> threading.Lock:
         """What to acquire until `operation` is signalled. Called with the mutex held."""
@@ -255,19 +213,23 @@ class Lane:
                     del led[self]
 
     def hear(self, wire: Wire) -> bool:
-        """Takes what has arrived, and whether anything has. Called by who leads there."""
+        """Takes what has arrived, and whether anything has; what is still to be written is. Does
+        not wait, and may be called by anybody.
+        """
+        session = self._session
         try:
-            replies = wire.take()
-            if replies:
-                self._take(wire, replies)
-                return True
-            if now_us() >= earliest(wire.outstanding):
-                self._drop(wire, SILENT)
+            with self._mutex:
+                if wire.unsent:
+                    wire.write()
+                if wire.hear(session.core):
+                    if session.servers.missing:
+                        session.servers.back(self._node, wire.last)
+                    session.drain()
+                    return True
+            if now_us() >= wire.deadline:
+                self._drop(wire, UNWRITTEN if wire.unsent else SILENT)
         except WireBroken as broken:
             self._drop(wire, str(broken))
-        except BaseException:
-            self._drop(wire)
-            raise
         return False
 
     def silent(self, wire: Wire) -> bool:
@@ -279,20 +241,7 @@ class Lane:
 
     def follow(self, wire: Wire) -> None:
         """The caller reads there no more."""
-        me = threading.get_ident()
-        while True:
-            if wire is not self.wire and wire.outstanding:
-                # It was stepped aside from: nobody else will read there.
-                self._read(wire, Operation())
-            wire.reader.leave(me)
-            if wire is self.wire:
-                return
-            if not wire.outstanding:
-                wire.close()
-                remove(self._aside, wire)
-                return
-            if not wire.reader.take(me):
-                return
+        wire.reader.leave(threading.get_ident())
 
     def pass_on(self) -> None:
         """The caller goes: somebody else looks after what is unsent or unread here."""
@@ -301,24 +250,14 @@ class Lane:
 
     def glean(self) -> None:
         """Takes what has arrived and nobody has read. Does not wait."""
-        led: dict[Lane, Wire] = {}
-        self.lead(led)
-        for wire in led.values():
-            try:
-                self.hear(wire)
-            finally:
-                self.follow(wire)
-                self.pass_on()
-        # Whoever reads on a wire that was stepped aside from may be held up for long.
-        now = now_us()
-        for wire in self._aside.copy():
-            if earliest(wire.outstanding) <= now:
-                self._drop(wire)
-            if wire.broken:
-                remove(self._aside, wire)
-        if self._aside and self._glean is not None:
-            with self._mutex:
-                self._glean(self)
+        self.look()
+        self.pass_on()
+
+    def look(self) -> None:
+        """Takes what has arrived, whoever is to read it. Does not wait."""
+        wire = self.wire
+        if wire is not None and wire.outstanding:
+            self.hear(wire)
 
     def ready(self) -> bool:
         """Whether something is to be sent or read, and nobody does. Called with the mutex held."""
@@ -332,7 +271,8 @@ class Lane:
 
     def unpark(self, operation: Operation) -> None:
         """It does so no more. Called with the mutex held."""
-        remove(self._parked, operation)
+        while remove(self._parked, operation):
+            pass
 
     def run_dry(self) -> None:
         """Moves bytes until nothing is outstanding and nothing is left to send."""
@@ -349,50 +289,20 @@ class Lane:
             finally:
                 self.follow(wire)
 
-    def flush(self) -> None:
-        """Sends all that is ready, unless another thread is about to."""
-        outbox = self._outbox
-        while outbox:
-            turn = Turn()
-            self._turns[turn.number] = turn
-            try:
-                with self._mutex:
-                    if not outbox or not self._pen.take(turn.number):
-                        return
-                    take_all(outbox, turn.batch)
-                    if turn.over:
-                        if not turn.returned:
-                            outbox[:0] = turn.batch
-                        continue
-                self._send(turn)
-            except BaseException:
-                if not turn.returned:
-                    self._session.failures(turn.batch, "outcome_unknown")
-                raise
-            finally:
-                self._pen.leave(turn.number)
-                del self._turns[turn.number]
-
-    def let_write(self) -> None:
-        """Gives another thread that is about to send the time for it, a hundredth of a second."""
-        for _ in range(100):
-            if not self._pen.holder:
-                return
-            time.sleep(0.0001)
-
     def stop(self) -> None:
         """Closes the connection. What is outstanding comes to nothing. `_connect` looks at
         `_stopped` after it has made one.
         """
         self._stopped = True
-        for wire in (*self._current, *self._aside):
+        wire = self.wire
+        if wire is not None:
             wire.close()
 
     def forget(self) -> None:
         """Drops the connection without a word to the server (after fork)."""
-        for wire in (*self._current, *self._aside):
+        wire, self.wire = self.wire, None
+        if wire is not None:
             wire.forget()
-        self._current.clear()
 
     def _loose(self) -> bool:
         """Whether something needs a thread: unsent commands, or unread replies."""
@@ -421,166 +331,108 @@ class Lane:
 
     # Sending
 
-    def _send(self, turn: Turn) -> None:
+    def flush(self) -> None:
+        """Sends all that is ready; where there is no connection, makes one, unless another thread
+        does.
+        """
+        outbox = self._outbox
         session = self._session
-        now = now_us()
-        ready = turn.batch
-        deadline = ready[0].deadline if len(ready) == 1 else min([c.deadline for c in ready])
-        if deadline <= now:
-            late = [c for c in ready if c.deadline <= now]
-            turn.batch = ready = [c for c in ready if c.deadline > now]
-            session.failures(late, "not_sent")
-            if not ready:
-                return
-            deadline = min([c.deadline for c in ready])
-        wire = self.wire
-        if wire is not None and not wire.usable(now):
-            self._drop(wire)
-            wire = None
-        if wire is None:
+        while outbox:
+            wire = self.wire
+            if wire is None:
+                if not self._connect():
+                    return
+                continue
+            if not wire.usable(now_us()):
+                self._drop(wire)
+                continue
             try:
-                wire = self._connect(turn, deadline)
-            except NotConnected as failed:
-                if not turn.returned:
-                    session.unreachable(self._node, failed)
-                    session.failures(ready, "not_sent")
-                return
-            except Refused as refused:
-                if not turn.returned:
-                    answer = self._connector.refusal(refused.text)
-                    session.replies([(c.request, answer) for c in ready])
-                return
-            except BaseException:
-                if not turn.returned:
-                    session.failures(ready, "not_sent")
-                raise
-        self._write(wire, turn, deadline)
+                with self._mutex:
+                    if wire.take(outbox, session.core):
+                        session.drain()
+                    wait = wire.write()
+                while wait is not None:
+                    left = wire.deadline - now_us()
+                    if left <= 0 or not wait(left):
+                        raise WireBroken(UNWRITTEN)
+                    with self._mutex:
+                        wait = wire.write()
+            except WireBroken as broken:
+                self._drop(wire, str(broken))
 
-    def _write(self, wire: Wire, turn: Turn, deadline: int) -> None:
-        ready = turn.batch
+    def _connect(self) -> bool:
+        """Makes a connection. False where there is nothing more to send, or another thread is about
+        to.
+        """
+        session, outbox = self._session, self._outbox
+        me = threading.get_ident()
         with self._mutex:
-            if turn.over:
-                return
-            wire.outstanding.extend(ready)
-            if turn.returned:  # just before: nobody else writes on this wire any more
-                for _ in ready:
-                    wire.outstanding.pop()
-                return
-        data = ready[0].packed if len(ready) == 1 else b"".join([c.packed for c in ready])
+            deadline = refuse_late(outbox, session.core, now_us())
+            due = outbox.copy()
+            session.drain()
+            if not due or self.wire is not None:
+                return bool(outbox)
+            if not self._pen.take(me):
+                return False
         try:
-            wire.send(data, deadline)
-        except WireBroken as broken:
-            self._drop(wire, str(broken), unsent=_behind(ready, broken.sent))
-            return
-        except BaseException:
-            self._drop(wire)
-            raise
-        if wire is not self.wire and wire.reader.take(threading.get_ident()):
-            # Stepped aside from while it was written to: nobody else reads the answers.
-            self.follow(wire)
+            self._connected(self._connector.connect(deadline))
+        except NotConnected as failed:
+            if self._pen.holder == me:
+                session.unreachable(self._node, failed)
+                self._refuse(due)
+        except Refused as refused:
+            if self._pen.holder == me:
+                self._refuse(due, self._connector.refusal(refused.text))
+        finally:
+            self._pen.leave(me)
+        return True
 
-    def _connect(self, turn: Turn, deadline: int) -> Wire:
-        wire = self._connector.connect(deadline)
+    def _connected(self, wire: Wire) -> None:
+        """There is a connection; it is not needed if somebody else has made one meanwhile."""
         if self._bell is not None:
             wire.listen_to(self._bell.fileno())
         with self._mutex:
-            self._current.append(wire)
-            if turn.over:
-                remove(self._current, wire)
-        if turn.over or self._stopped:
+            if self.wire is None:
+                self.wire = wire
+        if self.wire is not wire or self._stopped:
             wire.close()
-            raise NotConnected("closed" if self._stopped else "interrupted meanwhile")
-        self._session.node(self._node, "connected")
-        return wire
+        if self._stopped:
+            raise NotConnected("closed")
+        if self.wire is wire:
+            self._session.node(self._node, "connected")
 
-    def _drop(
-        self, wire: Wire, why: str | None = None, *, unsent: list[Command] | None = None
-    ) -> None:
+    def _refuse(self, due: list[Command], answer: object = None) -> None:
+        session = self._session
+        with self._mutex:
+            refuse(self._outbox, due, session.core, now_us(), answer)
+            session.drain()
+
+    def _drop(self, wire: Wire, why: str | None = None) -> None:
         """Gives a connection up, and with it all that is outstanding there. `why` it broke."""
         session = self._session
-        wire.broken = True
         with self._mutex:
-            current = remove(self._current, wire)
-            lost = list(wire.outstanding)
+            lost = wire.end(session.core)
+            current = self.wire is wire
+            if current:
+                self.wire = None
+                session.node(self._node, "lost", why if lost else None)
+            else:
+                session.drain()
         wire.close()
-        if unsent:
-            keep = {c.request for c in lost}
-            never = [c for c in unsent if c.request in keep]
-            unknown = {c.request for c in never}
-            lost = [c for c in lost if c.request not in unknown]
-            session.failures(never, "not_sent")
-        session.failures(lost, "outcome_unknown")
-        take_out(wire.outstanding, lost)
-        if current:
-            session.node(self._node, "lost", why if lost or unsent else None)
 
     # Receiving
 
     def _read(self, wire: Wire, operation: Operation) -> None:
-        """Reads for all until `operation` is done or nothing is outstanding. Called by the one
-        thread that has set `_reading`.
-        """
+        """Reads for all until `operation` is done or nothing is outstanding."""
         session = self._session
-        outstanding = wire.outstanding
-        try:
-            while outstanding and not (operation.done or operation.several):
-                deadline = earliest(outstanding)
+        while wire.outstanding and not (operation.done or operation.several):
+            # A server that is near has answered by now as often as not: that saves a wait.
+            if not self.hear(wire):
                 timer = session.deadline
-                replies = wire.receive(deadline if deadline < timer else timer)
+                wire.wait(min(wire.deadline, timer) - now_us())
                 if self._bell is not None:
                     self._bell.clear()
-                if replies:
-                    self._take(wire, replies)
-                elif now_us() >= deadline:
-                    self._drop(wire, SILENT)
-                elif now_us() >= timer:
+                if now_us() >= timer:
                     session.tick()
-                if self._outbox and not (operation.done or operation.several):
-                    self.flush()
-        except WireBroken as broken:
-            self._drop(wire, str(broken))
-        except BaseException:
-            self._drop(wire)
-            raise
-
-    def _take(self, wire: Wire, replies: list[Any]) -> None:
-        """Gives the core the replies to the oldest outstanding commands."""
-        outstanding = wire.outstanding
-        session = self._session
-        handle_reply = session.core.handle_reply
-        with self._mutex:
-            now = wire.last = now_us()
-            for reply in replies:
-                if type(reply) is Push:
-                    continue
-                if not outstanding:
-                    raise WireBroken("an answer to nothing")
-                command = outstanding[0]
-                handle_reply(command.request, reply, now)
-                if not remove(outstanding, command):
-                    return  # whoever called in the middle has given the connection up
-                if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
-                    wire.doubtful = True
-            if session.servers.missing:
-                session.servers.back(self._node, now)
-            session.drain()
-
-
-def earliest(outstanding: deque[Command]) -> int:
-    """The first deadline of what is outstanding; the thread that writes may drop it all."""
-    try:
-        if len(outstanding) == 1:
-            return outstanding[0].deadline
-        return min([command.deadline for command in outstanding.copy()], default=NEVER)
-    except IndexError:
-        return 0
-
-
-def _behind(batch: list[Command], sent: int) -> list[Command]:
-    """The commands of which not a byte is among the first `sent`."""
-    at = 0
-    for index, command in enumerate(batch):
-        if at >= sent:
-            return batch[index:]
-        at += len(command.packed)
-    return []
+            if self._outbox and not (operation.done or operation.several):
+                self.flush()

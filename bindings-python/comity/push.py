@@ -39,8 +39,6 @@ class PushReader(Worker):
         self._command: Command | None = None
         self._ready = False
         self._pinged = False
-        self._listener = 0
-        """The thread that listens."""
         self._watchers: list[Operation] = []
         self._leader: Operation | None = None
         self._back = threading.Event()
@@ -95,8 +93,8 @@ class PushReader(Worker):
             self._lose(wire, str(broken))
 
     def relieve(self) -> None:
-        """See `Worker`. What has arrived and was not handed in is lost with the connection."""
-        self._lose(self._wire, "interrupted")
+        """See `Worker`."""
+        self._back.set()
         super().relieve()
 
     # Leader and followers: of those who wait for a grant one listens, for all, so that no thread
@@ -104,11 +102,6 @@ class PushReader(Worker):
 
     def enter(self, operation: Operation) -> None:
         """See `Watch`. The reader's thread finds the waiter at its next turn."""
-        if self._listener == threading.get_ident():
-            # Interrupted while it listened: what has arrived is in nobody's reach.
-            self._leader = None
-            self._lose(self._wire, "interrupted")
-            self._back.set()
         self._watchers.append(operation)
         if self._leader is None:
             self.wake()
@@ -187,25 +180,19 @@ class PushReader(Worker):
         self._wire.send(command.packed, command.deadline)
 
     def _listen(self, wire: Wire) -> None:
-        self._listener = threading.get_ident()
-        try:
-            self._hear_all(wire)
-        finally:
-            self._listener = 0
-
-    def _hear_all(self, wire: Wire) -> None:
+        """Hands in what has arrived, or waits until there is something."""
         command = self._command
         until = wire.last + QUIET_US * (2 if self._pinged else 1)
         if command is not None:
             until = min(until, command.deadline)
-        replies = wire.receive(until)
+        replies = self._hear_all(wire)
+        if not replies:
+            wire.wait(until - now_us())
+            replies = self._hear_all(wire)
         now = now_us()
         if replies:
-            wire.last = now
             self._pinged = False
             for reply in replies:
-                if self._wire is not wire:
-                    raise WireBroken("given up meanwhile")
                 self._hear(reply)
         elif command is not None and now >= command.deadline:
             raise WireBroken("the subscription was not confirmed in time")
@@ -215,13 +202,18 @@ class PushReader(Worker):
             self._pinged = True
             wire.send(PING, now + QUIET_US)
 
+    def _hear_all(self, wire: Wire) -> list[Any]:
+        """Gives the core the messages that have arrived; the rest is for `_hear`."""
+        with self._session.mutex:
+            replies = wire.listen(self._session.core, self._node)
+            if replies:
+                self._session.drain()
+        return replies
+
     def _hear(self, reply: Any) -> None:
         session = self._session
         if isinstance(reply, list):
-            kind = reply[0] if reply else None
-            if kind == b"message":
-                session.message(self._node, reply[1], reply[2])
-            elif kind == b"subscribe":
+            if reply and reply[0] == b"subscribe":
                 self._command = None
                 self._ready = True
                 session.node(self._node, "push_ready")

@@ -57,27 +57,45 @@ class Reader:
 
     def feed(self, data: bytes) -> list[Any]:
         """Takes bytes from the socket. Raises `ProtocolError` on anything that is not RESP."""
-        if self._buffer:
-            data = self._buffer + data
-        elif len(data) < _SHORT:
-            flat = _flat(data)
-            if flat is not None:
-                return [flat]
-        replies: list[Any] = []
-        at = 0
-        end = len(data)
-        try:
-            while at < end:
-                value, at = self._value(data, at, 0)
-                replies.append(value)
-        except _Incomplete:
-            pass
-        except ValueError as error:
-            raise ProtocolError(f"not a RESP number: {error}") from None
-        self._buffer = data[at:] if at < end else b""
+        data = self._buffer + data if self._buffer else data
+        replies, used = parse(data, self._error)
+        self._buffer = data[used:]
         return replies
 
-    def _value(self, data: bytes, at: int, depth: int) -> tuple[Any, int]:
+
+def parse(data: bytes, error: Callable[[bytes], Any]) -> tuple[list[Any], int]:
+    """The replies that `data` begins with, as `Reader` has them, and how many bytes they are.
+    Raises `ProtocolError` on anything that is not RESP.
+    """
+    if len(data) < _SHORT:
+        flat = _flat(data)
+        if flat is not None:
+            return [flat], len(data)
+    parser = _Parser(error)
+    replies: list[Any] = []
+    at = 0
+    end = len(data)
+    try:
+        while at < end:
+            value, at = parser.value(data, at, 0)
+            replies.append(value)
+    except _Incomplete:
+        pass
+    except ValueError as wrong:
+        raise ProtocolError(f"not a RESP number: {wrong}") from None
+    return replies, at
+
+
+class _Parser:
+    """Reads values. `error` makes something of an error's text."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Callable[[bytes], Any]) -> None:
+        self._error = error
+
+    def value(self, data: bytes, at: int, depth: int) -> tuple[Any, int]:
+        """The value at `at`, and where it ends."""
         line = data.find(b"\r\n", at)
         if line < 0:
             raise _INCOMPLETE
@@ -126,7 +144,7 @@ class Reader:
         if kind in (37, 124):  # % and |
             items, at = self._items(data, at, 2 * int(head), depth)
             if kind == 124:  # attributes talk about the value that follows
-                return self._value(data, at, depth)
+                return self.value(data, at, depth)
             return _pairs(items), at
         raise ProtocolError(f"not a RESP reply: {bytes((kind,)) + head[:40]!r}")
 
@@ -148,7 +166,7 @@ class Reader:
             raise ProtocolError(f"arrays inside arrays (at most {MAX_DEPTH} deep)")
         items: list[Any] = []
         for _ in range(count):
-            value, at = self._value(data, at, depth + 1)
+            value, at = self.value(data, at, depth + 1)
             items.append(value)
         return items, at
 

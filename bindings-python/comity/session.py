@@ -22,7 +22,7 @@ from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
-from ._core import forward
+from ._core import forward, hand_over
 from .clock import now_us
 from .errors import Closed, Error, InvalidState
 from .operation import Operation
@@ -172,7 +172,7 @@ class Session:
         """Commands of the core that are in no outbox yet."""
         self.events: Final[deque[Event]] = deque()
         """Events that are not booked yet."""
-        self._beginning: list[object] = []
+        self._beginning: set[object] = set()
         """Whoever has asked the core for an id and not taken it in yet."""
         self._early: list[Event] = []
         """What was told of such ids."""
@@ -197,6 +197,7 @@ class Session:
         """Those for which no thread could be started."""
         self.stand_in: Callable[[], object] = _nobody
         """Does the work of those in the caller's thread."""
+        self._calls = threading.local()
         self.closed = False
         self.drained = Operation()
         """Done once everything that `close` began is done."""
@@ -209,13 +210,13 @@ class Session:
         """Calls a verb of the core that returns an id and makes `operation` stand for it."""
         with self.mutex:
             self.require_open()
-            operation.attended = self.attended
-            self._beginning.append(operation)
+            self._attend(operation)
             try:
+                self._beginning.add(operation)
                 operation.id = verb(*args, self.now(), **kw)
                 self.operations[operation.id] = operation
             finally:
-                self._beginning.remove(operation)
+                self._beginning.discard(operation)
             self.drain()
 
     def resume(
@@ -226,7 +227,7 @@ class Session:
             self.require_open()
             if operation.ended:
                 return
-            operation.attended = self.attended
+            self._attend(operation)
             operation.done = False
             try:
                 verb(operation.id, *args, self.now(), **kw)
@@ -247,11 +248,12 @@ class Session:
         with self.mutex:
             self.require_open()
             operations: list[Operation] = []
-            with self.asking(operations):
+            with self.asking(object()):
                 for call in self.core.check_nodes(self.now()):
                     operation = Operation()
                     operation.id = call
-                    operation.attended = self.attended and len(self.boxes) == 1
+                    if len(self.boxes) == 1:
+                        self._attend(operation)
                     self.operations[call] = operation
                     operations.append(operation)
             self.drain()
@@ -260,24 +262,38 @@ class Session:
     @contextmanager
     def asking(self, who: object) -> Iterator[None]:
         """While this lasts, events of ids that nobody knows are kept: `who` may take them in."""
-        self._beginning.append(who)
         try:
+            self._beginning.add(who)
             yield
         finally:
-            self._beginning[:] = [one for one in self._beginning if one is not who]
+            self._beginning.discard(who)
 
     def leave(self, operation: Operation) -> None:
         """The thread that waited for `operation` goes; its unsent commands go to the background."""
         operation.attended = False
+        remove(self.calls, operation)
         for node in operation.nodes:
             box = self.boxes[node]
             if box.foreground:
                 with self.mutex:
-                    mine = [c for c in box.foreground if c.origin == operation.id]
-                    if mine:
-                        box.background += mine
-                        take_out(box.foreground, mine)
+                    if hand_over(box.foreground, box.background, operation.id):
                         box.wake_background()
+
+    def _attend(self, operation: Operation) -> None:
+        """The calling thread will wait for `operation`, unless it is a task that will."""
+        operation.attended = self.attended
+        if self.attended:
+            self.calls.append(operation)
+
+    @property
+    def calls(self) -> list[Operation]:
+        """What the calling thread waits for: the last one, and what that has interrupted."""
+        try:
+            return self._calls.those  # type: ignore[no-any-return]
+        except AttributeError:
+            those: list[Operation] = []
+            self._calls.those = those
+            return those
 
     def failure(self, operation: Operation) -> Exception | None:
         """Why `operation` failed; it names the server it is about, where it is about one."""
@@ -471,11 +487,11 @@ class Session:
                     self._route(commands[0])
             except IndexError:
                 pass  # whoever called in the middle has routed it
-            unwanted: list[int] = []
+            unwanted = False
             try:
                 while True:
                     event = events[0]
-                    self._book(event, unwanted)
+                    unwanted = self._book(event) or unwanted
                     events.remove(event)
             except LookupError:
                 pass
@@ -486,8 +502,6 @@ class Session:
                 del self._early[:]
             elif not unwanted:
                 break
-            for lock in unwanted:
-                self.core.lock_cancel(lock, self.now())
         if self.deadline < self.alarm:
             self.wake_timer()
 
@@ -514,12 +528,14 @@ class Session:
         forward(command, item, self.commands, box.background)
         box.wake_background()
 
-    def _book(self, event: Event, unwanted: list[int]) -> None:
+    def _book(self, event: Event) -> bool:
+        """Whether the core was told something by it."""
         kind, key = event.kind, event.subject
         operation = None if key is None else self.operations.get(key)
+        unwanted = False
         if self._beginning and operation is None and (key is not None or kind in _OF_COUNTERS):
             self._early.append(event)
-            return
+            return False
         if kind in _OF_COUNTERS:
             self.on_counter(event)
         elif kind in _TOLD and (operation is None or kind in _BESIDES):
@@ -527,13 +543,16 @@ class Session:
         if operation is not None:
             self._settle(operation, kind, event)
         elif kind == "lock_granted" and key is not None:
-            # The thread that asked was interrupted before it could take the id in.
-            unwanted.append(key)
+            # The thread that asked was interrupted before it could take the id in. Before the event
+            # is taken away: this may be interrupted as well.
+            self.core.lock_cancel(key, self.now())
+            unwanted = True
         elif kind == "closed":
             self.drained.done = True
             self.drained.signal()
         for listener in [*self.listeners]:
             listener.put(event)
+        return unwanted
 
     def _settle(self, operation: Operation, kind: str, event: Event) -> None:
         if kind in _BESIDES:

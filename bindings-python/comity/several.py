@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .bell import Bell, any_of
 from .clock import now_us
-from .lane import earliest
+from .lane import PATIENCE
 from .session import SHIFT
 
 if TYPE_CHECKING:
@@ -92,9 +92,12 @@ class Several:
                 seat.bell.ring()  # by what came to pass before there was a gate
         try:
             until = self._session.deadline
-            if self._session.hindered:
-                until = min(until, now_us() + round(SHIFT * 1e6))
-            seat.listen(led, until)
+            patience = SHIFT if self._session.hindered else PATIENCE
+            late = now_us() + round(patience * 1e6)
+            seat.listen(led, min(until, late))
+            if now_us() >= late:
+                for lane in others:
+                    lane.look()
         finally:
             with mutex:
                 operation.gate = None
@@ -138,5 +141,5 @@ class _Seat:
                 return
             self._wires = wires
             self._await = any_of([self.bell.fileno(), *fds])
-        left = min([until, *[earliest(wire.outstanding) for wire in wires]]) - now_us()
+        left = min([until, *[wire.deadline for wire in wires]]) - now_us()
         self._await(max(0, left))

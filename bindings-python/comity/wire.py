@@ -1,40 +1,32 @@
 """One connection to one server: bytes out, replies in, nothing longer than it is told.
 
-The socket is non-blocking and every wait is a `poll` with its own time, so that one thread may
-write while another reads, each with its own deadline.
+The socket is non-blocking and every wait is a `poll` with its own time. Whoever moves bytes owns
+none: what is to be written, what has arrived and which commands have no answer yet is kept by the
+`Exchange`, in steps that nobody gets in between of. So any thread may go on with it at any time,
+also one that has interrupted another call here.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-import threading
-from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
-from ._core import Baton
+from ._core import Baton, ErrorReply, Exchange
 from .bell import poller
 from .clock import now_us
-from .resp import ProtocolError, Reader
+from .resp import ProtocolError, Push, parse
 
 if TYPE_CHECKING:
-    from ._core import Command
+    from ._core import Command, Coordinator
 
-_READ_SIZE: Final = 65536
-_GUARD: Final = 5.0
-"""How many seconds one thread may keep another from a TLS connection."""
 _STALE_US: Final = 1_000_000
 """How long a connection may lie idle before it is looked at again before it is used."""
 
 
 class WireBroken(Exception):
-    """The connection is of no more use. `sent` of the bytes being written may have left."""
-
-    def __init__(self, why: str, sent: int = 0) -> None:
-        super().__init__(why)
-        self.sent = sent
+    """The connection is of no more use."""
 
 
 class NotConnected(Exception):
@@ -58,38 +50,28 @@ class Refused(Exception):
         self.text = text
 
 
-class _Guard:
-    """A lock that breaks the wire for whoever does not get it: its holder waits for nothing, unless
-    it was interrupted by something that does.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=_GUARD):
-            raise WireBroken("held up")
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+Wait = Callable[[int | None], bool]
+"""Waits so many microseconds, None for ever, and says whether there is something to do."""
 
 
 class Wire:
-    """A connected socket with the commands that are written and not yet answered."""
+    """A connected socket with the commands that are written and not yet answered.
+
+    What moves bytes is called with the session's mutex held, for OpenSSL allows one thread at a
+    time in a connection.
+    """
 
     __slots__ = (
-        "_guard",
+        "_error",
+        "_exchange",
         "_hindrance",
         "_owner",
         "_readable",
-        "_reader",
         "_socket",
         "_tls",
         "_writable",
-        "broken",
         "doubtful",
         "last",
-        "outstanding",
         "reader",
     )
 
@@ -100,25 +82,22 @@ class Wire:
         sock.setblocking(False)
         self._socket = sock
         self._owner = owner
+        self._error = error
         self._tls = isinstance(sock, ssl.SSLSocket)
-        # OpenSSL allows one thread at a time in a connection; a plain socket any number.
-        self._guard: AbstractContextManager[Any] = _Guard() if self._tls else nullcontext()
-        self._reader = Reader(error)
+        self._exchange = Exchange(sock, _is_plain(sock))
         self._readable = poller(sock.fileno())
         self._writable = poller(sock.fileno(), write=True)
         self._hindrance = self._readable
-        """What `take` found to be waited for."""
-        self.outstanding: deque[Command] = deque()
+        """What reading was found to wait for."""
         self.reader = Baton()
-        """Which thread reads here for all."""
-        self.broken = False
+        """Which thread waits here for what arrives, so that not all of them do."""
         self.doubtful = False
         """Whether it leads to a server that is no master any more: a new one may lead elsewhere."""
         self.last = now_us()
-        """When bytes last moved."""
+        """When bytes last came."""
 
     def listen_to(self, bell: int) -> None:
-        """Has `receive` return early, with nothing, when the descriptor `bell` can be read."""
+        """Has `wait` return early when the descriptor `bell` can be read."""
         self._readable = self._hindrance = poller(self._socket.fileno(), also=bell)
 
     def fileno(self) -> int:
@@ -126,13 +105,29 @@ class Wire:
         return self._socket.fileno()
 
     @property
+    def broken(self) -> bool:
+        """Whether it is of no more use."""
+        return self._exchange.over
+
+    @property
+    def outstanding(self) -> int:
+        """How many commands have no answer yet."""
+        return self._exchange.outstanding
+
+    @property
+    def deadline(self) -> int:
+        """The first deadline of what is outstanding."""
+        return self._exchange.deadline
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something is still to be written."""
+        return self._exchange.unsent
+
+    @property
     def hidden(self) -> bool:
         """Whether something has arrived that polling does not show."""
-        return self._tls and self._pending() > 0
-
-    def _pending(self) -> int:
-        with self._guard:
-            return self._socket.pending()  # type: ignore[attr-defined, no-any-return]
+        return self._tls and self._socket.pending() > 0  # type: ignore[attr-defined]
 
     def usable(self, now: int) -> bool:
         """Whether to send more here. An idle connection is looked at again: it is of no use if
@@ -154,73 +149,101 @@ class Wire:
             pass
         return False
 
-    def send(self, data: bytes, deadline: int) -> None:
-        """Writes all of `data`. Raises `WireBroken` with the bytes that may have left."""
-        sent = 0
-        if not self._tls:
-            try:
-                sent = self._socket.send(data)
-            except OSError:
-                pass
-            if sent == len(data):
-                return
-        self._send_rest(data, sent, deadline)
+    def take(self, outbox: list[Command], core: Coordinator) -> bool:
+        """Takes over what is to be sent, and whether some of it was too late for that."""
+        return self._exchange.take(outbox, core, now_us()) > 0
 
-    def _send_rest(self, data: bytes, sent: int, deadline: int) -> None:
-        view = memoryview(data)
-        while sent < len(data):
-            wait = self._writable
-            try:
-                with self._guard:
-                    sent += self._socket.send(view[sent:])
-                continue
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                pass
-            except ssl.SSLWantReadError:
-                wait = self._readable
-            except OSError as error:
-                # A record that TLS has begun may be on its way although it counts as unwritten.
-                raise WireBroken(str(error), len(data) if self._tls else sent) from None
+    def write(self) -> Wait | None:
+        """Writes what the socket takes. None, or how to wait where that is not all. Raises
+        `WireBroken`.
+        """
+        try:
+            self._exchange.write()
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            return self._writable
+        except ssl.SSLWantReadError:
+            return self._readable
+        except (OSError, ValueError) as error:  # the latter from one of TLS that was closed
+            raise WireBroken(str(error)) from None
+        return None
+
+    def send(self, data: bytes, deadline: int) -> None:
+        """Writes `data`, which is no command that waits for an answer, by then. Called without the
+        mutex, by the only one who writes here. Raises `WireBroken`.
+        """
+        self._exchange.put(data)
+        while (wait := self.write()) is not None:
             left = deadline - now_us()
             if left <= 0 or not wait(left):
-                raise WireBroken("not written in time", len(data) if self._tls else sent)
-            if self._socket.fileno() < 0:
-                raise WireBroken("closed meanwhile", len(data) if self._tls else sent)
+                raise WireBroken("not written in time")
 
-    def receive(self, until: int) -> list[Any]:
-        """The replies that are complete at `until` or before; none if none is. Returns with the
-        first that is. Raises `WireBroken` when there will never be another.
+    def hear(self, core: Coordinator) -> list[Any]:
+        """Gives the core the answers that are here, without waiting for one; they are returned.
+        Raises `WireBroken` where there will never be another.
         """
-        # A server that is near has answered by now as often as not: that saves a wait.
-        replies = self.take()
-        if replies:
-            return replies
-        left = until - now_us()
-        return self.take() if left > 0 and self._hindrance(left) else []
+        while (found := self._replies()) is not None:
+            replies, used, mark = found
+            now = now_us()
+            try:
+                if self._exchange.answer(mark, used, replies, core, now):
+                    if replies:
+                        self.last = now
+                        self.doubtful = self.doubtful or any(map(_is_refusal_to_write, replies))
+                    return replies
+            except ValueError as error:
+                raise WireBroken(str(error)) from None
+        return []
 
-    def take(self) -> list[Any]:
-        """The replies that are here, without waiting for one. Raises `WireBroken`."""
+    def listen(self, core: Coordinator, node: int) -> list[Any]:
+        """The same on a connection of pushes: gives the core the messages. What else has come is
+        returned with them.
+        """
+        while (found := self._replies(pushes=True)) is not None:
+            replies, used, mark = found
+            now = now_us()
+            messages = [(reply[1], reply[2]) for reply in replies if _is_message(reply)]
+            if self._exchange.deliver(mark, used, messages, core, node, now):
+                if replies:
+                    self.last = now
+                return replies
+        return []
+
+    def _replies(self, pushes: bool = False) -> tuple[list[Any], int, int] | None:
+        """What has arrived and nobody has given to the core; None if there is nothing."""
         try:
-            with self._guard:
-                data = self._socket.recv(_READ_SIZE)
+            if not self._exchange.read():
+                self._hindrance = self._readable
+                return None
         except (BlockingIOError, ssl.SSLWantReadError):
             self._hindrance = self._readable
-            return []
+            return None
         except ssl.SSLWantWriteError:
             self._hindrance = self._writable
-            return []
-        except OSError as error:
+            return None
+        except (OSError, ValueError) as error:
             raise WireBroken(str(error)) from None
-        if not data:
-            raise WireBroken("closed by the server")
+        data, mark = self._exchange.arrived()
         try:
-            return self._reader.feed(data)
+            replies, used = parse(data, self._error)
         except ProtocolError as error:
             raise WireBroken(str(error)) from None
+        if not pushes:
+            replies = [reply for reply in replies if type(reply) is not Push]
+        return replies, used, mark
+
+    def wait(self, us: int) -> None:
+        """Waits so many microseconds at most until there may be something to hear."""
+        if us > 0:
+            self._hindrance(us)
+
+    def end(self, core: Coordinator) -> int:
+        """Gives up what is outstanding: the core is told of each whether it can have left. How many
+        these are; the second time there are none.
+        """
+        return self._exchange.end(core, now_us())
 
     def close(self) -> None:
-        """Ends the connection; whoever waits on it finds it broken."""
-        self.broken = True
+        """Closes the connection; whoever waits on it finds it broken."""
         try:
             self._owner()
         except Exception:  # the owner is somebody else's code; the socket is gone either way
@@ -228,8 +251,21 @@ class Wire:
 
     def forget(self) -> None:
         """Closes this process's copy of the socket without a word to the server (after fork)."""
-        self.broken = True
         try:
             self._socket.close()
         except OSError:
             pass
+
+
+def _is_plain(sock: socket.socket) -> bool:
+    """Whether the bytes of a socket are those on its descriptor."""
+    kind, plain = type(sock), socket.SocketType
+    return kind.send is plain.send and kind.recv is plain.recv
+
+
+def _is_refusal_to_write(reply: Any) -> bool:
+    return type(reply) is ErrorReply and reply.text.startswith(b"READONLY")
+
+
+def _is_message(reply: Any) -> bool:
+    return isinstance(reply, list) and len(reply) > 2 and reply[0] == b"message"

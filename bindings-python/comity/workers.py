@@ -168,7 +168,7 @@ class Background(Worker):
 
     def relieve(self) -> None:
         """See `Worker`."""
-        self.lane.step_aside(threading.get_ident(), drop=True)
+        self.lane.step_back(threading.get_ident())
         super().relieve()
 
     def stop(self) -> None:

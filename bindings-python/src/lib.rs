@@ -11,8 +11,10 @@ mod coordinator;
 mod counter;
 mod error;
 mod event;
+mod exchange;
 mod host;
 mod memory;
+mod outbox;
 mod peer;
 mod ring;
 mod transaction;
@@ -34,7 +36,11 @@ mod _core {
     #[pymodule_export]
     use super::event::Event;
     #[pymodule_export]
+    use super::exchange::Exchange;
+    #[pymodule_export]
     use super::memory::MemoryStore;
+    #[pymodule_export]
+    use super::outbox::{hand_over, refuse, refuse_late};
     #[pymodule_export]
     use super::peer::{PNCounter, forked};
     #[pymodule_export]

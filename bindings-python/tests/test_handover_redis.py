@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from locks import until
 
 import comity
-import comity.bell
 import comity.lane
 import comity.wire
 
@@ -56,18 +56,18 @@ def take_over(co: Any, other: Any, soon: Callable[[], object]) -> Any:
 
 
 def test_the_renewal_leaves_before_the_caller_runs(server, others, monkeypatch):
-    send = comity.wire.Wire.send
+    take = comity.wire.Wire.take
     sent: list[bytes] = []
 
-    def noting(self: Any, data: bytes, *rest: Any) -> None:
-        sent.append(data)
-        send(self, data, *rest)
+    def noting(self: Any, outbox: Any, core: Any) -> bool:
+        sent.extend(command.packed for command in outbox)
+        return take(self, outbox, core)
 
     def soon() -> None:
         sent.clear()
         others.clear()
 
-    monkeypatch.setattr(comity.wire.Wire, "send", noting)
+    monkeypatch.setattr(comity.wire.Wire, "take", noting)
     with comity.connect(server.client()) as co, comity.connect(server.client()) as other:
         lock = take_over(co, other, soon)
         renewed = any(b"REN" in data for data in sent)
@@ -77,23 +77,17 @@ def test_the_renewal_leaves_before_the_caller_runs(server, others, monkeypatch):
 
 
 def test_the_answer_to_that_renewal_is_read(server, others, monkeypatch):
-    write, wait = comity.lane.Lane._write, comity.bell.Bell.wait
-    asleep: list[Any] = []
+    take = comity.wire.Wire.take
 
-    def waiting(self: Any) -> None:
-        asleep.append(self)
-        wait(self)
-
-    def writing(self: Any, *rest: Any) -> None:
-        if self._bell is not None and not others.is_set():
+    def taking(self: Any, outbox: Any, core: Any) -> bool:
+        late = take(self, outbox, core)
+        if not others.is_set():
             # In the middle of this the thread that reads here looks whether there is anything.
-            asleep.clear()
             others.set()
-            until(lambda: self._bell in asleep)
-        write(self, *rest)
+            time.sleep(0.05)
+        return late
 
-    monkeypatch.setattr(comity.lane.Lane, "_write", writing)
-    monkeypatch.setattr(comity.bell.Bell, "wait", waiting)
+    monkeypatch.setattr(comity.wire.Wire, "take", taking)
     with comity.connect(server.client()) as co, comity.connect(server.client()) as other:
         lock = take_over(co, other, others.clear)
         until(lambda: lock.remaining > 15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -22,9 +23,10 @@ pytestmark = [
 ]
 
 
-def storm(*args: object) -> None:
+def storm(*args: object, **env: str) -> None:
     command = [sys.executable, str(STORM), *map(str, args)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = {**os.environ, **env}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -39,6 +41,17 @@ def test_every_verb_in_the_middle_of_every_verb(kind, where, server, shared_thre
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks before Python 3.12")
 def test_tasks_that_begin_at_once_in_the_middle_of_everything(server):
     storm("asyncio", server.port, 12, "eager")
+
+
+@pytest.mark.parametrize("where", ["one", "three"])
+def test_handlers_in_the_middle_of_handlers(where, server, shared_three):
+    three = ",".join(str(one.port) for one in shared_three)
+    storm("threads", server.port if where == "one" else three, 8, "dense")
+
+
+def test_a_connection_that_is_interrupted_in_the_middle_of_tls_is_made_anew(tls):
+    port, certificate = tls
+    storm("threads", port, 8, TLS=certificate)
 
 
 CLOSING = """

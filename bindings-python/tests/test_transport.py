@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 import pytest
+from locks import until
 
 redis = pytest.importorskip("redis")
 
@@ -19,7 +20,7 @@ from comity.lane import Lane  # noqa: E402
 from comity.operation import Operation  # noqa: E402
 from comity.resp import ProtocolError, Push, Reader  # noqa: E402
 from comity.session import Session  # noqa: E402
-from comity.wire import NotConnected, Refused, WireBroken  # noqa: E402
+from comity.wire import NotConnected, Refused, Wire  # noqa: E402
 
 
 @dataclass
@@ -326,32 +327,21 @@ def test_a_peer_that_takes_nothing_in_is_given_up(server):
 
 
 def test_only_what_was_written_is_unknown():
-    class Wire:
-        broken = False
-        last = 1 << 62
-
-        def __init__(self):
-            from collections import deque
-
-            self.outstanding = deque()
-
-        def usable(self, now):
-            return True
-
-        def send(self, data, deadline):
-            raise WireBroken("gone", len(commands[0].packed))
-
-        def close(self):
-            pass
-
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     core = Core()
     session = Session(core, 1)
     lane = Lane(session, 0, session.boxes[0].foreground, None)
-    lane._current.append(Wire())
-    commands = [Command(n, [b"PING"], soon()) for n in (1, 2, 3)]
+    lane.wire = Wire(ours, ErrorReply, ours.close)
+    large = b"x" * 10_000_000
+    commands = [Command(1, [b"PING"], soon())]
+    commands += [Command(n, [b"SET", b"a", large], soon(0.2)) for n in (2, 3)]
     session.boxes[0].foreground += commands
     lane.flush()
-    assert sorted(core.failures) == [(1, "outcome_unknown"), (2, "not_sent"), (3, "not_sent")]
+    unknown, never = (1, "outcome_unknown"), (3, "not_sent")
+    assert sorted(core.failures) == [unknown, (2, "outcome_unknown"), never]
+    assert lane.wire is None
+    theirs.close()
 
 
 def test_the_next_command_gets_a_new_connection(start):
@@ -465,25 +455,27 @@ def test_commands_that_are_ready_together_leave_together(fake):
         lane.stop()
 
 
-def test_an_interrupted_reader_leaves_nothing_outstanding(fake, monkeypatch):
-    with fake().client(protocol=2) as client:
+def test_what_an_interrupted_reader_has_sent_is_answered_all_the_same(server, monkeypatch):
+    with server.client(protocol=2) as client:
         lane, session, core = lane_to(client)
         monkeypatch.setattr("comity.transport.RedisConnector.connect", _connect_raw)
-        session.boxes[0].foreground.append(Command(1, [b"PING"], soon(5)))
+        session.boxes[0].foreground.append(Command(1, [b"PING"], soon(30)))
+        me, hear = threading.get_ident(), Wire.hear
 
-        def interrupt(self, until):
-            raise KeyboardInterrupt
+        def interrupted(self, core):
+            if threading.get_ident() == me:
+                raise KeyboardInterrupt
+            return hear(self, core)
 
-        monkeypatch.setattr("comity.wire.Wire.receive", interrupt)
+        monkeypatch.setattr(Wire, "hear", interrupted)
         with pytest.raises(KeyboardInterrupt):
             lane.drive(Operation())
-        assert core.failures == [(1, "outcome_unknown")]
-        assert lane.wire is None
+        until(lambda: core.replies or core.failures, 30)
+        assert (core.replies, core.failures) == ([(1, "PONG")], [])
+        lane.stop()
 
 
 def _connect_raw(self, deadline):
-    from comity.wire import Wire
-
     kwargs = self._pool.connection_kwargs
     sock = socket.create_connection((kwargs["host"], kwargs["port"]))
     return Wire(sock, ErrorReply, sock.close)
