@@ -30,6 +30,7 @@ __all__ = [
     "forked",
     "forward",
     "hand_over",
+    "leave",
     "refuse",
     "refuse_late",
 ]
@@ -825,3 +826,10 @@ def refuse(
 
 def hand_over(source: list[Command], target: list[Command], origin: int) -> int:
     """Moves what serves `origin` from one list to the other. How much that was. One step."""
+
+def leave(object: Any) -> None:
+    """Leaves `object` to what its `_left_to` is, unless that is None: puts it into the list
+    `dropped` there, where it lives on, and calls `rouse`. To be its `__del__`: there Python
+    swallows what the handler of a signal raises, so none runs before this is done; and what one
+    raises in `rouse` is raised behind it.
+    """

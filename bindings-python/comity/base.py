@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,6 +16,7 @@ from .builder import Committed, Outcome, Request
 from .callbacks import waiting
 from .clock import now_us
 from .counter import Desk, Durability, Reports, counter_options
+from .dropped import Weakly, finalizer
 from .errors import (
     InvalidArgument,
     InvalidState,
@@ -58,6 +58,8 @@ class Base(Bound):
         self._timeout = timeout
         self._label = _label()
         self._make: Callable[[], tuple[Session, Any]] | None = None
+        self._left_to: Session | None = None
+        """Who sees to the end where nobody does: see `dropped.finalizer`."""
         opened.add(self)
 
     def _orphan(self) -> None:
@@ -68,6 +70,7 @@ class Base(Bound):
             return  # nor did the parent need one
         self._session.orphan()
         self._driver.forget()
+        self._left_to = None
         if self._make is not None:
             for name in ("_session", "_driver", "_reports"):
                 self.__dict__.pop(name, None)
@@ -93,6 +96,9 @@ class Base(Bound):
         session.on_transaction = partial(_report, session)
         self._label = _label()
         self._driver, self._reports, self._session = driver, reports, session
+        self._left_to = session
+
+    __del__ = finalizer
 
     @property
     def _begun(self) -> bool:
@@ -354,7 +360,7 @@ def _warn_of_local_names(ids: list[str]) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
-opened: weakref.WeakSet[Base] = weakref.WeakSet()
+opened: Final[Weakly[Base]] = Weakly()
 """Every coordinator of this process that is not closed."""
 
 

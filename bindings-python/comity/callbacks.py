@@ -21,9 +21,21 @@ def hand_out() -> None:
     """Starts a thread for each that waits, or leaves it to a later call."""
     for _ in range(len(waiting)):
         try:
-            threading.Thread(target=_next, name="comity-callback", daemon=True).start()
+            start(threading.Thread(target=_next, name="comity-callback", daemon=True))
         except RuntimeError:
             return
+
+
+def start(thread: threading.Thread) -> None:
+    """Starts a thread. What the handler of a signal raises meanwhile is raised: `Thread.start`
+    itself may raise a KeyError in its place.
+    """
+    try:
+        thread.start()
+    except KeyError as error:
+        if error.__context__ is None:
+            raise
+        raise error.__context__ from None
 
 
 def run_late() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
@@ -68,6 +67,7 @@ class Coordinator(Base):
         """Not for users: see `comity.connect`."""
         super().__init__(session, driver, timeout, allow_eviction)
         self._reports = ThreadReports(session)
+        self._left_to = session
         open_here.add(self)
 
     def _reporting(self, session: Session) -> ThreadReports:
@@ -285,6 +285,7 @@ class Coordinator(Base):
             self._end()
 
     def _end(self) -> None:
+        self._left_to = None
         opened.discard(self)
         open_here.discard(self)
         self._session.abandon(Closed("the coordinator was closed meanwhile"))
@@ -292,6 +293,7 @@ class Coordinator(Base):
         self._reports.stop()
 
     def __enter__(self) -> Coordinator:
+        self._session.require_open()
         return self
 
     def __exit__(
@@ -302,13 +304,13 @@ class Coordinator(Base):
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        session = self.__dict__.get("_session")
-        if session is not None and not session.closed and not session.foreign:
-            try:
-                warnings.warn("unclosed comity.Coordinator", ResourceWarning, stacklevel=2)
-            finally:
-                close_soon(self)
+    def _dropped(self) -> None:
+        """See `Droppable`."""
+        session = self._left_to
+        if session is not None and not session.closed:
+            session.warn("unclosed comity.Coordinator")
+            close_soon(self)
+        self._left_to = None
 
     def _transact(self, request: Request) -> Committed:
         operation = Operation()

@@ -157,6 +157,7 @@ class SocketDriver:
         with session.mutex:
             for worker in session.hindered.copy():
                 worker.ring()
+        session.see_to_dropped()
         for background in self._background:
             if not background.running:
                 background.lane.run_dry()

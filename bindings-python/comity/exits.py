@@ -10,14 +10,14 @@ import atexit
 import os
 import signal
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from . import rouse
 from .callbacks import spawn
+from .dropped import Weakly
 from .errors import Error, InvalidArgument
 
 
@@ -28,7 +28,7 @@ class _Closable(Protocol):
         """See `Coordinator.close`."""
 
 
-open_here: weakref.WeakSet[Any] = weakref.WeakSet()
+open_here: Final[Weakly[Any]] = Weakly()
 """The coordinators for threads of this process that are not closed."""
 
 
@@ -51,7 +51,7 @@ def close_all() -> None:
 
 
 def close_soon(coordinator: _Closable) -> None:
-    """Closes one that nobody refers to any more. The collector calls; it waits for nothing."""
+    """Closes one that nobody else refers to any more. Waits for nothing."""
     _dropped.append(coordinator)
     spawn(_close_dropped)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .bound import Bound
+from .dropped import finalizer
 from .errors import Error, InvalidState, LockLost, LockTimeout, NotHeld
 from .operation import Operation
 from .units import MAX_TTL, MAX_WAIT, MIN_TTL, seconds
 
 if TYPE_CHECKING:
     from .base import Base
+    from .session import Session
 
 
 class Unset(Enum):
@@ -34,6 +35,7 @@ class Handle(Bound):
         "_coordinator",
         "_gone",
         "_label",
+        "_left_to",
         "_max_hold",
         "_name",
         "_on_lost",
@@ -67,6 +69,8 @@ class Handle(Bound):
         self._max_hold = max_hold
         self._label = label
         self._on_lost = on_lost
+        self._left_to: Session | None = None
+        """Who gives back what this holds where nobody does: see `dropped.finalizer`."""
         self._operation: Operation | None = None
         self._gone = False
         """Whether the grant that was last given back had been lost by then."""
@@ -139,27 +143,26 @@ class Handle(Bound):
         home = type(self).__module__.rpartition(".")[0]
         return f"<{home}.Lock {self.name!r} {state}>"
 
-    def __del__(self) -> None:
-        operation = getattr(self, "_operation", None)
-        if operation is None or operation.ended:
-            return
-        session = self._coordinator._session
-        if session.foreign or session.closed:
-            return
-        try:
+    __del__ = finalizer
+
+    def _dropped(self) -> None:
+        """See `Droppable`."""
+        operation, session = self._operation, self._left_to
+        if (
+            operation is not None
+            and session is not None
+            and not (operation.ended or session.closed)
+        ):
             if session.now() < operation.valid_until:
-                text = f"lock {self.name!r} is given back: nobody has the handle any more"
-                warnings.warn(text, ResourceWarning, stacklevel=2)
-        finally:
-            self._forsake(operation)
+                session.warn(f"lock {self.name!r} is given back: nobody has the handle any more")
+            session.cancel(operation)
+        self._let_go()
 
     # What the verbs of both kinds of handle have in common
 
-    def _forsake(self, operation: Operation) -> None:
-        """Gives back what `operation` stands for. The collector calls, in any thread."""
-        session = self._coordinator._session
-        session.cancel(operation)
-        session.stir()
+    def _let_go(self) -> None:
+        """The handle is free."""
+        self._operation = self._left_to = None
 
     def _begin(self, operation: Operation, wait: int | None) -> None:
         """Has `operation` stand for a new acquisition by this handle."""
@@ -176,6 +179,7 @@ class Handle(Bound):
                         "it first, or take the lock by a handle of its own"
                     )
                 )
+            self._left_to = session
             self._operation = operation
             self._gone = False
             operation.name = self._name
@@ -194,14 +198,14 @@ class Handle(Bound):
     def _drop(self, operation: Operation) -> None:
         """The acquisition that `operation` stood for is not wanted any more."""
         if self._operation is operation:
-            self._operation = None
+            self._let_go()
         self._coordinator._session.cancel(operation)
 
     def _outcome(self, operation: Operation) -> bool:
         """True if `operation` was granted, False if its time ran out; raises all other failures."""
         if operation.error is None:
             return True
-        self._operation = None
+        self._let_go()
         if isinstance(operation.error, LockTimeout):
             return False
         raise self._failure(operation)
@@ -209,13 +213,13 @@ class Handle(Bound):
     def _must(self, operation: Operation) -> None:
         """Raises every failure of an acquisition."""
         if operation.error is not None:
-            self._operation = None
+            self._let_go()
             raise self._failure(operation)
 
     def _take(self) -> Operation:
         """The grant that is to be released; the handle is free from now on."""
         operation = self._granted()
-        self._operation = None
+        self._let_go()
         return operation
 
     @staticmethod

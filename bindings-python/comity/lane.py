@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ._core import Baton, refuse, refuse_late
+from .callbacks import start
 from .clock import now_us
 from .operation import Operation
 from .session import SHIFT, remove
@@ -325,7 +326,7 @@ class Lane:
                 self._glean(self)
                 return
         try:
-            threading.Thread(target=self.run_dry, name="comity-reader", daemon=True).start()
+            start(threading.Thread(target=self.run_dry, name="comity-reader", daemon=True))
         except RuntimeError:
             self.run_dry()  # no thread can be started
 

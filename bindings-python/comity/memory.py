@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import weakref
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from . import _core
@@ -187,18 +189,22 @@ class MemoryPump:
         while True:
             with session.mutex:
                 for outbox in boxes:
-                    while outbox:
-                        batch.append(outbox[0])
-                        remove(outbox, batch[-1])
-                try:
-                    while batch:
-                        command = batch[0]
-                        self._execute(command)
-                        remove(batch, command)
-                except IndexError:
-                    pass  # whoever called in the middle has executed it
+                    for command in outbox.copy():
+                        batch.append(command)
+                        remove(outbox, command)
+                self._execute_all()
             if not any(boxes):
                 return
+
+    def _execute_all(self) -> None:
+        batch = self._batch
+        try:
+            while batch:
+                command = batch[0]
+                self._execute(command)
+                remove(batch, command)
+        except IndexError:
+            pass  # whoever called in the middle has executed it
 
     def _execute(self, command: _core.Command) -> None:
         session, node = self._session, command.node
@@ -235,6 +241,7 @@ class MemoryDriver(MemoryPump):
         super().__init__(session, stores)
         session.run_callback = spawn
         session.stand_in = self._stand_in
+        session.rouse = partial(start_new_thread, session.see_to_dropped, ())
         self._timer = _MemoryTimer(session, self) if self._clock.ticks else None
 
     def wait(self, operation: Operation) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from .units import readable
 
 if TYPE_CHECKING:
     from ._core import Command, Coordinator, Event
+    from .dropped import Droppable
     from .wire import NotConnected
     from .workers import Worker
 
@@ -193,6 +195,10 @@ class Session:
         """Hears what befalls a counter. Called with the mutex held."""
         self.on_transaction: Callable[[Event], None] = _unheard
         """Hears what nobody who waits is told of a transaction. Called with the mutex held."""
+        self.dropped: list[Droppable] = []
+        """What nobody refers to any more, and is to be given back."""
+        self.rouse: Callable[[], object] = _nobody
+        """Has somebody see to that soon. Takes no mutex and never blocks."""
         self.hindered: set[Worker] = set()
         """Those for which no thread could be started."""
         self.stand_in: Callable[[], object] = _nobody
@@ -318,15 +324,27 @@ class Session:
         """Whatever `operation` is in the middle of, it is over; a lock is released if held."""
         self.leave(operation)
         with self.mutex:
-            operation.ended = operation.done = True
             if not self.foreign and operation.id >= 0:
                 try:
                     self.core.lock_cancel(operation.id, self.now())
                 except Error:
                     pass  # unknown by now, or the core is closed: nothing is left to cancel
+            operation.ended = operation.done = True
             self.operations.pop(operation.id, None)
             if not self.foreign:
                 self.drain()
+
+    def see_to_dropped(self) -> None:
+        """Gives back what nobody refers to any more."""
+        with self.mutex:
+            for one in self.dropped.copy():
+                if not self.foreign:
+                    one._dropped()
+                remove(self.dropped, one)
+
+    def warn(self, text: str) -> None:
+        """Warns of something that was dropped, in the background."""
+        self.run_callback(partial(warnings.warn, text, ResourceWarning))
 
     def give_up(self, operation: Operation) -> None:
         """Nobody waits for the transaction any more; what is decided of it stays."""

@@ -29,12 +29,12 @@ nothing sleeps. A thread that waits for a lock goes on waiting until another one
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from . import memory
+from .dropped import Weakly
 from .errors import InvalidArgument
 from .session import NEVER
 from .units import flag, seconds
@@ -58,7 +58,7 @@ class Clock(memory.Clock):
         self._time = _ORIGIN
         self._autojump = autojump
         self._jumping = threading.Lock()
-        self._pumps: weakref.WeakSet[MemoryPump] = weakref.WeakSet()
+        self._pumps: Weakly[MemoryPump] = Weakly()
 
     def now(self) -> int:
         """See `memory.Clock`."""

@@ -73,6 +73,7 @@ class Transaction(Builder):
         return self._done(done, converts)
 
     def __enter__(self) -> Self:
+        self._session.require_open()
         self._enter()
         return self
 

@@ -10,6 +10,7 @@ import atexit
 import logging
 import threading
 import time
+from _thread import start_new_thread
 from typing import TYPE_CHECKING, Final
 
 from . import callbacks
@@ -50,7 +51,7 @@ class Worker:
         if self._thread is None and not self.stopped:
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
-                thread.start()
+                callbacks.start(thread)
             except RuntimeError as error:
                 # A limit is reached, or the interpreter is about to end.
                 if not self._session.hindered:
@@ -201,6 +202,7 @@ class Timer(Worker):
         session.alarm = NEVER
         session.wake_timer = self.ring
         session.stir = self._stir
+        session.rouse = self._rouse
 
     def wake(self) -> None:
         """Ends the sleep."""
@@ -233,6 +235,8 @@ class Timer(Worker):
             self._bell.acquire(timeout=min(left / 1e6, NAP))
         if self.stopped:
             return
+        if session.dropped:
+            session.see_to_dropped()
         if session.hindered or callbacks.waiting:
             session.stand_in()
         if self._gaps.seen():
@@ -245,6 +249,13 @@ class Timer(Worker):
         if self._stirred or session.deadline <= session.now():
             self._stirred = False
             session.tick()
+
+    def _rouse(self) -> None:
+        """Has what was dropped seen to."""
+        if self.running:
+            self.wake()
+        else:
+            start_new_thread(self._session.see_to_dropped, ())
 
     def _stir(self) -> None:
         """Has the thread, which runs since there are counters, look at the core."""

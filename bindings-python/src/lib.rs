@@ -9,6 +9,7 @@ mod command;
 mod convert;
 mod coordinator;
 mod counter;
+mod dropped;
 mod error;
 mod event;
 mod exchange;
@@ -33,6 +34,8 @@ mod _core {
     use super::coordinator::Coordinator;
     #[pymodule_export]
     use super::counter::Counter;
+    #[pymodule_export]
+    use super::dropped::leave;
     #[pymodule_export]
     use super::event::Event;
     #[pymodule_export]

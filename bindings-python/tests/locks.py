@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import comity
@@ -66,6 +69,31 @@ def until(true: Callable[[], object], seconds: float = 30.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "did not come true in time"
         time.sleep(0.005)
+
+
+@contextmanager
+def warned(text: str) -> Iterator[None]:
+    """The block drops something, of which the background warns."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+        until(lambda: _says(told, text))
+
+
+@asynccontextmanager
+async def warned_of(text: str) -> AsyncIterator[None]:
+    """The same on a loop."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+        deadline = time.monotonic() + 30
+        while not _says(told, text):
+            assert time.monotonic() < deadline, "did not come true in time"
+            await asyncio.sleep(0.01)
+
+
+def _says(told: Any, text: str) -> bool:
+    return any(one.category is ResourceWarning and text in str(one.message) for one in told)
 
 
 def idle(server: Any, traces: Callable[..., list[str]], seconds: float = 30.0) -> None:

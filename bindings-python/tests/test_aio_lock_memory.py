@@ -48,6 +48,12 @@ def test_it_needs_no_entering():
         await co.close()
         with pytest.raises(comity.Closed):
             await co.lock("a").acquire()
+        for block in (co, co.transaction(), co.lock("a")):
+            with pytest.raises(comity.Closed):
+                async with block:
+                    pass
+        with pytest.raises(comity.Closed):
+            await co
 
     run(main())
 

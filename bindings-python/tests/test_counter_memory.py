@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from counters import key
-from locks import until
+from locks import until, warned
 
 import comity
 import comity.aio
@@ -342,7 +342,7 @@ def test_a_counter_outlives_the_name_of_its_coordinator():
     hits.flush()
     with comity.connect(store) as co:
         assert co.counter("hits").read().value == 3
-    with pytest.warns(ResourceWarning):
+    with warned("unclosed comity.Coordinator"):
         del hits
 
 

@@ -7,7 +7,7 @@ import gc
 import threading
 
 import pytest
-from locks import until
+from locks import line, until, warned, warned_of
 
 import comity
 import comity.aio
@@ -20,7 +20,7 @@ def dropped(act, match="nobody has the handle"):
         act()
         gc.collect()
 
-    with pytest.warns(ResourceWarning, match=match):
+    with warned(match):
         collected()
 
 
@@ -96,7 +96,7 @@ def test_on_a_loop_too():
                 lock = co.lock("leak", ttl=60, on_lost=print)
                 await lock.acquire()
 
-            with pytest.warns(ResourceWarning, match="nobody has the handle"):
+            async with warned_of("nobody has the handle"):
                 await careless()
             async with co.lock("leak", wait=20):
                 pass
@@ -115,3 +115,63 @@ def test_a_dropped_coordinator_is_closed():
     with comity.connect(store) as co:
         hits = co.counter("hits")
         until(lambda: hits.read().value == 5)
+
+
+SWALLOWED = """
+import gc, signal, sys, time, warnings
+import comity
+
+warnings.simplefilter("ignore")
+kind, trials = sys.argv[1], int(sys.argv[2])
+armed, missed = False, 0
+
+class Stop(Exception):
+    pass
+
+def stop(*_):
+    global armed
+    if armed:
+        armed = False
+        raise Stop
+
+signal.signal(signal.SIGALRM, stop)
+co, number = comity.connect(), 0
+
+def drop():
+    global number
+    if kind == "coordinator":
+        comity.connect()
+    else:
+        number += 1
+        co.lock(f"l{number}").acquire()
+        if kind == "cycle":
+            gc.collect(0)
+
+def go():
+    while armed:
+        drop()
+
+for trial in range(trials):
+    armed = True
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0002 + 0.0000071 * (trial % 97))
+        go()
+        for _ in range(10):
+            time.sleep(0)
+        missed += 1
+    except Stop:
+        pass
+until = time.monotonic() + 60
+while any(co.inspect(f"l{at}").holders for at in range(max(1, number - 500), number + 1)):
+    assert time.monotonic() < until, "something dropped is still held"
+print(missed)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "trials"), [("lock", 3000), ("cycle", 1000), ("coordinator", 300)]
+)
+def test_what_a_handler_raises_is_raised_where_something_is_dropped(script, kind, trials):
+    process = script(SWALLOWED, kind, trials)
+    assert line(process) == "0"
+    assert process.wait(60) == 0

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from locks import keep
+from locks import keep, warned
 
 import comity
 from comity.testing import MemoryStore
@@ -206,6 +206,9 @@ def test_closing_tells_waiters_and_ends_everything():
         lambda: co.inspect("a"),
         lambda: co.fence_check("a", 1),
         co.events,
+        co.__enter__,
+        co.transaction().__enter__,
+        co.lock("a").__enter__,
     ):
         with pytest.raises(comity.Closed):
             verb()
@@ -225,7 +228,7 @@ def test_what_is_dropped_with_its_coordinator_is_free_when_its_lease_has_run_out
     one = comity.connect(store)
     lock = one.lock("a", ttl=0.3)
     lock.acquire()
-    with pytest.warns(ResourceWarning):
+    with warned("unclosed comity.Coordinator"):
         del lock, one
     with comity.connect(store) as two:
         with two.lock("a", wait=20):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, cast
@@ -35,7 +34,7 @@ from .events import Events
 from .lock import Lock, OnLost
 from .transaction import Transaction
 from .transport import RedisConnector
-from .wakeup import running_loop, soon
+from .wakeup import running_loop
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -78,6 +77,7 @@ class Coordinator(Base):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unproven = check
         self._reports = TaskReports(session)
+        self._left_to = session
 
     def _orphan(self) -> None:
         super()._orphan()
@@ -265,6 +265,7 @@ class Coordinator(Base):
         await self._driver.stopped()
 
     def _end(self) -> None:
+        self._left_to = None
         opened.discard(self)
         self._session.abandon(Closed("the coordinator was closed meanwhile"))
         self._driver.stop()
@@ -274,6 +275,7 @@ class Coordinator(Base):
         return self.__aenter__().__await__()
 
     async def __aenter__(self) -> Coordinator:
+        self._session.require_open()
         try:
             await self._ready()
         except BaseException:
@@ -290,14 +292,14 @@ class Coordinator(Base):
     ) -> None:
         await self.close()
 
-    def __del__(self) -> None:
-        session = self.__dict__.get("_session")
-        loop = self.__dict__.get("_loop")
-        if session is None or loop is None or session.closed or session.foreign:
-            return
-        warnings.warn("unclosed comity.aio.Coordinator", ResourceWarning, stacklevel=2, source=self)
-        session.closed = True
-        soon(loop, self._driver.stop)
+    def _dropped(self) -> None:
+        """See `Droppable`."""
+        session = self._left_to
+        if session is not None and not session.closed:
+            session.warn("unclosed comity.aio.Coordinator")
+            session.closed = True
+            self._driver.stop()
+        self._left_to = None
 
     async def _ready(self) -> None:
         """In the right loop, and every server proven able to serve."""

@@ -14,7 +14,7 @@ from ..errors import Error, InvalidState
 from ..foreign import refuse
 from ..handle import UNSET, Handle, Unset, wait_us
 from ..operation import Operation
-from .wakeup import keep, soon
+from .wakeup import keep
 
 if TYPE_CHECKING:
     from typing_extensions import Never
@@ -142,11 +142,6 @@ class Lock(Handle):
             self._drop(operation)
             raise
         return operation
-
-    def _forsake(self, operation: Operation) -> None:
-        coordinator = self._coordinator
-        if coordinator._loop is not None:
-            soon(coordinator._loop, partial(coordinator._session.cancel, operation))
 
     def _told(self) -> None:
         """Calls the user back, from the loop; a coroutine becomes a task of its own."""

@@ -55,6 +55,7 @@ class Transaction(Builder):
         return self._done(done, converts)
 
     async def __aenter__(self) -> Self:
+        self._session.require_open()
         self._enter()
         return self
 

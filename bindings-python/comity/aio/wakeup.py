@@ -124,7 +124,7 @@ class Timer:
         self._stirred = False
         self._reading = False
         session.wake_timer = self._ring
-        session.stir = self._stir
+        session.stir = session.rouse = self._stir
         self._set()
         self._stir()
 
@@ -150,6 +150,8 @@ class Timer:
 
     def _look(self) -> None:
         self._stirred = False
+        if self._session.dropped:
+            self._session.see_to_dropped()
         self._read()
 
     def _read(self) -> None:
