@@ -129,7 +129,8 @@ def _with_wake_ups() -> None:
     assert signal.getsignal(signal.SIGURG) is not signal.SIG_DFL
     child = os.fork()
     if child == 0:
-        os._exit(signal.set_wakeup_fd(-1) != writes)
+        # From Python 3.12 on asyncio takes them away from children itself.
+        os._exit(signal.set_wakeup_fd(-1) not in {writes, -1})
     assert os.waitpid(child, 0)[1] == 0
     signal.signal(signal.SIGTERM, lambda *_: None)
     comity.close_on_signal()
