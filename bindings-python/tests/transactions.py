@@ -25,11 +25,12 @@ def step(words: list[bytes]) -> str | None:
     arguments = words[3 + int(words[2]) :]
     if not arguments or not _ID.match(arguments[0]):
         return None
-    if all(map(_ID.match, arguments)):
+    # These end with the print of their server's id.
+    if all(map(_ID.match, arguments[:-1])):
         return "CONFIRM"
-    if len(arguments) == 3:
+    if len(arguments) == 4:
         return "QUERY"
-    if len(arguments) == 5 and arguments[2] in (b"C", b"A", b"Q"):
+    if len(arguments) == 6 and arguments[2] in (b"C", b"A", b"Q"):
         return "FINISH"
     if len(arguments) > 8 and re.match(rb"[k-]\d+$", arguments[8]):
         return "PREPARE"

@@ -43,6 +43,7 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
     (
         "Finish",
         &[
+            "stamp/member",
             "transaction/register",
             "transaction/answers",
             "transaction/locks",
@@ -51,10 +52,13 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
             "transaction/finish",
         ],
     ),
-    ("Status", &["transaction/register", "transaction/answers", "transaction/status"]),
-    ("Vote", &["transaction/register", "transaction/answers", "transaction/vote"]),
-    ("Sweep", &["transaction/register", "transaction/locks", "transaction/sweep"]),
-    ("Confirm", &["transaction/register", "transaction/confirm"]),
+    (
+        "Status",
+        &["stamp/member", "transaction/register", "transaction/answers", "transaction/status"],
+    ),
+    ("Vote", &["stamp/member", "transaction/register", "transaction/answers", "transaction/vote"]),
+    ("Sweep", &["stamp/member", "transaction/register", "transaction/locks", "transaction/sweep"]),
+    ("Confirm", &["stamp/member", "transaction/register", "transaction/confirm"]),
     ("Check", &["redis/check"]),
     ("Stamp", &["stamp/stamp"]),
 ];

@@ -158,6 +158,13 @@ impl MemoryStore {
                 return Ok(other.encode_refusal());
             }
         }
+        if script.goes_by_id() {
+            let meta = keys.checked_sub(1).map(|_| key(0)).ok_or(Problem::Arguments)?;
+            let member = words.next_back().ok_or(Problem::Arguments)?;
+            if let Some(other) = stamp::check_member(&self.keyspace, &meta, member)? {
+                return Ok(other.encode_refusal());
+            }
+        }
         match script {
             Script::Queue if keys == 6 => {
                 let op = lock::Op::decode(words).ok_or(Problem::Arguments)?;

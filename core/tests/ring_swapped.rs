@@ -5,7 +5,11 @@ mod support;
 use std::collections::BTreeSet;
 
 use comity::error::{Error, ErrorCode};
-use support::ringed::{Servers, VERBS, call, check, key_on};
+use comity::event::{Event, TransactionOutcome};
+use comity::time::Span;
+use comity::transaction::SweepOptions;
+use support::ringed::{Client, Servers, VERBS, call, check, key_on};
+use support::stamping::META;
 
 /// Clients of both kinds, each with a server that has another id for the second than for the first.
 const SWAPPED: [(&str, &str, &str, &str); 4] = [
@@ -157,4 +161,107 @@ fn what_is_held_or_counted_is_on_one_server() {
     let (first, second) = (on(&mut servers, "1"), on(&mut servers, "2"));
     assert!(!first.is_empty() && !second.is_empty());
     assert_eq!(first.intersection(&second).count(), 0);
+}
+
+/// The id of a transaction that has written a key of this server.
+fn committed(servers: &mut Servers, client: &mut Client, id: &str) -> Vec<u8> {
+    let key = key_on(client, id);
+    client.begin_transaction(&[key], servers.now);
+    servers.run(client);
+    let ids = std::iter::from_fn(|| client.co.poll_event());
+    let mut ids = ids.filter_map(|event| match event {
+        Event::TransactionCommitted { id, .. } => Some(id),
+        _ => None,
+    });
+    ids.next().expect("committed")
+}
+
+fn call_failed(client: &mut Client) -> Error {
+    let events = std::iter::from_fn(|| client.co.poll_event());
+    let mut events = events.filter(|event| !matches!(event, Event::NodeChecked { .. }));
+    match events.next() {
+        Some(Event::CallFailed { error, .. }) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nobody_is_told_of_a_transaction_by_another_server() {
+    let mut servers = Servers::new();
+    let mut old = servers.client("a=1 b=2", 1);
+    let id = committed(&mut servers, &mut old, "a");
+    let mut new = servers.client("b=1 a=2", 2);
+    new.co.transaction_status(&id, servers.now).expect("an id");
+    servers.run(&mut new);
+    told(&call_failed(&mut new), "a", "b");
+    new.co.transaction_resolve(&id, None, servers.now).expect("an id");
+    servers.run(&mut new);
+    told(&call_failed(&mut new), "a", "b");
+    new.co.transaction_sweep(SweepOptions::default(), servers.now).expect("open");
+    servers.run(&mut new);
+    assert_eq!(call_failed(&mut new).code(), ErrorCode::RingMismatch);
+    old.co.transaction_status(&id, servers.now).expect("an id");
+    servers.run(&mut old);
+    let told = old.co.poll_event();
+    assert!(
+        matches!(&told, Some(Event::TransactionStatus { outcome, .. })
+            if *outcome == TransactionOutcome::Committed),
+        "{told:?}"
+    );
+}
+
+/// Whether a server holds a vote that is not followed by an end.
+fn has_voted(servers: &mut Servers, name: &str) -> bool {
+    let hash = servers.store(name).keyspace().hash(META).expect("a hash").expect("stamped");
+    hash.iter().any(|(field, value)| field.starts_with(b"r") && value.get(16) == Some(&b'P'))
+}
+
+#[test]
+fn what_is_decided_is_not_ended_otherwise_by_who_asks_another_server() {
+    let mut servers = Servers::new();
+    let mut old = servers.client("a=1 b=2 c=3", 1);
+    call(&mut servers, &mut old, "fence", "x").expect("stamped");
+    let keys = ["b", "c"].map(|id| key_on(&old, id));
+    old.begin_transaction(&keys, servers.now);
+    // All have voted for it, which decides it; then its client dies.
+    while !["2", "3"].into_iter().all(|name| has_voted(&mut servers, name)) {
+        servers.answer_one(&mut old);
+    }
+    drop(old);
+    servers.now = servers.now + Span::from_secs(60);
+    // The vote at c names b, which is another server to this one: there nobody has heard of it.
+    let mut swapped = servers.client("b=1 a=2 c=3", 2);
+    swapped.co.transaction_sweep(SweepOptions::default(), servers.now).expect("open");
+    servers.pass(&mut swapped, Span::from_secs(60));
+    let mut right = servers.client("a=1 b=2 c=3", 3);
+    right.co.transaction_sweep(SweepOptions::default(), servers.now).expect("open");
+    servers.pass(&mut right, Span::from_secs(60));
+    for (name, key) in ["2", "3"].into_iter().zip(&keys) {
+        let space = servers.store(name).keyspace();
+        assert_eq!(space.get(key.as_bytes()), Ok(Some(&b"1"[..])), "at {name}");
+    }
+}
+
+#[test]
+fn what_is_decided_is_not_finished_at_another_server() {
+    // How many commands are answered before the addresses of two servers change places.
+    for steps in 1..12 {
+        let mut servers = Servers::new();
+        let mut client = servers.client("a=1 b=2 c=3", 1);
+        call(&mut servers, &mut client, "fence", "x").expect("stamped");
+        let keys = ["a", "b", "c"].map(|id| key_on(&client, id));
+        client.begin_transaction(&keys, servers.now);
+        for _ in 0..steps {
+            servers.answer_one(&mut client);
+        }
+        let right = std::mem::replace(&mut client.pairs, servers.client("a=1 c=2 b=3", 2).pairs);
+        servers.pass(&mut client, Span::from_secs(3));
+        client.pairs = right;
+        servers.pass(&mut client, Span::from_secs(30));
+        assert_eq!(client.co.stats().transaction_damages, 0, "after {steps}");
+        let there = [("1", &keys[0]), ("2", &keys[1]), ("3", &keys[2])].map(|(name, key)| {
+            servers.store(name).keyspace().get(key.as_bytes()).expect("a string").is_some()
+        });
+        assert!(there == [true; 3] || there == [false; 3], "after {steps}: {there:?}");
+    }
 }

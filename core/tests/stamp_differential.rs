@@ -10,10 +10,13 @@ use comity::memory::MemoryStore;
 use comity::redis::{Argv, Reply, Script};
 use comity::stamp::{Answer, Op, Stamp};
 use comity::time::{Span, Time};
+use comity::transaction::{self, Confirm, Sweep, Verdict};
 use support::pair::Pair;
 use support::redis_server::RedisServer;
 use support::resp::Client;
-use support::stamping::{META, of_one};
+use support::stamping::{META, of_one, push_member};
+use support::transaction_pair::TransactionPair;
+use support::transaction_script::{META as TABLE, RING, finish, prepare, query, txid, work};
 
 const OURS: Stamp = Stamp::settled(1);
 const THEIRS: Stamp = Stamp::settled(0xfedc_ba98_7654_3210);
@@ -154,6 +157,67 @@ fn without_the_comparison_it_would_be_noticed() {
         let found = operations(&mut pair).into_iter().find_map(Result::err);
         let what =
             found.unwrap_or_else(|| panic!("{script:?} does not compare, and nobody noticed"));
+        assert!(!what.contains("-ERR"), "a script that fails proves nothing: {what}");
+    }
+}
+
+/// Of each script that goes by a server's id, an operation.
+fn by_id(now: u64) -> Vec<transaction::Op> {
+    let (id, set) = (txid(0, 1), work(&["SET a 1"]));
+    vec![
+        finish(id, Verdict::Commit, &set, now),
+        transaction::Op::Status(query(id, now, true)),
+        transaction::Op::Vote(query(id, now, true)),
+        transaction::Op::Sweep(Sweep::Registers { txids: vec![id], kept: true }),
+        transaction::Op::Sweep(Sweep::Page { cursor: 0 }),
+        transaction::Op::Confirm(Confirm { txids: vec![id] }),
+    ]
+}
+
+#[test]
+fn what_goes_by_an_id_acts_at_no_other_member() {
+    let server = RedisServer::start();
+    let mut pair = TransactionPair::new(&server);
+    let now = pair.now;
+    pair.both(&prepare(txid(0, 1), work(&["SET a 1"]), now));
+    // The same ring, and another; each time another member.
+    for stamp in [RING.at(b"x"), THEIRS.at(b"y")] {
+        let stamp = stamp.to_string().into_bytes();
+        pair.command(&[b"HSET", TABLE.as_bytes(), b"e", &stamp]);
+        for op in by_id(now) {
+            let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
+            op.encode(TABLE.as_bytes(), &mut argv);
+            push_member(&op, RING, &mut argv);
+            let reply = pair.command(&argv.iter().collect::<Vec<_>>());
+            let refused =
+                [Reply::bulk("RING"), Reply::bulk(stamp.clone()), Reply::bulk("1;1:a,1;")];
+            assert_eq!(support::resp::items(&reply), refused);
+        }
+        pair.compare().expect("nothing is written");
+    }
+    // The same member of another ring, no stamp, and what earlier versions left.
+    for stamp in [THEIRS.to_string(), String::new(), THEIRS.to_string()[..46].to_string()] {
+        pair.command(&[b"HSET", TABLE.as_bytes(), b"e", stamp.as_bytes()]);
+        if stamp.is_empty() {
+            pair.command(&[b"HDEL", TABLE.as_bytes(), b"e"]);
+        }
+        for op in by_id(now).into_iter().skip(1) {
+            let answer = pair.both(&op);
+            assert!(!matches!(answer, transaction::Answer::Unstamped { .. }), "{op:?}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn without_the_comparison_of_the_member_it_would_be_noticed() {
+    let server = RedisServer::start();
+    for place in 0..by_id(0).len() {
+        let mut pair = TransactionPair::with(&server, ("string.sub(stamp, 48) ~= member", "false"));
+        let (now, stamp) = (pair.now, RING.at(b"x").to_string());
+        pair.both(&prepare(txid(0, 1), work(&["SET a 1"]), now));
+        pair.command(&[b"HSET", TABLE.as_bytes(), b"e", stamp.as_bytes()]);
+        let op = &by_id(now)[place];
+        let what = pair.run(TABLE, op).expect_err("it does not compare, and nobody noticed");
         assert!(!what.contains("-ERR"), "a script that fails proves nothing: {what}");
     }
 }

@@ -14,7 +14,7 @@ use comity::redis::{Argv, Reply};
 use comity::time::Time;
 use comity::transaction::{Answer, Confirm, Op, Sweep, Verdict};
 use support::transaction_script::{
-    META, exec1, finish, prepare, prepare_second, query, txid, work,
+    META, RING, exec1, finish, prepare, prepare_second, query, txid, work,
 };
 use support::{Rng, for_seeds};
 
@@ -45,6 +45,7 @@ fn ops() -> Vec<Op> {
 fn words(op: &Op) -> Vec<Vec<u8>> {
     let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(META.as_bytes(), &mut argv);
+    support::stamping::push_member(op, RING, &mut argv);
     argv.iter().map(<[u8]>::to_vec).collect()
 }
 

@@ -15,6 +15,7 @@ const NOW: u64 = 9_000_000_000_000_000;
 fn run(redis: &mut Client, meta: &str, op: &Op) -> Answer {
     let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(meta.as_bytes(), &mut argv);
+    support::stamping::push_member(op, RING, &mut argv);
     let reply = redis.call(&argv);
     Answer::decode(&reply).unwrap_or_else(|| panic!("{op:?}: {reply:?}"))
 }

@@ -7,7 +7,7 @@ use comity::redis::{Argv, Reply};
 use comity::transaction::{Answer, Op, Verdict};
 use support::redis_server::RedisServer;
 use support::resp::{Client, bytes, items};
-use support::transaction_script::{META, exec1, failed, finish, prepare, stamp, txid, work};
+use support::transaction_script::{META, RING, exec1, failed, finish, prepare, stamp, txid, work};
 
 const NOW: u64 = 9_000_000_000_000_000;
 /// What lets shadows become keys, and work that takes it: a key that is written, one that is deleted
@@ -22,6 +22,7 @@ const NEEDED: [(&str, &[&str]); 4] = [
 fn call(redis: &mut Client, op: &Op) -> Reply {
     let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(META.as_bytes(), &mut argv);
+    support::stamping::push_member(op, RING, &mut argv);
     redis.call(&argv)
 }
 

@@ -7,7 +7,8 @@ use comity::transaction::{Answer, Confirm, Op, State, Sweep, Verdict};
 use support::redis_server::RedisServer;
 use support::resp::{Client, bytes};
 use support::transaction_script::{
-    META, exec1, failed, finish, finish_told, prepare, prepare_second, query, stamp, txid, work,
+    META, RING, exec1, failed, finish, finish_told, prepare, prepare_second, query, stamp, txid,
+    work,
 };
 
 const NOW: u64 = 9_000_000_000_000_000;
@@ -15,6 +16,7 @@ const NOW: u64 = 9_000_000_000_000_000;
 fn run(redis: &mut Client, op: &Op) -> Answer {
     let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(META.as_bytes(), &mut argv);
+    support::stamping::push_member(op, RING, &mut argv);
     let reply = redis.call(&argv);
     Answer::decode(&reply).unwrap_or_else(|| panic!("{op:?}: {reply:?}"))
 }

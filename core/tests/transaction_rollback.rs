@@ -10,7 +10,7 @@ use support::redis_server::RedisServer;
 use support::resp::bytes;
 use support::transaction_pair::TransactionPair;
 use support::transaction_script::{
-    META, exec1, failed, finish, prepare, prepare_second, query, stamp, txid, work,
+    META, RING, exec1, failed, finish, prepare, prepare_second, query, stamp, txid, work,
 };
 
 /// Keys of every type, with and without an end.
@@ -281,6 +281,7 @@ fn a_missing_permission_is_told_where_it_leaves_a_half() {
     let mut run = |op: &comity::transaction::Op| {
         let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
         op.encode(META.as_bytes(), &mut argv);
+        support::stamping::push_member(op, RING, &mut argv);
         Answer::decode(&redis.call(&argv)).expect("an answer")
     };
     let now = 9_000_000_000_000_000;

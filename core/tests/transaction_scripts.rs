@@ -401,6 +401,7 @@ fn sweeping_comes_to_an_end_and_misses_nothing() {
             let page = Op::Sweep(Sweep::Page { cursor });
             let mut argv: Argv = ["EVAL", &page.script().text()].into_iter().collect();
             page.encode(META.as_bytes(), &mut argv);
+            support::stamping::push_member(&page, RING, &mut argv);
             let now = comity::time::Time::from_micros(pair.now);
             let reply = if real { pair.redis.call(&argv) } else { pair.store.execute(&argv, now) };
             let Some(Answer::Page { cursor: next, found: some, .. }) = Answer::decode(&reply)
@@ -446,6 +447,7 @@ fn shadows_are_found_among_many_keys() {
         let find = Op::Sweep(Sweep::Find { cursor });
         let mut argv: Argv = ["EVAL", &find.script().text()].into_iter().collect();
         find.encode(b"comity:1:t:{t}", &mut argv);
+        support::stamping::push_member(&find, RING, &mut argv);
         let reply = pair.redis.call(&argv);
         let Some(Answer::Found { cursor: next, names }) = Answer::decode(&reply) else {
             panic!("{reply:?}")

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event};
 use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
 use crate::redis::{Argv, Fields, LockKeys, NodeId, Reply, Script};
+use crate::stamp::Stamp;
 use crate::time::{Span, Time};
 use crate::transaction::TransactionId;
 
@@ -79,7 +80,10 @@ impl Question {
                 argv.push(b"0");
                 argv.push(inbox);
             }
-            Self::Status { key, id } => split::encode_status(key, id, argv),
+            Self::Status { key, id } => {
+                split::encode_status(key, id, argv);
+                argv.push(Stamp::of_member(stamp));
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
 use crate::lock::{Attempt, LockId, Op};
 use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route, Script};
-use crate::stamp;
+use crate::stamp::{self, Stamp};
 use crate::time::{Span, Time, request_timeout};
 use crate::transaction::{self, Handle};
 
@@ -137,6 +137,9 @@ impl Coordinator {
         let mut argv = Argv::with_capacity(32, 512);
         self.start_script(op.script(), node, request, &mut argv);
         op.encode(&self.stamping.meta, &mut argv);
+        if op.script().goes_by_id() {
+            argv.push(Stamp::of_member(self.stamping.text(node)));
+        }
         self.queue(request, owner, node, Some(op.script()), argv, deadline, background);
     }
 

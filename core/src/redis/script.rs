@@ -53,6 +53,12 @@ impl Script {
         Self::Stamp,
     ];
 
+    /// Whether it goes by the id of its server, whatever the ring: its last argument is the id's print.
+    #[must_use]
+    pub const fn goes_by_id(self) -> bool {
+        matches!(self, Self::Finish | Self::Status | Self::Vote | Self::Sweep | Self::Confirm)
+    }
+
     /// Its text, as a server without it is sent it.
     #[must_use]
     pub fn text(self) -> String {

@@ -3,7 +3,8 @@
 //! Two clients with different rings would look for one lock, one counter or one key on two servers,
 //! and both would be right; so would two that call the same servers by each other's ids. So each server
 //! keeps the stamp of its ring with its own id in it, and a script acts only if its client's is the same.
-//! It is compared where the work is done, in the same call.
+//! It is compared where the work is done, in the same call. What ends a transaction goes by the ids of
+//! servers, and acts under any ring: there the server's own id is compared alone.
 //!
 //! | field of the participant's hash | holds |
 //! | --- | --- |
@@ -33,8 +34,8 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 pub(crate) use op::refusal;
 pub use op::{Answer, Op};
 pub(crate) use round::{Round, Seen};
-pub(crate) use server::check;
 pub use server::execute;
+pub(crate) use server::{check, check_member};
 
 use crate::error::{Error, ErrorCode};
 use crate::redis::{parse_number, readable};
@@ -77,6 +78,11 @@ impl Stamp {
 
     /// How much of it is the same at all servers of a ring.
     const OF_RING: usize = 46;
+
+    /// What a stamp's text says of the server alone.
+    pub(crate) fn of_member(text: &[u8]) -> &[u8] {
+        text.get(Self::OF_RING + 1..).unwrap_or_default()
+    }
 
     /// The stamp of a ring with this print that has never changed.
     #[must_use]

@@ -1,8 +1,8 @@
-//! The server side over [`Keyspace`]: `stamp.lua` and `check.lua` again.
+//! The server side over [`Keyspace`]: `stamp.lua`, `check.lua` and `member.lua` again.
 
 use alloc::string::ToString;
 
-use super::{Answer, FIELD, MEMBERS, Op};
+use super::{Answer, FIELD, MEMBERS, Op, Stamp};
 use crate::keyspace::{Keyspace, Result};
 
 /// Executes `op` at the server whose hash is at `meta`.
@@ -26,6 +26,14 @@ pub fn execute(space: &mut Keyspace, meta: &[u8], op: &Op) -> Result<Answer> {
 /// The server's stamp if it is not the client's.
 pub(crate) fn check(space: &Keyspace, meta: &[u8], stamp: &[u8]) -> Result<Option<Answer>> {
     Ok(Some(found(space, meta)?).filter(|found| found.stamp != stamp))
+}
+
+/// The server's stamp if it is another member than the client means, of whatever ring.
+pub(crate) fn check_member(space: &Keyspace, meta: &[u8], member: &[u8]) -> Result<Option<Answer>> {
+    let other = |found: &Answer| {
+        found.stamp.len() == Stamp::LENGTH && Stamp::of_member(&found.stamp) != member
+    };
+    Ok(Some(found(space, meta)?).filter(other))
 }
 
 fn found(space: &Keyspace, meta: &[u8]) -> Result<Answer> {

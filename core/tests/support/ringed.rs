@@ -76,6 +76,22 @@ impl Servers {
         }
     }
 
+    /// Answers everything while so much time passes.
+    pub(crate) fn pass(&mut self, client: &mut Client, span: Span) {
+        let end = self.now + span;
+        loop {
+            while let Some(command) = client.co.poll_command() {
+                self.answer(client, &command);
+            }
+            let next = client.co.next_deadline().filter(|next| *next <= end);
+            self.now = next.unwrap_or(end).max(self.now);
+            if next.is_none() {
+                return;
+            }
+            client.co.handle_timeout(self.now);
+        }
+    }
+
     /// Answers one command, if there is one.
     pub(crate) fn answer_one(&mut self, client: &mut Client) {
         if let Some(command) = client.co.poll_command() {

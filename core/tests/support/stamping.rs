@@ -6,6 +6,7 @@ use comity::redis::{Argv, Script};
 use comity::ring::NodeSpec;
 use comity::stamp::{Op, Stamp};
 use comity::time::Time;
+use comity::transaction;
 
 use super::resp::{Client, items};
 
@@ -42,6 +43,13 @@ pub(crate) fn of_one() -> Vec<u8> {
     let store = alone();
     let hash = store.keyspace().hash(META).expect("a hash").expect("it is stamped");
     hash[&b"e"[..]].clone()
+}
+
+/// What a script that goes by a server's id has as its last argument for this stamp.
+pub(crate) fn push_member(op: &transaction::Op, stamp: Stamp, argv: &mut Argv) {
+    if op.script().goes_by_id() {
+        argv.push(format!("{:016x}", stamp.member).as_bytes());
+    }
 }
 
 /// A command that gives a server this stamp.

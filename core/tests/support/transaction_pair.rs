@@ -89,6 +89,7 @@ impl TransactionPair {
     pub(crate) fn run(&mut self, meta: &str, op: &Op) -> Result<Answer, Difference> {
         let mut tail = Argv::new();
         op.encode(meta.as_bytes(), &mut tail);
+        super::stamping::push_member(op, RING, &mut tail);
         let digest = self.digest(op.script());
         let argv =
             |how: &[u8], script| [how, script].into_iter().chain(tail.iter()).collect::<Argv>();
