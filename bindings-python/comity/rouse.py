@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 import time
 from typing import Any
@@ -24,8 +23,8 @@ _ATTEMPTS = 14
 
 _begun = 0
 """How many handlers have begun in this process."""
-_ours: list[socket.socket] = []
-"""Both ends of what the thread listens to; empty where there is none."""
+_ours: list[int] = []
+"""Both ends of the pipe at which the thread listens; empty where there is none."""
 
 
 _blocked: set[int] = set()
@@ -64,17 +63,22 @@ def arm() -> None:
         return
     if signal.getsignal(signal.SIGURG) not in {signal.SIG_DFL, _nothing}:
         return
-    hears, told = socket.socketpair()
-    told.setblocking(False)
-    other = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    try:
+        hears, told = os.pipe()
+    except OSError:
+        return  # no descriptor to be had
+    os.set_blocking(told, False)
+    other = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     if other != -1:
         signal.set_wakeup_fd(other)
-        hears.close()
-        told.close()
+        os.close(hears)
+        os.close(told)
         return
     signal.signal(signal.SIGURG, _nothing)
     _ours.extend((hears, told))
-    watch = threading.Thread(target=_watch, args=(hears,), name="comity-signals", daemon=True)
+    watch = threading.Thread(
+        target=_watch, args=(hears, _begun), name="comity-signals", daemon=True
+    )
     try:
         watch.start()
     except RuntimeError:
@@ -84,10 +88,10 @@ def arm() -> None:
 def in_child() -> None:
     """In the child of a fork: what there is of this is the parent's."""
     if _ours:
-        if (other := signal.set_wakeup_fd(-1)) not in {-1, _ours[1].fileno()}:
+        if (other := signal.set_wakeup_fd(-1)) not in {-1, _ours[1]}:
             signal.set_wakeup_fd(other)
         for each in _ours:
-            each.close()
+            os.close(each)
         _ours.clear()
 
 
@@ -95,11 +99,10 @@ def _nothing(*_: Any) -> None:
     """The handler of SIGURG."""
 
 
-def _watch(hears: socket.socket) -> None:
+def _watch(hears: int, before: int) -> None:
     main = threading.main_thread().ident or 0
-    before = 0
     while True:
-        numbers = hears.recv(64)
+        numbers = os.read(hears, 64)
         if all(number == signal.SIGURG for number in numbers):
             continue
         for attempt in range(_ATTEMPTS):
