@@ -162,7 +162,8 @@ class Lane:
 
     def _wait(self, operation: Operation, gate: threading.Lock) -> None:
         hindered = self._session.hindered
-        patience = SHIFT if hindered else PATIENCE if operation.rank is None else -1
+        idle = operation.rank is not None and not self._loose()
+        patience = SHIFT if hindered else -1 if idle else PATIENCE
         signalled = gate.acquire(timeout=patience)
         operation.gate = None
         if hindered:

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,41 @@ def test_handlers_in_the_middle_of_handlers(where, server, shared_three):
 def test_a_connection_that_is_interrupted_in_the_middle_of_tls_is_made_anew(tls):
     port, certificate = tls
     storm("threads", port, 8, TLS=certificate)
+
+
+def test_nobody_waits_for_a_reader_that_a_handler_keeps(server):
+    def trial() -> bool:
+        """Whether each answer was read: asked again it would be given as well."""
+        answered = threading.Event()
+        seen: list[object] = []
+
+        def beside() -> None:
+            time.sleep(0.1)  # the other one reads by now
+            try:
+                seen.append(co.inspect("b").holders)
+            finally:
+                answered.set()
+
+        def keep(*_: object) -> None:
+            seen.append(answered.wait(60))
+
+        with server.client() as admin, comity.connect(server.client(), timeout=60) as co:
+            co.inspect("a")
+            thread = threading.Thread(target=beside)
+            before = signal.signal(signal.SIGALRM, keep)
+            admin.execute_command("CLIENT", "PAUSE", "600", "ALL")
+            try:
+                thread.start()
+                signal.setitimer(signal.ITIMER_REAL, 0.3)
+                co.inspect("a")
+            finally:
+                thread.join()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+            return seen == [(), True] and co.stats()["outcome_unknown"] == 0
+
+    # On a machine that is too busy to read in time, once more.
+    assert any(trial() for _ in range(5))
 
 
 CLOSING = """
