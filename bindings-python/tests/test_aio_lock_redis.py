@@ -15,7 +15,7 @@ import pytest
 redis = pytest.importorskip("redis")
 
 from asynchronous import connected, run, until  # noqa: E402
-from locks import idle, keep, warned_of  # noqa: E402
+from locks import asks, idle, keep, warned_of  # noqa: E402
 
 import comity  # noqa: E402
 import comity.aio  # noqa: E402
@@ -327,7 +327,7 @@ def test_a_forked_child_sends_nothing_and_its_parent_keeps_the_lock(server, prox
                     os._exit(status)
             _, status = await asyncio.get_running_loop().run_in_executor(None, os.waitpid, child, 0)
             assert status == 0
-            assert all(words[8:9] == [b"REN"] for words in proxy.seen[seen:])
+            assert all(map(asks(b"REN"), proxy.seen[seen:]))
             await asyncio.sleep(3.5)
             assert held.held
             assert not await other.lock("a").acquire(wait=0)
@@ -480,7 +480,7 @@ def test_a_multiprocessing_worker_forked_inside_a_block_sends_nothing(server, pr
             process.start()
             await asyncio.get_running_loop().run_in_executor(None, process.join, 10)
             assert process.exitcode == 0
-            assert all(words[8:9] == [b"REN"] for words in proxy.seen[seen:])
+            assert all(map(asks(b"REN"), proxy.seen[seen:]))
             await asyncio.sleep(3.5)
             assert held.held
 

@@ -180,12 +180,12 @@ def test_a_connection_that_died_while_idle_is_replaced(server):
 
 def test_a_loop_that_was_held_up_reads_before_it_gives_up(server):
     async def main():
-        async with connected(server.port, timeout=0.2) as co:
+        async with connected(server.port, timeout=2) as co:
             handle = co.lock("a")
             task = asyncio.create_task(handle.acquire())
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            time.sleep(0.5)
+            time.sleep(2.5)
             assert await task
             assert co.stats()["outcome_unknown"] == 0
             await handle.release()

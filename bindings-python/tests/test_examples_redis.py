@@ -29,7 +29,7 @@ def run(script: str, *arguments: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=170,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
