@@ -13,8 +13,10 @@ function server() {
   const it = {
     most: 0,
     sent: 0,
+    connections: 0,
     address: "slow",
     connect: async () => ({
+      connection: (it.connections += 1),
       closed: new Promise(() => {}),
       close() {},
       send(batch) {
@@ -26,9 +28,10 @@ function server() {
         return answers;
       },
     }),
-    /** Answers what is asked by now. */
-    answer(count = Infinity) {
-      for (const { argv, resolve } of waiting.splice(0, count)) {
+    /** Answers what is asked by now, but for what has this word in it. */
+    answer(count = Infinity, never = null) {
+      const is = ({ argv }) => never === null || !argv.some((word) => Buffer.from(word).includes(never));
+      for (const { argv, resolve } of waiting.splice(0, count).filter(is)) {
         resolve(store.execute(argv, Math.floor(performance.now() * 1000)));
       }
     },
@@ -68,5 +71,28 @@ test("what could not be sent in time fails as unreached, not as unanswered", asy
   assert.ok(slow.sent < 5_000, "what was late was sent");
   assert.ok(ends.filter((end) => end === "Unreachable slow").length >= 1, "nothing was found unsent");
   assert.ok(ends.every((end) => end === "Unreachable slow" || end === "NoAnswer slow"));
+  await co.close();
+});
+
+test("one command that is late on a connection that answers fails alone", async () => {
+  const slow = server();
+  const co = await connect(slow, { check: false, push: false, timeout: 1_000 });
+  const late = co.fenceCheck("stuck", 7).then(() => "answered", ({ name }) => name);
+  let end;
+  void late.then((name) => (end = name));
+  for (let number = 0; end === undefined; number++) {
+    const other = co.fenceCheck(`resource ${number}`, 7);
+    let done = false;
+    void other.then(() => (done = true), () => (done = true));
+    while (!done) {
+      await turn();
+      slow.answer(Infinity, "stuck");
+    }
+    assert.equal(await other, true);
+  }
+  assert.deepEqual([end, slow.connections], ["NoAnswer", 1]);
+  // Where nothing is answered any more, another connection may lead to a server that answers.
+  await assert.rejects(co.fenceCheck("other", 7), { name: "NoAnswer" });
+  assert.equal(slow.connections > 1, true);
   await co.close();
 });

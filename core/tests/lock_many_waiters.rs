@@ -82,3 +82,34 @@ fn a_waiter_that_is_told_that_it_came_too_late_keeps_its_place() {
     desk.pass(Span::from_secs(1), &mut [&mut holder, &mut first, &mut second]);
     assert!(first.lock_is_held(lock, desk.now));
 }
+
+#[test]
+fn heartbeats_are_rarer_where_answers_take_long() {
+    let mut desk = Desk::new();
+    let (mut holder, _held) = desk.holder(1);
+    let mut co = without_push(2, desk.now);
+    for _ in 0..2_000 {
+        co.lock_acquire(NAME, LockOptions::default(), desk.now).expect("sound arguments");
+        desk.run(&mut co);
+    }
+    let line = desk.view().waiters;
+    let answer_late = |desk: &mut Desk, co: &mut Coordinator, holder: &mut Coordinator| {
+        let asked: Vec<_> = std::iter::from_fn(|| co.poll_command()).collect();
+        let answers = asked.iter().map(|command| (command.request, desk.execute(&command.argv)));
+        let answers: Vec<_> = answers.collect();
+        desk.now = desk.now + Span::from_millis(500);
+        for (request, reply) in &answers {
+            co.handle_reply(*request, reply, desk.now);
+        }
+        co.handle_timeout(desk.now);
+        desk.pass(Span::ZERO, &mut [holder]);
+        asked.len()
+    };
+    // The first answers came when few waited, and at once.
+    let asked: Vec<usize> = (0..80).map(|_| answer_late(&mut desk, &mut co, &mut holder)).collect();
+    let asked: usize = asked[40..].iter().sum();
+    assert!(asked <= 20 * 200, "{asked} in 20 s, of which there may be 1,000 a second else");
+    let now: Vec<_> = desk.view().waiters.into_iter().map(|waiter| waiter.id).collect();
+    let before: Vec<_> = line.into_iter().map(|waiter| waiter.id).collect();
+    assert!(now == before, "a place was lost");
+}

@@ -91,7 +91,8 @@ function transport(client: Client): Transport {
     dedicated: true,
     connect: (signal) => connected(client, signal),
     async subscribe(channel, hear, signal) {
-      const link = await connected(client, signal);
+      // Which answers by itself, and knows no databases.
+      const link = await connected(client, signal, () => undefined);
       link.client.on("messageBuffer", (_: Uint8Array, payload: Uint8Array) => hear(payload));
       try {
         await link.client.subscribe(ascii(channel));
@@ -144,7 +145,10 @@ function duplicate(client: Client, db: number): Client {
   });
 }
 
-async function connected(original: Client, signal: Signal): Promise<Link> {
+/** What a new connection is asked first. */
+type Asks = (client: Client, db: number) => Promise<void> | undefined;
+
+async function connected(original: Client, signal: Signal, asks: Asks = arrived): Promise<Link> {
   signal.throwIfAborted();
   // Also where it was chosen by SELECT.
   const db = Number(original.condition?.select ?? original.options.db ?? 0);
@@ -171,7 +175,7 @@ async function connected(original: Client, signal: Signal): Promise<Link> {
   try {
     await client.connect();
     signal.throwIfAborted();
-    await arrived(client, db);
+    await asks(client, db);
     signal.throwIfAborted();
   } catch (error) {
     close();

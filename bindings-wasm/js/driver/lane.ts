@@ -1,7 +1,7 @@
 /**
  * A lane: the one connection to one node on which everybody's commands are sent, or all of those that
- * block it. It enforces the core's deadlines: one attempt per command, and a connection that lets one
- * pass is dropped.
+ * block it. It enforces the core's deadlines: one attempt per command, and a connection on which nothing
+ * was answered for as long as the most patient of them waits is dropped. Until then it is only slow.
  */
 
 import { Alarm } from "../clock.js";
@@ -15,13 +15,27 @@ import { type Connection, NotSent, Refused, type Transport } from "./transport.j
 /** An attempt to connect that has lasted so long is slow, whatever became of the one before. */
 const SLOW_US = 1_000_000;
 
+/** A command that was sent. */
+interface Flight {
+  /** Since when it is on its way. */
+  readonly since: number;
+  /** How long it waits for its answer. */
+  readonly patience: number;
+  /** When it is late, or late again. */
+  readonly until: number;
+  /** Whether its owner was told that it is. */
+  readonly told: boolean;
+}
+
 export class Lane {
   readonly #session: Session;
   readonly #node: number;
   readonly #transport: Transport;
   readonly #kind: "commands" | "blocking";
   readonly #alarm = new Alarm(() => this.#expire());
-  readonly #outstanding = new Set<Command>();
+  readonly #outstanding = new Map<Command, Flight>();
+  /** When anything was last answered. */
+  #heardAt = 0;
   #connection: Connection | null = null;
   #connecting: AbortController | null = null;
   /** When the attempt to connect began, and whether one before it has failed. */
@@ -126,9 +140,13 @@ export class Lane {
   #write(connection: Connection): void {
     const batch = this.#inTime();
     if (batch.length === 0) return;
-    for (const command of batch) this.#outstanding.add(command);
+    const since = this.#session.now();
+    for (const command of batch) {
+      const until = command.deadline;
+      this.#outstanding.set(command, { since, patience: until - since, until, told: false });
+    }
     this.#count();
-    this.#arm();
+    this.#armFor(earliest(batch));
     let promises: readonly Promise<Reply>[];
     try {
       promises = connection.send(batch);
@@ -154,24 +172,31 @@ export class Lane {
   }
 
   #heard(command: Command, reply: Reply): void {
+    this.#heardAt = this.#session.now();
     // It may have been given up meanwhile.
-    if (!this.#outstanding.delete(command)) return;
-    this.#count();
+    if (!this.#ends(command)) return;
     if (reply instanceof ErrorReply && reply.text.startsWith("READONLY")) this.#doubtful = true;
     this.#session.reply(command.request, reply);
   }
 
   #failed(command: Command, error: unknown): void {
-    if (!this.#outstanding.delete(command)) return;
-    this.#count();
+    if (!this.#ends(command)) return;
     this.#session.failures([command], error instanceof NotSent ? "notSent" : "outcomeUnknown");
+  }
+
+  /** A command is on its way no longer. Whether its owner is still to be told. */
+  #ends(command: Command): boolean {
+    const flight = this.#outstanding.get(command);
+    this.#outstanding.delete(command);
+    this.#count();
+    return flight?.told === false;
   }
 
   /** Gives a connection up, and with it all that is outstanding there. */
   #drop(connection: Connection): void {
     if (this.#connection !== connection || this.#stopped) return;
     this.#connection = null;
-    const lost = [...this.#outstanding];
+    const lost = [...this.#outstanding].flatMap(([one, { told }]) => (told ? [] : [one]));
     this.#outstanding.clear();
     this.#count();
     connection.close();
@@ -180,7 +205,12 @@ export class Lane {
   }
 
   #arm(): void {
-    const first = earliest([...this.#outbox, ...this.#outstanding]);
+    let first = earliest(this.#outbox);
+    for (const { until } of this.#outstanding.values()) first = Math.min(first, until);
+    this.#armFor(first);
+  }
+
+  #armFor(first: number): void {
     if (first < this.#alarm.at) this.#alarm.set(first, this.#session.now());
   }
 
@@ -188,8 +218,7 @@ export class Lane {
   #expire(): void {
     if (this.#stopped) return;
     const now = this.#session.now();
-    const connection = this.#connection;
-    if (connection !== null && earliest(this.#outstanding) <= now) this.#drop(connection);
+    this.#expireSent(now);
     const late = this.#outbox.filter((command) => command.deadline <= now);
     const waiting = this.#outbox.filter((command) => command.deadline > now);
     this.#outbox.splice(0, Infinity, ...waiting);
@@ -205,6 +234,28 @@ export class Lane {
     }
     this.#session.failures(late, "notSent");
     this.#arm();
+  }
+
+  /** Gives up what was sent and is late, and the connection where nothing was answered for long. */
+  #expireSent(now: number): void {
+    const late = [...this.#outstanding].filter(([, { until }]) => until <= now);
+    const connection = this.#connection;
+    if (late.length === 0 || connection === null) return;
+    let [patience, oldest] = [0, Infinity];
+    for (const flight of this.#outstanding.values()) {
+      patience = Math.max(patience, flight.patience);
+      oldest = Math.min(oldest, flight.since);
+    }
+    const silentUntil = Math.max(this.#heardAt, oldest) + patience;
+    if (silentUntil <= now) {
+      this.#drop(connection);
+      return;
+    }
+    for (const [command, flight] of late) {
+      this.#outstanding.set(command, { ...flight, until: silentUntil, told: true });
+    }
+    const untold = late.flatMap(([command, { told }]) => (told ? [] : [command]));
+    this.#session.failures(untold, "outcomeUnknown");
   }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::node::{Loaded, Node};
+use super::node::Loaded;
 use super::refusal::Refusal;
 use super::{Coordinator, Owner, Request, Timer, split};
 use crate::counter;
@@ -30,7 +30,7 @@ impl Coordinator {
         };
         self.stats.replies += 1;
         let heard = self.nodes.get_mut(pending.node.0 as usize);
-        let parked = heard.map(Node::set_heard).unwrap_or_default();
+        let parked = heard.map(|node| node.set_heard(self.now)).unwrap_or_default();
         self.on_reply(request, &pending, reply);
         self.index_probe(pending.node);
         for owner in parked {
@@ -238,7 +238,18 @@ impl Coordinator {
             self.timers.insert(request.limit, Timer::Request(id));
             return;
         }
-        let failure = if request.polled { Failure::OutcomeUnknown } else { Failure::NotSent };
+        let (node, polled) = (request.node, request.polled);
+        // What waits for nothing but our own backlog is not lost yet.
+        if !polled
+            && self.waits_to_leave(id)
+            && let Some(until) = self.answers_until(node)
+            && let Some(request) = self.requests.get_mut(&id)
+        {
+            request.limit = until;
+            self.timers.insert(until, Timer::Request(id));
+            return;
+        }
+        let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
         self.fail_request(id, failure);
     }
 

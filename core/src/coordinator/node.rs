@@ -21,6 +21,9 @@ use crate::transaction::replication::Replication;
 /// in the second.
 const BEAT: (Span, Span) = (Span::from_millis(1), Span::from_secs(18));
 
+/// Answers that take a multiple of this make heartbeats so many times rarer.
+const BUSY: Span = Span::from_millis(50);
+
 /// How long a lease handed over by push lasts until its first renewal: four round trips, at least and at
 /// most these.
 const CLAIM: (Span, Span) = (Span::from_secs(2), Span::from_secs(10));
@@ -77,6 +80,8 @@ pub(super) struct Node {
     pub(super) mute: bool,
     pub(super) clock: Clock,
     unreachable: Option<Unreachable>,
+    /// When it last answered anything.
+    heard: Option<Time>,
     /// How many wait in line here.
     pub(super) waiting: u64,
     /// How long an answer took of late.
@@ -103,6 +108,7 @@ impl Node {
             mute: false,
             clock: Clock::Unknown,
             unreachable: None,
+            heard: None,
             waiting: 0,
             trip: Span::ZERO,
             silence: None,
@@ -126,9 +132,15 @@ impl Node {
     }
 
     /// It has answered. Who was parked until then.
-    pub(super) fn set_heard(&mut self) -> VecDeque<Owner> {
+    pub(super) fn set_heard(&mut self, now: Time) -> VecDeque<Owner> {
+        self.heard = Some(now);
         self.unreachable = None;
         self.silence.take().map(|silence| silence.parked).unwrap_or_default()
+    }
+
+    /// Until when it counts as one that answers, if it does: for `timeout` after its last answer.
+    pub(super) fn answers_until(&self, timeout: Span, now: Time) -> Option<Time> {
+        self.heard.map(|heard| heard + timeout).filter(|until| *until > now)
     }
 
     /// It has not answered.
@@ -188,6 +200,12 @@ impl Node {
         self.trip = trip.max(self.trip.part(7, 8));
     }
 
+    /// How often each of its waiters asks. Where answers take long, they are less of what is asked.
+    fn beat(&self) -> Span {
+        let slower = (self.trip.as_micros() / BUSY.as_micros()).max(1);
+        BEAT.0.part(self.waiting.saturating_mul(slower), 1)
+    }
+
     /// What one of its locks works with during one input.
     pub(super) fn cx<'a>(
         &self,
@@ -207,7 +225,8 @@ impl Node {
             floor: self.floor,
             inbox,
             claim: CLAIM.0.max(self.trip.part(4, 1)).min(CLAIM.1),
-            beat: BEAT.0.part(self.waiting, 1).min(BEAT.1),
+            beat: self.beat().min(BEAT.1),
+            trip: self.trip,
             unsent: None,
             timeout,
             request_timeout: request_timeout(timeout),

@@ -31,6 +31,14 @@ impl Outbox {
         self.0.iter_mut().find_map(VecDeque::pop_front)
     }
 
+    /// Lets the last of the usual ones leave next.
+    pub(super) fn hasten(&mut self) {
+        let usual = &mut self.0[Urgency::Usual as usize];
+        if let Some(last) = usual.pop_back() {
+            usual.push_front(last);
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.iter_mut().for_each(VecDeque::clear);
     }

@@ -12,6 +12,9 @@ use crate::stamp::{self, Stamp};
 use crate::time::{Span, Time, request_timeout};
 use crate::transaction::{self, Handle};
 
+/// An acquisition that has waited so long to be sent is asked as it would be now.
+const STALE: Span = Span::from_millis(100);
+
 impl Coordinator {
     /// The next command to send, of any node: first what keeps a lease, then what gives a lock back,
     /// then the others in the order in which they were asked for. What is too late to be sent is not given out, which may
@@ -31,6 +34,10 @@ impl Coordinator {
     pub fn poll_command_for(&mut self, node: NodeId) -> Option<Command> {
         while let Some(command) = self.nodes.get_mut(node.0 as usize)?.outbox.pop() {
             // Whoever it was for has given up on it.
+            let Some(request) = self.requests.get(&command.request) else { continue };
+            if self.now.since(request.sent_at) >= STALE && self.ask_anew(command.request) {
+                continue;
+            }
             let Some(request) = self.requests.get_mut(&command.request) else { continue };
             request.polled = command.deadline > self.now;
             let (owner, polled) = (request.owner, request.polled);
@@ -47,6 +54,49 @@ impl Coordinator {
         }
         self.ready.remove(&node);
         None
+    }
+
+    /// Whether a request is an acquisition that has not been polled, of one who waits.
+    pub(super) fn waits_to_leave(&self, request: RequestId) -> bool {
+        let Some(Owner::Lock(lock, _)) = self.requests.get(&request).map(|request| request.owner)
+        else {
+            return false;
+        };
+        self.locks.get(&lock).is_some_and(|entry| {
+            let unsent = entry.unsent.is_some_and(|(unsent, _)| unsent == request);
+            unsent && entry.machine.is_patient()
+        })
+    }
+
+    /// Until when the server of a node counts as one that answers, if it does.
+    pub(super) fn answers_until(&self, node: NodeId) -> Option<Time> {
+        self.nodes.get(node.0 as usize)?.answers_until(self.timeout, self.now)
+    }
+
+    /// Puts what an acquisition would ask now in the place of what it asked when it was queued: more was
+    /// asked than could be sent, which is not the server's doing. Whether it did.
+    fn ask_anew(&mut self, request: RequestId) -> bool {
+        let Some(pending) = self.requests.get(&request) else { return false };
+        let (Owner::Lock(lock, attempt), node) = (pending.owner, pending.node) else {
+            return false;
+        };
+        let (waited, background) = (self.now.since(pending.sent_at), pending.background);
+        if !self.waits_to_leave(request) || self.answers_until(node).is_none() {
+            return false;
+        }
+        self.take_request(request);
+        self.unpark(node, request);
+        if let Some(entry) = self.locks.get_mut(&lock) {
+            entry.unsent = None;
+        }
+        let last = self.request_count;
+        self.with_lock(lock, background, |machine, cx| machine.ask_anew(attempt, waited, cx));
+        if self.request_count > last
+            && let Some(node) = self.nodes.get_mut(node.0 as usize)
+        {
+            node.outbox.hasten();
+        }
+        true
     }
 
     /// The next thing that happened.
@@ -220,7 +270,8 @@ impl Coordinator {
         }
         state.push = Push::Opening(request);
         let argv = [&b"SUBSCRIBE"[..], &self.inbox].into_iter().collect();
-        let deadline = self.now + request_timeout(self.timeout);
+        // It takes a connection of its own, and several round trips.
+        let deadline = self.now + self.timeout;
         self.queue(request, Owner::Subscription, node, None, argv, deadline, true);
     }
 

@@ -71,7 +71,7 @@ impl Lock {
     }
 
     /// Who waits in line waits out the server's absence, too.
-    const fn waits_on(&self) -> bool {
+    pub(super) const fn waits_on(&self) -> bool {
         self.has_queued && !matches!(self.state, State::Releasing { .. })
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) claim: Span,
     /// How often a waiter may ask at most, by the number of those that wait.
     pub(crate) beat: Span,
+    /// How long an answer took of late.
+    pub(crate) trip: Span,
     /// Its attempt to acquire that has not left yet.
     pub(crate) unsent: Option<Attempt>,
     /// How long a server may be out of reach before the user is told.
@@ -224,6 +226,11 @@ impl Lock {
         }
     }
 
+    /// Whether its user waits for more than one answer.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.options.wait != Some(Span::ZERO)
+    }
+
     pub(crate) const fn is_waiting(&self) -> bool {
         matches!(self.state, State::Waiting)
     }
@@ -395,7 +402,8 @@ impl Lock {
             return;
         }
         let valid_until = cx.anchor.map(|anchor| anchor.valid_until(push.expiry));
-        match valid_until.filter(|until| *until > cx.now) {
+        // A claim that could end before its renewal arrives is not held before that is answered.
+        match valid_until.filter(|until| *until > cx.now + cx.trip) {
             Some(valid_until) => {
                 self.granted(push.fence, valid_until, cx);
                 // The claim is short: the first renewal makes the lease full.

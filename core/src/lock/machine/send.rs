@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::{Asked, Cx, Effect, Lock, Sent, State, Trouble};
+use super::{Asked, Attempt, Cx, Effect, Lock, Sent, State, Trouble};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
@@ -38,7 +38,7 @@ impl Lock {
         let mut deadline = cx.now + cx.request_timeout;
         if let Some(lease) = self.lease().filter(|lease| cx.now < lease.valid_until) {
             deadline = deadline.min(lease.valid_until);
-        } else if !self.is_over() {
+        } else if !self.is_over() && !self.waits_on() {
             deadline = deadline.min(limit).max(cx.now + BACKOFF.0);
         }
         let asked = match op {
@@ -70,6 +70,20 @@ impl Lock {
             label: self.options.label.clone(),
         });
         self.send(op, cx);
+    }
+
+    /// An acquisition that has not left, and waited so long for others to leave, is replaced by one as it
+    /// would be asked now. That time is not the server's.
+    pub(crate) fn ask_anew(&mut self, attempt: Attempt, waited: Span, cx: &mut Cx<'_>) {
+        let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) else { return };
+        self.sent.remove(place);
+        self.sends = self.sends.saturating_sub(1);
+        if let Some(trouble) = &mut self.trouble {
+            trouble.since = trouble.since + waited;
+        }
+        if matches!(self.state, State::Acquiring | State::Waiting) {
+            self.acquire(cx);
+        }
     }
 
     pub(super) fn renew(&mut self, cx: &mut Cx<'_>) {
