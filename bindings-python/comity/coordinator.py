@@ -28,6 +28,7 @@ from .foreign import LOCK_OPTIONS, refuse
 from .inspection import Inspection
 from .lock import Lock
 from .memory import MemoryDriver, MemoryStore, stores_by_id
+from .mutex import outside
 from .operation import Operation
 from .session import Session
 from .transaction import Transaction, checked_attempts, pause, snapshot_of, snapshot_request
@@ -276,6 +277,7 @@ class Coordinator(Base):
         repeated; every other verb raises `Closed` afterwards.
         """
         if not self._session.close():
+            outside(self._session.mutex, self._see_closed)
             return
         try:
             self._driver.finish(self._timeout + 0.5)
@@ -283,6 +285,15 @@ class Coordinator(Base):
             run_late()
         finally:
             self._end()
+
+    def _see_closed(self) -> None:
+        """Waits for whoever closes: the process may end after this call, which may interrupt it."""
+        session = self._session
+        end = time.monotonic() + self._timeout + 0.5
+        while not (session.foreign or session.drained.done) and time.monotonic() < end:
+            if session.hindered:
+                session.stand_in()
+            time.sleep(0.002)
 
     def _end(self) -> None:
         self._left_to = None

@@ -9,9 +9,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from conftest import free_port
+
+import comity
 
 redis = pytest.importorskip("redis")
 sys.path.insert(0, os.path.dirname(__file__))
@@ -166,3 +170,22 @@ def test_a_signal_closes_and_then_does_what_it_did(server):
         process.stdout.close()
         free(server)
     assert counted(server) == 2
+
+
+def test_whoever_closes_what_is_being_closed_waits_for_it(server):
+    """As a signal does that comes while `atexit` closes; the process may end after it."""
+    co = comity.connect(server.client(), timeout=20)
+    hits = co.counter("hits", durability=comity.Batched(3600))
+    hits.add(1)
+    hits.flush()
+    hits.add(2)
+    with server.client() as client:
+        client.client_pause(1000)
+    first = threading.Thread(target=co.close)
+    first.start()
+    while not co._session.closed:
+        time.sleep(0.001)
+    co.close()
+    assert co._session.drained.done
+    assert counted(server) == 3
+    first.join()
