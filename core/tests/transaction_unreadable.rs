@@ -6,10 +6,10 @@ mod support;
 use comity::event::Event;
 use comity::keyspace::command;
 use comity::redis::Reply;
-use comity::transaction::{Answer, Op, Sweep, SweepOptions};
+use comity::transaction::{Answer, Op, Sweep, SweepOptions, Verdict};
 use support::redis_server::RedisServer;
 use support::transaction_pair::TransactionPair;
-use support::transaction_script::{META, exec1, prepare, txid, work};
+use support::transaction_script::{META, exec1, finish, finish_told, prepare, query, txid, work};
 use support::transaction_world::World;
 
 /// Where the stores of a world have what a server has in `META`.
@@ -97,6 +97,42 @@ fn a_page_leaves_and_counts_what_nobody_can_read() {
 }
 
 #[test]
+fn nothing_is_done_where_a_register_cannot_be_read() {
+    let server = RedisServer::start();
+    let mut pair = TransactionPair::new(&server);
+    let (now, set) = (pair.now, work(&["SET a 1", "GET c"]));
+    let own = "r0123456789abcdef.07";
+    let registers = unreadable().into_iter().filter(|(field, _)| field.starts_with("r00"));
+    // A role is nothing to a secondary, and the name of a field is no part of it.
+    let whole = |(field, _): &(String, String)| {
+        !field.to_lowercase().contains("dd.") && field != "r00000000000000bb.03"
+    };
+    let registers = registers.filter(whole).map(|(_, register)| register);
+    let vote = REGISTER.replace("D0123", "P0123").replace(' ', "").replace("2,0,0,p", "");
+    let lists =
+        ["1,2,0,pzz", "1,2,0,pq;", "1,0,3,p2:a", "1,0,2,pxx"].map(|rest| format!("{vote}{rest}"));
+    for register in registers.chain(lists) {
+        pair.command(&[b"HSET", META.as_bytes(), own.as_bytes(), register.as_bytes()]);
+        // Its sequence is the register's, if there is one; then a higher one, and a lower.
+        for seq in [1, 2, 0] {
+            let id = txid(7, seq);
+            let query = query(id, now, true);
+            for op in [
+                finish(id, Verdict::Commit, &set, now),
+                finish_told(id, Verdict::Abort, &set, now),
+                finish(id, Verdict::Release, &set, now),
+                Op::Status(query),
+                Op::Vote(query),
+            ] {
+                assert_eq!(pair.both(&op), Answer::Mismatch, "{register}: {op:?}");
+            }
+        }
+        let left = pair.line(&format!("HGET {META} {own}"));
+        assert_eq!(left, Reply::bulk(register), "it stays as it is");
+    }
+}
+
+#[test]
 fn a_sweep_goes_on_and_tells_of_what_nobody_can_read() {
     let mut world = World::new(1, 31);
     let orphan = format!("X{HOLDER}");
@@ -123,5 +159,22 @@ fn a_sweep_goes_on_and_tells_of_what_nobody_can_read() {
         let left = command::execute(store.keyspace_mut(), &words);
         // Beside them there are the server's stamp and what it is made of.
         assert_eq!(left, Reply::Integer(i64::try_from(all.len() + 2).expect("few")));
+    }
+}
+
+#[test]
+fn if_what_nobody_can_read_were_taken_for_an_earlier_one_it_would_be_noticed() {
+    let server = RedisServer::start();
+    let check = "if unreadable(register) then return {'MISMATCH'} end";
+    for place in 0..3 {
+        let mut pair = TransactionPair::with(&server, (check, ""));
+        let (id, now) = (txid(7, 2), pair.now);
+        let register = REGISTER.replace(' ', "").replace("2,0,0", "9,0,0");
+        pair.command(&[b"HSET", META.as_bytes(), b"r0123456789abcdef.07", register.as_bytes()]);
+        let query = query(id, now, true);
+        let abort = finish(id, Verdict::Abort, &work(&["SET a 1"]), now);
+        let op = &[abort, Op::Status(query), Op::Vote(query)][place];
+        let what = pair.run(META, op).expect_err("nobody noticed");
+        assert!(!what.contains("-ERR"), "a script that fails proves nothing: {what}");
     }
 }

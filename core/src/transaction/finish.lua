@@ -7,6 +7,7 @@ local fields = {slot}
 for i = 1, keys do fields[i + 1] = 'k' .. KEYS[i + 1] end
 local f = redis.call('HMGET', T, unpack(fields))
 local register = f[1]
+if unreadable(register) then return {'MISMATCH'} end
 local state = known(register)
 if keep ~= ZEROS and (state == 'D' or state == 'A') then
   redis.call('HDEL', T, '')

@@ -242,7 +242,9 @@ impl TransactionId {
     /// The error where a node says that it is not the primary.
     pub(crate) fn misnamed(&self) -> Error {
         let (id, node) = (readable(&self.to_text()), readable(&self.primary));
-        Error::invalid(format!("transaction {id}: '{node}' is not the server that decides it"))
+        Error::invalid(format!(
+            "transaction {id}: '{node}' is not the server that decides it, or nobody can read what it has recorded"
+        ))
     }
 }
 

@@ -29,19 +29,25 @@ local function counted(list, from, to)
   return table.concat(parts)
 end
 
+-- A counted list; nothing if it is none.
 local function uncounted(text, at)
   local list = {}
   while at <= #text do
     local length, from = string.match(text, '^(%d+):()', at)
+    if not length or from + length - 1 > #text then return nil end
     at = from + length
     list[#list + 1] = string.sub(text, from, at - 1)
   end
   return list
 end
 
--- The role, what became of the keys, the keys, and what is behind them.
+-- The role, what became of the keys, the keys, and what is behind them; nothing if the columns are not sound.
+local COLUMNS
 local function parts(register)
-  local role, kinds, keys, at = string.match(register, '^(%d+),(%d+),(%d+),()', 66)
+  COLUMNS = COLUMNS or '^' .. string.rep('%d', 16) .. '[PDA]' .. string.rep('[%da-f]', 16) .. string.rep('%d', 32)
+    .. '(%d+),(%d+),(%d+),()'
+  local role, kinds, keys, at = string.match(register, COLUMNS)
+  if not role or at + role + kinds + keys - 1 > #register then return nil end
   local b = at + role
   local c = b + kinds
   local d = c + keys

@@ -1,5 +1,6 @@
 -- STATUS: what the primary has decided. ARGV: id not_after force.
 local register = redis.call('HGET', T, slot)
+if unreadable(register) then return {'MISMATCH'} end
 local state = known(register)
 if state == 'H' then return stale() end
 if state == 'A' then return {'ABORTED'} end

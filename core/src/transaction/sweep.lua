@@ -4,31 +4,17 @@
 local IDLE = 3600000000
 local verb = ARGV[1]
 local HEX, DIGITS = string.rep('[%da-f]', 16), string.rep('%d', 16)
-local SLOT, COLUMNS = HEX .. '%.[0-6]%d', '^' .. DIGITS .. '[PDA]' .. HEX .. DIGITS .. DIGITS .. '(%d+),(%d+),(%d+),()'
+local SLOT = HEX .. '%.[0-6]%d'
 local HOLDER = '^' .. SLOT .. '%.' .. DIGITS .. DIGITS .. DIGITS
 
 -- Whether it has this pattern, and at `at` the number of a slot.
 local function has(pattern, text, at) return string.find(text, pattern) and string.sub(text, at, at + 1) < '64' end
 
--- A counted list, if it is one.
-local function listed(text)
-  local list, at = {}, 1
-  while at <= #text do
-    local length, from = string.match(text, '^(%d+):()', at)
-    if not length or from + length - 1 > #text then return nil end
-    at = from + length
-    list[#list + 1] = string.sub(text, from, at - 1)
-  end
-  return list
-end
-
 -- The role in a register; nothing if that is not sound.
 local function role_of(register)
-  local role, kinds, keys, at = string.match(register, COLUMNS)
-  if not role or at + role + kinds + keys - 1 > #register then return nil end
-  role = string.sub(register, at, at + role - 1)
-  local letter = string.sub(role, 1, 1)
-  return (letter == 's' or letter == 'p' and listed(string.sub(role, 2))) and role or nil
+  local role = parts(register)
+  local letter = role and string.sub(role, 1, 1)
+  return (letter == 's' or letter == 'p' and uncounted(role, 2)) and role or nil
 end
 
 local function idle(register)
@@ -83,7 +69,7 @@ local function holders_of(lock)
   if exclusive then
     holders = {string.sub(lock, 2)}
   elseif string.find(lock, '^S' .. DIGITS) then
-    holders = listed(string.sub(lock, 18))
+    holders = uncounted(lock, 18)
   end
   for _, holder in ipairs(holders or {}) do
     if not has(HOLDER, holder, 18) then return nil end

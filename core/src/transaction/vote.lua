@@ -1,5 +1,6 @@
 -- VOTE: what a secondary has voted. ARGV: id not_after force.
 local register = redis.call('HGET', T, slot)
+if unreadable(register) then return {'MISMATCH'} end
 local state = known(register)
 if state == 'H' then return stale() end
 if state == 'A' then return {'ABORTED'} end

@@ -48,9 +48,10 @@ local function looked_up()
   local before = string.sub(register, 18, 33)
   if before ~= digest and not (state == 'A' and before == ZEROS) then return {'MISMATCH'} end
   local _, _, _, rest = parts(register)
+  if not rest then return {'MISMATCH'} end
   if state == 'P' then return {'PREPARED', now(), rest} end
   if state == 'D' then return {'DONE', rest} end
-  return rest == '' and {'ABORTED'} or uncounted(rest, 1)
+  return rest ~= '' and uncounted(rest, 1) or {'ABORTED'}
 end
 
 -- The answer of one who may not lock. A refused writer keeps new readers out for a while.

@@ -68,7 +68,8 @@ pub enum Answer {
         /// What it has instead of a stamp; empty if nothing.
         found: Vec<u8>,
     },
-    /// The register of this id is of other work or of another role: nothing was done.
+    /// The register of this id is of other work or of another role, or nobody can read it: nothing
+    /// was done.
     Mismatch,
     /// To `SWEEP` of a part.
     Page {

@@ -47,6 +47,9 @@ enum Known {
     Register(Register),
     /// A later one uses its slot.
     Later,
+    /// Nobody can read the register, as after an accident. It may be anything, so nothing is done, as
+    /// with another's.
+    Unreadable,
     /// Nothing.
     Nothing,
 }
@@ -92,6 +95,7 @@ impl Table<'_> {
         match self.register(txid) {
             Some(register) if register.seq == txid.seq() => Known::Register(register),
             Some(register) if register.seq > txid.seq() => Known::Later,
+            None if self.field(&register_field(txid)).is_some() => Known::Unreadable,
             _ => Known::Nothing,
         }
     }
@@ -121,6 +125,7 @@ impl Table<'_> {
     fn status(&mut self, query: Query) -> Answer {
         let Query { txid, not_after, force } = query;
         match self.known(txid) {
+            Known::Unreadable => Answer::Mismatch,
             Known::Later => self.stale(),
             Known::Register(Register { state: State::Aborted, .. }) => Answer::Aborted,
             Known::Register(register) => {
@@ -147,6 +152,7 @@ impl Table<'_> {
     fn vote(&mut self, query: Query) -> Answer {
         let Query { txid, not_after, force } = query;
         match self.known(txid) {
+            Known::Unreadable => Answer::Mismatch,
             Known::Later => self.stale(),
             Known::Register(register) => match (register.state, register.held(self.now())) {
                 (State::Prepared, Some(held)) => Answer::Yes(held),
@@ -167,7 +173,7 @@ impl Table<'_> {
     fn confirm(&self, confirm: &Confirm) -> Answer {
         let state = |txid: &Txid| match self.known(*txid) {
             Known::Register(register) => Some(register.state),
-            Known::Later | Known::Nothing => None,
+            Known::Later | Known::Nothing | Known::Unreadable => None,
         };
         Answer::Confirmed { states: confirm.txids.iter().map(state).collect() }
     }
@@ -176,6 +182,7 @@ impl Table<'_> {
         let Finish { txid, not_after, verdict, told, ref keys } = *op;
         let keep = if told { self.now().after(KEPT) } else { ServerTime(0) };
         match self.known(txid) {
+            Known::Unreadable => Answer::Mismatch,
             Known::Later => self.stale(),
             Known::Register(mut register) if told && register.state != State::Prepared => {
                 register.moment = keep;

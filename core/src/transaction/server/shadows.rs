@@ -47,8 +47,10 @@ impl Outcome {
     }
 
     pub(super) fn parse_all(text: &[u8]) -> Option<Vec<Self>> {
-        let words = text.strip_suffix(b";").map(|text| text.split(|&byte| byte == b';'));
-        words.into_iter().flatten().map(Self::parse).collect()
+        if text.is_empty() {
+            return Some(Vec::new());
+        }
+        text.strip_suffix(b";")?.split(|&byte| byte == b';').map(Self::parse).collect()
     }
 
     fn parse(word: &[u8]) -> Option<Self> {
