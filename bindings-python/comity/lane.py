@@ -20,7 +20,8 @@ from ._core import Baton, refuse, refuse_late
 from .callbacks import start
 from .clock import now_us
 from .operation import Operation
-from .session import SHIFT, remove
+from .outbox import remove
+from .session import SHIFT
 from .wire import NotConnected, Refused, Wire, WireBroken
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from .driver import park
 from .errors import InvalidArgument, ServerRefused, WrongType
 from .mutex import outside
 from .operation import Operation
-from .session import Session, remove
+from .outbox import remove
+from .session import Session
 from .units import octets, word
 from .wire import NotConnected
 from .workers import Timer, relieve

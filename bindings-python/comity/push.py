@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .bell import Bell
 from .clock import now_us
-from .session import take_all
+from .outbox import take_all
 from .wire import NotConnected, Refused, Wire, WireBroken
 from .workers import Worker, log
 

@@ -17,16 +17,16 @@ import logging
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from ._core import forward, hand_over
 from .clock import now_us
 from .errors import Closed, Error, InvalidState
 from .operation import Operation
+from .outbox import Box, nobody, remove
 from .servers import Servers
 from .units import readable
 
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     _Ready = tuple[Command, int, int | None, bool]
 
 log: Final = logging.getLogger("comity")
-
-_T = TypeVar("_T")
 
 SHIFT: Final = 0.02
 """How many seconds a thread that stands in for others waits at a time."""
@@ -104,32 +102,6 @@ _BESIDES: Final = frozenset(("transaction_damaged", "transaction_not_durable"))
 """What is told of a transaction besides its outcome."""
 
 
-class Box:
-    """What waits to be sent to one node, and whom to wake for it.
-
-    The hooks are called with the session's mutex held and must not block.
-    """
-
-    __slots__ = (
-        "background",
-        "blocking",
-        "foreground",
-        "subscribe",
-        "wake_background",
-        "wake_blocking",
-        "wake_subscribe",
-    )
-
-    def __init__(self) -> None:
-        self.foreground: list[Command] = []
-        self.background: list[Command] = []
-        self.blocking: list[Command] = []
-        self.subscribe: list[Command] = []
-        self.wake_background: Callable[[], object] = _nobody
-        self.wake_blocking: Callable[[], object] = _nobody
-        self.wake_subscribe: Callable[[], object] = _nobody
-
-
 class Listener(Protocol):
     """Who wants to see every event. Called with the session's mutex held; must not block."""
 
@@ -138,10 +110,6 @@ class Listener(Protocol):
 
     def end(self) -> None:
         """No event will come any more."""
-
-
-def _nobody() -> None:
-    """The hook of a box that no driver has taken over."""
 
 
 def _unheard(event: Event) -> None:
@@ -186,10 +154,10 @@ class Session:
         """When the core next wants to hear the time."""
         self.alarm = 0
         """When the driver's timer wakes next by itself; 0 while there is none to wake."""
-        self.wake_timer: Callable[[], object] = _nobody
+        self.wake_timer: Callable[[], object] = nobody
         self.run_callback: Callable[[Callable[[], None]], object] = _ignored
         """Runs what the user wants to be told, away from every thread that matters."""
-        self.stir: Callable[[], object] = _nobody
+        self.stir: Callable[[], object] = nobody
         """Has somebody call `tick` soon. Takes no mutex and never blocks."""
         self.on_counter: Callable[[Event], None] = _unheard
         """Hears what befalls a counter. Called with the mutex held."""
@@ -197,11 +165,11 @@ class Session:
         """Hears what nobody who waits is told of a transaction. Called with the mutex held."""
         self.dropped: list[Droppable] = []
         """What nobody refers to any more, and is to be given back."""
-        self.rouse: Callable[[], object] = _nobody
+        self.rouse: Callable[[], object] = nobody
         """Has somebody see to that soon. Takes no mutex and never blocks."""
         self.hindered: set[Worker] = set()
         """Those for which no thread could be started."""
-        self.stand_in: Callable[[], object] = _nobody
+        self.stand_in: Callable[[], object] = nobody
         """Does the work of those in the caller's thread."""
         self._calls = threading.local()
         self.closed = False
@@ -607,28 +575,3 @@ class Session:
                 self.say(text, (event.id or b"").decode("utf-8", "backslashreplace"), event.error)
         if operation.done:
             operation.signal()
-
-
-def remove(things: MutableSequence[_T], thing: _T) -> bool:
-    """Whether it was among them; it is not any more."""
-    try:
-        things.remove(thing)
-    except ValueError:
-        return False
-    return True
-
-
-def take_out(commands: MutableSequence[Command], taken: Sequence[Command]) -> None:
-    """Removes what is among them of `taken`, each in one step."""
-    for command in taken:
-        remove(commands, command)
-
-
-def take_all(commands: list[Command], into: list[Command] | None = None) -> list[Command]:
-    """Moves all of them there, as one step: nothing is in no list, or in two."""
-    taken = [] if into is None else into
-    try:
-        taken.extend(map(commands.pop, repeat(0, len(commands))))
-    except IndexError:
-        pass  # another took some in between
-    return taken

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ..memory import MemoryPump
-from ..session import remove
+from ..outbox import remove
 from .lane import Lane
 from .link import Connector, Link
 from .push import PushReader

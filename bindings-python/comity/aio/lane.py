@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import ErrorReply
 from ..lane import SILENT
+from ..outbox import take_all, take_out
 from ..resp import Push
-from ..session import NEVER, take_all, take_out
+from ..session import NEVER
 from .link import Link
 from .wakeup import after_reading
 
