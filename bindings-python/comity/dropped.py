@@ -27,7 +27,12 @@ class Droppable(Protocol):
         """Gives back what it holds; twice does no harm. Called with the session's mutex held."""
 
 
-finalizer: Final[Any] = property(partial(partial, leave))
+def _fixed(_: object, value: object) -> None:
+    """Nobody sets it. Checkers of types take what can only be read for a property of the class."""
+    raise AttributeError(f"a finalizer cannot be set, to {value!r}")
+
+
+finalizer: Final[Any] = property(partial(partial, leave), _fixed)
 """A `__del__` for a `Droppable`. A function, even a builtin one, would not do: to find it calls
 `property`, which makes `leave` of the object; Python's own code runs nowhere in between.
 """
