@@ -22,11 +22,9 @@ use crate::counter::{self, Counter};
 use crate::error::{guarded, invalid, raised};
 use crate::event::Event;
 use crate::host::Host;
+use crate::outbox::NEVER;
 use crate::ring::Ring;
 use crate::transaction;
-
-/// A deadline that does not come.
-const NEVER: u64 = 1 << 63;
 
 /// The facade of the core. Thread-safe; every call is legal at any time; no call blocks.
 #[pyclass(frozen, module = "comity._core")]

@@ -11,6 +11,7 @@ from locks import line, until, warned, warned_of
 
 import comity
 import comity.aio
+import comity.testing
 
 
 def dropped(act, match="nobody has the handle"):
@@ -40,6 +41,12 @@ def careless(co, options):
         raise ValueError
     except ValueError:
         pass
+
+
+def test_one_on_a_clock_that_stands_still_does_too():
+    with comity.connect(comity.testing.MemoryStore()) as co:
+        dropped(lambda: careless(co, {}))
+        until(lambda: not co.inspect("leak").holders)
 
 
 def test_one_in_a_cycle_does_when_the_collector_finds_it():
@@ -88,9 +95,10 @@ def test_on_lost_is_called_while_somebody_has_the_handle():
         until(lambda: told == [lock], 20)
 
 
-def test_on_a_loop_too():
+@pytest.mark.parametrize("store", [comity.MemoryStore, comity.testing.MemoryStore])
+def test_on_a_loop_too(store):
     async def main():
-        async with comity.aio.connect() as co:
+        async with comity.aio.connect(store()) as co:
 
             async def careless():
                 lock = co.lock("leak", ttl=60, on_lost=print)

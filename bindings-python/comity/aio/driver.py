@@ -135,6 +135,7 @@ class MemoryDriver(MemoryPump):
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """See `Driver`."""
         self._session.run_callback = partial(soon, loop)
+        self._session.rouse = partial(soon, loop, self._session.see_to_dropped)
         if self._clock.ticks:
             self._timer = Timer(self._session, loop, self.tick)
 
