@@ -483,13 +483,22 @@ class Session:
                 pass
             except ValueError:
                 continue
-            if self._early and not self._beginning:
-                events.extend(self._early)
-                del self._early[:]
-            elif not unwanted:
+            if not self._taken_up() and not unwanted:
                 break
         if self.deadline < self.alarm:
             self.wake_timer()
+
+    def _taken_up(self) -> bool:
+        """Whether events are to be booked that came before their ids were taken in. Those of others
+        wait on: a call that has interrupted one may be asking for its own.
+        """
+        found = False
+        for event in self._early.copy():
+            if not self._beginning or event.subject in self.operations:
+                self.events.append(event)
+                remove(self._early, event)
+                found = True
+        return found
 
     def _route(self, item: _Ready) -> None:
         command, node, origin, aside = item
@@ -508,7 +517,10 @@ class Session:
                 operation.comes_to(node)
             if operation.attended:
                 forward(command, item, self.commands, box.foreground)
-                if operation.gate is not None:
+                if not operation.attended:  # left by its thread in the middle of this
+                    hand_over(box.foreground, box.background, operation.id)
+                    box.wake_background()
+                elif operation.gate is not None:
                     operation.signal()
                 return
         forward(command, item, self.commands, box.background)

@@ -9,6 +9,7 @@ import pytest
 from locks import keep, warned
 
 import comity
+from comity.operation import Operation
 from comity.testing import MemoryStore
 
 
@@ -212,6 +213,18 @@ def test_closing_tells_waiters_and_ends_everything():
     ):
         with pytest.raises(comity.Closed):
             verb()
+
+
+def test_what_was_told_of_a_call_is_not_kept_back_for_one_that_it_has_interrupted():
+    with comity.connect() as co:
+        session, call = co._session, Operation()
+        with session.mutex, session.asking(object()):  # as one that is interrupted here
+            call.id = session.core.lock_inspect(b"a", session.now())
+            session.drain()
+            co._driver.pump()
+            session.operations[call.id] = call  # it was interrupted as well, just before this
+            session.drain()
+            assert call.done
 
 
 def test_closing_releases_what_is_held():
