@@ -155,7 +155,7 @@ def test_a_client_in_c_killed_in_mid_transaction_is_resolved_by_python(three, ac
         dying.kill()
         for proxy in three.proxies:
             proxy.calm()
-        with three.connect(direct=True, timeout=3) as co:
+        with three.connect(direct=True) as co:
             found = list(co.snapshot(*three.keys).values())
             assert found in ([b"70", b"130", b"100"], [b"100", b"100", b"100"])
             assert three.values() == [int(value) for value in found]
