@@ -99,6 +99,11 @@ class LockTimeout(Error, _RedisLockError, TimeoutError):
 
     code = 20
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        # An OSError keeps its text itself, which redis-py 6.4 does not hand on to it.
+        TimeoutError.__init__(self, message)
+
 
 class LockLost(Error, _RedisLockError):
     """The lease ended before the release: somebody else may have held the lock meanwhile.
