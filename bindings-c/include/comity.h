@@ -277,6 +277,19 @@
 // of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
 #define COMITY_EVENT_TRANSACTION_NOT_DURABLE 31
 
+// The server of node does not answer. Once for each outage, however many commands fail for it. error,
+// whose message is the reason in the host's words where it has told any; count (how many requests wait in
+// line for a lock there: they wait on).
+#define COMITY_EVENT_NODE_DOWN 32
+
+// The server of node answers again, after a COMITY_EVENT_NODE_DOWN. outage_us.
+#define COMITY_EVENT_NODE_UP 33
+
+// The renewal of lock that comity_lock_renew asked for was refused, or not confirmed in time: the lease
+// is as it was, unless the server has executed one that is not answered (COMITY_ERROR_NO_ANSWER).
+// Renewals by themselves go on. error.
+#define COMITY_EVENT_LOCK_NOT_RENEWED 34
+
 // An event that is about no node.
 #define COMITY_NO_NODE UINT32_MAX
 
@@ -595,6 +608,8 @@ typedef struct comity_event {
   // How many records of transactions nobody can read, as after an accident. They were left as they
   // are.
   uint64_t unreadable;
+  // From the first sign of a server's outage to its first answer.
+  uint64_t outage_us;
 } comity_event;
 
 // How a lock is acquired and kept. comity_lock_options_init writes the defaults.
@@ -994,7 +1009,8 @@ uint32_t comity_lock_release(comity_coordinator *coordinator,
 uint32_t comity_lock_cancel(comity_coordinator *coordinator, uint64_t lock, uint64_t now_us);
 
 // Renews a lease at once, to last ttl_us from now, or as long as before if it is COMITY_NONE. Leads
-// to COMITY_EVENT_LOCK_RENEWED or COMITY_EVENT_LOCK_LOST.
+// to COMITY_EVENT_LOCK_RENEWED, COMITY_EVENT_LOCK_LOST, or within the timeout of the coordinator to
+// COMITY_EVENT_LOCK_NOT_RENEWED.
 //
 // Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or a ttl out of range,
 // COMITY_ERROR_LOCK_LOST for a lease that has ended, as often as it is asked, COMITY_ERROR_NOT_HELD or

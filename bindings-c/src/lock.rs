@@ -148,7 +148,8 @@ pub unsafe extern "C" fn comity_lock_cancel(
 }
 
 /// Renews a lease at once, to last ttl_us from now, or as long as before if it is COMITY_NONE. Leads
-/// to COMITY_EVENT_LOCK_RENEWED or COMITY_EVENT_LOCK_LOST.
+/// to COMITY_EVENT_LOCK_RENEWED, COMITY_EVENT_LOCK_LOST, or within the timeout of the coordinator to
+/// COMITY_EVENT_LOCK_NOT_RENEWED.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or a ttl out of range,
 /// COMITY_ERROR_LOCK_LOST for a lease that has ended, as often as it is asked, COMITY_ERROR_NOT_HELD or

@@ -113,7 +113,8 @@ class Event:
     `counter` has its `name`.
 
     `lock_queued`: lock, rank, holder. `lock_granted`: lock, fence, valid_until. `lock_renewed`:
-    lock, valid_until. `lock_lost` (terminal): lock, error. `lock_released` (terminal): lock.
+    lock, valid_until; `lock_not_renewed`: lock, error (`lock_renew` has failed). `lock_lost`
+    (terminal): lock, error. `lock_released` (terminal): lock.
     `lock_failed` (terminal): lock, error, holder. `lock_inspected` (terminal): call, inspection.
     `fence_checked` (terminal): call, accepted, fence (the highest seen). `node_checked`
     (terminal): call, node, server_version, eviction_policy. `counter_flushed` (terminal): call,
@@ -129,7 +130,8 @@ class Event:
     `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,
     `transaction_resolved` (terminal): call, id, outcome. `transaction_swept` (terminal): call,
     units, unreadable. `call_failed` (terminal): call, node,
-    error. `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
+    error. `node_down`: node, error, waiting; `node_up`: node, outage.
+    `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
     `closed`: everything that `close` began is done.
     """
 
@@ -140,6 +142,7 @@ class Event:
         "lock_queued",
         "lock_granted",
         "lock_renewed",
+        "lock_not_renewed",
         "lock_lost",
         "lock_released",
         "lock_failed",
@@ -165,6 +168,8 @@ class Event:
         "transaction_resolved",
         "transaction_swept",
         "call_failed",
+        "node_down",
+        "node_up",
         "push_unavailable",
         "push_ready",
         "closed",
@@ -270,6 +275,14 @@ class Event:
     @property
     def replicas(self) -> int | None:
         """So many replicas of each server, or of the node, are known to have a transaction."""
+
+    @property
+    def waiting(self) -> int | None:
+        """How many wait in line for a lock of a server that does not answer."""
+
+    @property
+    def outage(self) -> int | None:
+        """How long a server did not answer, in microseconds."""
 
     @property
     def unreadable(self) -> int | None:

@@ -229,7 +229,7 @@ class Handle(Bound):
     def _begin_extend(self, operation: Operation, span: int | None) -> None:
         """Asks for a renewal; `_end_extend` must follow."""
         session = self._coordinator._session
-        operation.renewing = True
+        operation.renewing, operation.unrenewed = True, None
         session.resume(operation, session.core.lock_renew, ttl_us=span)
 
     def _end_extend(self, operation: Operation) -> None:
@@ -239,6 +239,16 @@ class Handle(Bound):
         session.leave(operation)
         with session.mutex:
             operation.done = True
+
+    def _extended(self, operation: Operation) -> None:
+        """Raises what kept a renewal from being confirmed."""
+        if operation.ended:
+            raise self._lost(operation)
+        error = operation.unrenewed
+        if error is not None:
+            session = self._coordinator._session
+            session.servers.tell(error, operation.node)
+            raise self._about(error)
 
     @staticmethod
     def _note(value: BaseException, error: Error) -> None:

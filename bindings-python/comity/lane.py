@@ -225,8 +225,6 @@ class Lane:
                 if wire.unsent:
                     wire.write()
                 if wire.hear(session.core):
-                    if session.servers.missing:
-                        session.servers.back(self._node, wire.last)
                     session.drain()
                     return True
             if now_us() >= wire.deadline:
@@ -414,11 +412,13 @@ class Lane:
         """Gives a connection up, and with it all that is outstanding there. `why` it broke."""
         session = self._session
         with self._mutex:
-            lost = wire.end(session.core)
+            if why not in (None, SILENT) and wire.outstanding:
+                session.broken(self._node, str(why))
+            wire.end(session.core)
             current = self.wire is wire
             if current:
                 self.wire = None
-                session.node(self._node, "lost", why if lost else None)
+                session.node(self._node, "lost")
             else:
                 session.drain()
         wire.close()

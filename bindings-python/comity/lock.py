@@ -69,7 +69,9 @@ class Lock(Handle):
     def extend(self, ttl: float | None = None) -> None:
         """Renews the lease now, for `ttl` seconds (None: the handle's own) from now on.
 
-        Raises `NotHeld` without a grant, `LockLost` if the lease is over.
+        Raises `NotHeld` without a grant, `LockLost` if the lease is over. Within the coordinator's
+        `timeout` it raises `ServerRefused`, `Unreachable` if it was never sent, or `NoAnswer` if it
+        was: the lease then lasts as long as it did, at least, and renewals by themselves go on.
         """
         span = self._span(ttl)
         operation = self._granted()
@@ -79,8 +81,7 @@ class Lock(Handle):
                 self._coordinator._driver.wait(operation)
         finally:
             self._end_extend(operation)
-        if operation.ended:
-            raise self._lost(operation)
+        self._extended(operation)
 
     def __enter__(self) -> Lock:
         self._must(self._acquire(self._wait))

@@ -223,7 +223,6 @@ class MemoryPump:
         else:
             reply = store._execute(command.argv)
             if fate == "answered":
-                session.servers.back(node, session.now())
                 session.replies([(command.request, reply)])
             else:
                 session.failures([command], "outcome_unknown")

@@ -35,6 +35,7 @@ class Operation:
         "rank",
         "renewing",
         "several",
+        "unrenewed",
         "valid_until",
     )
 
@@ -55,6 +56,7 @@ class Operation:
         self.holder: bytes | None = None
         self.rank: int | None = None
         self.renewing = False
+        self.unrenewed: Exception | None = None
         self.on_lost: Callable[[], None] | None = None
         self.gate: Callable[[], object] | None = None
 

@@ -237,4 +237,4 @@ class PushReader(Worker):
             self._session.failures([command], "outcome_unknown")
         if ready:
             log.debug("push connection to node %d lost: %s", self._node, why)
-            self._session.node(self._node, "push_lost", why)
+            self._session.node(self._node, "push_lost")

@@ -148,7 +148,7 @@ class Session:
         """What was told of such ids."""
         self.boxes: Final = [Box() for _ in range(nodes)]
         self.operations: dict[int, Operation] = {}
-        self.servers: Final = Servers(self._name, self.say)
+        self.servers: Final = Servers(self._name)
         self.listeners: list[Listener] = []
         self.deadline = NEVER
         """When the core next wants to hear the time."""
@@ -414,16 +414,16 @@ class Session:
         self,
         node: int,
         change: Literal["connected", "lost", "push_ready", "push_lost"],
-        why: str | None = None,
     ) -> None:
-        """A connection to `node` came or went. `why` it went, where it was in use."""
+        """A connection to `node` came or went."""
         with self.mutex:
-            now = self.now()
-            self.core.handle_node(node, change, now)
-            if why is not None:
-                self.servers.away(node, why, now, self._waits(node))
-            elif change in ("connected", "push_ready"):
-                self.servers.back(node, now)
+            self.core.handle_node(node, change, self.now())
+            self.drain()
+
+    def broken(self, node: int, why: str) -> None:
+        """The connection to `node` broke under what was asked. To be told before that fails."""
+        with self.mutex:
+            self.core.handle_unreachable(node, why, self.now(), lasting=False)
             self.drain()
 
     def unreachable(self, node: int, failed: NotConnected) -> None:
@@ -432,15 +432,9 @@ class Session:
         if cause is None:
             return  # there was no time left to try
         with self.mutex:
-            now = self.now()
-            self.core.handle_unreachable(node, str(failed), now, lasting=failed.lasting)
-            self.servers.away(node, str(failed), now, self._waits(node), cause)
+            self.servers.away(node, cause)
+            self.core.handle_unreachable(node, str(failed), self.now(), lasting=failed.lasting)
             self.drain()
-
-    def _waits(self, node: int) -> int:
-        """How many wait for a grant there."""
-        waiting = [one for one in list(self.operations.values()) if one.rank is not None]
-        return sum(1 for one in waiting if not one.fence and one.node == node)
 
     def message(self, node: int, channel: bytes, payload: bytes) -> None:
         """A push arrived."""
@@ -545,12 +539,26 @@ class Session:
             # is taken away: this may be interrupted as well.
             self.core.lock_cancel(key, self.now())
             unwanted = True
+        elif kind in ("node_down", "node_up"):
+            self._report_node(kind, event)
         elif kind == "closed":
             self.drained.done = True
             self.drained.signal()
         for listener in [*self.listeners]:
             listener.put(event)
         return unwanted
+
+    def _report_node(self, kind: str, event: Event) -> None:
+        node = event.node or 0
+        name = self._name(node)
+        if kind == "node_up":
+            self.servers.back(node)
+            self.say("the server %s is back after %.3f s", name, (event.outage or 0) / 1e6)
+        elif event.waiting:
+            text = "the server %s is lost: %s; what waits for a lock there waits on (%d)"
+            self.say(text, name, event.error, event.waiting)
+        else:
+            self.say("the server %s is lost: %s", name, event.error)
 
     def _settle(self, operation: Operation, kind: str, event: Event) -> None:
         if kind in _BESIDES:
@@ -564,10 +572,10 @@ class Session:
             if operation.began and waited >= LONG_US:
                 text = "lock %s is granted after a wait of %.1f s"
                 self.say(text, readable(operation.name), waited / 1e6)
-        elif kind == "lock_renewed":
-            operation.valid_until = event.valid_until or 0
-            if operation.renewing:
-                operation.done = True
+        elif kind in ("lock_renewed", "lock_not_renewed"):
+            operation.valid_until = event.valid_until or operation.valid_until
+            operation.unrenewed = event.error
+            operation.done |= operation.renewing
         elif kind == "lock_queued":
             operation.holder = event.holder
             operation.rank = event.rank

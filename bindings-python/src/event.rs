@@ -17,7 +17,8 @@ use crate::error::exception;
 /// `counter` has its `name`.
 ///
 /// `lock_queued`: lock, rank, holder. `lock_granted`: lock, fence, valid_until. `lock_renewed`:
-/// lock, valid_until. `lock_lost` (terminal): lock, error. `lock_released` (terminal): lock.
+/// lock, valid_until; `lock_not_renewed`: lock, error (`lock_renew` has failed). `lock_lost`
+/// (terminal): lock, error. `lock_released` (terminal): lock.
 /// `lock_failed` (terminal): lock, error, holder. `lock_inspected` (terminal): call, inspection.
 /// `fence_checked` (terminal): call, accepted, fence (the highest seen). `node_checked`
 /// (terminal): call, node, server_version, eviction_policy. `counter_flushed` (terminal): call,
@@ -33,7 +34,8 @@ use crate::error::exception;
 /// `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,
 /// `transaction_resolved` (terminal): call, id, outcome. `transaction_swept` (terminal): call,
 /// units, unreadable. `call_failed` (terminal): call, node,
-/// error. `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
+/// error. `node_down`: node, error, waiting; `node_up`: node, outage.
+/// `push_unavailable`: node, error; waiters fall back to polling. `push_ready`: node.
 /// `closed`: everything that `close` began is done.
 #[pyclass(frozen, get_all, module = "comity._core")]
 #[derive(Default)]
@@ -88,6 +90,10 @@ pub(crate) struct Event {
     applied: Option<bool>,
     /// So many replicas of each server, or of the node, are known to have a transaction.
     replicas: Option<u32>,
+    /// How many wait in line for a lock of a server that does not answer.
+    waiting: Option<u64>,
+    /// How long a server did not answer, in microseconds.
+    outage: Option<u64>,
     /// So many records of transactions can be read by nobody, and a sweep has left them.
     unreadable: Option<u64>,
     /// What is known of a transaction.
@@ -184,6 +190,9 @@ impl Event {
             },
             E::LockLost { lock, name, error } => {
                 Self::of_lock(py, "lock_lost", *lock, name).with_error(py, error)?
+            }
+            E::LockNotRenewed { lock, name, error } => {
+                Self::of_lock(py, "lock_not_renewed", *lock, name).with_error(py, error)?
             }
             E::LockReleased { lock, name } => Self::of_lock(py, "lock_released", *lock, name),
             E::LockFailed { lock, name, error, holder } => Self {
@@ -282,6 +291,14 @@ impl Event {
             },
             E::CallFailed { call, node, error } => {
                 Self::of_call("call_failed", *call).with_node(*node).with_error(py, error)?
+            }
+            E::NodeDown { node, error, waiting } => {
+                Self { waiting: Some(*waiting), ..Self::new("node_down") }
+                    .with_node(*node)
+                    .with_error(py, error)?
+            }
+            E::NodeUp { node, outage } => {
+                Self { outage: Some(outage.as_micros()), ..Self::new("node_up") }.with_node(*node)
             }
             E::PushReady { node } => Self::new("push_ready").with_node(*node),
             E::PushUnavailable { node, error } => {

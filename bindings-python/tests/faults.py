@@ -25,6 +25,7 @@ CUT_BEFORE = "cut before"  # close the connection, the command unexecuted
 CUT_AFTER = "cut after"  # execute the command, close the connection
 REPEAT = "repeat"  # execute the command twice, pass on the first reply; pass on a push twice
 STALL = "stall"  # neither execute nor answer, now or later, and leave the connection open
+ANSWER = "answer"  # execute the command, pass on other bytes in place of the reply
 DELAY_BEFORE = "delay before"  # execute the command after a while, even if nobody waits any more
 DELAY_AFTER = "delay after"  # execute the command, pass on the reply after a while
 
@@ -41,11 +42,12 @@ HELD = -1.0
 @dataclass(frozen=True)
 class Fault:
     """One thing done to one command or push. `seconds`: how long a delay is; what comes later on
-    the same connection waits behind it.
+    the same connection waits behind it. `answer`: what is passed on.
     """
 
     action: str
     seconds: float = 0.0
+    answer: bytes = b""
 
 
 @dataclass
@@ -82,8 +84,9 @@ class Proxy(Listener):
         wanted: Callable[[list[bytes]], bool],
         times: int = 1,
         seconds: float = 0.2,
+        answer: bytes = b"",
     ) -> Rule:
-        rule = Rule(wanted, Fault(action, seconds), times)
+        rule = Rule(wanted, Fault(action, seconds, answer), times)
         with self._mutex:
             self._rules.append(rule)
         return rule
@@ -180,7 +183,7 @@ class Proxy(Listener):
             self._hold(front, fault, DELAY_AFTER)
             self._let_go(fault, DELAY_AFTER)
             if action != SWALLOW:
-                front.sendall(reply)
+                front.sendall(fault.answer if fault and action == ANSWER else reply)
 
     def _push(
         self, front: socket.socket, commands: BinaryIO, back: socket.socket, replies: BinaryIO

@@ -53,6 +53,24 @@ def test_a_server_is_lost_and_back_once(start, said):
     assert any("what waits for a lock there waits on (1)" in text for text in said("is lost"))
 
 
+def test_an_outage_is_an_event_with_its_reason_and_its_length(start):
+    server = start()
+    with connect_to({"stock": server.client()}, timeout=1) as co:
+        keep(co.lock("a", ttl=60)).acquire()
+        heard = keep(co.events(buffer=100))
+        server.kill()
+        with pytest.raises(comity.Error):
+            co.inspect("a")
+        server.start()
+        co.inspect("a")
+        told = {}
+        until(lambda: (e := heard.get(0)) and told.setdefault(e.kind, e) and "node_up" in told, 30)
+        down, up = told["node_down"], told["node_up"]
+        assert (down.node, down.waiting, up.node) == (0, 0, 0)
+        assert str(down.error)
+        assert up.outage > 0
+
+
 def test_an_idle_connection_that_is_closed_is_no_loss(start, said, monkeypatch):
     monkeypatch.setattr("comity.wire._STALE_US", 0)
     server = start()

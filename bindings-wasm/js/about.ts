@@ -28,6 +28,7 @@ export function isTold(event: Event, awaited: boolean): boolean {
 /** Whether whoever waits for its lock, call, counter or transaction hears no more. */
 export function isLast(event: Event): boolean {
   switch (event.kind) {
+    case "lockNotRenewed":
     case "counterJournal":
     case "counterLost":
     case "counterRegressed":

@@ -19,6 +19,11 @@ export type Client =
   | { readonly [id: string]: OneClient }
   | readonly OneClient[];
 
+/** Where lines for people go: `console`, or a logger of pino, winston, bunyan, ... */
+export interface Logger {
+  info(line: string): void;
+}
+
 /** How a coordinator is set up. */
 export interface ConnectOptions {
   /** Stands in front of every key and channel: printable ASCII, at most 128 bytes; `"comity:"`. */
@@ -36,6 +41,12 @@ export interface ConnectOptions {
    * Take transactions to servers that evict keys as well, which can lose a part of one; false.
    */
   allowEviction?: boolean | undefined;
+  /**
+   * Told in one line each, and with names: a server is lost, and why, or back, and after how long; a
+   * lease is lost; a lock is granted after a long wait; a transaction is in doubt. Nobody by default;
+   * `events()` tells programs the same.
+   */
+  logger?: Logger | undefined;
   /** Gives up connecting. */
   signal?: Signal | undefined;
 }

@@ -9,7 +9,7 @@ import { ADAPTERS } from "./driver/adapters.js";
 import { type Embedded, drives, isEmbedded, TransportDriver } from "./driver/driver.js";
 import type { Transport } from "./driver/transport.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
-import { warn } from "./log.js";
+import { sayBy, warn } from "./log.js";
 import type { MemoryStore } from "./memory.js";
 import { Session } from "./session.js";
 import { refuseAborted } from "./signal.js";
@@ -19,7 +19,7 @@ import { flag, MAX_TIMEOUT, MIN_TIMEOUT, millis, options as checked } from "./un
 const MEMORY_ID = "memory";
 /** What the libraries call the parts of an address. */
 const ADDRESS = ["host", "hostname", "port", "url", "path", "socket", "db", "database"];
-const OPTIONS = ["prefix", "timeout", "check", "push", "allowEviction", "signal"];
+const OPTIONS = ["prefix", "timeout", "check", "push", "allowEviction", "logger", "signal"];
 
 /** Where a store for a `connect()` without a client comes from: only who calls that loads it. */
 let source: () => Promise<{ ownStore(): Embedded }> = () => import("./own.js");
@@ -51,6 +51,7 @@ export async function connect(
   const check = flag("check", given.check, true);
   const push = flag("push", given.push, true);
   const allowEviction = flag("allowEviction", given.allowEviction, false);
+  const say = sayBy(given.logger);
   refuseAborted(given.signal);
 
   if (client === undefined || client === null || isEmbedded(client)) {
@@ -58,6 +59,7 @@ export async function connect(
     const now = () => store.now();
     const core = new Core({ nodes: [MEMORY_ID], now: now(), prefix, timeoutUs: timeout, push });
     const session = new Session(core, 1, now, store.ticks);
+    session.say = say;
     session.isShared = false;
     return new Coordinator(session, store[drives](session), timeout / 1000, allowEviction);
   }
@@ -74,6 +76,7 @@ export async function connect(
   // The core numbers nodes by their ids in the order of bytes; in the ring one alone has another id.
   const sorted = transports.map((_, node) => transportOf(transports, core.nodeId(node)));
   const session = new Session(core, sorted.length, nowUs, true);
+  session.say = say;
   const coordinator = new Coordinator(
     session,
     new TransportDriver(session, sorted),

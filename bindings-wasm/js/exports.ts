@@ -1,7 +1,7 @@
 /** What `comity` and `comity/slim` have in common. */
 
 export type { Bytes, Word } from "./bytes.js";
-export type { Client, ConnectOptions, OneClient, RedisClient } from "./client.js";
+export type { Client, ConnectOptions, Logger, OneClient, RedisClient } from "./client.js";
 export { connect } from "./connect.js";
 export {
   Coordinator,

@@ -163,8 +163,10 @@ export class Lock {
   /**
    * Renews the lease now, for `ttl` milliseconds (the handle's own if left out) from now on.
    *
-   * Throws `NotHeld` without a grant, `LockLost` if the lease is over. A renewal whose wait is given
-   * up may still happen; the lock stays held.
+   * Throws `NotHeld` without a grant, `LockLost` if the lease is over. Within the coordinator's
+   * `timeout` it throws `ServerRefused`, `Unreachable` if it was never sent, or `NoAnswer` if it was:
+   * the lease then lasts as long as it did, at least, and renewals by themselves go on. A renewal whose
+   * wait is given up may still happen; the lock stays held.
    */
   async extend(ttl?: number, options?: Waiting): Promise<void> {
     const { signal } = checked("options", options, ["signal"]);
@@ -172,6 +174,7 @@ export class Lock {
     refuseAborted(signal);
     const operation = this.#granted();
     operation.renewing = true;
+    operation.unrenewed = null;
     try {
       const renewal = { ttlUs: span };
       this.#session.resume(operation, (core, now) => core.lockRenew(operation.id, now, renewal));
@@ -183,6 +186,8 @@ export class Lock {
       operation.done = true;
     }
     if (operation.ended) throw this.#grip.ended(operation);
+    const failure = this.#session.failure(operation, operation.unrenewed);
+    if (failure !== null) throw this.#grip.about(failure, operation);
   }
 
   /** Throws `LockLost` if the lease is over or unproven, `NotHeld` without a grant. */

@@ -1,5 +1,14 @@
 /** Tells people what no caller is there to be told. */
 
+import { readable } from "./bytes.js";
+import type { Logger } from "./client.js";
+import { queueMicrotask } from "./clock.js";
+import type { Event } from "./core/event.js";
+import { invalid, kindOf } from "./errors.js";
+
+/** How long somebody must have waited for a lock for that to be said. */
+const LONG_US = 10_000_000;
+
 interface Process {
   readonly pid?: number;
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -16,6 +25,39 @@ const MAX_HOST = 200;
 export function warn(text: string, kind = "ComityWarning"): void {
   if (here?.emitWarning !== undefined) here.emitWarning(text, kind);
   else console.warn(`comity: ${text}`);
+}
+
+/** Has a user's logger say lines, away from all that it could throw into. */
+export function sayBy(logger: Logger | undefined): (line: string) => void {
+  if (logger === undefined) return () => {};
+  const { info } = (logger ?? {}) as Partial<Logger>;
+  if (typeof info !== "function") {
+    throw invalid(`logger must have a function 'info', as console has, and is ${kindOf(logger)}`);
+  }
+  return (line) => queueMicrotask(() => logger.info(`comity: ${line}`));
+}
+
+/** What people are told of an event; null of most. `waited`: how long somebody had, in microseconds. */
+export function lineOf(event: Event, server: (node: number) => string, waited: number): string | null {
+  switch (event.kind) {
+    case "nodeDown": {
+      const lost = `the server ${server(event.node)} is lost: ${event.error.message}`;
+      const { waiting } = event;
+      return waiting === 0 ? lost : `${lost}; what waits for a lock there waits on (${waiting})`;
+    }
+    case "nodeUp":
+      return `the server ${server(event.node)} is back after ${(event.outageUs / 1e6).toFixed(3)} s`;
+    case "lockLost":
+      return event.error.message;
+    case "lockGranted": {
+      if (waited < LONG_US) return null;
+      return `lock '${readable(event.name)}' is granted after a wait of ${(waited / 1e6).toFixed(1)} s`;
+    }
+    case "transactionUnknown":
+      return `transaction ${event.id} is in doubt: ${event.error.message}`;
+    default:
+      return null;
+  }
 }
 
 /** What a holder is called where it has no label: host and process, or a browser's page. */

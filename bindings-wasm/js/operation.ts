@@ -17,6 +17,10 @@ export class Operation {
   validUntil = 0;
   holder: Uint8Array | null = null;
   renewing = false;
+  /** Why the renewal that was waited for has failed. */
+  unrenewed: ComityError | null = null;
+  /** When it was asked for; infinity before. */
+  began = Infinity;
   /** The lock or counter that it is about, for events; null where it is about none. */
   readonly name: Bytes | null;
   /** The node of its last command. */

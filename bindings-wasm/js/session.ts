@@ -14,6 +14,7 @@ import type { Reply } from "./core/reply.js";
 import type { Ring } from "./core/ring.js";
 import { ComityError, ErrorCode } from "./errors.js";
 import type { Event as Told } from "./events.js";
+import { lineOf } from "./log.js";
 import { numbered } from "./numbers.js";
 import { Operation } from "./operation.js";
 import { type Box, Outboxes } from "./outbox.js";
@@ -77,6 +78,8 @@ export class Session {
   onCounter: (event: Event & { counter: number }) => void = () => {};
   /** Hears what nobody who waits is told of a transaction. */
   onTransaction: (event: Event) => void = () => {};
+  /** Tells people what happened. */
+  say: (line: string) => void = () => {};
   /** Told that a bug has ended everything. */
   onDeath: () => void = () => {};
   closed = false;
@@ -115,7 +118,8 @@ export class Session {
   /** Calls a verb of the core that returns an id, and makes `operation` stand for it. */
   begin(operation: Operation, verb: (core: Coordinator, now: number) => number): void {
     this.requireOpen();
-    operation.id = verb(this.core, this.now());
+    operation.began = this.now();
+    operation.id = verb(this.core, operation.began);
     this.#operations.set(operation.id, operation);
     this.drain();
   }
@@ -267,8 +271,8 @@ export class Session {
   }
 
   /** Why `operation` failed, in words that name the server where it was one's doing. */
-  failure(operation: Operation): ComityError | null {
-    const { error, event } = operation;
+  failure(operation: Operation, error = operation.error): ComityError | null {
+    const { event } = operation;
     if (error === null) return null;
     const node = error.node ?? (event === null ? null : this.#nodeOf(event, operation));
     // A bug is nobody's doing, and its instance does not tell any name.
@@ -335,6 +339,11 @@ export class Session {
   unreachable(node: number, why: unknown, reason: string, lasting: boolean): void {
     this.#whys.set(node, why);
     this.hear((now) => this.core.handleUnreachable(node, reason, lasting, now));
+  }
+
+  /** The connection broke under what was asked. To be told before that fails. */
+  broken(node: number, reason: string): void {
+    this.hear((now) => this.core.handleUnreachable(node, reason, false, now));
   }
 
   node(node: number, change: NodeChange): void {
@@ -438,6 +447,7 @@ export class Session {
 
   #book(event: Event): void {
     const key = keyOf(event);
+    this.#report(event, key);
     if ("counter" in event && !("call" in event)) this.onCounter(event);
     const operation = key === null ? undefined : this.#operations.get(key);
     if (isTold(event, operation !== undefined)) this.onTransaction(event);
@@ -449,6 +459,14 @@ export class Session {
     if (this.#listeners.length === 0) return;
     const told = this.#told(event, operation);
     for (const listener of this.#listeners) listener.put(told);
+  }
+
+  /** Tells people of an event. */
+  #report(event: Event, key: number | null): void {
+    if (this.closed) return;
+    const began = (key === null ? undefined : this.#operations.get(key))?.began ?? Infinity;
+    const line = lineOf(event, (node) => this.nodeName(node), this.now() - began);
+    if (line !== null) this.say(line);
   }
 
   /** An event with the names of what it is about. */
@@ -482,6 +500,11 @@ export class Session {
       case "lockRenewed":
         operation.validUntil = event.validUntil;
         if (operation.renewing) operation.done = true;
+        break;
+      case "lockNotRenewed":
+        if (!operation.renewing) return;
+        operation.unrenewed = event.error;
+        operation.done = true;
         break;
       case "lockQueued":
         operation.holder = event.holder;

@@ -97,6 +97,15 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
         E::PushReady { node } => _ = out.byte(28).number(node.0.into()),
         E::PushUnavailable { node, error } => why(out.byte(29).number(node.0.into()), error),
         E::Closed => _ = out.byte(30),
+        E::NodeDown { node, error, waiting } => {
+            why(out.byte(31).number(node.0.into()).number(*waiting), error);
+        }
+        E::LockNotRenewed { lock, name, error } => {
+            why(out.byte(33).number(lock.0).bytes(name), error);
+        }
+        E::NodeUp { node, outage } => {
+            out.byte(32).number(node.0.into()).number(outage.as_micros());
+        }
         // There is no other: a new one is told as unknown until it is written here.
         _ => _ = out.byte(255),
     }

@@ -96,7 +96,9 @@ test("why a server cannot be reached is told, with its node", () => {
   it.core.handleUnreachable(node, "certificate \ud800", true, it.now);
   const call = it.core.lockInspect("x", it.now);
   it.core.handleFailure(it.core.pollCommand().request, "notSent", it.now);
-  const event = it.core.pollEvent();
+  const [down, event] = [it.core.pollEvent(), it.core.pollEvent()];
+  assert.deepEqual([down.kind, down.node, down.waiting], ["nodeDown", node, 0]);
+  assert.deepEqual([down.error.name, down.error.message], ["Unreachable", "certificate \ufffd"]);
   assert.deepEqual([event.kind, event.call, event.node], ["callFailed", call, node]);
   assert.deepEqual([event.error.name, event.error.node], ["Unreachable", node]);
   assert.equal(event.error.message, "the server could not be reached: certificate \ufffd");

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "comity";
+import { MemoryStore } from "comity/testing";
 import { Redis } from "ioredis";
 import { cleanup } from "./support/cleanup.mjs";
 import { startProxy, startRedis } from "./support/servers.mjs";
@@ -33,4 +34,102 @@ test("a wait without end outlasts an outage, with its place in the queue", async
   await held.release();
   await Promise.all([first, second]);
   assert.deepEqual(order, ["first", "second"]);
+});
+
+/** Lines that were told, and the events about servers. */
+async function watched(t, port, options = {}) {
+  const lines = [];
+  const logger = { info: (line) => lines.push(line) };
+  const client = new Redis({ port, lazyConnect: true });
+  const co = await connect({ stock: client }, { timeout: 300, logger, ...options });
+  cleanup(t, () => co.close());
+  const seen = [];
+  const events = co.events();
+  const watching = (async () => {
+    for await (const event of events) if (/^node(Down|Up)$/.test(event.kind)) seen.push(event);
+  })();
+  return { co, lines, seen, end: () => (events.close(), watching) };
+}
+
+/** Until it is true. */
+async function until(what) {
+  for (let turn = 0; !what(); turn++) {
+    assert.ok(turn < 3_000, "did not come true in time");
+    await pause(10);
+  }
+}
+
+test("an outage and its end are told once each, with the server and who waits on", async (t) => {
+  const redis = await startRedis(t);
+  const proxy = await startProxy(t, redis.port);
+  const { co, lines, seen, end } = await watched(t, proxy.port);
+  const other = await connect({ stock: new Redis({ port: redis.port, lazyConnect: true }) });
+  cleanup(t, () => other.close());
+  const held = other.lock("taken");
+  await held.acquire();
+  const mine = Array.from({ length: 20 }, (_, n) => co.lock(`${n}`));
+  for (const lock of mine) await lock.acquire();
+  const queued = co.events();
+  const waiting = co.lock("taken").acquire();
+  for await (const { kind } of queued) if (kind === "lockQueued") break;
+  proxy.hang = true;
+  proxy.cut();
+  await assert.rejects(co.inspect("a"), { server: "stock" });
+  await until(() => lines.length > 0);
+  await Promise.allSettled(mine.map((lock) => lock.extend()));
+  proxy.hang = false;
+  proxy.cut();
+  await until(() => lines.length > 1);
+  await held.release();
+  assert.equal(await waiting, true);
+  await end();
+  assert.equal(lines.length, 2, lines.join("\n"));
+  assert.match(lines[0], /^comity: the server stock is lost: .+; what waits for a lock there waits on \(1\)$/);
+  assert.match(lines[1], /^comity: the server stock is back after \d+\.\d{3} s$/);
+  const [down, up] = seen;
+  assert.deepEqual([seen.length, down.kind, up.kind], [2, "nodeDown", "nodeUp"]);
+  assert.deepEqual([down.server, down.node, down.waiting, up.server, up.node], ["stock", 0, 1, "stock", 0]);
+  assert.ok(up.outageUs > 0 && lines[0].includes(down.error.message));
+});
+
+test("a renewal that comes to nothing ends in time, and the lease is as it was", async (t) => {
+  const redis = await startRedis(t);
+  const proxy = await startProxy(t, redis.port);
+  const { co, lines, end } = await watched(t, proxy.port);
+  const lock = co.lock("x", { ttl: 600_000 });
+  await lock.acquire();
+  const { validUntil } = lock;
+  proxy.hang = true;
+  await assert.rejects(lock.extend(), { name: "NoAnswer", server: "stock", lockName: "x" });
+  assert.deepEqual([lock.held, lock.lost, lock.validUntil], [true, false, validUntil]);
+  proxy.hang = false;
+  proxy.cut();
+  await lock.extend(1_200_000);
+  assert.ok(lock.remaining > 1_000_000);
+  await end();
+  assert.ok(lines.length > 0);
+});
+
+test("who has been told that a lease is lost is told so again, after a close, too", async (t) => {
+  const store = new MemoryStore();
+  const lines = [];
+  const co = await connect(store, { logger: { info: (line) => lines.push(line) } });
+  cleanup(t, () => co.close());
+  const lock = co.lock("x", { ttl: 10_000, renew: false });
+  await lock.acquire();
+  await store.advance(11_000);
+  for (let turn = 0; turn < 2; turn++) {
+    await assert.rejects(lock.release(), { name: "LockLost", lockName: "x" });
+    await assert.rejects(lock.extend(), { name: "LockLost", lockName: "x" });
+    assert.throws(() => lock.check(), { name: "LockLost", lockName: "x" });
+    assert.equal(lock.lost, true);
+    await co.close();
+  }
+  await pause(0);
+  assert.deepEqual(lines.length, 1, lines.join("\n"));
+  assert.match(lines[0], /^comity: the lease of lock 'x' has ended/);
+});
+
+test("a logger without a way to say anything is refused", async () => {
+  await assert.rejects(connect(new MemoryStore(), { logger: {} }), { name: "InvalidArgument" });
 });

@@ -7,7 +7,7 @@ use crate::counter::{Audit, CounterId, CounterValue, Tally};
 use crate::error::Error;
 use crate::lock::{Fence, Inspection, LockId};
 use crate::redis::{NodeId, Reply};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::transaction::Handle;
 
 /// Numbers a call that asks something once: an inspection, a check, a flush.
@@ -68,6 +68,17 @@ pub enum Event {
         name: Vec<u8>,
         /// Until when, unless it is renewed again.
         valid_until: Time,
+    },
+    /// The renewal that `lock_renew` asked for was refused, or not confirmed in time: the lease is as it
+    /// was, unless the server has executed one that is not answered. Renewals by themselves go on, with
+    /// the length there was before.
+    LockNotRenewed {
+        /// The request.
+        lock: LockId,
+        /// The lock's name.
+        name: Vec<u8>,
+        /// `NoAnswer` if it was sent, `Unreachable` if not, or the server's refusal.
+        error: Error,
     },
     /// The lease has ended without a release. *Last.*
     LockLost {
@@ -315,6 +326,26 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The server of a node does not answer: no connection to it can be made, the one there was broke,
+    /// or a command was not answered in time. Once for each outage, however many commands fail for it;
+    /// `NodeUp` is its end. What waits for a lock there waits on, within its own wait.
+    NodeDown {
+        /// The node.
+        node: NodeId,
+        /// `Unreachable` or `NoAnswer`; its message is the reason, in the host's words where it has
+        /// told any.
+        error: Error,
+        /// How many requests wait in line for a lock there.
+        waiting: u64,
+    },
+    /// The server of a node answers again, after a `NodeDown`. Nobody asks it for that only: it shows
+    /// when it is next used.
+    NodeUp {
+        /// The node.
+        node: NodeId,
+        /// From the first sign of the outage to the first answer.
+        outage: Span,
+    },
     /// The push connection is subscribed: waiters are told of their grants.
     PushReady {
         /// The node.
@@ -335,6 +366,7 @@ impl Event {
     /// The same, with an error that is of the node.
     pub(crate) fn at(mut self, node: NodeId) -> Self {
         if let Self::LockLost { error, .. }
+        | Self::LockNotRenewed { error, .. }
         | Self::LockFailed { error, .. }
         | Self::CounterLost { error, .. }
         | Self::CounterRefused { error, .. } = &mut self

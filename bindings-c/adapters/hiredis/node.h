@@ -122,6 +122,17 @@ static inline void comity_hiredis_node_free(comity_hiredis_node *node) {
     free(node->texts);
 }
 
+/* Tells the core of every command that waits what has become of it, and of what. A connection that was
+ * closed while nothing waited says nothing of the server, nor does a WAIT that takes its time. */
+static inline void comity_hiredis_node_fail(comity_hiredis_node *node, comity_hiredis_shared *shared,
+                                            comity_hiredis_link *link, uint64_t now_us) {
+    if (link->waiting_count > 0 && link != &node->links[COMITY_HIREDIS_BLOCKING]) {
+        comity_handle_unreachable(shared->coordinator, link->node, link->why, strlen(link->why), 0,
+                                  now_us);
+    }
+    comity_hiredis_link_fail(link, shared->coordinator, now_us);
+}
+
 /* Gives a connection up, and with it all that waits there. */
 static inline void comity_hiredis_node_drop(comity_hiredis_node *node, comity_hiredis_shared *shared,
                                             comity_hiredis_link *link, const char *why,
@@ -132,7 +143,7 @@ static inline void comity_hiredis_node_drop(comity_hiredis_node *node, comity_hi
         shared->closing(shared->closing_data, link, 0);
     }
     comity_hiredis_link_close(link, why);
-    comity_hiredis_link_fail(link, shared->coordinator, now_us);
+    comity_hiredis_node_fail(node, shared, link, now_us);
     if (comity_hiredis_is_pushes(node, link)) {
         node->subscribed = node->pinged = 0;
         if (was_subscribed) {
@@ -156,7 +167,7 @@ static inline void comity_hiredis_node_reach(comity_hiredis_node *node, comity_h
                                        server->port);
     }
     if (!comity_hiredis_link_adopt(link, context, now_us)) {
-        comity_hiredis_link_fail(link, shared->coordinator, now_us);
+        comity_hiredis_node_fail(node, shared, link, now_us);
     }
 }
 

@@ -80,6 +80,16 @@ pub const COMITY_EVENT_CLOSED: u32 = 30;
 /// transaction is committed, and fewer replicas of node are known to have it than was asked for. Ahead
 /// of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
 pub const COMITY_EVENT_TRANSACTION_NOT_DURABLE: u32 = 31;
+/// The server of node does not answer. Once for each outage, however many commands fail for it. error,
+/// whose message is the reason in the host's words where it has told any; count (how many requests wait in
+/// line for a lock there: they wait on).
+pub const COMITY_EVENT_NODE_DOWN: u32 = 32;
+/// The server of node answers again, after a COMITY_EVENT_NODE_DOWN. outage_us.
+pub const COMITY_EVENT_NODE_UP: u32 = 33;
+/// The renewal of lock that comity_lock_renew asked for was refused, or not confirmed in time: the lease
+/// is as it was, unless the server has executed one that is not answered (COMITY_ERROR_NO_ANSWER).
+/// Renewals by themselves go on. error.
+pub const COMITY_EVENT_LOCK_NOT_RENEWED: u32 = 34;
 
 /// An event that is about no node.
 pub const COMITY_NO_NODE: u32 = u32::MAX;
@@ -167,6 +177,8 @@ pub struct comity_event {
     /// How many records of transactions nobody can read, as after an accident. They were left as they
     /// are.
     pub unreadable: u64,
+    /// From the first sign of a server's outage to its first answer.
+    pub outage_us: u64,
 }
 
 /// Who holds a lock and who waits for it.
@@ -260,6 +272,7 @@ pub extern "C" fn comity_event_name(kind: u32) -> *const c_char {
         COMITY_EVENT_LOCK_QUEUED => c"LockQueued",
         COMITY_EVENT_LOCK_GRANTED => c"LockGranted",
         COMITY_EVENT_LOCK_RENEWED => c"LockRenewed",
+        COMITY_EVENT_LOCK_NOT_RENEWED => c"LockNotRenewed",
         COMITY_EVENT_LOCK_LOST => c"LockLost",
         COMITY_EVENT_LOCK_RELEASED => c"LockReleased",
         COMITY_EVENT_LOCK_FAILED => c"LockFailed",
@@ -288,6 +301,8 @@ pub extern "C" fn comity_event_name(kind: u32) -> *const c_char {
         COMITY_EVENT_PUSH_READY => c"PushReady",
         COMITY_EVENT_PUSH_UNAVAILABLE => c"PushUnavailable",
         COMITY_EVENT_CLOSED => c"Closed",
+        COMITY_EVENT_NODE_DOWN => c"NodeDown",
+        COMITY_EVENT_NODE_UP => c"NodeUp",
         _ => c"unknown",
     };
     name.as_ptr()

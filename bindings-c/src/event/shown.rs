@@ -49,6 +49,7 @@ const NOTHING: comity_event = comity_event {
     reply_count: 0,
     replicas: COMITY_NONE,
     unreadable: 0,
+    outage_us: 0,
     name: comity_bytes::NONE,
 };
 
@@ -124,6 +125,9 @@ impl Parts {
             },
             E::LockLost { lock, name, error } => {
                 self.because(error, of_lock(COMITY_EVENT_LOCK_LOST, *lock, name))
+            }
+            E::LockNotRenewed { lock, name, error } => {
+                self.because(error, of_lock(COMITY_EVENT_LOCK_NOT_RENEWED, *lock, name))
             }
             E::LockReleased { lock, name } => of_lock(COMITY_EVENT_LOCK_RELEASED, *lock, name),
             E::LockFailed { lock, name, error, holder } => comity_event {
@@ -226,6 +230,14 @@ impl Parts {
             E::CallFailed { call, node, error } => {
                 self.because(error, of_node(*node, of_call(COMITY_EVENT_CALL_FAILED, *call)))
             }
+            E::NodeDown { node, error, waiting } => comity_event {
+                count: *waiting,
+                ..self.because(error, of_node(*node, of_kind(COMITY_EVENT_NODE_DOWN)))
+            },
+            E::NodeUp { node, outage } => comity_event {
+                outage_us: outage.as_micros(),
+                ..of_node(*node, of_kind(COMITY_EVENT_NODE_UP))
+            },
             E::PushReady { node } => of_node(*node, of_kind(COMITY_EVENT_PUSH_READY)),
             E::PushUnavailable { node, error } => {
                 self.because(error, of_node(*node, of_kind(COMITY_EVENT_PUSH_UNAVAILABLE)))

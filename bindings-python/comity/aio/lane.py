@@ -81,8 +81,6 @@ class Lane(Link):
                 handle_reply(outstanding.popleft().request, reply, now)
                 if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
                     wire.doubtful = True
-            if session.servers.missing:
-                session.servers.back(self._node, now)
             session.drain()
         if unasked:
             self._drop(wire)
@@ -128,9 +126,11 @@ class Lane(Link):
             self._wire = None
         lost = list(wire.outstanding)
         wire.close()
+        if why not in (None, SILENT) and lost:
+            self._session.broken(self._node, str(why))
         self._session.failures(lost, "outcome_unknown")
         if current:
-            self._session.node(self._node, "lost", why if lost else None)
+            self._session.node(self._node, "lost")
 
     def _arm(self, deadline: int) -> None:
         """Has `_expire` called at `deadline` or earlier."""

@@ -88,8 +88,10 @@ class Lock(Handle):
     async def extend(self, ttl: float | None = None) -> None:
         """Renews the lease now, for `ttl` seconds (None: the handle's own) from now on.
 
-        Raises `NotHeld` without a grant, `LockLost` if the lease is over. A renewal whose wait is
-        cancelled may still happen; the lock stays held.
+        Raises `NotHeld` without a grant, `LockLost` if the lease is over. Within the coordinator's
+        `timeout` it raises `ServerRefused`, `Unreachable` if it was never sent, or `NoAnswer` if it
+        was: the lease then lasts as long as it did, at least, and renewals by themselves go on. A
+        renewal whose wait is cancelled may still happen; the lock stays held.
         """
         span = self._span(ttl)
         self._coordinator._here()
@@ -100,8 +102,7 @@ class Lock(Handle):
                 await self._coordinator._driver.wait(operation)
         finally:
             self._end_extend(operation)
-        if operation.ended:
-            raise self._lost(operation)
+        self._extended(operation)
 
     async def __aenter__(self) -> Lock:
         scope = _Scope() if self._on_lost == _CANCEL else None

@@ -64,7 +64,7 @@ class PushReader(Link):
             self._session.failures([command], "outcome_unknown")
         if ready:
             log.debug("push connection to node %d lost: %s", self._node, why)
-            self._session.node(self._node, "push_lost", why)
+            self._session.node(self._node, "push_lost")
 
     # How
 

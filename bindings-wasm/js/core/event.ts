@@ -93,6 +93,11 @@ export type Event =
     }
   /** The lease was made longer. */
   | { readonly kind: "lockRenewed"; readonly lock: number; name: Uint8Array; validUntil: number }
+  /**
+   * The renewal that was asked for was refused, or not confirmed in time: the lease is as it was, unless
+   * the server has executed one that is not answered. Renewals by themselves go on.
+   */
+  | { readonly kind: "lockNotRenewed"; readonly lock: number; name: Uint8Array; error: ComityError }
   /** The lease has ended without a release. *Last.* */
   | { readonly kind: "lockLost"; readonly lock: number; name: Uint8Array; error: ComityError }
   /** The lock was given back. *Last.* */
@@ -228,6 +233,14 @@ export type Event =
   | { readonly kind: "pushUnavailable"; node: number; error: ComityError }
   /** Everything that `close` began is done, or its time is over. */
   | { readonly kind: "closed" }
+  /**
+   * The server of a node does not answer: no connection to it can be made, the one there was broke, or
+   * a command was not answered in time. Once for each outage. `error` says why, in the client's words
+   * where it has any; `waiting` is how many wait in line for a lock there, and wait on.
+   */
+  | { readonly kind: "nodeDown"; node: number; waiting: number; error: ComityError }
+  /** The server of a node answers again, so long after the first sign that it was away. */
+  | { readonly kind: "nodeUp"; node: number; outageUs: number }
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown" };
 
@@ -333,6 +346,9 @@ const READERS: readonly ((r: Reader) => Event)[] = [
   (r) => ({ kind: "pushReady", node: r.number() }),
   (r) => ({ kind: "pushUnavailable", node: r.number(), error: why(r) }),
   () => ({ kind: "closed" }),
+  (r) => ({ kind: "nodeDown", node: r.number(), waiting: r.number(), error: why(r) }),
+  (r) => ({ kind: "nodeUp", node: r.number(), outageUs: r.number() }),
+  (r) => ({ kind: "lockNotRenewed", lock: r.number(), name: r.bytes(), error: why(r) }),
 ];
 
 /** The event that these bytes tell. */

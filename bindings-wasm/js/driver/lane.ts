@@ -119,7 +119,7 @@ export class Lane {
   #connected(connection: Connection): void {
     this.#connection = connection;
     this.#doubtful = this.#refused = false;
-    const gone = () => this.#drop(connection);
+    const gone = () => this.#drop(connection, "the connection was closed");
     connection.closed.then(gone, gone);
     this.#session.node(this.#node, "connected");
   }
@@ -192,14 +192,15 @@ export class Lane {
     return flight?.told === false;
   }
 
-  /** Gives a connection up, and with it all that is outstanding there. */
-  #drop(connection: Connection): void {
+  /** Gives a connection up, and with it all that is outstanding there. `why` it broke, if it did. */
+  #drop(connection: Connection, why?: string): void {
     if (this.#connection !== connection || this.#stopped) return;
     this.#connection = null;
     const lost = [...this.#outstanding].flatMap(([one, { told }]) => (told ? [] : [one]));
     this.#outstanding.clear();
     this.#count();
     connection.close();
+    if (why !== undefined && lost.length > 0) this.#session.broken(this.#node, why);
     this.#session.failures(lost, "outcomeUnknown");
     this.#session.node(this.#node, "lost");
   }

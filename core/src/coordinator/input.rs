@@ -15,7 +15,7 @@ use crate::stamp;
 use crate::time::{Span, Time};
 
 /// A host that comes so long after what was due was busy elsewhere.
-const LATE: Span = Span::from_millis(100);
+pub(super) const LATE: Span = Span::from_millis(100);
 
 /// So many bytes of the reason of [`Coordinator::handle_unreachable`] are told.
 pub const MAX_REASON: usize = 512;
@@ -31,6 +31,7 @@ impl Coordinator {
         self.stats.replies += 1;
         let heard = self.nodes.get_mut(pending.node.0 as usize);
         let parked = heard.map(|node| node.set_heard(self.now)).unwrap_or_default();
+        self.on_answering(pending.node);
         self.on_reply(request, &pending, reply);
         self.index_probe(pending.node);
         for owner in parked {
@@ -82,20 +83,23 @@ impl Coordinator {
     /// There is no reply to `request`, and there will be none.
     pub fn handle_failure(&mut self, request: RequestId, failure: Failure, now: Time) {
         self.hear(now);
+        self.on_failure_told(request, failure);
         self.fail_request(request, failure);
     }
 
-    /// No connection to `node` can be made, for this `reason` in the host's words ("connection
-    /// refused"): they stand in the message of every `Unreachable` of the node until it is connected or
-    /// answers. Told before the requests that fail for it; of a longer text the first [`MAX_REASON`]
-    /// bytes count.
+    /// No connection to `node` can be made, or the one there was broke under what was asked, for this
+    /// `reason` in the host's words ("connection refused"): they stand in the message of every
+    /// `Unreachable` of the node until it is connected or answers, and in that of the `NodeDown` that
+    /// begins with it. Told before the requests that fail for it; of a longer text the first
+    /// [`MAX_REASON`] bytes count. A connection that breaks while nothing is asked is none of this.
     ///
     /// A `lasting` one does not pass by waiting, like a name that does not exist or a certificate that
     /// is not trusted: the verbs whose requests fail then end at once, and not at their time.
     pub fn handle_unreachable(&mut self, node: NodeId, reason: &str, lasting: bool, now: Time) {
         self.hear(now);
-        if let Some(node) = self.nodes.get_mut(node.0 as usize) {
-            node.set_unreachable(reason, lasting);
+        if let Some(state) = self.nodes.get_mut(node.0 as usize) {
+            let reason = state.set_unreachable(reason, lasting);
+            self.on_outage(node, Error::new(ErrorCode::Unreachable, reason));
         }
     }
 
@@ -108,7 +112,7 @@ impl Coordinator {
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         match change {
             NodeChange::Connected => {
-                state.set_reached();
+                state.set_reached(self.now);
                 self.every_counter_of(node, counter::Counter::on_reconnected);
             }
             // What answers next may be another server with another clock.
@@ -116,7 +120,10 @@ impl Coordinator {
                 state.anchor = None;
                 self.forget_clock(node);
             }
-            NodeChange::PushReady => self.on_push_ready(node),
+            NodeChange::PushReady => {
+                self.on_answering(node);
+                self.on_push_ready(node);
+            }
             NodeChange::PushLost => {
                 state.anchor = None;
                 let error = Error::new(ErrorCode::Unreachable, "the push connection was lost");
@@ -250,6 +257,7 @@ impl Coordinator {
             return;
         }
         let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
+        self.on_failure_told(id, failure);
         self.fail_request(id, failure);
     }
 

@@ -53,8 +53,8 @@ impl Coordinator {
         self.lost.remove(&lock);
     }
 
-    /// Renews the lease at once, to last `ttl` from now if it is given. Leads to `LockRenewed` or
-    /// `LockLost`.
+    /// Renews the lease at once, to last `ttl` from now if it is given. Leads to `LockRenewed`,
+    /// `LockLost`, or within [`Config::timeout`](super::Config::timeout) to `LockNotRenewed`.
     ///
     /// # Errors
     /// `InvalidArgument`; `LockLost` for a lease that has ended, as often as it is asked; `NotHeld`,

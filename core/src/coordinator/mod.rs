@@ -23,6 +23,7 @@ mod counters;
 mod input;
 mod locks;
 mod node;
+mod outage;
 mod outbox;
 mod output;
 mod push;

@@ -82,6 +82,13 @@ pub(super) struct Node {
     unreachable: Option<Unreachable>,
     /// When it last answered anything.
     heard: Option<Time>,
+    /// Since when it does not answer, and why, as was told.
+    outage: Option<(Time, String)>,
+    /// When something came to nothing first since it was reached, and it is not known whose doing that
+    /// was.
+    suspected_at: Option<Time>,
+    /// When it was last connected to, or answered.
+    reached_at: Option<Time>,
     /// How many wait in line here.
     pub(super) waiting: u64,
     /// How long an answer took of late.
@@ -109,6 +116,9 @@ impl Node {
             clock: Clock::Unknown,
             unreachable: None,
             heard: None,
+            outage: None,
+            suspected_at: None,
+            reached_at: None,
             waiting: 0,
             trip: Span::ZERO,
             silence: None,
@@ -124,23 +134,54 @@ impl Node {
     pub(super) fn set_unreachable(&mut self, reason: &str, lasting: bool) {
         let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
         self.unreachable = Some(Unreachable { reason: reason.into(), lasting });
+        reason
     }
 
     /// It was reached.
-    pub(super) fn set_reached(&mut self) {
-        self.unreachable = None;
+    pub(super) fn set_reached(&mut self, now: Time) {
+        (self.unreachable, self.suspected_at) = (None, None);
+        self.reached_at = Some(now);
     }
 
     /// It has answered. Who was parked until then.
     pub(super) fn set_heard(&mut self, now: Time) -> VecDeque<Owner> {
         self.heard = Some(now);
-        self.unreachable = None;
+        self.set_reached(now);
         self.silence.take().map(|silence| silence.parked).unwrap_or_default()
     }
 
     /// Until when it counts as one that answers, if it does: for `timeout` after its last answer.
     pub(super) fn answers_until(&self, timeout: Span, now: Time) -> Option<Time> {
         self.heard.map(|heard| heard + timeout).filter(|until| *until > now)
+    }
+
+    /// Whether it has answered anything at `since` or later.
+    pub(super) fn is_heard_since(&self, since: Time) -> bool {
+        self.heard.is_some_and(|at| at >= since)
+    }
+
+    /// Whether it was reached at `since` or later.
+    pub(super) fn is_reached_since(&self, since: Time) -> bool {
+        self.reached_at.is_some_and(|at| at >= since)
+    }
+
+    /// What was sent at `sent_at` came to nothing. Whether something that was sent before it had, too.
+    pub(super) fn suspect(&mut self, sent_at: Time, now: Time) -> bool {
+        sent_at > *self.suspected_at.get_or_insert(now)
+    }
+
+    /// A sign of an outage. Whether it is the first.
+    pub(super) fn begin_outage(&mut self, error: &Error, now: Time) -> bool {
+        let first = self.outage.is_none();
+        // That nothing was sent is no reason for that.
+        let reason = if error.code() == ErrorCode::NoAnswer { error.message() } else { "" };
+        self.outage.get_or_insert_with(|| (now, reason.into()));
+        first
+    }
+
+    /// It has answered: since when it had not, if that was told.
+    pub(super) fn end_outage(&mut self) -> Option<Time> {
+        self.outage.take().map(|(since, _)| since)
     }
 
     /// It has not answered.

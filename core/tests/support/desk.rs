@@ -141,7 +141,8 @@ pub(crate) fn op_of(command: &Command) -> String {
     String::from_utf8_lossy(command.argv.get(place).unwrap_or_default()).into_owned()
 }
 
-/// All that happened since it was last asked.
+/// All that happened since it was last asked, to operations: of servers there are tests of their own.
 pub(crate) fn events(co: &mut Coordinator) -> Vec<Event> {
-    std::iter::from_fn(|| co.poll_event()).collect()
+    let of_node = |event: &Event| matches!(event, Event::NodeDown { .. } | Event::NodeUp { .. });
+    std::iter::from_fn(|| co.poll_event()).filter(|event| !of_node(event)).collect()
 }

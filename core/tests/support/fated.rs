@@ -9,6 +9,8 @@ use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{Handle, TransactionOptions, Words};
 
+use super::desk::events;
+
 pub(crate) const NOW: Time = Time::from_micros(1_750_000_000_000_000);
 /// The default timeout.
 pub(crate) const TIMEOUT: Span = Span::from_secs(5);
@@ -111,7 +113,7 @@ impl World {
     pub(crate) fn run(&mut self, fate: impl Fn(&Command) -> Fate + Copy) -> Vec<Event> {
         loop {
             self.deliver(fate);
-            let told: Vec<_> = std::iter::from_fn(|| self.co.poll_event()).collect();
+            let told = events(&mut self.co);
             if !told.is_empty() {
                 return told;
             }
@@ -129,7 +131,7 @@ impl World {
         let (end, mut told) = (self.now + span, Vec::new());
         loop {
             self.deliver(fate);
-            told.extend(std::iter::from_fn(|| self.co.poll_event()));
+            told.extend(events(&mut self.co));
             let Some(next) = self.next().filter(|next| *next <= end) else { break };
             self.wake(next);
         }

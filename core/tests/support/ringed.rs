@@ -177,7 +177,7 @@ impl Client {
     }
 
     pub(crate) fn is_done(&mut self) -> bool {
-        self.co.clone().poll_event().is_some()
+        !super::desk::events(&mut self.co.clone()).is_empty()
     }
 }
 

@@ -177,10 +177,9 @@ impl World {
             for (node, batch) in blocking {
                 self.write(client, node, batch);
             }
-            while let Some(event) = self.clients[client].as_mut().and_then(Coordinator::poll_event)
-            {
-                self.events.push((client, event));
-            }
+            // Of servers there are tests of their own.
+            let told = self.clients[client].as_mut().map(super::desk::events).unwrap_or_default();
+            self.events.extend(told.into_iter().map(|event| (client, event)));
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{Asked, Attempt, Cx, Effect, Lease, Lock, Outcome, State, Trouble};
+use super::{Asked, Attempt, Cx, Effect, Extension, Lease, Lock, Outcome, State, Trouble};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
@@ -121,7 +121,14 @@ impl Lock {
             }
             State::Ending { .. } if over.is_some() => self.state = State::Done,
             State::Done => {}
-            _ => self.wake = Some(self.wake.map_or(wake, |planned| planned.min(wake))),
+            _ => {
+                self.wake = Some(self.wake.map_or(wake, |planned| planned.min(wake)));
+                let failed = |extension: Extension| !transient || wake >= extension.limit;
+                let lives = self.lease().is_some_and(|lease| cx.now < lease.valid_until);
+                if lives && self.extension.is_some_and(failed) {
+                    self.not_renewed(error, cx);
+                }
+            }
         }
     }
 
@@ -274,7 +281,7 @@ impl Lock {
             return;
         }
         lease.overdue = false;
-        self.state = State::Held(lease);
+        (self.state, self.extension) = (State::Held(lease), None);
         self.plan_renewal(cx);
         let (lock, name) = (self.lock, self.name.clone());
         cx.effects.push(Effect::Event(Event::LockRenewed { lock, name, valid_until }));

@@ -93,6 +93,15 @@ struct Lease {
     overdue: bool,
 }
 
+/// A renewal that the user waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Extension {
+    /// When it has failed.
+    limit: Time,
+    /// How long a lease lasted before it.
+    ttl: Span,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     Acquiring,
@@ -152,6 +161,7 @@ pub(crate) struct Lock {
     /// The label of the holder in the way, as last heard.
     holder: Vec<u8>,
     trouble: Option<Trouble>,
+    extension: Option<Extension>,
     failures: u32,
     polls: u32,
 }
@@ -191,6 +201,7 @@ impl Lock {
             sends: 0,
             holder: Vec::new(),
             trouble: None,
+            extension: None,
             failures: 0,
             polls: 0,
         }
@@ -258,7 +269,9 @@ impl Lock {
         let own = match &self.state {
             State::Acquiring | State::Waiting | State::Claiming => self.wait_until,
             State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => {
-                (!lease.overdue).then_some(lease.valid_until)
+                let ends = (!lease.overdue).then_some(lease.valid_until);
+                let limit = self.extension.map(|extension| extension.limit);
+                ends.into_iter().chain(limit).min()
             }
             State::Releasing { .. } => None,
             State::Ending { until, .. } => Some(*until),
@@ -276,7 +289,7 @@ impl Lock {
         // Of an overdue lease the answer tells whether it had ended by now.
         let Some(lease) = self.lease() else { return false };
         self.state = State::Releasing { valid_until: lease.valid_until, repeated: false };
-        self.trouble = None;
+        (self.trouble, self.extension) = (None, None);
         self.take_back(true, cx);
         true
     }
@@ -302,6 +315,9 @@ impl Lock {
             State::Unproven(_) => {}
             _ => return false,
         }
+        let waits = Extension { limit: cx.now + cx.timeout, ttl: self.options.ttl };
+        self.extension.get_or_insert(waits);
+        self.trouble = None;
         self.options.ttl = ttl.unwrap_or(self.options.ttl);
         self.renew(cx);
         true
@@ -327,6 +343,11 @@ impl Lock {
             State::Ending { until, .. } if cx.now >= *until => {
                 self.state = State::Done;
                 return;
+            }
+            State::Held(_) | State::Renewing(_) | State::Unproven(_)
+                if self.extension.is_some_and(|extension| cx.now >= extension.limit) =>
+            {
+                self.not_renewed_in_time(cx);
             }
             _ => {}
         }

@@ -38,6 +38,9 @@ impl Lock {
         let mut deadline = cx.now + cx.request_timeout;
         if let Some(lease) = self.lease().filter(|lease| cx.now < lease.valid_until) {
             deadline = deadline.min(lease.valid_until);
+            if let Some(extension) = self.extension {
+                deadline = deadline.min(extension.limit).max(cx.now + BACKOFF.0);
+            }
         } else if !self.is_over() && !self.waits_on() {
             deadline = deadline.min(limit).max(cx.now + BACKOFF.0);
         }
@@ -168,6 +171,34 @@ impl Lock {
         let holder = (!self.holder.is_empty()).then(|| self.holder.clone());
         let (lock, name) = (self.lock, self.name.clone());
         cx.effects.push(Effect::Event(Event::LockFailed { lock, name, error, holder }));
+    }
+
+    /// Who waits for a renewal is told that there is none; the lease lasts as long as it did.
+    pub(super) fn not_renewed(&mut self, error: Error, cx: &mut Cx<'_>) {
+        let Some(extension) = self.extension.take() else { return };
+        self.options.ttl = extension.ttl;
+        if !self.options.renew
+            && let State::Held(lease) | State::Renewing(lease) = &self.state
+        {
+            (self.state, self.wake) = (State::Held(lease.clone()), None);
+        }
+        let (lock, name) = (self.lock, self.name.clone());
+        cx.effects.push(Effect::Event(Event::LockNotRenewed { lock, name, error }));
+    }
+
+    /// The same, when its time is over: what is on its way may have been executed.
+    pub(super) fn not_renewed_in_time(&mut self, cx: &mut Cx<'_>) {
+        let earlier = self.trouble.as_mut().and_then(|trouble| trouble.error.take());
+        let silent = || {
+            Error::new(ErrorCode::NoAnswer, "the server did not answer in time")
+                .about(format_args!("lock '{}'", readable(&self.name)))
+        };
+        let under_way = self.sent.iter().any(|sent| sent.asked == Asked::Renew);
+        let error = match earlier {
+            Some(error) if !under_way => error,
+            earlier => silent().after(earlier),
+        };
+        self.not_renewed(error, cx);
     }
 
     pub(super) fn lose(&mut self, why: &str, cx: &mut Cx<'_>) {

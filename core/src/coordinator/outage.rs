@@ -1,0 +1,61 @@
+//! A server's outage, from the first sign of it to its next answer: each is told once, whatever failed
+//! for it.
+
+use super::input::LATE;
+use super::{Coordinator, Life, Owner};
+use crate::error::{Error, ErrorCode};
+use crate::event::Event;
+use crate::redis::{Failure, NodeId, RequestId};
+
+impl Coordinator {
+    /// The host says that there is no answer to `request`. One that was not answered by its deadline is
+    /// a sign that its server is away. One that came to nothing otherwise may be the host's own doing,
+    /// which has not said why: two of them are, one behind the other.
+    pub(super) fn on_failure_told(&mut self, request: RequestId, failure: Failure) {
+        let Some(request) = self.requests.get(&request).filter(|request| request.polled) else {
+            return;
+        };
+        // A `WAIT` is meant to take its time.
+        if matches!(request.owner, Owner::Wait(..) | Owner::Confirm(..)) {
+            return;
+        }
+        let (node, sent_at, deadline) = (request.node, request.sent_at, request.deadline);
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        // There was more to send than could be sent in time.
+        if failure == Failure::NotSent && state.is_reached_since(sent_at) {
+            return;
+        }
+        // It answers others, more slowly than it is asked.
+        let half = sent_at + deadline.since(sent_at).part(1, 2);
+        if failure == Failure::OutcomeUnknown && state.is_heard_since(half) {
+            return;
+        }
+        // A host that comes late was busy elsewhere.
+        let due = self.now >= deadline && self.now.since(deadline) < LATE;
+        if due || state.suspect(sent_at, self.now) {
+            let error = match failure {
+                Failure::OutcomeUnknown if due => (ErrorCode::NoAnswer, "no answer in time"),
+                Failure::OutcomeUnknown => (ErrorCode::NoAnswer, "the connection was lost"),
+                Failure::NotSent => (ErrorCode::Unreachable, "no connection was made"),
+            };
+            self.on_outage(node, Error::new(error.0, error.1));
+        }
+    }
+
+    /// A sign that a server is away.
+    pub(super) fn on_outage(&mut self, node: NodeId, error: Error) {
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        if self.life == Life::Open && state.begin_outage(&error, self.now) {
+            let waiting = state.waiting;
+            self.tell(Event::NodeDown { node, error: error.at(node), waiting });
+        }
+    }
+
+    /// A server has answered.
+    pub(super) fn on_answering(&mut self, node: NodeId) {
+        let state = self.nodes.get_mut(node.0 as usize);
+        if let Some(since) = state.and_then(super::Node::end_outage) {
+            self.tell(Event::NodeUp { node, outage: self.now.since(since) });
+        }
+    }
+}
