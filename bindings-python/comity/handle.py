@@ -72,11 +72,13 @@ class Handle(Bound):
         self._left_to: Session | None = None
         """Who gives back what this holds where nobody does: see `dropped.finalizer`."""
         self._operation: Operation | None = None
-        self._gone = False
-        """Whether the grant that was last given back had been lost by then."""
+        self._gone: Operation | None = None
+        """The grant that was last given back, if it had been lost by then."""
 
     def check(self) -> None:
-        """Raises `LockLost` if the lease is over or unproven, `NotHeld` without a grant."""
+        """Raises `LockLost` if the lease is over or unproven, also once `release` has said so, and
+        `NotHeld` without a grant.
+        """
         operation = self._granted()
         if self._coordinator._session.hindered:
             self._coordinator._session.stand_in()
@@ -102,7 +104,7 @@ class Handle(Bound):
         the handle is used again.
         """
         operation = self._operation
-        return self._gone or (
+        return self._gone is not None or (
             operation is not None
             and operation.fence > 0
             and (operation.ended or self._now() >= operation.valid_until)
@@ -181,7 +183,7 @@ class Handle(Bound):
                 )
             self._left_to = session
             self._operation = operation
-            self._gone = False
+            self._gone = None
             operation.name = self._name
             operation.began = self._now()
         session.begin(
@@ -261,6 +263,8 @@ class Handle(Bound):
 
     def _granted(self, why: str = "") -> Operation:
         operation = self._operation
+        if operation is None and self._gone is not None:
+            raise self._lost(self._gone)
         if operation is None or not operation.fence:
             raise self._about(NotHeld(f"lock {self.name!r} is not held by this handle{why}"))
         return operation
@@ -276,7 +280,7 @@ class Handle(Bound):
         if error is None:
             error = LockLost(f"the lease on lock {self.name!r} has ended")
         if isinstance(error, LockLost):
-            self._gone = True
+            self._gone = operation
         if isinstance(error, LockTimeout):
             error.holder = operation.holder or None
             by = "somebody else"

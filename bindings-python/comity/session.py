@@ -198,6 +198,8 @@ class Session:
     ) -> None:
         """Calls another verb on a running lock and has `operation` await its answer."""
         with self.mutex:
+            if operation.ended and operation.error is not None:
+                return  # which stays what is told of it
             self.require_open()
             if operation.ended:
                 return

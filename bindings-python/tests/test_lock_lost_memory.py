@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from locks import connect_to, line, until
+from locks import ON_A_LOOP, connect_to, line, until
 
 import comity
 import comity.aio
@@ -69,6 +69,28 @@ def test_every_verb_says_that_it_is_lost(store, verb, told):
         assert not lock.lost
         lock.release()
         assert not lock.lost
+
+
+@pytest.mark.usefixtures("flavour")
+def test_it_stays_lost_once_that_was_told_and_after_a_close(store):
+    with connect_to(store) as co:
+        lock = co.lock("job", ttl=10, renew=False)
+        with pytest.raises(comity.NotHeld):
+            lock.release()
+        lock.acquire()
+        store.advance(11)
+        for closes in (False, True):
+            if closes and ON_A_LOOP[0]:
+                break  # the loop of the tests ends with the coordinator
+            if closes:
+                co.close()
+            for name, verb in VERBS.items():
+                if name == "the end of the block":
+                    continue  # in which it was released
+                with pytest.raises(comity.LockLost) as caught:
+                    verb(lock)
+                is_lost(caught)
+                assert lock.lost
 
 
 @pytest.mark.parametrize("told", [False, True])

@@ -21,7 +21,8 @@ export class Grip {
   operation: Operation | null = null;
   /** Aborts when the lease of the last grant is lost. */
   lost: Controller = new AbortController();
-  isLost = false;
+  /** The grant that was lost; until another request begins. */
+  gone: Operation | null = null;
   #pinned = false;
 
   constructor(session: Session, name: Bytes) {
@@ -33,13 +34,13 @@ export class Grip {
   take(operation: Operation): void {
     this.operation = operation;
     this.lost = new AbortController();
-    this.isLost = false;
+    this.gone = null;
   }
 
   /** The lease of the request is lost: `then` hears of it once this turn is over. */
   lose(operation: Operation, then: () => void): void {
     this.unpin();
-    this.isLost = true;
+    this.gone = operation;
     const { lost } = this;
     queueMicrotask(() => lost.abort(this.ended(operation)));
     queueMicrotask(then);

@@ -190,7 +190,10 @@ export class Lock {
     if (failure !== null) throw this.#grip.about(failure, operation);
   }
 
-  /** Throws `LockLost` if the lease is over or unproven, `NotHeld` without a grant. */
+  /**
+   * Throws `LockLost` if the lease is over or unproven, also once `release` has said so, and `NotHeld`
+   * without a grant.
+   */
   check(): void {
     const operation = this.#granted();
     if (!this.#isHeld(operation)) throw this.#grip.ended(operation);
@@ -209,7 +212,8 @@ export class Lock {
    */
   get lost(): boolean {
     const operation = this.#grip.operation;
-    if (this.#grip.isLost || operation === null || operation.fence === 0) return this.#grip.isLost;
+    if (this.#grip.gone !== null) return true;
+    if (operation === null || operation.fence === 0) return false;
     return operation.ended || this.#session.now() >= operation.validUntil;
   }
 
@@ -295,8 +299,9 @@ export class Lock {
   }
 
   #granted(): Operation {
-    const { operation } = this.#grip;
+    const { operation, gone } = this.#grip;
     if (operation !== null && operation.fence > 0) return operation;
+    if (operation === null && gone !== null) throw this.#grip.ended(gone);
     const message = `${shownLock(this.name)} is not held by this handle`;
     throw this.#grip.about(new ComityError(ErrorCode.NotHeld, message));
   }

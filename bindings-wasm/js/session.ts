@@ -126,6 +126,8 @@ export class Session {
 
   /** Calls another verb on a running lock and has `operation` await its answer. */
   resume(operation: Operation, verb: (core: Coordinator, now: number) => void): void {
+    // What is told of it stays so.
+    if (operation.ended && operation.error !== null) return;
     this.requireOpen();
     if (operation.ended) return;
     verb(this.core, this.now());

@@ -55,6 +55,24 @@ fn a_verb_that_comes_after_the_end_is_the_first_to_say_it() {
 }
 
 #[test]
+fn a_close_does_not_make_it_anything_else() {
+    let mut desk = Desk::new();
+    let (mut co, lock) = desk.holder(1);
+    desk.now = desk.now + Span::from_secs(31);
+    co.handle_timeout(desk.now);
+    let other = desk.ask(&mut co);
+    desk.run(&mut co);
+    assert!(co.lock_is_held(other, desk.now));
+    co.close(desk.now);
+    is_lost(&mut co, lock, &desk);
+    desk.run(&mut co);
+    is_lost(&mut co, lock, &desk);
+    for error in refused(&mut co, other, &desk) {
+        assert_eq!(error.code(), ErrorCode::Closed, "it was held, and given back: {error}");
+    }
+}
+
+#[test]
 fn what_the_server_has_forgotten_is_lost() {
     let mut desk = Desk::new();
     let (mut co, lock) = desk.holder(1);

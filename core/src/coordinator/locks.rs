@@ -38,8 +38,8 @@ impl Coordinator {
     /// Gives the lock back. Leads to `LockReleased`, `LockLost` or `LockFailed`.
     ///
     /// # Errors
-    /// `LockLost` for a lease that has ended, as often as it is asked; `NotHeld`, `Closed`. Nothing is
-    /// changed.
+    /// `LockLost` for a lease that has ended, as often as it is asked and after a close, too; `NotHeld`,
+    /// `Closed`. Nothing is changed.
     pub fn lock_release(&mut self, lock: LockId, now: Time) -> Result<()> {
         self.held(lock, now, |machine, cx| machine.release(cx))
     }
@@ -57,8 +57,8 @@ impl Coordinator {
     /// `LockLost`, or within [`Config::timeout`](super::Config::timeout) to `LockNotRenewed`.
     ///
     /// # Errors
-    /// `InvalidArgument`; `LockLost` for a lease that has ended, as often as it is asked; `NotHeld`,
-    /// `Closed`. Nothing is changed.
+    /// `InvalidArgument`; `LockLost` for a lease that has ended, as often as it is asked and after a
+    /// close, too; `NotHeld`, `Closed`. Nothing is changed.
     pub fn lock_renew(&mut self, lock: LockId, ttl: Option<Span>, now: Time) -> Result<()> {
         ttl.map_or(Ok(()), check_ttl)?;
         self.held(lock, now, |machine, cx| machine.renew_now(ttl, cx))
@@ -115,7 +115,8 @@ impl Coordinator {
         verb: impl FnOnce(&mut Lock, &mut Cx<'_>) -> bool,
     ) -> Result<()> {
         if self.life != Life::Open {
-            return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
+            let closed = || Error::new(ErrorCode::Closed, "the coordinator was closed");
+            return Err(self.lost.get(&lock).cloned().unwrap_or_else(closed));
         }
         self.hear(now);
         if self.with_lock(lock, false, verb) == Some(true) {
