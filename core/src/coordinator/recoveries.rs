@@ -65,6 +65,9 @@ impl Coordinator {
             return self.with_recovery(txid, background, |machine, cx| {
                 machine.allow(task.heuristic);
                 machine.hurry(cx);
+                if call.is_some() {
+                    machine.skip_pauses(cx);
+                }
             });
         }
         let (id, delay) = (task.id.clone(), if call.is_some() { Span::ZERO } else { STAGGER });

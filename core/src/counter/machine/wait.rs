@@ -74,6 +74,11 @@ impl Counter {
                 "{MAX_WAITERS} calls wait on this counter, which is the limit"
             )));
         }
+        // The pause after what came to nothing earlier is none of this call's: the server may be back.
+        (self.retry, self.failures) = (None, 0);
+        if matches!(want, Want::Flush { .. }) {
+            self.held = None;
+        }
         self.waiters.insert(call, Waiter { limit: cx.now + cx.timeout, want, trouble: None });
         self.work(cx);
         Ok(())

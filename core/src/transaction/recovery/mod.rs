@@ -221,6 +221,16 @@ impl Recovery {
         }
     }
 
+    /// Somebody waits for it from now on: what is paused for is sent at once, for the server may be
+    /// back.
+    pub(crate) fn skip_pauses(&mut self, cx: &mut Cx<'_>) {
+        for place in 0..self.peers.len() {
+            if self.peers[place].wake.is_some() {
+                self.send(place, cx);
+            }
+        }
+    }
+
     /// An operator has said what to do if the primary does not answer.
     pub(crate) fn allow(&mut self, heuristic: Option<(Heuristic, Vec<Vec<u8>>)>) {
         if heuristic.is_some() {
