@@ -73,7 +73,8 @@ fn what_it_waited_for_is_in_the_words() {
     let told = world.pass(TIMEOUT, silent);
     let late = errors(&told).into_iter().find(|error| error.code() == ErrorCode::Aborted);
     let late = late.expect("the one behind").message();
-    assert!(late.ends_with("could not be decided in time (it waited for server 'b')"), "{late}");
+    let words = "could not be decided in time (an earlier transaction of this coordinator has key";
+    assert!(late.contains(words) && late.ends_with("and waits for server 'b')"), "{late}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Which server a transaction waits for, for who is told that it was not decided in time.
 
 use alloc::format;
+use alloc::string::String;
+use core::iter::once;
 
 use super::Coordinator;
 use super::transactions::Stage;
@@ -24,8 +26,24 @@ impl Coordinator {
             return error.at(node);
         }
         let name = readable(self.node_id(node).unwrap_or_default());
-        let message = format!("{} (it waited for server '{name}')", error.message());
+        let message = format!("{} ({} server '{name}')", error.message(), self.how_waited(handle));
         Error::new(error.code(), message).at(node)
+    }
+
+    /// How a transaction came to wait for a server, up to that server's name.
+    fn how_waited(&self, handle: Handle) -> String {
+        let undertaking = self.undertakings.get(&handle);
+        let Some(behind) = undertaking.filter(|waiting| waiting.stage == Stage::InLine) else {
+            return "it waited for".into();
+        };
+        let blocks = |key: &&[u8]| self.line.ahead_of(handle, once(*key)).is_some();
+        match behind.keys().find(blocks) {
+            Some(key) => {
+                let key = readable(key);
+                format!("an earlier transaction of this coordinator has key '{key}' and waits for")
+            }
+            None => "an earlier transaction of this coordinator had its keys and waited for".into(),
+        }
     }
 
     /// The server that a transaction waits for, itself or behind others that want the same keys; of
