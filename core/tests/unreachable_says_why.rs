@@ -167,3 +167,64 @@ fn a_long_reason_is_cut_between_characters() {
     let told = error.message().chars().filter(|c| *c == '\u{20ac}').count();
     assert_eq!(told, MAX_REASON / 3, "{error}");
 }
+
+#[test]
+fn what_was_not_sent_to_a_server_that_answers_was_behind_others() {
+    let words = "too many commands wait for the server";
+    for verb in VERBS {
+        let mut co = coordinator();
+        call(&mut co, verb);
+        // Nobody polls it: the host has so much to send to the server that its time is over.
+        let (told, now) = loop {
+            let now = co.next_deadline().unwrap_or_else(|| panic!("{verb}: nothing is due"));
+            co.handle_timeout(now);
+            if let Some(told) = error(&mut co) {
+                break (told, now);
+            }
+        };
+        assert_eq!(told.code(), ErrorCode::Unreachable, "{verb}: {told}");
+        assert!(told.message().contains(words), "{verb}: {told}");
+        assert!(now.since(NOW) <= TIMEOUT + Span::from_secs(1), "{verb}");
+    }
+    // The host has taken them, and has answers to others meanwhile.
+    let mut co = coordinator();
+    co.lock_inspect(b"x", NOW).expect("sound");
+    co.lock_inspect(b"y", NOW).expect("sound");
+    let commands: Vec<_> = std::iter::from_fn(|| co.poll_command()).collect();
+    let [first, second] = commands.as_slice() else { panic!("{commands:?}") };
+    co.handle_reply(first.request, &Reply::Error(b"ERR what".to_vec()), NOW);
+    assert!(error(&mut co).is_some());
+    let mut late = second.clone();
+    let told = loop {
+        co.handle_failure(late.request, Failure::NotSent, late.deadline);
+        if let Some(told) = error(&mut co) {
+            break told;
+        }
+        let now = co.next_deadline().expect("it is asked again");
+        co.handle_timeout(now);
+        late = co.poll_command().expect("it is asked again");
+        // The server has answered others again by then.
+        co.lock_inspect(b"z", now).expect("sound");
+        let other = co.poll_command().expect("another question");
+        co.handle_reply(other.request, &Reply::Error(b"ERR what".to_vec()), now);
+        assert!(error(&mut co).is_some());
+    };
+    assert!(told.message().contains(words), "{told}");
+    // Of one that is away it is said why that is.
+    let mut co = coordinator();
+    co.lock_inspect(b"x", NOW).expect("sound");
+    let silent = co.poll_command().expect("a question");
+    co.handle_failure(silent.request, Failure::OutcomeUnknown, silent.deadline);
+    co.lock_inspect(b"y", silent.deadline).expect("sound");
+    let told = loop {
+        let now = co.next_deadline().expect("they end");
+        co.handle_timeout(now);
+        let told = std::iter::from_fn(|| co.poll_event()).last();
+        if let Some(Event::CallFailed { error, .. }) = told
+            && error.code() == ErrorCode::Unreachable
+        {
+            break error;
+        }
+    };
+    assert!(told.message().ends_with("could not be reached: no answer in time"), "{told}");
+}

@@ -278,7 +278,9 @@ impl Coordinator {
         }
         let Some(node) = self.nodes.get_mut(pending.node.0 as usize) else { return };
         node.set_silent(self.now);
-        let failed = node.failed(failure, pending.node);
+        // One that was not given out was behind others.
+        let held_up = !pending.polled || node.is_reached_since(pending.sent_at);
+        let failed = node.failed(failure, held_up, pending.node);
         match pending.owner {
             Owner::Lock(lock, attempt) => {
                 self.with_lock(lock, pending.background, |machine, cx| {

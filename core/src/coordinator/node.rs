@@ -56,6 +56,10 @@ struct Silence {
     parked: VecDeque<Owner>,
 }
 
+/// Why a command was not sent to a server that answers.
+const HELD_UP: &str = "the command was not sent in time: too many commands wait for the server, or this \
+                       process was busy";
+
 const PROBE: Span = Span::from_secs(1);
 
 /// Whether a server has a script.
@@ -130,8 +134,8 @@ impl Node {
         }
     }
 
-    /// It cannot be reached, for this reason.
-    pub(super) fn set_unreachable(&mut self, reason: &str, lasting: bool) {
+    /// It cannot be reached, for this reason. As much of it as is told.
+    pub(super) fn set_unreachable<'a>(&mut self, reason: &'a str, lasting: bool) -> &'a str {
         let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
         self.unreachable = Some(Unreachable { reason: reason.into(), lasting });
         reason
@@ -217,18 +221,25 @@ impl Node {
         self.silence.as_mut()?.parked.pop_front()
     }
 
-    /// What is told of a command without an answer.
-    pub(super) fn failed(&self, failure: Failure, node: NodeId) -> Failed {
+    /// What is told of a command without an answer. `held_up`: nothing but what the host had to do
+    /// besides kept it from being sent, unless the server is away.
+    pub(super) fn failed(&self, failure: Failure, held_up: bool, node: NodeId) -> Failed {
         let silent = "the server did not answer in time";
         let away = "the server could not be reached";
-        let (error, lasting) = match (failure, &self.unreachable) {
-            (Failure::OutcomeUnknown, _) => (Error::new(ErrorCode::NoAnswer, silent), false),
-            (Failure::NotSent, None) => (Error::new(ErrorCode::Unreachable, away), false),
-            (Failure::NotSent, Some(Unreachable { reason, lasting })) => {
-                let message = format!("{away}: {reason}");
-                (Error::new(ErrorCode::Unreachable, message), *lasting)
+        let outage = self.outage.as_ref().filter(|(since, _)| !self.is_reached_since(*since));
+        let unreachable = self.unreachable.as_ref().map(|unreachable| &unreachable.reason);
+        let silence = outage.map(|(_, reason)| reason).filter(|reason| !reason.is_empty());
+        let reason = unreachable.or(silence);
+        let error = match (failure, reason) {
+            (Failure::OutcomeUnknown, _) => Error::new(ErrorCode::NoAnswer, silent),
+            (Failure::NotSent, Some(reason)) => {
+                Error::new(ErrorCode::Unreachable, format!("{away}: {reason}"))
             }
+            (Failure::NotSent, None) if held_up => Error::new(ErrorCode::Unreachable, HELD_UP),
+            (Failure::NotSent, None) => Error::new(ErrorCode::Unreachable, away),
         };
+        let lasting = failure == Failure::NotSent
+            && self.unreachable.as_ref().is_some_and(|unreachable| unreachable.lasting);
         Failed { failure, error: error.at(node), lasting }
     }
 
