@@ -98,7 +98,13 @@ class Base(Bound):
         self._driver, self._reports, self._session = driver, reports, session
         self._left_to = session
 
-    __del__ = finalizer
+    if TYPE_CHECKING:
+
+        @property
+        def __del__(self) -> Any:  # as stubtest finds it
+            ...
+    else:
+        __del__ = finalizer
 
     @property
     def _begun(self) -> bool:

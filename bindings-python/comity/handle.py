@@ -145,7 +145,13 @@ class Handle(Bound):
         home = type(self).__module__.rpartition(".")[0]
         return f"<{home}.Lock {self.name!r} {state}>"
 
-    __del__ = finalizer
+    if TYPE_CHECKING:
+
+        @property
+        def __del__(self) -> Any:  # as stubtest finds it
+            ...
+    else:
+        __del__ = finalizer
 
     def _dropped(self) -> None:
         """See `Droppable`."""
