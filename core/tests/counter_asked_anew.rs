@@ -20,7 +20,7 @@ fn discouraged(desk: &mut Desk, how: &Reply) -> Replica {
         while let Some(command) = replica.co.poll_command() {
             match how {
                 Reply::Nil => {
-                    replica.co.handle_failure(command.request, Failure::NotSent, desk.now)
+                    replica.co.handle_failure(command.request, Failure::NotSent, desk.now);
                 }
                 reply => replica.co.handle_reply(command.request, reply, desk.now),
             }
