@@ -47,7 +47,6 @@ fn each(count: u64) -> Duration {
     }
     assert_eq!(replica.value(&desk).value, i128::from(count));
     steps.sort_unstable();
-    println!("{count} replicas: {} commands", steps.len());
     steps[steps.len() / 2]
 }
 
