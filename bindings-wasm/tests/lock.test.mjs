@@ -96,7 +96,7 @@ test("a lease that runs out is lost: the handle, its signal and its owner are to
   assert.equal(lock.signal.reason.name, "LockLost");
   await refusesNow("LockLost", /'x'/, () => lock.check());
   await refuses("LockLost", /'x'/, lock.release());
-  await refuses("NotHeld", /'x' is not held/, lock.release());
+  await refuses("LockLost", /'x'/, lock.release());
 
   await refuses(
     "LockLost",
