@@ -177,7 +177,7 @@ class PushReader(Worker):
             self._wire.listen_to(self._bell.fileno())
             self._ready = False
         self._command = command
-        self._wire.send(command.packed, command.deadline)
+        self._wire.send(command.packed, command.deadline, session.mutex)
 
     def _listen(self, wire: Wire) -> None:
         """Hands in what has arrived, or waits until there is something."""
@@ -200,7 +200,7 @@ class PushReader(Worker):
             if self._pinged:
                 raise WireBroken("silent")
             self._pinged = True
-            wire.send(PING, now + QUIET_US)
+            wire.send(PING, now + QUIET_US, self._session.mutex)
 
     def _hear_all(self, wire: Wire) -> list[Any]:
         """Gives the core the messages that have arrived; the rest is for `_hear`."""

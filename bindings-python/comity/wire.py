@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 from ._core import Baton, ErrorReply, Exchange
@@ -167,15 +168,20 @@ class Wire:
             raise WireBroken(str(error)) from None
         return None
 
-    def send(self, data: bytes, deadline: int) -> None:
+    def send(self, data: bytes, deadline: int, mutex: AbstractContextManager[object]) -> None:
         """Writes `data`, which is no command that waits for an answer, by then. Called without the
-        mutex, by the only one who writes here. Raises `WireBroken`.
+        session's `mutex`, which is held while bytes move: another may read here meanwhile. Raises
+        `WireBroken`.
         """
-        self._exchange.put(data)
-        while (wait := self.write()) is not None:
+        with mutex:
+            self._exchange.put(data)
+            wait = self.write()
+        while wait is not None:
             left = deadline - now_us()
             if left <= 0 or not wait(left):
                 raise WireBroken("not written in time")
+            with mutex:
+                wait = self.write()
 
     def hear(self, core: Coordinator) -> list[Any]:
         """Gives the core the answers that are here, without waiting for one; they are returned.
