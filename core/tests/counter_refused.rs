@@ -5,6 +5,7 @@ mod support;
 
 use comity::error::ErrorCode;
 use comity::event::Event;
+use comity::redis::{NodeChange, NodeId};
 use comity::time::Span;
 use support::counter_desk::{KEY, Replica, send, stands, up};
 use support::desk::{Desk, events};
@@ -73,4 +74,25 @@ fn a_counter_with_no_slot_left() {
         words.extend(fields.iter().map(String::as_str));
         send(desk, &words);
     });
+}
+
+#[test]
+fn nothing_is_compared_before_the_pause_after_a_refusal_is_over() {
+    let mut desk = Desk::without_scripts();
+    let mut replica = Replica::open(&desk, 1);
+    replica.add(&mut desk, 1);
+    send(&mut desk, &["SET", KEY, "12"]);
+    for _ in 0..10 {
+        replica.count(2, desk.now);
+        desk.pass(SECOND, &mut [&mut replica.co]);
+    }
+    // A new connection has what was counted compared soon.
+    replica.co.handle_node(NodeId(0), NodeChange::Connected, desk.now);
+    for _ in 0..50 {
+        let due = replica.co.next_deadline().expect("it is tried again");
+        assert!(due > desk.now, "the host would be kept busy for good");
+        desk.now = due;
+        replica.co.handle_timeout(due);
+        desk.run(&mut replica.co);
+    }
 }

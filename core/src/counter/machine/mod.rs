@@ -266,9 +266,11 @@ impl Counter {
             Life::Done => return None,
         };
         let waiters = self.next_limit();
-        // A command on its way moves things by its end, and a pause comes before all else.
-        let idle =
-            [self.retry.or(self.heal), self.held].map(|at| at.filter(|_| self.sent.is_none()));
+        // A command on its way moves things by its end, and a pause comes before all else. Nothing is
+        // told, and so nothing compared, before a refusal's pause is over, nor where nothing was counted.
+        let heal = self.heal.filter(|_| !self.own_now().is_zero());
+        let heal = heal.map(|heal| self.held.map_or(heal, |held| heal.max(held)));
+        let idle = [self.retry.or(heal), self.held].map(|at| at.filter(|_| self.sent.is_none()));
         [limit, waiters, self.due].into_iter().chain(idle).flatten().min()
     }
 
