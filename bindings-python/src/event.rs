@@ -6,6 +6,7 @@ use comity::event::{self, CallId, TransactionOutcome};
 use comity::lock::{Fence, Inspection, LockId};
 use comity::redis::{NodeId, Reply};
 use comity::transaction::Handle;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -104,6 +105,11 @@ pub(crate) struct Event {
 
 #[pymethods]
 impl Event {
+    /// For the collector: an error has the frames that it has passed, and these have the event.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.error)
+    }
+
     /// The first of lock, call, counter and transaction that is not None.
     #[getter]
     fn subject(&self) -> Option<u64> {
@@ -160,7 +166,7 @@ impl Event {
 
     fn with_error(mut self, py: Python<'_>, error: &Error) -> PyResult<Self> {
         self.error = Some(exception(py, error)?);
-        self.node = self.node.or(error.node().map(|NodeId(node)| node));
+        self.node = error.node().map(|NodeId(node)| node).or(self.node);
         Ok(self)
     }
 

@@ -61,6 +61,25 @@ def test_one_in_a_cycle_does_when_the_collector_finds_it():
         until(lambda: not co.inspect("leak").holders)
 
 
+def test_what_a_verb_raised_is_not_kept():
+    with comity.connect() as co, co.lock("taken") as _:
+
+        def fail():
+            with pytest.raises(comity.LockTimeout):
+                with co.lock("taken", wait=0):
+                    pass
+
+        def alive():
+            gc.collect()
+            return sum(isinstance(one, comity.LockTimeout) for one in gc.get_objects())
+
+        fail()
+        before = alive()
+        for _ in range(20):
+            fail()
+        assert alive() <= before + 1
+
+
 def test_the_end_of_a_thread_gives_back_nothing():
     kept = []
     with comity.connect() as co:
