@@ -126,19 +126,27 @@ fn one_server_under_two_ids_is_refused() {
 }
 
 #[test]
-fn a_transaction_over_swapped_servers_changes_nothing() {
-    let mut servers = Servers::new();
-    let mut old = servers.client("a=1 b=2", 1);
-    call(&mut servers, &mut old, "fence", "x").expect("stamped");
-    let mut new = servers.client("b=1 a=2", 2);
-    let keys = ["a", "b"].map(|id| key_on(&new, id));
-    new.begin_transaction(&keys, servers.now);
-    servers.run(&mut new);
-    let error = new.end().expect("an end").expect_err("refused");
-    assert_eq!(error.code(), ErrorCode::RingMismatch, "{error}");
-    for name in ["1", "2"] {
-        let space = servers.store(name).keyspace();
-        assert!(keys.iter().all(|key| space.get(key.as_bytes()) == Ok(None)), "{name}");
+fn a_transaction_over_swapped_servers_is_refused_at_once_and_changes_nothing() {
+    for reversed in [false, true] {
+        let mut servers = Servers::new();
+        servers.reversed = reversed;
+        let mut old = servers.client("a=1 b=2", 1);
+        call(&mut servers, &mut old, "fence", "x").expect("stamped");
+        let mut new = servers.client("b=1 a=2", 2);
+        let keys = ["a", "b"].map(|id| key_on(&new, id));
+        // The second time the servers' clocks are known, and both are asked in one go.
+        for _ in 0..2 {
+            let begun = servers.now;
+            new.begin_transaction(&keys, begun);
+            servers.run(&mut new);
+            let error = new.end().expect("an end").expect_err("refused");
+            assert_eq!(error.code(), ErrorCode::RingMismatch, "{error}");
+            assert!(servers.now.since(begun) < Span::from_millis(100), "{error}");
+        }
+        for name in ["1", "2"] {
+            let space = servers.store(name).keyspace();
+            assert!(keys.iter().all(|key| space.get(key.as_bytes()) == Ok(None)), "{name}");
+        }
     }
 }
 

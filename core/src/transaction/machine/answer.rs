@@ -17,7 +17,8 @@ impl Transaction {
         };
         let Some(part) = self.parts.get_mut(place) else { return };
         let Some((_, asked)) = part.sent.take() else { return };
-        part.reached |= outcome.is_executed();
+        // Another member of the ring, or of another one, is not the participant.
+        part.reached |= outcome.is_executed() && !outcome.is_elsewhere();
         match outcome {
             Outcome::Answered(answer) => {
                 part.failures = 0;

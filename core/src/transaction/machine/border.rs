@@ -193,6 +193,11 @@ impl Outcome {
             Self::Refused { executed, .. } => *executed,
         }
     }
+
+    /// Whether it was another server than the participant that has answered.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Answered(Answer::Refused { why: Refusal::Ring { .. }, .. }))
+    }
 }
 
 /// How the participants are asked to prepare.
