@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from locks import connect_to
 
 import comity
+
+redis = pytest.importorskip("redis")
 
 pytestmark = pytest.mark.usefixtures("flavour")
 
@@ -64,3 +67,24 @@ def by_name(server: Any) -> Any:
     import redis
 
     return redis.Redis(host="localhost", port=server.port)
+
+
+def test_a_server_without_a_stamp_that_refuses_is_named_at_once(start: Any) -> None:
+    open_, closed = start(), start("--requirepass", "secret")
+    servers = lambda: {"a": open_.client(), "b": redis.Redis(port=closed.port)}  # noqa: E731
+    begun = time.monotonic()
+    with pytest.raises(comity.ServerRefused, match=r"missing: 'b' \(NOAUTH") as told:
+        connect_to(servers(), timeout=60)
+    assert told.value.server == "b"
+    with connect_to(servers(), timeout=60, check=False) as co:
+        name = name_on(co, "a")
+        for verb in (
+            lambda: co.lock(name).acquire(wait=0),
+            lambda: co.inspect(name),
+            lambda: co.counter(name).read(),
+            lambda: co.transaction().set(name, 1).execute(),
+        ):
+            with pytest.raises(comity.ServerRefused, match="NOAUTH") as told:
+                verb()
+            assert told.value.server == "b"
+    assert time.monotonic() - begun < 50, "not one of them waits for its time"

@@ -363,3 +363,23 @@ fn prefixes_are_rings_of_their_own() {
     let error = call(&mut alone, &mut client, "fence", "x").expect_err("refused");
     assert_eq!(error.code(), ErrorCode::RingMismatch);
 }
+
+#[test]
+fn a_server_that_will_refuse_for_long_is_told_of_at_once() {
+    for words in ["WRONGPASS invalid username-password pair", "NOPERM this user has no permissions"]
+    {
+        for verb in VERBS {
+            let mut servers = Servers::new();
+            servers.refusing.insert("b".into(), words);
+            let mut client = servers.client("a b c", 1);
+            let begun = servers.now;
+            let key = key_on(&client, "c");
+            let error = call(&mut servers, &mut client, verb, &key).expect_err("not stamped");
+            assert_eq!(error.code(), ErrorCode::ServerRefused, "{verb}: {error}");
+            assert!(error.message().contains("missing: 'b'"), "{verb}: {error}");
+            let node = error.node().and_then(|node| client.co.node_id(node)).expect("a node");
+            assert_eq!(node, b"b", "{verb}: {error}");
+            assert!(servers.now.since(begun) < Span::from_millis(100), "{verb}: {error}");
+        }
+    }
+}

@@ -172,17 +172,21 @@ impl Coordinator {
     pub(super) fn on_stamp_reply(&mut self, round: u32, node: NodeId, reply: &Reply) {
         let seen = match (reply, Answer::decode(reply)) {
             (_, Some(answer)) => self.stamping.seen(node, answer),
-            (Reply::Error(text), None) => Seen::Missing(Refusal::of(text).error),
+            (Reply::Error(text), None) => {
+                let Refusal { error, transient, passes, .. } = Refusal::of(text);
+                Seen::Missing { error, lasting: !transient && !passes }
+            }
             _ => {
                 let message = "the server's answer is not one of comity's scripts'";
-                Seen::Missing(Error::new(ErrorCode::Unsupported, message))
+                let error = Error::new(ErrorCode::Unsupported, message);
+                Seen::Missing { error, lasting: true }
             }
         };
         self.on_seen(round, node, seen);
     }
 
     pub(super) fn on_stamp_failure(&mut self, round: u32, node: NodeId, failed: Failed) {
-        self.on_seen(round, node, Seen::Missing(failed.error));
+        self.on_seen(round, node, Seen::Missing { error: failed.error, lasting: failed.lasting });
     }
 
     fn on_seen(&mut self, number: u32, node: NodeId, seen: Seen) {
@@ -218,6 +222,9 @@ impl Coordinator {
         let other = round.other().and_then(|(at, found, twice)| {
             Some(self.mismatch(NodeId(u32::try_from(at).ok()?), found, twice))
         });
+        // Whoever needs the stamp of one server needs all of them to answer.
+        let lasts = |seen: &Seen| matches!(seen, Seen::Missing { lasting: true, .. });
+        let lasting = round.seen().iter().any(lasts);
         for Parked { owner, node, background } in core::mem::take(&mut self.stamping.parked) {
             let ours = round.seen().get(node.0 as usize) == Some(&Seen::Ours);
             match &other {
@@ -225,7 +232,7 @@ impl Coordinator {
                 None if ours => self.resend(owner, background),
                 None => {
                     let error = self.missing(node, round.seen());
-                    self.refuse(owner, node, background, error, true);
+                    self.refuse(owner, node, background, error, !lasting);
                 }
             }
         }
@@ -234,16 +241,19 @@ impl Coordinator {
     /// Why `node` could not be stamped.
     fn missing(&self, node: NodeId, seen: &[Seen]) -> Error {
         let missing = (0..).zip(seen).filter_map(|(at, seen)| match seen {
-            Seen::Missing(error) => Some((NodeId(at), error)),
+            Seen::Missing { error, lasting } => Some((NodeId(at), error, lasting)),
             _ => None,
         });
-        let missing: Vec<_> = missing.collect();
-        let shown = missing.iter().take(SHOWN).map(|(node, _)| format!("'{}'", self.called(*node)));
+        // First those for which waiting does not help.
+        let mut missing: Vec<_> = missing.collect();
+        missing.sort_by_key(|(.., lasting)| !**lasting);
+        let shown =
+            missing.iter().take(SHOWN).map(|(node, ..)| format!("'{}'", self.called(*node)));
         let mut shown = shown.collect::<Vec<_>>().join(", ");
         if missing.len() > SHOWN {
             shown.push_str(&format!(" and {} more", missing.len() - SHOWN));
         }
-        let Some((away, first)) = missing.first() else {
+        let Some((away, first, _)) = missing.first() else {
             // Nothing is missing only if another round has to be made.
             return Error::new(ErrorCode::Unreachable, "the server is not stamped").at(node);
         };

@@ -23,7 +23,12 @@ pub(crate) enum Seen {
         twin: Option<usize>,
     },
     /// It did not answer as it should.
-    Missing(Error),
+    Missing {
+        /// Why.
+        error: Error,
+        /// Waiting does not help.
+        lasting: bool,
+    },
 }
 
 /// How far a round is.
@@ -75,7 +80,7 @@ impl Round {
         if self.step == Step::Over || self.seen.contains(&Seen::Awaited) {
             return Vec::new();
         }
-        let missing = self.seen.iter().any(|seen| matches!(seen, Seen::Missing(_)));
+        let missing = self.seen.iter().any(|seen| matches!(seen, Seen::Missing { .. }));
         let free = |seen: &Seen| *seen == Seen::Free;
         let stamped = match self.step {
             _ if missing => Vec::new(),

@@ -8,7 +8,7 @@ use comity::error::Error;
 use comity::event::Event;
 use comity::lock::{Fence, LockOptions};
 use comity::memory::MemoryStore;
-use comity::redis::{Command, Failure};
+use comity::redis::{Command, Failure, Reply};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::TransactionOptions;
@@ -19,6 +19,8 @@ use super::stamping::META;
 pub(crate) struct Servers {
     pub(crate) stores: Vec<(String, MemoryStore)>,
     pub(crate) away: BTreeSet<String>,
+    /// Who answers everything with these words.
+    pub(crate) refusing: BTreeMap<String, &'static str>,
     pub(crate) now: Time,
     pub(crate) sent: usize,
     /// The last command is answered first.
@@ -28,7 +30,14 @@ pub(crate) struct Servers {
 impl Servers {
     pub(crate) fn new() -> Self {
         let now = Time::from_micros(1_750_000_000_000_000);
-        Self { stores: Vec::new(), away: BTreeSet::new(), now, sent: 0, reversed: false }
+        Self {
+            stores: Vec::new(),
+            away: BTreeSet::new(),
+            refusing: BTreeMap::new(),
+            now,
+            sent: 0,
+            reversed: false,
+        }
     }
 
     pub(crate) fn store(&mut self, name: &str) -> &mut MemoryStore {
@@ -106,6 +115,9 @@ impl Servers {
         let name = name.expect("it is as the client calls it").1.clone();
         if self.away.contains(&name) {
             client.co.handle_failure(command.request, Failure::NotSent, self.now);
+        } else if let Some(words) = self.refusing.get(&name) {
+            let reply = Reply::Error(words.as_bytes().to_vec());
+            client.co.handle_reply(command.request, &reply, self.now);
         } else {
             let now = self.now;
             let reply = self.store(&name).execute(&command.argv, now);
