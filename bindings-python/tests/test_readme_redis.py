@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
@@ -24,7 +25,14 @@ def blocks(language: str, page: str = "README.md") -> list[str]:
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a fresh environment that has the wheel from `dist/` and nothing else."""
-    wheels = sorted((ROOT / "dist").glob("comity-*.whl"), key=lambda path: path.stat().st_mtime)
+    # `cargo xtask dist wheels` leaves those of other machines there.
+    musl = platform.libc_ver()[0] != "glibc" and sys.platform == "linux"
+    fits = [
+        path
+        for path in (ROOT / "dist").glob("comity-*.whl")
+        if platform.machine().lower() in path.name and ("musllinux" in path.name) == musl
+    ]
+    wheels = sorted(fits, key=lambda path: path.stat().st_mtime)
     assert wheels, "there is no wheel in dist/: run `cargo xtask demo` or `cargo xtask test python`"
     folder = tmp_path_factory.mktemp("elsewhere")
     venv.create(folder, with_pip=True)
