@@ -258,6 +258,11 @@ impl Counter {
         self.own_now() != self.acknowledged()
     }
 
+    /// When the slot in use is to be compared with the server's, if anything was counted.
+    fn heals_at(&self) -> Option<Time> {
+        self.heal.filter(|_| !self.own_now().is_zero())
+    }
+
     /// The moment at which `handle_timeout` has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let limit = match self.life {
@@ -267,9 +272,8 @@ impl Counter {
         };
         let waiters = self.next_limit();
         // A command on its way moves things by its end, and a pause comes before all else. Nothing is
-        // told, and so nothing compared, before a refusal's pause is over, nor where nothing was counted.
-        let heal = self.heal.filter(|_| !self.own_now().is_zero());
-        let heal = heal.map(|heal| self.held.map_or(heal, |held| heal.max(held)));
+        // told, and so nothing compared, before a refusal's pause is over.
+        let heal = self.heals_at().map(|heal| self.held.map_or(heal, |held| heal.max(held)));
         let idle = [self.retry.or(heal), self.held].map(|at| at.filter(|_| self.sent.is_none()));
         [limit, waiters, self.due].into_iter().chain(idle).flatten().min()
     }

@@ -38,7 +38,7 @@ impl Counter {
         }
         let closing = matches!(self.life, Life::Closing { .. });
         let flight = self.own.as_ref().is_some_and(|own| own.flight.is_some());
-        let healing = self.heal.is_some_and(|heal| now >= heal) && !self.own_now().is_zero();
+        let healing = self.heals_at().is_some_and(|heal| now >= heal);
         let wanted = self.urgent || closing || self.wants_flush();
         if flight || healing || (self.is_pending() && wanted) {
             return Some(if self.own.is_some() { Task::Flush } else { Task::Join });
