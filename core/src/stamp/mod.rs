@@ -163,12 +163,11 @@ impl Members {
 
     /// What the member `own` remembers: `length:own;`, `count;`, and for each `length:id,weight;`.
     pub(crate) fn to_text(&self, own: &[u8]) -> Vec<u8> {
-        let mut text = format!("{}:", own.len()).into_bytes();
-        text.extend_from_slice(own);
+        let mut text = Vec::new();
+        push_counted(&mut text, own);
         text.extend_from_slice(format!(";{};", self.count).as_bytes());
         for (id, weight) in &self.first {
-            text.extend_from_slice(format!("{}:", id.len()).as_bytes());
-            text.extend_from_slice(id);
+            push_counted(&mut text, id);
             text.extend_from_slice(format!(",{weight};").as_bytes());
         }
         text
@@ -177,8 +176,12 @@ impl Members {
     /// Which member remembers it, and what. An earlier version did not say which: that is empty then.
     pub(crate) fn parse(text: &[u8]) -> Option<(Vec<u8>, Self)> {
         let names_own = text.iter().find(|byte| !byte.is_ascii_digit()) == Some(&b':');
-        let (own, text) = if names_own { counted(text)? } else { (&text[..0], text) };
-        let text = if names_own { text.strip_prefix(b";")? } else { text };
+        let (own, text) = if names_own {
+            let (own, behind) = counted(text)?;
+            (own, behind.strip_prefix(b";")?)
+        } else {
+            (&text[..0], text)
+        };
         let (count, mut rest) = cut(text, b';')?;
         let count = usize::try_from(parse_number(count)?).ok()?;
         let mut first = Vec::new();
@@ -217,6 +220,12 @@ impl fmt::Display for Members {
 fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let place = text.iter().position(|&byte| byte == at)?;
     Some((&text[..place], &text[place + 1..]))
+}
+
+/// Writes bytes behind their length, as `counted` reads them.
+fn push_counted(text: &mut Vec<u8>, bytes: &[u8]) {
+    text.extend_from_slice(format!("{}:", bytes.len()).as_bytes());
+    text.extend_from_slice(bytes);
 }
 
 /// The bytes behind their length, and what follows.
