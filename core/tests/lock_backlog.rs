@@ -165,14 +165,20 @@ fn a_backlog_before_a_server_that_does_not_answer_ends_in_time() {
     }
 }
 
-#[test]
-fn a_wait_ends_in_the_backlog_too() {
-    let mut desk = Desk::new();
+/// A coordinator with ten requests that have not left.
+fn crowded(desk: &Desk) -> Coordinator {
     let mut co = desk.coordinator(1);
     for number in 0..10 {
         let name = format!("before {number}");
         co.lock_acquire(name.as_bytes(), LockOptions::default(), desk.now).expect("sound");
     }
+    co
+}
+
+#[test]
+fn a_wait_ends_in_the_backlog_too() {
+    let mut desk = Desk::new();
+    let mut co = crowded(&desk);
     let options = LockOptions { wait: Some(Span::from_millis(6_500)), ..LockOptions::default() };
     co.lock_acquire(b"l", options, desk.now).expect("sound");
     let mut after = Span::ZERO;
@@ -198,11 +204,7 @@ fn a_wait_ends_in_the_backlog_too() {
 #[test]
 fn who_tries_once_does_not_wait_for_our_own_backlog() {
     let mut desk = Desk::new();
-    let mut co = desk.coordinator(1);
-    for number in 0..10 {
-        let name = format!("before {number}");
-        co.lock_acquire(name.as_bytes(), LockOptions::default(), desk.now).expect("sound");
-    }
+    let mut co = crowded(&desk);
     let options = LockOptions { wait: Some(Span::ZERO), ..LockOptions::default() };
     co.lock_acquire(b"l", options, desk.now).expect("sound");
     let asked = desk.now;

@@ -1,13 +1,17 @@
 //! A renewal that was asked for ends by the timeout, whatever the server says, with the lease as it was.
 
+#[path = "support/unanswered.rs"]
+mod unanswered;
+
 use comity::coordinator::{Config, Coordinator};
 use comity::error::{Error, ErrorCode};
 use comity::event::Event;
 use comity::lock::{LockId, LockOptions};
 use comity::memory::MemoryStore;
-use comity::redis::{Command, Failure, Reply, RequestId, Route};
+use comity::redis::{Command, Failure, Reply, Route};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
+use unanswered::Unanswered;
 
 const START: Time = Time::from_micros(1_750_000_000_000_000);
 const TIMEOUT: Span = Span::from_secs(5);
@@ -30,7 +34,7 @@ struct World {
     store: MemoryStore,
     now: Time,
     lock: LockId,
-    open: Vec<(Time, RequestId)>,
+    open: Unanswered,
 }
 
 impl World {
@@ -40,7 +44,8 @@ impl World {
         let mut co = Coordinator::new(config, [7; 32], START).expect("sound");
         let options = LockOptions { ttl: TTL, renew, ..LockOptions::default() };
         let lock = co.lock_acquire(b"x", options, START).expect("sound arguments");
-        let mut world = Self { co, store: MemoryStore::new(), now: START, lock, open: Vec::new() };
+        let (store, open) = (MemoryStore::new(), Unanswered::default());
+        let mut world = Self { co, store, now: START, lock, open };
         world.answer();
         assert!(world.co.lock_is_held(lock, START));
         world
@@ -64,7 +69,7 @@ impl World {
                 Outcome::Failure(failure) => {
                     self.co.handle_failure(command.request, failure, self.now);
                 }
-                Outcome::Silence => self.open.push((command.deadline, command.request)),
+                Outcome::Silence => self.open.push(&command),
                 Outcome::Nothing => {}
             }
         }
@@ -83,15 +88,8 @@ impl World {
                 return (event.clone(), self.now.since(begun));
             }
             assert!(told.is_empty(), "{told:?}");
-            self.open.sort();
-            let due = self.open.first().map(|(deadline, _)| *deadline);
-            let next = self.co.next_deadline().into_iter().chain(due).min();
-            self.now = self.now.max(next.expect("something is due"));
-            while self.open.first().is_some_and(|(deadline, _)| *deadline <= self.now) {
-                let (_, request) = self.open.remove(0);
-                self.co.handle_failure(request, Failure::OutcomeUnknown, self.now);
-            }
-            self.co.handle_timeout(self.now);
+            self.now = self.now.max(self.open.next(&self.co).expect("something is due"));
+            self.open.wake(&mut self.co, self.now);
         }
     }
 

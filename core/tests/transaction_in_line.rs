@@ -1,16 +1,20 @@
 //! Transactions that wait for others of the same coordinator: what they waited for is told, and who
 //! shares no key with any of them does not wait.
 
+#[path = "support/unanswered.rs"]
+mod unanswered;
+
 use std::collections::BTreeMap;
 
 use comity::coordinator::{Config, Coordinator};
 use comity::error::{Error, ErrorCode};
 use comity::event::Event;
 use comity::memory::MemoryStore;
-use comity::redis::{Failure, NodeId, RequestId};
+use comity::redis::NodeId;
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{Handle, TransactionOptions, Words};
+use unanswered::Unanswered;
 
 const START: Time = Time::from_micros(1_750_000_000_000_000);
 /// The default timeout.
@@ -24,7 +28,7 @@ struct World {
     stores: [MemoryStore; 2],
     now: Time,
     b_is_away: bool,
-    open: Vec<(Time, RequestId)>,
+    open: Unanswered,
     ended: BTreeMap<Handle, (Option<Error>, Span)>,
 }
 
@@ -34,7 +38,7 @@ impl World {
         let nodes = ["a", "b"].map(|id| NodeSpec::new(id, 1)).to_vec();
         let config = Config::new(nodes);
         let co = Coordinator::new(config.clone(), [7; 32], START).expect("sound");
-        let (stores, open) = ([MemoryStore::new(), MemoryStore::new()], Vec::new());
+        let (stores, open) = ([MemoryStore::new(), MemoryStore::new()], Unanswered::default());
         let ended = BTreeMap::new();
         let mut world = Self { co, stores, now: START, b_is_away: false, open, ended };
         let (on_a, on_b) = (world.keys(0), world.keys(1));
@@ -70,7 +74,7 @@ impl World {
     fn deliver(&mut self) {
         while let Some(command) = self.co.poll_command() {
             if command.node == B && self.b_is_away {
-                self.open.push((command.deadline, command.request));
+                self.open.push(&command);
                 continue;
             }
             let store = &mut self.stores[command.node.0 as usize];
@@ -96,15 +100,8 @@ impl World {
     fn run(&mut self, count: usize) {
         self.deliver();
         while self.ended.len() < count {
-            self.open.sort();
-            let due = self.open.first().map(|(deadline, _)| *deadline);
-            let next = self.co.next_deadline().into_iter().chain(due).min();
-            self.now = self.now.max(next.expect("something is due"));
-            while self.open.first().is_some_and(|(deadline, _)| *deadline <= self.now) {
-                let (_, request) = self.open.remove(0);
-                self.co.handle_failure(request, Failure::OutcomeUnknown, self.now);
-            }
-            self.co.handle_timeout(self.now);
+            self.now = self.now.max(self.open.next(&self.co).expect("something is due"));
+            self.open.wake(&mut self.co, self.now);
             self.deliver();
         }
     }

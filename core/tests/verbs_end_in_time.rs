@@ -1,5 +1,8 @@
 //! Whatever a server answers, or does not: every verb ends by the timeout, and not by half as much again.
 
+#[path = "support/unanswered.rs"]
+mod unanswered;
+
 use comity::coordinator::{Config, Coordinator};
 use comity::counter::{CounterOptions, Freshness};
 use comity::event::Event;
@@ -9,6 +12,7 @@ use comity::redis::{Failure, Reply, Route};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{SweepOptions, TransactionOptions};
+use unanswered::Unanswered;
 
 const NOW: Time = Time::from_micros(1_750_000_000_000_000);
 
@@ -77,11 +81,11 @@ enum Fate {
 
 /// How long the verb took to end.
 fn took(co: &mut Coordinator, verb: &str, fate: &Fate) -> Span {
-    let (mut now, mut open) = (NOW, Vec::new());
+    let (mut now, mut open) = (NOW, Unanswered::default());
     loop {
         while let Some(command) = co.poll_command() {
             match fate {
-                Fate::Silence => open.push((command.deadline, command.request)),
+                Fate::Silence => open.push(&command),
                 Fate::Failure(failure) => co.handle_failure(command.request, *failure, now),
                 Fate::Reply(reply) => co.handle_reply(command.request, reply, now),
             }
@@ -100,15 +104,9 @@ fn took(co: &mut Coordinator, verb: &str, fate: &Fate) -> Span {
         }) {
             return now.since(NOW);
         }
-        open.sort();
-        let due = open.first().map(|(deadline, _)| *deadline);
-        let next = co.next_deadline().into_iter().chain(due).min();
+        let next = open.next(co);
         now = now.max(next.unwrap_or_else(|| panic!("{verb}, {fate:?}: nothing to be done")));
-        while open.first().is_some_and(|(deadline, _)| *deadline <= now) {
-            let (_, request) = open.remove(0);
-            co.handle_failure(request, Failure::OutcomeUnknown, now);
-        }
-        co.handle_timeout(now);
+        open.wake(co, now);
     }
 }
 

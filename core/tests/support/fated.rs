@@ -4,12 +4,13 @@
 use comity::coordinator::{Config, Coordinator};
 use comity::event::Event;
 use comity::memory::MemoryStore;
-use comity::redis::{Command, Failure, NodeId, Reply, RequestId};
+use comity::redis::{Command, Failure, NodeId, Reply};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 use comity::transaction::{Handle, TransactionOptions, Words};
 
 use super::desk::events;
+use super::unanswered::Unanswered;
 
 pub(crate) const NOW: Time = Time::from_micros(1_750_000_000_000_000);
 /// The default timeout.
@@ -23,8 +24,7 @@ pub(crate) struct World {
     pub(crate) now: Time,
     /// Commands to the second server.
     pub(crate) sent: u32,
-    /// Commands that are not answered, and when the driver gives up.
-    silent: Vec<(Time, RequestId)>,
+    silent: Unanswered,
 }
 
 /// What the second server, or the way to it, makes of a command.
@@ -45,7 +45,7 @@ impl World {
         let nodes = ["a", "b"].map(|id| NodeSpec::new(id, 1)).to_vec();
         let co = Coordinator::new(Config::new(nodes), [7; 32], NOW).expect("sound");
         let stores = [MemoryStore::new(), MemoryStore::new()];
-        let mut world = Self { co, stores, now: NOW, sent: 0, silent: Vec::new() };
+        let mut world = Self { co, stores, now: NOW, sent: 0, silent: Unanswered::default() };
         for line in [["INCR"; 2], ["GET"; 2]] {
             for only in [0..2, 0..1, 1..2] {
                 world.begin(&line[only.clone()], only.start);
@@ -88,25 +88,15 @@ impl World {
                     self.co.handle_reply(command.request, &Reply::error(words), self.now);
                 }
                 Answered(reply) => self.co.handle_reply(command.request, &reply, self.now),
-                Silent => self.silent.push((command.deadline, command.request)),
+                Silent => self.silent.push(&command),
                 Failed(failure) => self.co.handle_failure(command.request, failure, self.now),
             }
         }
     }
 
-    /// When something happens by itself.
-    fn next(&self) -> Option<Time> {
-        let given_up = self.silent.iter().map(|(at, _)| *at);
-        given_up.chain(self.co.next_deadline()).min()
-    }
-
     fn wake(&mut self, at: Time) {
         self.now = self.now.max(at);
-        let due = |(at, _): &mut (Time, RequestId)| *at <= self.now;
-        for (_, request) in self.silent.extract_if(.., due).collect::<Vec<_>>() {
-            self.co.handle_failure(request, Failure::OutcomeUnknown, self.now);
-        }
-        self.co.handle_timeout(self.now);
+        self.silent.wake(&mut self.co, self.now);
     }
 
     /// Until something is told.
@@ -117,7 +107,7 @@ impl World {
             if !told.is_empty() {
                 return told;
             }
-            let next = self.next().expect("nothing is told and nothing to be done");
+            let next = self.silent.next(&self.co).expect("nothing is told and nothing to be done");
             self.wake(next);
         }
     }
@@ -132,7 +122,7 @@ impl World {
         loop {
             self.deliver(fate);
             told.extend(events(&mut self.co));
-            let Some(next) = self.next().filter(|next| *next <= end) else { break };
+            let Some(next) = self.silent.next(&self.co).filter(|next| *next <= end) else { break };
             self.wake(next);
         }
         self.now = end;

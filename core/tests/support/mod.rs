@@ -34,6 +34,7 @@ pub(crate) mod transaction_ops;
 pub(crate) mod transaction_pair;
 pub(crate) mod transaction_script;
 pub(crate) mod transaction_world;
+pub(crate) mod unanswered;
 pub(crate) mod user;
 pub(crate) mod view;
 pub(crate) mod words;
