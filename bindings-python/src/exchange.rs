@@ -40,6 +40,8 @@ struct State {
     /// Up to where bytes may have left.
     left: u64,
     inbox: Vec<u8>,
+    /// Where the socket's bytes go first: made once, for most reads find few or none.
+    scratch: Vec<u8>,
     /// Another one after each change of `inbox`.
     mark: u64,
     /// Whether something has arrived that nobody has looked at.
@@ -75,8 +77,8 @@ impl State {
         }
     }
 
-    fn has_read(&mut self, bytes: &[u8]) {
-        self.inbox.extend_from_slice(bytes);
+    /// More has come into the inbox.
+    fn has_read(&mut self) {
         self.mark += 1;
         self.fresh = true;
     }
@@ -234,9 +236,11 @@ impl Exchange {
         }
         if self.plain {
             let mut stream = stream_of(self.sock.bind(py))?;
-            let mut buffer = [0; CHUNK];
+            let mut state = self.state();
+            let state = &mut *state;
+            state.scratch.resize(CHUNK, 0);
             let count = loop {
-                match stream.read(&mut buffer) {
+                match stream.read(&mut state.scratch) {
                     Ok(count) => break count,
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -246,7 +250,8 @@ impl Exchange {
             if count == 0 {
                 return Err(ended());
             }
-            self.state().has_read(&buffer[..count]);
+            state.inbox.extend_from_slice(&state.scratch[..count]);
+            state.has_read();
             return Ok(true);
         }
         let data = self.call(py, |sock| sock.call_method1(intern!(py, "recv"), (CHUNK,)))?;
@@ -254,7 +259,9 @@ impl Exchange {
         if data.is_empty() {
             return Err(ended());
         }
-        self.state().has_read(data);
+        let mut state = self.state();
+        state.inbox.extend_from_slice(data);
+        state.has_read();
         Ok(true)
     }
 
