@@ -55,8 +55,10 @@ class Watch(Protocol):
     def enter(self, operation: Operation) -> None:
         """`operation` is about to park. Called with the session's mutex held."""
 
-    def serve(self, operation: Operation) -> None:
-        """`operation` was signalled: perhaps to listen, until it is signalled again."""
+    def serve(self, operation: Operation, needed: Callable[[], bool]) -> None:
+        """`operation` was signalled: perhaps to listen, until it is signalled again or its thread
+        is `needed` elsewhere. That is asked with the session's mutex held.
+        """
 
     def leave(self, operation: Operation) -> None:
         """The thread of `operation` goes, wherever it was."""
@@ -68,7 +70,7 @@ class _Unwatched:
     def enter(self, operation: Operation) -> None:
         """Nothing to listen to."""
 
-    def serve(self, operation: Operation) -> None:
+    def serve(self, operation: Operation, needed: Callable[[], bool]) -> None:
         """Nothing to listen to."""
 
     def leave(self, operation: Operation) -> None:
@@ -171,7 +173,7 @@ class Lane:
             self._session.stand_in()
         elif not signalled:
             self.look()
-        self._watch.serve(operation)
+        self._watch.serve(operation, self.ready)
         with self._mutex:
             self.unpark(operation)
 

@@ -12,6 +12,8 @@ from .wire import NotConnected, Refused, Wire, WireBroken
 from .workers import Worker, log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._core import Command
     from .lane import Connector
     from .operation import Operation
@@ -106,12 +108,12 @@ class PushReader(Worker):
         if self._leader is None:
             self.wake()
 
-    def serve(self, operation: Operation) -> None:
+    def serve(self, operation: Operation, needed: Callable[[], bool]) -> None:
         """See `Watch`."""
         if self._leader is operation:
             wire = self._wire
             try:
-                self._lead(operation, wire)
+                self._lead(operation, wire, needed)
             except WireBroken as broken:
                 self._lose(wire, str(broken))
         self.leave(operation)
@@ -141,7 +143,7 @@ class PushReader(Worker):
                 return True
         return False
 
-    def _lead(self, operation: Operation, wire: Wire | None) -> None:
+    def _lead(self, operation: Operation, wire: Wire | None, needed: Callable[[], bool]) -> None:
         """Listens until `operation` is done or its lane needs the thread."""
         called: list[bool] = []
 
@@ -156,6 +158,8 @@ class PushReader(Worker):
                     operation.gate = call
                     if operation.done or self._inbox or self._leader is not operation:
                         return
+                    if needed():
+                        return  # what came to pass while there was no gate
                 self._listen(wire)
             finally:
                 operation.gate = None

@@ -567,6 +567,7 @@ class Session:
             return
         operation.event = event
         if kind == "lock_granted":
+            operation.rank = None  # it stands in no line any more
             operation.fence = event.fence or 0
             operation.valid_until = event.valid_until or 0
             operation.done = True

@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 import comity
+from comity.operation import Operation
+from comity.push import PushReader
 
 
 def connect(server: Any) -> comity.Coordinator:
@@ -99,3 +101,40 @@ def test_a_dead_push_connection_is_replaced_under_its_leader(server):
         held.release()
         late.join(40)
         assert late.granted
+
+
+class Deaf:
+    """A push connection on which nobody may wait."""
+
+    def listen(self, core: Any, node: int) -> Any:
+        raise AssertionError("listened to")
+
+
+def test_a_leader_that_its_lane_needs_does_not_listen(server):
+    # One signal asked it to listen and, before its thread ran, to read an answer: its own perhaps.
+    with connect(server) as co:
+        reader = PushReader(co._session, 0, [], None)
+        waiter = Operation()
+        reader._watchers.append(waiter)
+        reader._wire, reader._leader = Deaf(), waiter
+        reader.serve(waiter, lambda: True)
+        assert reader._leader is None
+        assert waiter.gate is None
+        reader._wire = None
+        reader.free()
+
+
+def test_a_lock_that_is_held_stands_in_no_line(server):
+    with connect(server) as holder, connect(server) as co:
+        held = holder.lock("a", ttl=30)
+        held.acquire()
+        lock = co.lock("a", wait=40)
+        waiter = threading.Thread(target=lock.acquire)
+        waiter.start()
+        waiting(co, "a", 1)
+        held.release()
+        waiter.join(40)
+        (operation,) = co._session.operations.values()
+        assert operation.fence
+        assert operation.rank is None
+        lock.release()
