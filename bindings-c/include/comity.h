@@ -224,13 +224,13 @@
 #define COMITY_EVENT_COUNTER_LOST 14
 
 // The server has lost acknowledged units of counter, as after a failover. Those of this replica
-// are given back to it.
+// are given back to it. node.
 #define COMITY_EVENT_COUNTER_REGRESSED 15
 
 // The server does not take what counter counts. It is kept and tried again; told once. error.
 #define COMITY_EVENT_COUNTER_REFUSED 16
 
-// counter is closed. units were not acknowledged by then. Last.
+// counter is closed. units were not acknowledged by node by then. Last.
 #define COMITY_EVENT_COUNTER_CLOSED 17
 
 // transaction is applied, or will be. id, replies, applied, replicas. Last.

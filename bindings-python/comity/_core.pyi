@@ -121,10 +121,10 @@ class Event:
     counter. `counter_read` (terminal): call, counter, value. `counter_reset` (terminal): call,
     counter, epoch. `counter_audited` (terminal): call, counter, audit. `counter_journal`: counter,
     bytes; say `counter_journaled` when they are written down. `counter_lost`: counter, units,
-    error. `counter_regressed`: counter. `counter_refused`: counter, error. `counter_closed`
-    (terminal): counter, units (that are not acknowledged). `transaction_committed` (terminal):
-    transaction, id, replies (None where they are gone), applied, replicas; ahead of it one
-    `transaction_not_durable` for each node of which too few replicas are known to have it:
+    error. `counter_regressed`: counter, node. `counter_refused`: counter, error. `counter_closed`
+    (terminal): counter, node, units (that are not acknowledged). `transaction_committed`
+    (terminal): transaction, id, replies (None where they are gone), applied, replicas; ahead of it
+    one `transaction_not_durable` for each node of which too few replicas are known to have it:
     transaction, id, node, replicas, error. `transaction_failed` (terminal):
     transaction, id, error. `transaction_unknown` (terminal): transaction, id, error; later
     `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from .errors import Error, InvalidArgument, InvalidState, LimitExceeded, NoAnswer
+from .gathered import SPAN, Gathered, Tiding
 from .operation import Operation
 from .units import MAX_NAME, MAX_WAIT, octets, seconds
 from .workers import Worker, log
@@ -153,7 +154,8 @@ class Reports:
         self._session = session
         self._writers: dict[int, Callable[[bytes], object]] = {}
         self._last: Event | None = None
-        """The last journal that was given out: a step that is done twice gives it out once."""
+        """The last that was heard: a step that is done twice is heard once."""
+        self._gathered = Gathered()
         session.on_counter = self._on_event
 
     def register(self, counter: int, durability: Durability | None) -> None:
@@ -161,14 +163,30 @@ class Reports:
         if isinstance(durability, Journaled):
             self._writers[counter] = durability.write
 
-    def write(self, counter: int, write: Callable[[bytes], object], journal: bytes) -> None:
+    def write(
+        self, counter: int, name: bytes, write: Callable[[bytes], object], journal: bytes
+    ) -> None:
         """Has a journal written down, and then `written` called. Must not block."""
         raise NotImplementedError
+
+    def soon(self, say: Callable[[], None]) -> None:
+        """Calls `say` in `gathered.SPAN` seconds. Must not block."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Ends it all; what was gathered is said now."""
+        self._say()
+
+    def unwritten(self, counter: int, name: bytes, error: Exception) -> None:
+        """The last journal of a counter could not be written down."""
+        with self._session.mutex:
+            self._gather(Tiding("journal", counter, name, why=error))
 
     def written(self, counter: int) -> None:
         """The last journal of a counter is written down."""
         session = self._session
         with session.mutex:
+            self._gathered.over(counter, "journal")
             try:
                 session.core.counter_journaled(counter, session.now())
             except Error:
@@ -176,30 +194,38 @@ class Reports:
             session.drain()
 
     def _on_event(self, event: Event) -> None:
-        counter = event.counter or 0
+        if self._last is event:
+            return
+        counter, name, node = event.counter or 0, event.name or b"", event.node or 0
+        server = self._session.servers.name(node)
         if event.kind == "counter_journal":
             write = self._writers.get(counter)
-            if write is not None and event.bytes is not None and self._last is not event:
-                self.write(counter, write, event.bytes)
-                self._last = event
-            return
-        if event.kind == "counter_closed":
+            if write is not None and event.bytes is not None:
+                self.write(counter, name, write, event.bytes)
+        elif event.kind == "counter_closed":
             self._writers.pop(counter, None)
-            if not event.units or counter in self._session.operations:
-                return  # nothing to tell, or somebody is told
-            text = "a counter was closed with %d units unacknowledged: they may be counted or not"
-            said = partial(log.warning, text, event.units)
+            if event.units and counter not in self._session.operations:  # where nobody is told
+                why = self._gathered.why(counter) or self._session.servers.why(node)
+                self._gather(Tiding("closed", counter, name, server, why, event.units))
+            self._gathered.over(counter, "refused", "regressed", "journal")
         elif event.kind == "counter_lost":
-            said = partial(
-                log.error, "%d units of a counter are lost: %s", event.units, event.error
-            )
+            self._gather(Tiding("lost", counter, name, server, event.error, event.units or 0))
         elif event.kind == "counter_regressed":
-            said = partial(log.warning, "a server has lost acknowledged units of a counter")
+            self._gather(Tiding("regressed", counter, name, server))
         elif event.kind == "counter_refused":
-            said = partial(log.warning, "a server does not take what is counted: %s", event.error)
-        else:
-            return
-        self._session.run_callback(said)
+            self._gather(Tiding("refused", counter, name, server, event.error))
+        self._last = event
+
+    def _gather(self, one: Tiding) -> None:
+        # Who closes says what there is when all is done.
+        if self._gathered.put(one) and not self._session.closed:
+            self.soon(self._say)
+
+    def _say(self) -> None:
+        with self._session.mutex:
+            lines = self._gathered.take()
+        for say in lines:
+            say(log)
 
 
 class Desk:
@@ -330,9 +356,15 @@ class ThreadReports(Reports):
         super().__init__(session)
         self._scribe = Scribe(session)
 
-    def write(self, counter: int, write: Callable[[bytes], object], journal: bytes) -> None:
+    def write(
+        self, counter: int, name: bytes, write: Callable[[bytes], object], journal: bytes
+    ) -> None:
         """See `Reports`."""
-        self._scribe.put(partial(self._write, counter, write, journal))
+        self._scribe.put(partial(self._write, counter, name, write, journal))
+
+    def soon(self, say: Callable[[], None]) -> None:
+        """See `Reports`."""
+        self._session.run_callback(partial(self._later, say))
 
     def finish(self) -> None:
         """Until every journal that was begun is written; in this thread if there is no other."""
@@ -341,14 +373,22 @@ class ThreadReports(Reports):
     def stop(self) -> None:
         """Ends the thread. Waits for nothing."""
         self._scribe.stop()
+        super().stop()
 
-    def _write(self, counter: int, write: Callable[[bytes], object], journal: bytes) -> None:
+    def _later(self, say: Callable[[], None]) -> None:
+        if not (self._session.hindered or self._session.closed):
+            time.sleep(SPAN)  # in a thread of its own, since there are some
+        say()
+
+    def _write(
+        self, counter: int, name: bytes, write: Callable[[bytes], object], journal: bytes
+    ) -> None:
         while True:
             try:
                 write(journal)
                 break
-            except Exception:
-                log.exception("the journal of a counter could not be written")
+            except Exception as error:
+                self.unwritten(counter, name, error)
                 if self._session.closed:
                     return
                 time.sleep(PAUSE)

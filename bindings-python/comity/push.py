@@ -240,5 +240,6 @@ class PushReader(Worker):
         if command is not None:
             self._session.failures([command], "outcome_unknown")
         if ready:
-            log.debug("push connection to node %d lost: %s", self._node, why)
+            name = self._session.servers.name(self._node)
+            log.debug("the push connection to the server %s is lost: %s", name, why)
             self._session.node(self._node, "push_lost")

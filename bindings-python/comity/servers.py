@@ -14,12 +14,21 @@ _NAMED_FIRST: Final = (Unreachable, NoAnswer, ServerRefused, Unsupported)
 class Servers:
     """See the module. Every call is made with the session's mutex held."""
 
-    __slots__ = ("_causes", "name")
+    __slots__ = ("_causes", "_lost", "name")
 
     def __init__(self, name: Callable[[int], str]) -> None:
         """`name`: what the server of a node is called."""
         self.name = name
         self._causes: dict[int, BaseException] = {}
+        self._lost: dict[int, str] = {}
+
+    def lost(self, node: int, why: str) -> None:
+        """It does not answer any more."""
+        self._lost[node] = why
+
+    def why(self, node: int) -> str | None:
+        """Why it does not answer; None while it does."""
+        return self._lost.get(node)
 
     def away(self, node: int, cause: BaseException) -> None:
         """No connection can be made, for this error of the client."""
@@ -28,6 +37,7 @@ class Servers:
     def back(self, node: int) -> None:
         """It answers again."""
         self._causes.pop(node, None)
+        self._lost.pop(node, None)
 
     def tell(self, error: Exception, node: int) -> None:
         """Has an error that is about a node say so, and why the node could not be reached."""

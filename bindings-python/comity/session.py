@@ -553,6 +553,8 @@ class Session:
     def _report_node(self, kind: str, event: Event) -> None:
         node = event.node or 0
         name = self._name(node)
+        if kind == "node_down":
+            self.servers.lost(node, str(event.error))
         if kind == "node_up":
             self.servers.back(node)
             self.say("the server %s is back after %.3f s", name, (event.outage or 0) / 1e6)

@@ -26,10 +26,10 @@ use crate::error::exception;
 /// counter. `counter_read` (terminal): call, counter, value. `counter_reset` (terminal): call,
 /// counter, epoch. `counter_audited` (terminal): call, counter, audit. `counter_journal`: counter,
 /// bytes; say `counter_journaled` when they are written down. `counter_lost`: counter, units,
-/// error. `counter_regressed`: counter. `counter_refused`: counter, error. `counter_closed`
-/// (terminal): counter, units (that are not acknowledged). `transaction_committed` (terminal):
-/// transaction, id, replies (None where they are gone), applied, replicas; ahead of it one
-/// `transaction_not_durable` for each node of which too few replicas are known to have it:
+/// error. `counter_regressed`: counter, node. `counter_refused`: counter, error. `counter_closed`
+/// (terminal): counter, node, units (that are not acknowledged). `transaction_committed`
+/// (terminal): transaction, id, replies (None where they are gone), applied, replicas; ahead of it
+/// one `transaction_not_durable` for each node of which too few replicas are known to have it:
 /// transaction, id, node, replicas, error. `transaction_failed` (terminal):
 /// transaction, id, error. `transaction_unknown` (terminal): transaction, id, error; later
 /// `transaction_ended`: id, outcome. `transaction_damaged`: id, node. `transaction_status`,
@@ -237,15 +237,15 @@ impl Event {
                 units: Some(lost.units()),
                 ..Self::of_counter(py, "counter_lost", *counter, name).with_error(py, error)?
             },
-            E::CounterRegressed { counter, name } => {
-                Self::of_counter(py, "counter_regressed", *counter, name)
+            E::CounterRegressed { counter, name, node } => {
+                Self::of_counter(py, "counter_regressed", *counter, name).with_node(*node)
             }
             E::CounterRefused { counter, name, error } => {
                 Self::of_counter(py, "counter_refused", *counter, name).with_error(py, error)?
             }
-            E::CounterClosed { counter, name, unacknowledged } => Self {
+            E::CounterClosed { counter, name, node, unacknowledged } => Self {
                 units: Some(unacknowledged.units()),
-                ..Self::of_counter(py, "counter_closed", *counter, name)
+                ..Self::of_counter(py, "counter_closed", *counter, name).with_node(*node)
             },
             E::TransactionCommitted { transaction, id, replies, applied, replicas } => Self {
                 replies: replies.as_deref().map(|replies| every(py, replies)).transpose()?,

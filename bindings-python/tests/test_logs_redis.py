@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -19,10 +21,20 @@ pytestmark = pytest.mark.usefixtures("flavour")
 def said(caplog: pytest.LogCaptureFixture) -> Any:
     """What was said at INFO with these words in it."""
     caplog.set_level(logging.INFO, "comity")
-    return lambda words: [
+    return lambda words: _said(caplog, words, logging.INFO)
+
+
+@pytest.fixture
+def warned(caplog: pytest.LogCaptureFixture) -> Any:
+    """What was said above INFO with these words in it."""
+    return lambda words: _said(caplog, words, logging.WARNING, logging.ERROR)
+
+
+def _said(caplog: pytest.LogCaptureFixture, words: str, *levels: int) -> list[str]:
+    return [
         record.getMessage()
         for record in caplog.records
-        if record.levelno == logging.INFO and words in record.getMessage()
+        if record.levelno in levels and words in record.getMessage()
     ]
 
 
@@ -133,3 +145,75 @@ def test_nothing_is_said_where_nobody_listens(caplog):
         store.advance(11)
         assert lock.lost
     assert caplog.records == []
+
+
+def test_counters_that_a_server_does_not_take_are_one_line(start, warned):
+    server = start()
+    clients = {"stock": server.client()}
+    with connect_to(clients, timeout=1) as co, server.client() as admin:
+        admin.config_set("maxmemory", 1)
+        hits = [co.counter(f"hits {n}") for n in range(20)]
+        for each in hits:
+            each.add(2)
+        until(lambda: warned("does not take"))
+        (text,) = warned("does not take")
+        assert text.startswith("the server stock does not take what is counted by 20 counters: OOM")
+        co.counter("late").add(1)  # and one more, for the same cause
+    (text,) = warned("closed with")
+    assert text.startswith("21 counters were closed with 41 units that the server stock has not")
+    assert "acknowledged (OOM" in text
+    assert len(warned("")) == 2
+
+
+def test_one_counter_is_named(start, warned):
+    server = start()
+    clients = {"stock": server.client()}
+    with connect_to(clients, timeout=1) as co, server.client() as admin:
+        admin.config_set("maxmemory", 1)
+        co.counter("hits").add(7)
+        until(lambda: warned("does not take"))
+    assert [text.partition(": ")[0] for text in warned("does not take")] == [
+        "the server stock does not take what is counted by counter 'hits'"
+    ]
+    (text,) = warned("closed with")
+    assert text.startswith("counter 'hits' was closed with 7 units that the server stock has not")
+
+
+def test_counters_that_a_server_has_lost_are_one_line(start, warned):
+    server = start()
+    with connect_to({"stock": server.client()}) as co, server.client() as admin:
+        hits = [co.counter(f"hits {n}") for n in range(20)]
+        for each in hits:
+            each.add(1)
+            each.flush()
+        admin.flushall()
+        for each in hits:
+            each.add(1)
+            with contextlib.suppress(comity.Error):
+                each.flush()
+        until(lambda: warned("units of"))
+    texts = warned("units of")
+    assert len(texts) <= 2, texts
+    assert "20 counters" in texts[0]
+    assert "stock" in texts[0]
+
+
+def test_a_journal_that_cannot_be_written_is_said_once(start, warned):
+    broken = [True]
+
+    def write(journal: bytes) -> None:
+        if broken:
+            raise OSError("no space left")
+
+    with connect_to(start().client()) as co:
+        for n in range(5):
+            counter = co.counter(f"hits {n}", durability=comity.Journaled(write, 0))
+            counter.add(1)
+            until(lambda counter=counter: counter.read().pending == 0)
+            counter.add(1)
+        until(lambda: warned("could not be written"))
+        time.sleep(2.5)  # it is tried again meanwhile
+        broken.clear()
+    (text,) = warned("")
+    assert text.startswith("the journal of ")
+    assert text.endswith(" could not be written: no space left")

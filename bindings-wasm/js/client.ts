@@ -22,6 +22,8 @@ export type Client =
 /** Where lines for people go: `console`, or a logger of pino, winston, bunyan, ... */
 export interface Logger {
   info(line: string): void;
+  /** What somebody has to see to; `info` is told where this is not there. */
+  warn?(line: string): void;
 }
 
 /** How a coordinator is set up. */
@@ -44,7 +46,8 @@ export interface ConnectOptions {
   /**
    * Told in one line each, and with names: a server is lost, and why, or back, and after how long; a
    * lease is lost; a lock is granted after a long wait; a transaction is in doubt. Nobody by default;
-   * `events()` tells programs the same.
+   * `events()` tells programs the same. Warnings go to its `warn`; by default they are the process's,
+   * or the console's where there are none such.
    */
   logger?: Logger | undefined;
   /** Gives up connecting. */

@@ -9,7 +9,7 @@ import { ADAPTERS } from "./driver/adapters.js";
 import { type Embedded, drives, isEmbedded, TransportDriver } from "./driver/driver.js";
 import type { Transport } from "./driver/transport.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
-import { sayBy, warn } from "./log.js";
+import { type Teller, tellerOf } from "./log.js";
 import type { MemoryStore } from "./memory.js";
 import { Session } from "./session.js";
 import { refuseAborted } from "./signal.js";
@@ -51,7 +51,7 @@ export async function connect(
   const check = flag("check", given.check, true);
   const push = flag("push", given.push, true);
   const allowEviction = flag("allowEviction", given.allowEviction, false);
-  const say = sayBy(given.logger);
+  const teller = tellerOf(given.logger);
   refuseAborted(given.signal);
 
   if (client === undefined || client === null || isEmbedded(client)) {
@@ -59,12 +59,12 @@ export async function connect(
     const now = () => store.now();
     const core = new Core({ nodes: [MEMORY_ID], now: now(), prefix, timeoutUs: timeout, push });
     const session = new Session(core, 1, now, store.ticks);
-    session.say = say;
+    Object.assign(session, teller);
     session.isShared = false;
     return new Coordinator(session, store[drives](session), timeout / 1000, allowEviction);
   }
 
-  const transports = transportsById(client);
+  const transports = transportsById(client, teller.warn);
   const pushes = push && transports.some(([, transport]) => transport.subscribe !== undefined);
   const core = new Core({
     nodes: transports.map(([id]) => id),
@@ -76,7 +76,7 @@ export async function connect(
   // The core numbers nodes by their ids in the order of bytes; in the ring one alone has another id.
   const sorted = transports.map((_, node) => transportOf(transports, core.nodeId(node)));
   const session = new Session(core, sorted.length, nowUs, true);
-  session.say = say;
+  Object.assign(session, teller);
   const coordinator = new Coordinator(
     session,
     new TransportDriver(session, sorted),
@@ -97,7 +97,7 @@ export async function connect(
 type Named = readonly [Bytes, Transport];
 
 /** The transports by stable id. */
-function transportsById(client: Client): Named[] {
+function transportsById(client: Client, warn: Teller["warn"]): Named[] {
   if (Array.isArray(client)) {
     const all = (client as readonly OneClient[]).map((each): Named => {
       const transport = adapted(each);
@@ -105,7 +105,7 @@ function transportsById(client: Client): Named[] {
     });
     const twice = all.find(([id], at) => all.findIndex(([other]) => other === id) !== at);
     if (twice !== undefined) throw invalid(`two clients have the same address, ${twice[0]}`);
-    warnOfLocalNames(all.map(([id]) => String(id)));
+    warnOfLocalNames(all.map(([id]) => String(id)), warn);
     return some(all);
   }
   if (client instanceof Map) {
@@ -183,7 +183,7 @@ function transportOf(all: readonly Named[], id: Bytes): Transport {
   return found[1];
 }
 
-function warnOfLocalNames(ids: readonly string[]): void {
+function warnOfLocalNames(ids: readonly string[], warn: Teller["warn"]): void {
   const local = ids.find((id) => /^(localhost|127\.|\[?::1)/.test(id) || id.startsWith("/"));
   if (local === undefined || ids.length < 2) return;
   warn(

@@ -13,7 +13,7 @@ import { Events, type EventsOptions } from "./events.js";
 import { type Inspection, inspectionOf } from "./inspection.js";
 import { Journals } from "./journal.js";
 import { type AcquireOptions, Lock, type LockOptions, type Waiting } from "./lock.js";
-import { ownLabel, warn } from "./log.js";
+import { ownLabel } from "./log.js";
 import { Operation } from "./operation.js";
 import type { Session } from "./session.js";
 import { Executor } from "./transaction/executor.js";
@@ -368,7 +368,7 @@ export class Coordinator {
     );
     if (event.unreadable > 0) {
       const many = String(event.unreadable);
-      warn(`${many} records of transactions can be read by nobody; a sweep has left them`);
+      this.#session.warn(`${many} records of transactions can be read by nobody; a sweep has left them`);
     }
     return event.count;
   }
@@ -435,7 +435,7 @@ export class Coordinator {
     const policy = event.evictionPolicy;
     if (policy === "" || policy === "noeviction") return;
     if (!this.#allowEviction) this.#executor.evicting.set(event.node, policy);
-    warn(
+    this.#session.warn(
       `the server ${this.#session.nodeName(event.node)} evicts keys (maxmemory-policy ${policy}): a lock that is evicted has two ` +
         "holders; set it to noeviction",
     );
@@ -463,6 +463,7 @@ function ending(
     } finally {
       session.abandon(new ComityError(ErrorCode.Closed, "the coordinator was closed meanwhile"));
       driver.stop();
+      journals.stop();
     }
   };
 }
@@ -470,7 +471,7 @@ function ending(
 function dropping(session: Session, end: () => Promise<void>): () => void {
   return () => {
     if (session.closed) return;
-    warn("a coordinator that nobody has any more was not closed: it is now", "ResourceWarning");
+    session.warn("a coordinator that nobody has any more was not closed: it is now", "ResourceWarning");
     end().catch(() => undefined);
   };
 }

@@ -3,7 +3,6 @@
 import { type Bytes, readable } from "./bytes.js";
 import { queueMicrotask } from "./clock.js";
 import { ComityError, ErrorCode } from "./errors.js";
-import { warn } from "./log.js";
 import type { Operation } from "./operation.js";
 import type { Controller } from "./platform.js";
 import type { Session } from "./session.js";
@@ -66,7 +65,7 @@ export class Grip {
     if (operation === null || operation.ended || this.session.closed) return;
     this.session.cancel(operation);
     const message = `${shownLock(this.name)} was held by a handle that nobody has any more: it is released`;
-    warn(`${message}. Keep the handle while you need the lock`, "ResourceWarning");
+    this.session.warn(`${message}. Keep the handle while you need the lock`, "ResourceWarning");
     this.lost.abort(this.about(new ComityError(ErrorCode.LockLost, message), operation));
   }
 

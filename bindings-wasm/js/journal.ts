@@ -1,8 +1,9 @@
 /** Hears what befalls the counters of one coordinator: journals are written, losses told. */
 
+import { Alarm, nowUs } from "./clock.js";
 import type { Event } from "./core/event.js";
 import { ComityError } from "./errors.js";
-import { warn } from "./log.js";
+import { Gathered, SPAN_US, type Tiding } from "./gathered.js";
 import type { Session } from "./session.js";
 
 /** Milliseconds until a journal that could not be written is tried again. */
@@ -15,6 +16,9 @@ export class Journals {
   readonly #session: Session;
   readonly #writers = new Map<number, Write>();
   readonly #writing = new Map<number, Promise<void>>();
+
+  readonly #gathered = new Gathered();
+  readonly #soon = new Alarm(() => this.stop());
 
   constructor(session: Session) {
     this.#session = session;
@@ -34,37 +38,62 @@ export class Journals {
     await Promise.all(due);
   }
 
+  /** Says now what was gathered. */
+  stop(): void {
+    this.#soon.clear();
+    for (const line of this.#gathered.take()) this.#session.warn(line);
+  }
+
   #heard(event: Event & { counter: number }): void {
     const { counter } = event;
     switch (event.kind) {
       case "counterJournal": {
         const write = this.#writers.get(counter);
-        if (write !== undefined) this.#begin(counter, write, event.bytes);
+        if (write !== undefined) this.#begin(counter, event.name, write, event.bytes);
         break;
       }
       case "counterClosed":
         this.#writers.delete(counter);
         this.#session.cells.delete(counter);
         if (event.units > 0n && !this.#session.awaits(counter)) {
-          warn(`a counter was closed with ${event.units} units unacknowledged`);
+          const { name, node, units } = event;
+          const why = this.#gathered.why(counter) ?? this.#session.whyLost(node);
+          this.#gather({ kind: "closed", counter, name, ...this.#at(node), why, units });
         }
+        this.#gathered.over(counter, "refused", "regressed", "journal");
         break;
-      case "counterLost":
-        warn(`${event.units} units of a counter are lost: ${event.error.message}`);
+      case "counterLost": {
+        const { name, units, error } = event;
+        const where = this.#at(error.node);
+        this.#gather({ kind: "lost", counter, name, ...where, why: error.message, units });
         break;
+      }
       case "counterRegressed":
-        warn("a server has lost acknowledged units of a counter");
+        this.#gather({ kind: "regressed", counter, name: event.name, ...this.#at(event.node) });
         break;
-      case "counterRefused":
-        warn(`a server does not take what is counted: ${event.error.message}`);
+      case "counterRefused": {
+        const { name, error } = event;
+        this.#gather({ kind: "refused", counter, name, ...this.#at(error.node), why: error.message });
         break;
+      }
       default:
     }
   }
 
-  #begin(counter: number, write: Write, journal: Uint8Array): void {
+  #at(node: number | undefined): { server?: string } {
+    return node === undefined ? {} : { server: this.#session.nodeName(node) };
+  }
+
+  #gather(tiding: Tiding): void {
+    // Who closes says what there is when all is done.
+    if (!this.#gathered.put(tiding) || this.#session.closed) return;
+    const now = nowUs();
+    if (this.#soon.at === Infinity) this.#soon.set(now + SPAN_US, now);
+  }
+
+  #begin(counter: number, name: Uint8Array, write: Write, journal: Uint8Array): void {
     const before = this.#writing.get(counter) ?? Promise.resolve();
-    const done = before.then(() => this.#write(counter, write, journal));
+    const done = before.then(() => this.#write(counter, name, write, journal));
     this.#writing.set(counter, done);
     this.#session.pin();
     void done.finally(() => {
@@ -73,17 +102,23 @@ export class Journals {
     });
   }
 
-  async #write(counter: number, write: Write, journal: Uint8Array): Promise<void> {
+  async #write(
+    counter: number,
+    name: Uint8Array,
+    write: Write,
+    journal: Uint8Array,
+  ): Promise<void> {
     for (;;) {
       try {
         await write(journal);
         break;
       } catch (error) {
-        warn(`the journal of a counter could not be written: ${String(error)}`);
+        this.#gather({ kind: "journal", counter, name, why: String(error) });
         if (this.#session.closed) return;
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
     }
+    this.#gathered.over(counter, "journal");
     try {
       this.#session.core.counterJournaled(counter, this.#session.now());
       this.#session.drain();

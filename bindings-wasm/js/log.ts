@@ -21,20 +21,33 @@ const here = (globalThis as { process?: Process }).process;
 /** A label has at most 256 bytes. */
 const MAX_HOST = 200;
 
+/** How people are told: of what happens, and of what somebody has to see to. */
+export interface Teller {
+  readonly say: (line: string) => void;
+  readonly warn: (line: string, kind?: string) => void;
+}
+
 /** A warning: Node's own kind where there is Node, on the console elsewhere. */
-export function warn(text: string, kind = "ComityWarning"): void {
+function warn(text: string, kind = "ComityWarning"): void {
   if (here?.emitWarning !== undefined) here.emitWarning(text, kind);
   else console.warn(`comity: ${text}`);
 }
 
-/** Has a user's logger say lines, away from all that it could throw into. */
-export function sayBy(logger: Logger | undefined): (line: string) => void {
-  if (logger === undefined) return () => {};
+/** Has a user's logger say lines, away from all that it could throw into; without one, warnings only. */
+export function tellerOf(logger: Logger | undefined): Teller {
+  if (logger === undefined) return { say: () => {}, warn };
   const { info } = (logger ?? {}) as Partial<Logger>;
   if (typeof info !== "function") {
     throw invalid(`logger must have a function 'info', as console has, and is ${kindOf(logger)}`);
   }
-  return (line) => queueMicrotask(() => logger.info(`comity: ${line}`));
+  return {
+    say: (line) => queueMicrotask(() => logger.info(`comity: ${line}`)),
+    warn: (line) =>
+      queueMicrotask(() => {
+        if (typeof logger.warn === "function") logger.warn(`comity: ${line}`);
+        else logger.info(`comity: ${line}`);
+      }),
+  };
 }
 
 /** What people are told of an event; null of most. `waited`: how long somebody had, in microseconds. */

@@ -14,7 +14,7 @@ import type { Reply } from "./core/reply.js";
 import type { Ring } from "./core/ring.js";
 import { ComityError, ErrorCode } from "./errors.js";
 import type { Event as Told } from "./events.js";
-import { lineOf } from "./log.js";
+import { lineOf, type Teller } from "./log.js";
 import { numbered } from "./numbers.js";
 import { Operation } from "./operation.js";
 import { type Box, Outboxes } from "./outbox.js";
@@ -79,7 +79,9 @@ export class Session {
   /** Hears what nobody who waits is told of a transaction. */
   onTransaction: (event: Event) => void = () => {};
   /** Tells people what happened. */
-  say: (line: string) => void = () => {};
+  say: Teller["say"] = () => {};
+  /** Tells them of what they have to see to. */
+  warn: Teller["warn"] = () => {};
   /** Told that a bug has ended everything. */
   onDeath: () => void = () => {};
   closed = false;
@@ -95,6 +97,8 @@ export class Session {
   #stirred = false;
   /** What the clients say of servers that cannot be reached. */
   readonly #whys = new Map<number, unknown>();
+  /** Why those do not answer that are lost. */
+  readonly #lost = new Map<number, string>();
   #ring: Ring | null = null;
   /** What has ended everything, if it was a bug. */
   #bug: ComityError | null = null;
@@ -307,6 +311,11 @@ export class Session {
     return readable(this.core.nodeId(node));
   }
 
+  /** Why a node does not answer; nothing where it does. */
+  whyLost(node: number): string | undefined {
+    return this.#lost.get(node);
+  }
+
   /** The ids of all nodes, for people; none where a bug does not let them be told. */
   names(): string[] {
     if (this.#bug !== null) return [];
@@ -449,6 +458,8 @@ export class Session {
 
   #book(event: Event): void {
     const key = keyOf(event);
+    if (event.kind === "nodeDown") this.#lost.set(event.node, event.error.message);
+    if (event.kind === "nodeUp") this.#lost.delete(event.node);
     this.#report(event, key);
     if ("counter" in event && !("call" in event)) this.onCounter(event);
     const operation = key === null ? undefined : this.#operations.get(key);

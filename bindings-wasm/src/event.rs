@@ -53,12 +53,15 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
         E::CounterLost { counter, name, lost, error } => {
             why(out.byte(13).number(counter.0).bytes(name).wide(lost.units()), error);
         }
-        E::CounterRegressed { counter, name } => _ = out.byte(14).number(counter.0).bytes(name),
+        E::CounterRegressed { counter, name, node } => {
+            out.byte(14).number(counter.0).bytes(name).number(node.0.into());
+        }
         E::CounterRefused { counter, name, error } => {
             why(out.byte(15).number(counter.0).bytes(name), error);
         }
-        E::CounterClosed { counter, name, unacknowledged } => {
-            out.byte(16).number(counter.0).bytes(name).wide(unacknowledged.units());
+        E::CounterClosed { counter, name, node, unacknowledged } => {
+            out.byte(16).number(counter.0).bytes(name).number(node.0.into());
+            out.wide(unacknowledged.units());
         }
         E::TransactionCommitted { transaction, id, replies, applied, replicas } => {
             out.byte(17).number(transaction.0).bytes(id);

@@ -192,6 +192,8 @@ pub enum Event {
         counter: CounterId,
         /// The counter's name.
         name: Vec<u8>,
+        /// The node.
+        node: NodeId,
     },
     /// The server does not take what is counted. It is kept and tried again; told once until it
     /// does.
@@ -209,6 +211,8 @@ pub enum Event {
         counter: CounterId,
         /// The counter's name.
         name: Vec<u8>,
+        /// The node.
+        node: NodeId,
         /// What was not acknowledged by then: it may be counted or not.
         unacknowledged: Tally,
     },
@@ -363,15 +367,18 @@ pub enum Event {
 }
 
 impl Event {
-    /// The same, with an error that is of the node.
+    /// The same, of the node, which its machine does not know.
     pub(crate) fn at(mut self, node: NodeId) -> Self {
-        if let Self::LockLost { error, .. }
-        | Self::LockNotRenewed { error, .. }
-        | Self::LockFailed { error, .. }
-        | Self::CounterLost { error, .. }
-        | Self::CounterRefused { error, .. } = &mut self
-        {
-            *error = error.clone().at(node);
+        match &mut self {
+            Self::LockLost { error, .. }
+            | Self::LockNotRenewed { error, .. }
+            | Self::LockFailed { error, .. }
+            | Self::CounterLost { error, .. }
+            | Self::CounterRefused { error, .. } => *error = error.clone().at(node),
+            Self::CounterRegressed { node: its, .. } | Self::CounterClosed { node: its, .. } => {
+                *its = node;
+            }
+            _ => {}
         }
         self
     }

@@ -44,11 +44,11 @@ pub const COMITY_EVENT_COUNTER_JOURNAL: u32 = 13;
 /// units of counter are not counted, or nobody can tell, and will not be tried again. error.
 pub const COMITY_EVENT_COUNTER_LOST: u32 = 14;
 /// The server has lost acknowledged units of counter, as after a failover. Those of this replica
-/// are given back to it.
+/// are given back to it. node.
 pub const COMITY_EVENT_COUNTER_REGRESSED: u32 = 15;
 /// The server does not take what counter counts. It is kept and tried again; told once. error.
 pub const COMITY_EVENT_COUNTER_REFUSED: u32 = 16;
-/// counter is closed. units were not acknowledged by then. Last.
+/// counter is closed. units were not acknowledged by node by then. Last.
 pub const COMITY_EVENT_COUNTER_CLOSED: u32 = 17;
 /// transaction is applied, or will be. id, replies, applied, replicas. Last.
 pub const COMITY_EVENT_TRANSACTION_COMMITTED: u32 = 18;

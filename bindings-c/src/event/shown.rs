@@ -166,16 +166,20 @@ impl Parts {
                 units: (*lost).into(),
                 ..self.because(error, of_counter(COMITY_EVENT_COUNTER_LOST, *counter, name))
             },
-            E::CounterRegressed { counter, name } => {
-                of_counter(COMITY_EVENT_COUNTER_REGRESSED, *counter, name)
-            }
+            E::CounterRegressed { counter, name, node: NodeId(node) } => comity_event {
+                node: *node,
+                ..of_counter(COMITY_EVENT_COUNTER_REGRESSED, *counter, name)
+            },
             E::CounterRefused { counter, name, error } => {
                 self.because(error, of_counter(COMITY_EVENT_COUNTER_REFUSED, *counter, name))
             }
-            E::CounterClosed { counter, name, unacknowledged } => comity_event {
-                units: (*unacknowledged).into(),
-                ..of_counter(COMITY_EVENT_COUNTER_CLOSED, *counter, name)
-            },
+            E::CounterClosed { counter, name, node: NodeId(node), unacknowledged } => {
+                comity_event {
+                    node: *node,
+                    units: (*unacknowledged).into(),
+                    ..of_counter(COMITY_EVENT_COUNTER_CLOSED, *counter, name)
+                }
+            }
             E::TransactionCommitted { transaction, id, replies, applied, replicas } => {
                 let shown = replies.as_ref().map(|replies| {
                     self.lists.clear();

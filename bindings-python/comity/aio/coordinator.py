@@ -269,6 +269,7 @@ class Coordinator(Base):
         opened.discard(self)
         self._session.abandon(Closed("the coordinator was closed meanwhile"))
         self._driver.stop()
+        self._reports.stop()
 
     def __await__(self) -> Generator[Any, None, Coordinator]:
         """`co = await connect(...)`: proves at once that every server can serve."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..counter import PAUSE, CounterAudit, CounterValue, Desk, Reports, prune_us
-from ..workers import log
+from ..gathered import SPAN
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -102,9 +103,15 @@ class TaskReports(Reports):
         super().__init__(session)
         self._writing: set[asyncio.Task[None]] = set()
 
-    def write(self, counter: int, write: Callable[[bytes], object], journal: bytes) -> None:
+    def write(
+        self, counter: int, name: bytes, write: Callable[[bytes], object], journal: bytes
+    ) -> None:
         """See `Reports`."""
-        self._session.run_callback(lambda: self._begin(counter, write, journal))
+        self._session.run_callback(lambda: self._begin(self._write(counter, name, write, journal)))
+
+    def soon(self, say: Callable[[], None]) -> None:
+        """See `Reports`."""
+        self._session.run_callback(partial(self._later, say))
 
     async def finish(self, timeout: float | None = None) -> None:
         """Until every journal that was begun is written, at most `timeout` seconds."""
@@ -112,20 +119,26 @@ class TaskReports(Reports):
         if self._writing:
             await asyncio.wait(set(self._writing), timeout=timeout)
 
-    def _begin(self, counter: int, write: Callable[[bytes], object], journal: bytes) -> None:
-        task = asyncio.ensure_future(self._write(counter, write, journal))
+    @staticmethod
+    def _later(say: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(SPAN, say)
+
+    def _begin(self, writing: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(writing)
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def _write(self, counter: int, write: Callable[[bytes], object], journal: bytes) -> None:
+    async def _write(
+        self, counter: int, name: bytes, write: Callable[[bytes], object], journal: bytes
+    ) -> None:
         while True:
             try:
                 result = write(journal)
                 if inspect.isawaitable(result):
                     await result
                 break
-            except Exception:
-                log.exception("the journal of a counter could not be written")
+            except Exception as error:
+                self.unwritten(counter, name, error)
                 if self._session.closed:
                     return
                 await asyncio.sleep(PAUSE)

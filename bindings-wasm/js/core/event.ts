@@ -156,7 +156,7 @@ export type Event =
       error: ComityError;
     }
   /** The server has lost acknowledged units, as after a failover. */
-  | { readonly kind: "counterRegressed"; readonly counter: number; name: Uint8Array }
+  | { readonly kind: "counterRegressed"; readonly counter: number; name: Uint8Array; node: number }
   /** The server does not take what is counted. It is kept and tried again. */
   | {
       readonly kind: "counterRefused";
@@ -165,7 +165,13 @@ export type Event =
       error: ComityError;
     }
   /** The counter is closed; so many units were not acknowledged by then. *Last.* */
-  | { readonly kind: "counterClosed"; readonly counter: number; name: Uint8Array; units: bigint }
+  | {
+      readonly kind: "counterClosed";
+      readonly counter: number;
+      name: Uint8Array;
+      node: number;
+      units: bigint;
+    }
   /** The transaction is applied, or will be. `replies` are null where they are gone. *Last.* */
   | {
       readonly kind: "transactionCommitted";
@@ -304,9 +310,15 @@ const READERS: readonly ((r: Reader) => Event)[] = [
     units: r.wide(),
     error: why(r),
   }),
-  (r) => ({ kind: "counterRegressed", counter: r.number(), name: r.bytes() }),
+  (r) => ({ kind: "counterRegressed", counter: r.number(), name: r.bytes(), node: r.number() }),
   (r) => ({ kind: "counterRefused", counter: r.number(), name: r.bytes(), error: why(r) }),
-  (r) => ({ kind: "counterClosed", counter: r.number(), name: r.bytes(), units: r.wide() }),
+  (r) => ({
+    kind: "counterClosed",
+    counter: r.number(),
+    name: r.bytes(),
+    node: r.number(),
+    units: r.wide(),
+  }),
   (r) => ({
     kind: "transactionCommitted",
     transaction: r.number(),

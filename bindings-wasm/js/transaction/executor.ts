@@ -5,7 +5,6 @@ import type { Event } from "../core/event.js";
 import type { Driver } from "../driver/driver.js";
 import { ComityError, ErrorCode } from "../errors.js";
 import { transactions } from "../instance/transactions.js";
-import { warn } from "../log.js";
 import { Operation } from "../operation.js";
 import { type Answer, type Session, unexpected } from "../session.js";
 import { refuseAborted, unlessAborted } from "../signal.js";
@@ -115,6 +114,7 @@ export class Executor {
 
   /** Tells what befalls a transaction for which nobody waits. */
   #report(event: Event): void {
+    const { warn } = this.#session;
     if (event.kind === "transactionCommitted") {
       warn(`transaction ${event.id} was given up, and is committed`);
     } else if (event.kind === "transactionUnknown") {

@@ -8,7 +8,7 @@ use crate::counter::{MAX_PEERS, MAX_SLOTS, Saved, Verb};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::machine::Failed;
-use crate::redis::readable;
+use crate::redis::{NodeId, readable};
 use crate::time::{Span, Time};
 
 /// What an answer says of a slot.
@@ -114,8 +114,7 @@ impl Counter {
         if let (Task::Flush, Some(own)) = (sent.task, &mut self.own)
             && !core::mem::replace(&mut own.acknowledged, Tally::ZERO).is_zero()
         {
-            let (counter, name) = self.named();
-            cx.effects.push(Effect::Event(Event::CounterRegressed { counter, name }));
+            self.report_regressed(cx);
         }
         match sent.task {
             Task::Leave(id) if id.is_peer() || answer.verb == Verb::Ahead => {
@@ -159,8 +158,7 @@ impl Counter {
             (task, _) => behind |= self.settle(task, answer, sent_at, cx),
         }
         if behind {
-            let (counter, name) = self.named();
-            cx.effects.push(Effect::Event(Event::CounterRegressed { counter, name }));
+            self.report_regressed(cx);
         }
         if self.own.is_some() && !self.own_now().is_zero() {
             let later = HEAL + cx.entropy.jitter(HEAL.part(1, 2));
@@ -318,6 +316,12 @@ impl Counter {
         if answer.verb != Verb::Unknown || !lost.is_zero() {
             self.report_lost(lost, error, cx);
         }
+    }
+
+    fn report_regressed(&self, cx: &mut Cx<'_>) {
+        let (counter, name) = self.named();
+        let node = NodeId(0);
+        cx.effects.push(Effect::Event(Event::CounterRegressed { counter, name, node }));
     }
 
     /// Who waits for these units is told first that they are not safe.

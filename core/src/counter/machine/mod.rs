@@ -17,6 +17,7 @@ use super::{
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::machine::Failed;
+use crate::redis::NodeId;
 use crate::table::Table;
 use crate::time::{Span, Time};
 
@@ -385,7 +386,9 @@ impl Counter {
         self.life = Life::Done;
         let (counter, name) = self.named();
         let unacknowledged = self.pending();
-        cx.effects.push(Effect::Event(Event::CounterClosed { counter, name, unacknowledged }));
+        let node = NodeId(0);
+        let closed = Event::CounterClosed { counter, name, node, unacknowledged };
+        cx.effects.push(Effect::Event(closed));
     }
 
     // Time and connections.
