@@ -26,8 +26,12 @@ int main(void) {
     OK(comity_close(w.co[0], w.now));
 #define SHUT(call) FAILS(call, COMITY_ERROR_CLOSED, "closed")
     SHUT(comity_lock_acquire(w.co[0], TEXT("a"), NULL, w.now, &number));
-    SHUT(comity_lock_release(w.co[0], held, w.now));
-    SHUT(comity_lock_renew(w.co[0], held, COMITY_NONE, w.now));
+    /* What was held is lost to who goes on as if it were not, as often as it is asked. */
+#define LOST(call) FAILS(call, COMITY_ERROR_LOCK_LOST, "lock 'a' was given back when the coordinator was closed")
+    LOST(comity_lock_release(w.co[0], held, w.now));
+    LOST(comity_lock_renew(w.co[0], held, COMITY_NONE, w.now));
+    LOST(comity_lock_release(w.co[0], held, w.now));
+    CHECK(!comity_lock_is_held(w.co[0], held, w.now));
     SHUT(comity_lock_inspect(w.co[0], TEXT("a"), w.now, &number));
     SHUT(comity_fence_check(w.co[0], TEXT("a"), 1, w.now, &number));
     SHUT(comity_check_nodes(w.co[0], w.now, NULL, 0, &count));

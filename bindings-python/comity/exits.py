@@ -37,7 +37,16 @@ _closing = threading.RLock()
 """Held while one is closed that was dropped, so that the end of the process waits for it."""
 
 
+exiting: Final[list[bool]] = []
+"""Not empty once the process has begun to exit by itself."""
+
+
 @atexit.register
+def _at_exit() -> None:
+    exiting.append(True)
+    close_all()
+
+
 def close_all() -> None:
     """Closes every coordinator of `comity.connect()` in this process, as `Coordinator.close` does.
 
@@ -123,6 +132,7 @@ def in_child() -> None:
     global _closing  # noqa: PLW0603 - it may be held by a thread that is not here
     _closing = threading.RLock()
     _dropped.clear()
+    exiting.clear()
     rouse.in_child()
 
 
@@ -146,7 +156,7 @@ def arm() -> None:
         util.register_after_fork(_marker, _again)
     _armed = os.getpid()
     if parent_process() is not None:
-        util.Finalize(None, close_all, exitpriority=100)
+        util.Finalize(None, _at_exit, exitpriority=100)
 
 
 def _again(_: object) -> None:

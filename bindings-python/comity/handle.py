@@ -276,6 +276,9 @@ class Handle(Bound):
         return operation
 
     def _lost(self, operation: Operation) -> Exception:
+        session = self._coordinator._session
+        if operation.error is None and session.closed and not session.foreign:
+            session.give_back(operation)
         if operation.error is not None:
             return self._failure(operation)
         return self._about(LockLost(f"the lease on lock {self.name!r} has ended"))

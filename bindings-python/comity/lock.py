@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .errors import Error
+from .exits import exiting
 from .foreign import refuse
 from .handle import UNSET, Handle, Unset, wait_us
 from .operation import Operation
@@ -47,9 +48,10 @@ class Lock(Handle):
     def release(self) -> None:
         """Gives the lock back; the next in line gets it in the same step.
 
-        Raises `NotHeld` without a grant, `LockLost` if the lease ended before, and what kept the
-        server from confirming otherwise (comity then goes on releasing in the background). The
-        handle is free afterwards in any case.
+        Raises `NotHeld` without a grant, `LockLost` if the lease ended before, or was given back by
+        `close()`, and what kept the server from confirming otherwise (comity then goes on releasing
+        in the background). The handle is free afterwards in any case. Once the process
+        exits, it is no error that this has given the lock back already.
         """
         operation = self._take()
         session = self._coordinator._session
@@ -64,6 +66,8 @@ class Lock(Handle):
             raise
         session.leave(operation)
         if operation.error is not None:
+            if session.closed and exiting:
+                return  # by a finalizer, to whom it is no matter that it was given back before
             raise self._failure(operation)
 
     def extend(self, ttl: float | None = None) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from ._core import forward, hand_over
 from .clock import now_us
-from .errors import Closed, Error, InvalidState
+from .errors import Closed, Error, InvalidState, LockLost
 from .operation import Operation
 from .outbox import Box, nobody, remove
 from .servers import Servers
@@ -75,6 +75,9 @@ _ENDS: Final = frozenset(
     )
 )
 """Events after which whoever waits for their lock, call, counter or transaction hears no more."""
+
+_RELEASES: Final = frozenset(("lock_released", "lock_failed"))
+"""What becomes of a lock that is given back."""
 
 _OF_COUNTERS: Final = frozenset(
     (
@@ -200,6 +203,9 @@ class Session:
         with self.mutex:
             if operation.ended and operation.error is not None:
                 return  # which stays what is told of it
+            if self.closed and operation.fence and not self.foreign:
+                self.give_back(operation)
+                return
             self.require_open()
             if operation.ended:
                 return
@@ -345,6 +351,8 @@ class Session:
             for operation in list(self.operations.values()):
                 if not operation.done:
                     operation.error = why
+                elif operation.fence:
+                    self.give_back(operation)
                 operation.ended = operation.done = True
                 operation.signal()
             self.operations.clear()
@@ -550,6 +558,14 @@ class Session:
             listener.put(event)
         return unwanted
 
+    @staticmethod
+    def give_back(operation: Operation) -> None:
+        """What is held at a close is lost to who goes on as if it were not."""
+        operation.error = LockLost(
+            f"lock {readable(operation.name)} was given back when the coordinator was closed"
+        )
+        operation.ended = operation.done = True
+
     def _report_node(self, kind: str, event: Event) -> None:
         node = event.node or 0
         name = self._name(node)
@@ -588,6 +604,9 @@ class Session:
         elif kind in _ENDS:
             self.operations.pop(operation.id, None)
             operation.error = event.error
+            asked = not (operation.done or operation.renewing)
+            if self.closed and kind in _RELEASES and operation.fence and not asked:
+                self.give_back(operation)
             operation.ended = operation.done = True
             if event.holder is not None:
                 operation.holder = event.holder

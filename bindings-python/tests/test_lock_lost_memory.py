@@ -6,10 +6,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis.asyncio
 from locks import ON_A_LOOP, connect_to, line, until
 
 import comity
@@ -193,3 +196,90 @@ def test_who_stands_in_its_own_way_is_told(store):
             with co.lock("job", wait=0):
                 pass
         assert str(caught.value).endswith("held by somebody else")
+
+
+AFTER = ("check", "extend", "release", "extend", "check")
+
+
+@pytest.mark.parametrize("first", ["check", "extend", "release"])
+def test_what_is_held_at_a_close_is_lost(first):
+    co = comity.connect()
+    lock, other = co.lock("invoice:42"), co.lock("b")
+    lock.acquire()
+    other.acquire()
+    other.release()
+    co.close()
+    for name in (first, *AFTER):
+        with pytest.raises(comity.LockLost, match="was given back when the coordinator") as told:
+            getattr(lock, name)()
+        is_lost(told, "invoice:42")
+        assert lock.lost
+        assert not lock.held
+        with pytest.raises(comity.NotHeld):  # it was released before
+            getattr(other, name)()
+    with pytest.raises(comity.Closed):
+        lock.acquire()
+
+
+@pytest.mark.parametrize("first", ["check", "extend", "release"])
+def test_what_is_held_at_a_close_is_lost_on_a_loop(first):
+    async def main():
+        co = comity.aio.connect()
+        lock = co.lock("invoice:42")
+        await lock.acquire()
+        await co.close()
+        for name in (first, *AFTER):
+            with pytest.raises(comity.LockLost, match="was given back when the coord") as told:
+                result = getattr(lock, name)()
+                if result is not None:
+                    await result
+            is_lost(told, "invoice:42")
+            assert lock.lost
+        with pytest.raises(comity.Closed):
+            await lock.acquire()
+
+    asyncio.run(main())
+
+
+def test_so_is_what_the_server_did_not_confirm(start):
+    server = start()
+    co = comity.connect(server.client(), timeout=1)
+    with pytest.raises(comity.LockLost, match="'a' was given back"), co.lock("a") as held:
+        server.kill()
+        co.close()
+        assert held.lost
+        held.release()
+
+    async def main():
+        server.start()
+        co = comity.aio.connect(redis.asyncio.Redis(port=server.port), timeout=1)
+        with pytest.raises(comity.LockLost, match="'a' was given back"):
+            async with co.lock("a") as held:
+                server.kill()
+                await co.close()
+                assert held.lost
+
+    asyncio.run(main())
+
+
+def test_a_finalizer_after_the_exit_is_silent():
+    script = """
+import atexit, gc
+atexit.register(gc.collect)  # after comity's own, before the interpreter is taken apart
+import comity
+co = comity.connect()
+class Holder:
+    def __init__(self):
+        self.me = self  # the collector finds it at the end
+        self.lock = co.lock(str(id(self)))
+        assert self.lock.acquire()
+    def __del__(self):
+        self.lock.release()
+        print("given back")
+gc.disable()
+Holder()
+last = Holder()
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == 2 * "given back\n"
+    assert ran.stderr == ""

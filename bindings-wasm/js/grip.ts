@@ -71,6 +71,7 @@ export class Grip {
 
   /** Why a grant is over. */
   ended(operation: Operation): unknown {
+    if (operation.error === null && this.session.closed) this.session.giveBack(operation);
     const failure = this.session.failure(operation);
     const message = `the lease on ${shownLock(this.name)} has ended`;
     return this.about(failure ?? new ComityError(ErrorCode.LockLost, message), operation);

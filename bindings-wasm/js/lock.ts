@@ -138,9 +138,9 @@ export class Lock {
   /**
    * Gives the lock back; the next in line gets it in the same step.
    *
-   * Throws `NotHeld` without a grant, `LockLost` if the lease ended before, and what kept the server
-   * from confirming otherwise (comity then goes on releasing in the background, as it does when
-   * `signal` aborts). The handle is free afterwards in any case.
+   * Throws `NotHeld` without a grant, `LockLost` if the lease ended before, or was given back by a
+   * close, and what kept the server from confirming otherwise (comity then goes on releasing in the
+   * background, as it does when `signal` aborts). The handle is free afterwards in any case.
    */
   async release(options?: Waiting): Promise<void> {
     const { signal } = checked("options", options, ["signal"]);
@@ -217,7 +217,10 @@ export class Lock {
     return operation.ended || this.#session.now() >= operation.validUntil;
   }
 
-  /** Aborts when the lease ends before its release; its reason is the `LockLost`. */
+  /**
+   * Aborts when the lease ends before its release, or is given back by a close; its reason is the
+   * `LockLost`.
+   */
   get signal(): Signal {
     return this.#grip.lost.signal;
   }
@@ -267,6 +270,7 @@ export class Lock {
     const operation = new Operation(this.name);
     grip.take(operation);
     operation.onLost = losing(grip, operation, weakly(this));
+    operation.onGivenBack = losing(grip, operation, null);
     try {
       this.#session.begin(operation, (core, now) =>
         core.lockAcquire(this.#key, now, {
@@ -337,6 +341,10 @@ function dropping(grip: Grip): () => void {
   return () => grip.drop();
 }
 
-function losing(grip: Grip, operation: Operation, lock: { deref(): Lock | undefined }): () => void {
-  return () => grip.lose(operation, () => lock.deref()?.tellLost());
+function losing(
+  grip: Grip,
+  operation: Operation,
+  told: { deref(): Lock | undefined } | null,
+): () => void {
+  return () => grip.lose(operation, () => told?.deref()?.tellLost());
 }

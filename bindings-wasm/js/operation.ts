@@ -26,6 +26,8 @@ export class Operation {
   /** The node of its last command. */
   node = -1;
   onLost: (() => void) | null = null;
+  /** What was held is given back by a close. */
+  onGivenBack: (() => void) | null = null;
   #wake: (() => void) | null = null;
 
   constructor(name: Bytes | null = null) {

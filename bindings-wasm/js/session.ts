@@ -132,6 +132,7 @@ export class Session {
   resume(operation: Operation, verb: (core: Coordinator, now: number) => void): void {
     // What is told of it stays so.
     if (operation.ended && operation.error !== null) return;
+    if (this.closed && this.#bug === null && operation.fence > 0) return this.giveBack(operation);
     this.requireOpen();
     if (operation.ended) return;
     verb(this.core, this.now());
@@ -245,7 +246,8 @@ export class Session {
   abandon(why: ComityError): void {
     this.closed = true;
     for (const operation of this.#operations.values()) {
-      if (!operation.done) operation.error = why;
+      if (operation.fence > 0 && operation.done && operation.error === null) this.giveBack(operation);
+      else if (!operation.done) operation.error = why;
       operation.done = operation.ended = true;
       operation.wake();
     }
@@ -257,6 +259,17 @@ export class Session {
     this.#alarm?.clear();
     this.#pins.end();
     this.#deadline = Infinity;
+  }
+
+  /** What is held at a close is lost to who goes on as if it were not. */
+  giveBack(operation: Operation): void {
+    if (operation.ended) return;
+    const name = readable(octets("name", operation.name ?? ""));
+    const message = `lock '${name}' was given back when the coordinator was closed`;
+    operation.error = new ComityError(ErrorCode.LockLost, message);
+    operation.done = operation.ended = true;
+    operation.onGivenBack?.();
+    operation.wake();
   }
 
   /** Has `listener` see every event from now on. */
@@ -525,6 +538,8 @@ export class Session {
       default:
         if (!isLast(event)) return;
         this.#operations.delete(key);
+        if (operation.ended) return;
+        if (this.closed && isRelease(event) && isUnasked(operation)) return this.giveBack(operation);
         if ("error" in event) operation.error = event.error;
         if ("holder" in event && event.holder !== null) operation.holder = event.holder;
         operation.done = operation.ended = true;
@@ -536,4 +551,14 @@ export class Session {
     if (event.kind === "lockGranted") this.onceSent(() => operation.wake());
     else operation.wake();
   }
+}
+
+/** What becomes of a lock that is given back. */
+function isRelease({ kind }: Event): boolean {
+  return kind === "lockReleased" || kind === "lockFailed";
+}
+
+/** Whether it is held, and nobody has given it back. */
+function isUnasked({ fence, done, renewing }: Operation): boolean {
+  return fence > 0 && (done || renewing);
 }

@@ -197,3 +197,27 @@ test("close releases what is held and tells who waits", async () => {
   await two[Symbol.asyncDispose]();
   assert.ok(two.closed);
 });
+
+for (const first of ["check", "extend", "release"]) {
+  test(`what is held at a close is lost: ${first} says so first, and then all`, async () => {
+    const co = await connect();
+    let calls = 0;
+    const lock = co.lock("x", { onLost: () => calls++ });
+    await lock.acquire();
+    const { signal } = lock;
+    const closing = co.close();
+    const says = (verb) =>
+      assert.rejects(async () => lock[verb](), {
+        name: "LockLost",
+        lockName: "x",
+        message: /lock 'x' was given back when the coordinator was closed/,
+      });
+    await says(first);
+    await closing;
+    for (const verb of [first, "check", "extend", "release", "extend", "check"]) await says(verb);
+    assert.deepEqual([lock.held, lock.lost, signal.aborted, signal.reason.name], [false, true, true, "LockLost"]);
+    // Who closes knows it.
+    assert.equal(calls, 0);
+    await assert.rejects(lock.acquire(), { name: "Closed" });
+  });
+}

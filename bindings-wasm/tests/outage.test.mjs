@@ -133,3 +133,24 @@ test("who has been told that a lease is lost is told so again, after a close, to
 test("a logger without a way to say anything is refused", async () => {
   await assert.rejects(connect(new MemoryStore(), { logger: {} }), { name: "InvalidArgument" });
 });
+
+test("what is held at a close, and the server does not confirm, is lost, and the end of the block says so", async (t) => {
+  const server = await startRedis(t);
+  const co = await connect(new Redis({ port: server.port, lazyConnect: true }), { timeout: 500 });
+  const work = co.withLock("x", async (held) => {
+    await server.stop("SIGKILL");
+    await co.close();
+    assert.deepEqual([held.lost, held.signal.aborted], [true, true]);
+  });
+  await assert.rejects(work, { name: "LockLost", message: /'x' was given back/ });
+  // What was released before is not.
+  const one = await connect();
+  const lock = one.lock("x");
+  await lock.acquire();
+  await lock.release();
+  await one.close();
+  for (const verb of ["check", "extend", "release"]) {
+    await assert.rejects(async () => lock[verb](), { name: "NotHeld" });
+  }
+  assert.equal(lock.lost, false);
+});

@@ -67,8 +67,24 @@ fn a_close_does_not_make_it_anything_else() {
     is_lost(&mut co, lock, &desk);
     desk.run(&mut co);
     is_lost(&mut co, lock, &desk);
+    is_lost(&mut co, other, &desk);
     for error in refused(&mut co, other, &desk) {
-        assert_eq!(error.code(), ErrorCode::Closed, "it was held, and given back: {error}");
+        assert!(
+            error.message().contains("was given back when the coordinator was closed"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_was_given_back_before_a_close_is_not_lost_by_it() {
+    let mut desk = Desk::new();
+    let (mut co, lock) = desk.holder(1);
+    co.lock_release(lock, desk.now).expect("it is held");
+    co.close(desk.now);
+    desk.run(&mut co);
+    for error in refused(&mut co, lock, &desk) {
+        assert_eq!(error.code(), ErrorCode::Closed, "{error}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Coordinator, Life, LockEntry, Timer};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::lock::{Cx, Effect, Fence, GuardOp, Lock, LockId, LockOptions, check_ttl};
-use crate::redis::{Keys, NodeId};
+use crate::redis::{Keys, NodeId, readable};
 use crate::time::{Span, Time};
 
 /// So many leases that were lost are remembered.
@@ -38,8 +38,8 @@ impl Coordinator {
     /// Gives the lock back. Leads to `LockReleased`, `LockLost` or `LockFailed`.
     ///
     /// # Errors
-    /// `LockLost` for a lease that has ended, as often as it is asked and after a close, too; `NotHeld`,
-    /// `Closed`. Nothing is changed.
+    /// `LockLost` for a lease that has ended, or was given back by a close, as often as it is asked;
+    /// `NotHeld`, `Closed`. Nothing is changed.
     pub fn lock_release(&mut self, lock: LockId, now: Time) -> Result<()> {
         self.held(lock, now, |machine, cx| machine.release(cx))
     }
@@ -57,8 +57,8 @@ impl Coordinator {
     /// `LockLost`, or within [`Config::timeout`](super::Config::timeout) to `LockNotRenewed`.
     ///
     /// # Errors
-    /// `InvalidArgument`; `LockLost` for a lease that has ended, as often as it is asked and after a
-    /// close, too; `NotHeld`, `Closed`. Nothing is changed.
+    /// `InvalidArgument`; `LockLost` for a lease that has ended, or was given back by a close, as often
+    /// as it is asked; `NotHeld`, `Closed`. Nothing is changed.
     pub fn lock_renew(&mut self, lock: LockId, ttl: Option<Span>, now: Time) -> Result<()> {
         ttl.map_or(Ok(()), check_ttl)?;
         self.held(lock, now, |machine, cx| machine.renew_now(ttl, cx))
@@ -217,7 +217,8 @@ impl Coordinator {
         }
     }
 
-    /// What is held is given back, which has its own event; who waits is told that it is over.
+    /// What is held is given back, which has its own event, and is lost to who holds on to it; who
+    /// waits is told that it is over.
     pub(super) fn close_locks(&mut self, error: &Error) {
         for lock in self.locks.keys().copied().collect::<Vec<_>>() {
             let Some(entry) = self.locks.get(&lock) else { continue };
@@ -226,7 +227,15 @@ impl Coordinator {
                 self.tell(Event::LockFailed { lock, name, error, holder: None });
                 self.with_lock(lock, true, Lock::cancel);
             } else {
-                self.with_lock(lock, true, Lock::release);
+                let words = format!(
+                    "lock '{}' was given back when the coordinator was closed",
+                    readable(entry.machine.name())
+                );
+                let error = Error::new(ErrorCode::LockLost, words).at(entry.node);
+                let given_back = self.with_lock(lock, true, Lock::release) == Some(true);
+                if given_back && !self.lost.contains_key(&lock) {
+                    self.remember_lost(lock, error);
+                }
             }
         }
     }

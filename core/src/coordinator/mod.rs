@@ -306,7 +306,7 @@ impl Coordinator {
     /// Ends everything: gives back what is held, withdraws what waits, flushes and retires what is
     /// counted. Every lock has its last event: `LockReleased` or `LockLost` if it was held,
     /// `LockFailed` if it was waited for or the release is not confirmed. Every later verb is
-    /// `Closed`; inputs and outputs go on until the event `Closed`, which comes within
+    /// `Closed`, but `LockLost` of a lock that was held; inputs and outputs go on until the event `Closed`, which comes within
     /// [`Config::timeout`].
     pub fn close(&mut self, now: Time) {
         self.hear(now);
