@@ -206,15 +206,13 @@ export class Lock {
   }
 
   /**
-   * Whether the lease of the last grant ended before its release; until the next `acquire`, also once
-   * that was thrown. After a stall of the event loop it is true as well until the answer to a renewal
-   * that was sent in time has been read.
+   * Whether the lease of the last grant ended before its release, or was given back by a close, as
+   * `signal` tells; until the next `acquire`. After a stall of the event loop, `held` and `check` say at
+   * once that the lease is not proven; it is lost once what has arrived was read, an answer to a renewal
+   * that was sent in time among it.
    */
   get lost(): boolean {
-    const operation = this.#grip.operation;
-    if (this.#grip.gone !== null) return true;
-    if (operation === null || operation.fence === 0) return false;
-    return operation.ended || this.#session.now() >= operation.validUntil;
+    return this.#grip.lost.signal.aborted;
   }
 
   /**
