@@ -6,7 +6,7 @@ of `comity.errors` with the state unchanged; inputs are never refused.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import GenericAlias
 from typing import Any, Final, Generic, Literal, Protocol, final
 
@@ -689,13 +689,13 @@ class Ring(Generic[_Id]):
 
     def __new__(
         cls,
-        nodes: Iterable[_Id | tuple[_Id, int]] | None = None,
+        nodes: Iterable[_Id | tuple[_Id, int]] | Mapping[_Id, int] | None = None,
         *,
         seed: int = 0,
         points_per_weight: int = 512,
     ) -> Ring[_Id]:
-        """`nodes`: ids, or ids with a weight; None is an empty ring. Raises `InvalidArgument`, also
-        for a lone str or bytes, which is one id, and `LimitExceeded`.
+        """`nodes`: ids, or ids with a weight, also as a dict; None is an empty ring. Raises
+        `InvalidArgument`, also for a lone str or bytes, which is one id, and `LimitExceeded`.
         """
 
     def node(self, key: str | bytes) -> _Id | None:

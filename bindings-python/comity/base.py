@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ from .exits import in_child
 from .inspection import Inspection
 from .operation import Operation
 from .session import Session
-from .units import MAX_NAME, MAX_TTL, MAX_WAIT, MIN_TTL, flag, octets, seconds
+from .units import MAX_NAME, MAX_TTL, MAX_WAIT, MIN_TTL, flag, octets, seconds, whole
 from .workers import log, serving
 
 _MAX_LABEL: Final = 256
@@ -270,16 +271,12 @@ class Base(Bound):
                     "evicted has two holders; set it to noeviction"
                 )
                 log.warning(text)
-                warnings.warn(text, RuntimeWarning, stacklevel=4)
+                _warn(text)
 
 
 def checked_fence(fence: object) -> int:
     """`fence` where it can be one. Raises `InvalidArgument` otherwise."""
-    if isinstance(fence, bool) or not isinstance(fence, int):
-        raise InvalidArgument(f"fence must be an int, not {type(fence).__name__}")
-    if not 1 <= fence < 1 << 53:
-        raise InvalidArgument(f"fence must be 1..2**53-1, not {fence}")
-    return fence
+    return whole("fence", fence, 1, (1 << 53) - 1, "1..2**53-1")
 
 
 def _report(session: Session, event: _core.Event) -> None:
@@ -363,7 +360,19 @@ def _warn_of_local_names(ids: list[str]) -> None:
             "a process that writes localhost and one that writes 127.0.0.1 look for keys on "
             "different servers; give connect() a dict of stable ids instead"
         )
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
+        _warn(text)
+
+
+def _warn(text: str) -> None:
+    """Warns at the line that has called comity, however deep in it this is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, RuntimeWarning, stacklevel=level)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "comity"
 
 
 opened: Final[Weakly[Base]] = Weakly()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, Ty
 from .bound import Bound
 from .commands import AllCommands, Convert, as_it_came
 from .errors import CommandFailed, ConflictError, InvalidArgument, InvalidState, Unsupported
-from .units import MAX_TIMEOUT, MIN_TIMEOUT, seconds, word
+from .units import MAX_TIMEOUT, MIN_TIMEOUT, seconds, shown, whole, word
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -104,7 +104,7 @@ class Options:
         if ack == "applied" and others == (None,) * 5:
             return _USUAL
         if ack not in ("applied", "decided"):
-            raise InvalidArgument(f'ack must be "applied" or "decided", not {ack!r}')
+            raise InvalidArgument(f'ack must be "applied" or "decided", not {shown(ack)}')
         return cls(
             "decided" if ack == "decided" else "applied",
             None if timeout is None else seconds("timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT),
@@ -126,25 +126,15 @@ _USUAL: Final = Options()
 
 def _replicas(durability: object, ack: object) -> tuple[int, int]:
     if not isinstance(durability, Wait):
-        raise InvalidArgument(f"durability must be None or Wait(...), not {durability!r:.80}")
+        raise InvalidArgument(f"durability must be None or Wait(...), not {shown(durability)}")
     if ack != "applied":
         raise InvalidArgument('durability=Wait(...) waits for what is applied: with ack="applied"')
-    replicas = durability.replicas
-    if isinstance(replicas, bool) or not isinstance(replicas, int):
-        raise InvalidArgument(f"replicas must be an int, not {type(replicas).__name__}")
-    if not 1 <= replicas <= MAX_REPLICAS:
-        raise InvalidArgument(f"replicas must be 1..{MAX_REPLICAS}, not {replicas}")
+    replicas = whole("replicas", durability.replicas, 1, MAX_REPLICAS)
     return replicas, seconds("timeout", durability.timeout, MIN_TIMEOUT, MAX_TIMEOUT)
 
 
 def _copies(name: str, value: int | None) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidArgument(f"{name} must be an int, not {type(value).__name__}")
-    if not 0 <= value <= _MAX_COPY:
-        raise InvalidArgument(f"{name} must be 0..{_MAX_COPY}, not {value}")
-    return value
+    return None if value is None else whole(name, value, 0, _MAX_COPY)
 
 
 class Request(NamedTuple):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from .errors import Error, InvalidArgument, InvalidState, LimitExceeded, NoAnswer
 from .gathered import SPAN, Gathered, Tiding
 from .operation import Operation
-from .units import MAX_NAME, MAX_WAIT, octets, seconds
+from .units import MAX_NAME, MAX_WAIT, octets, seconds, shown, whole
 from .workers import Worker, log
 
 if TYPE_CHECKING:
@@ -131,10 +131,8 @@ def counter_options(name: str | bytes, durability: Durability | None) -> dict[st
         return {**options, "durability": durability}
     if isinstance(durability, Batched):
         units = durability.max_units
-        if units is not None and (isinstance(units, bool) or not isinstance(units, int)):
-            raise InvalidArgument(f"max_units must be an int or None, not {type(units).__name__}")
-        if units is not None and not 2 <= units <= MAX_UNITS:
-            raise InvalidArgument(f"max_units must be 2..2**64-1, not {units}")
+        if units is not None:
+            whole("max_units", units, 2, MAX_UNITS, "2..2**64-1")
         delay = seconds("max_delay", durability.max_delay, 0, MAX_DELAY)
         return {**options, "durability": "batched", "max_delay_us": delay, "max_units": units}
     if isinstance(durability, Journaled):
@@ -143,7 +141,8 @@ def counter_options(name: str | bytes, durability: Durability | None) -> dict[st
         delay = seconds("max_delay", durability.max_delay, 0, MAX_DELAY)
         return {**options, "durability": "journaled", "max_delay_us": delay}
     raise InvalidArgument(
-        f'durability must be "sync", "batched", Batched(...) or Journaled(...), not {durability!r}'
+        'durability must be "sync", "batched", Batched(...) or Journaled(...), not '
+        + shown(durability)
     )
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from .errors import InvalidArgument
-from .units import MAX_WAIT, seconds
+from .units import MAX_WAIT, seconds, whole
 
 if TYPE_CHECKING:
     from ._core import Event
@@ -23,10 +22,7 @@ class Buffer:
     """The buffer itself, whoever waits for it: threads or tasks."""
 
     def __init__(self, session: Session, buffer: int) -> None:
-        if isinstance(buffer, bool) or not isinstance(buffer, int):
-            raise InvalidArgument(f"buffer must be an int, not {type(buffer).__name__}")
-        if not 1 <= buffer <= MAX_BUFFER:
-            raise InvalidArgument(f"buffer must be 1..{MAX_BUFFER} events, not {buffer}")
+        whole("buffer", buffer, 1, MAX_BUFFER, f"1..{MAX_BUFFER} events")
         self._session = session
         self._limit = buffer
         self._buffer: deque[Event] = deque()

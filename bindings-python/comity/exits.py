@@ -19,6 +19,7 @@ from . import rouse
 from .callbacks import spawn
 from .dropped import Weakly
 from .errors import Error, InvalidArgument
+from .units import shown
 
 
 class _Closable(Protocol):
@@ -93,8 +94,10 @@ def close_on_signal(*signals: int) -> None:
             signal.signal(number, _handler(before))
             if not callable(before):  # whose exception would be lost where it is unblocked
                 rouse.keep_through_forks(number)
-        except (OSError, ValueError, TypeError) as error:
-            raise InvalidArgument(f"signals: {number!r} cannot be handled here: {error}") from None
+        except (OSError, ValueError, TypeError, OverflowError) as error:
+            raise InvalidArgument(
+                f"signals: {shown(number)} cannot be handled here: {error}"
+            ) from None
     _see_to_handlers()
 
 

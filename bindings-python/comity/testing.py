@@ -37,7 +37,7 @@ from . import memory
 from .dropped import Weakly
 from .errors import InvalidArgument
 from .session import NEVER
-from .units import flag, seconds
+from .units import flag, octets, seconds, shown, whole
 
 if TYPE_CHECKING:
     from .memory import Fate, MemoryPump
@@ -145,8 +145,7 @@ class MemoryStore(memory.MemoryStore):
         comity asks again a little later, in the store's time: give the store `autojump`, or
         `advance` from another thread. Raises `InvalidArgument`.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
-            raise InvalidArgument(f"count must be an int, 0..{_MOST:,}, not {count!r}")
+        whole("count", count, 0, _MOST, f"0..{_MOST:,}")
         self._executed = flag("executed", executed)
         self._losing = count
 
@@ -173,8 +172,10 @@ def stores(*ids: str, autojump: bool = False) -> dict[str, MemoryStore]:
     `advance` of any of them is that of all. Raises `InvalidArgument` without an id, or for one that
     is there twice.
     """
+    for name in ids:
+        octets("the id of a store", name)
     if not ids or len(set(ids)) != len(ids):
-        raise InvalidArgument(f"stores() takes different ids, at least one, not {ids!r}")
+        raise InvalidArgument(f"stores() takes different ids, at least one, not {shown(ids)}")
     found = {name: MemoryStore(autojump=autojump) for name in ids}
     clock = next(iter(found.values()))._clock
     for name, store in found.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .builder import Builder, Committed, Options, Request, Steps, replies_of
 from .errors import CommandFailed, InvalidArgument
-from .units import word
+from .units import whole, word
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -112,11 +112,7 @@ def pause(attempt: int) -> float:
 
 def checked_attempts(attempts: object) -> int:
     """`attempts` where it can be that. Raises `InvalidArgument`."""
-    if isinstance(attempts, bool) or not isinstance(attempts, int):
-        raise InvalidArgument(f"attempts must be an int, not {type(attempts).__name__}")
-    if not 1 <= attempts <= MAX_ATTEMPTS:
-        raise InvalidArgument(f"attempts must be 1..{MAX_ATTEMPTS}, not {attempts}")
-    return attempts
+    return whole("attempts", attempts, 1, MAX_ATTEMPTS)
 
 
 def snapshot_request(keys: tuple[Any, ...], timeout: float | None) -> Request:

@@ -15,6 +15,27 @@ MIN_TIMEOUT: Final = 0.01
 MAX_TIMEOUT: Final = 60.0
 
 
+def shown(value: object) -> str:
+    """A value for messages, also a number of more digits than Python writes."""
+    try:
+        return f"{value!r:.80}"
+    except ValueError:
+        bits = f" of {value.bit_length()} bits" if isinstance(value, int) else ""
+        return f"{type(value).__name__}{bits}"
+
+
+def whole(name: str, value: object, low: int, high: int, span: str | None = None) -> int:
+    """`value` where it is an int in `low..=high`, which messages call `span`.
+
+    Raises `InvalidArgument`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgument(f"{name} must be an int, not {type(value).__name__}")
+    if not low <= value <= high:
+        raise InvalidArgument(f"{name} must be {span or f'{low}..{high}'}, not {shown(value)}")
+    return value
+
+
 def seconds(name: str, value: object, low: float, high: float) -> int:
     """`value` seconds as whole microseconds.
 
@@ -23,12 +44,12 @@ def seconds(name: str, value: object, low: float, high: float) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidArgument(
-            f"{name} must be seconds as int or float, not {type(value).__name__} ({value!r})"
+            f"{name} must be seconds as int or float, not {type(value).__name__} ({shown(value)})"
         )
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidArgument(f"{name} must be {low:g}..{high:g} seconds, not {value!r}")
+        raise InvalidArgument(f"{name} must be {low:g}..{high:g} seconds, not {shown(value)}")
     if not low <= value <= high:
-        raise InvalidArgument(f"{name} must be {low:g}..{high:g} seconds, not {value!r}")
+        raise InvalidArgument(f"{name} must be {low:g}..{high:g} seconds, not {shown(value)}")
     return round(value * 1_000_000)
 
 
@@ -53,7 +74,7 @@ def flag(name: str, value: object) -> bool:
     """`value` where it is a bool. Raises `InvalidArgument` otherwise."""
     if isinstance(value, bool):
         return value
-    raise InvalidArgument(f"{name} must be True or False, not {value!r}")
+    raise InvalidArgument(f"{name} must be True or False, not {shown(value)}")
 
 
 def word(name: str, value: object) -> bytes:
@@ -66,11 +87,14 @@ def word(name: str, value: object) -> bytes:
     if isinstance(value, str):
         return octets(name, value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return int.__repr__(value).encode()
+        try:
+            return int.__repr__(value).encode()
+        except ValueError as error:
+            raise InvalidArgument(f"{name} is {shown(value)}: {error}") from None
     if isinstance(value, float):
         return float.__repr__(value).encode()
     if isinstance(value, memoryview):
         return bytes(value)
     raise InvalidArgument(
-        f"{name} must be str, bytes, int or float, not {type(value).__name__} ({value!r:.80})"
+        f"{name} must be str, bytes, int or float, not {type(value).__name__} ({shown(value)})"
     )

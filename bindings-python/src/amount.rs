@@ -58,3 +58,17 @@ pub(crate) fn sums(amounts: &Bound<'_, PyAny>) -> PyResult<Amount> {
 fn overflow(py: Python<'_>) -> PyErr {
     raised(py, &Overflow.into())
 }
+
+/// A number from 0 to `most`. Raises `InvalidArgument`.
+pub(crate) fn whole<T: TryFrom<u64>>(
+    value: &Bound<'_, PyAny>,
+    what: &str,
+    most: u64,
+) -> PyResult<T> {
+    let number = value.extract::<u64>().ok().and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| {
+        // Python writes no number of very many digits.
+        let shown = value.repr().map_or_else(|_| "a huge number".into(), |text| text.to_string());
+        invalid(value.py(), format!("{what}: {shown} is not an integer from 0 to {most}"))
+    })
+}

@@ -71,12 +71,18 @@ impl Counter {
     /// anywhere, only if what is known here is older. `"local"`: what is known here, at once.
     /// Raises `Unreachable`, `NoAnswer`, `ServerRefused`, `WrongType`.
     #[pyo3(signature = (mode="fresh", *, at_least=None))]
-    fn read(&self, py: Python<'_>, mode: &str, at_least: Option<u64>) -> PyResult<Py<PyAny>> {
+    fn read(
+        &self,
+        py: Python<'_>,
+        mode: &str,
+        at_least: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let token = some_whole(at_least, "at_least")?;
         if mode != "fresh" && mode != "local" {
             return Err(invalid(py, format!("mode must be 'fresh' or 'local', not {mode:?}")));
         }
         inherited!(self, py, read(mode, at_least));
-        self.ask(py, intern!(py, "read"), (self.id(), mode, at_least))
+        self.ask(py, intern!(py, "read"), (self.id(), mode, token))
     }
 
     /// Waits until all that was counted before is safe, as the durability has it.
@@ -93,9 +99,10 @@ impl Counter {
     /// What reaches the server after it counts. `epoch`: only if there were so many resets
     /// before, otherwise `InvalidState`. Raises as `read` does.
     #[pyo3(signature = (*, epoch=None))]
-    fn reset(&self, py: Python<'_>, epoch: Option<u64>) -> PyResult<Py<PyAny>> {
+    fn reset(&self, py: Python<'_>, epoch: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let only = some_whole(epoch, "epoch")?;
         inherited!(self, py, reset(epoch));
-        self.ask(py, intern!(py, "reset"), (self.id(), epoch))
+        self.ask(py, intern!(py, "reset"), (self.id(), only))
     }
 
     /// Compares the sums with all slots and corrects them.
@@ -307,4 +314,8 @@ pub(crate) fn audit(py: Python<'_>, audit: Audit) -> PyResult<Bound<'_, PyDict>>
     dict.set_item("compared", audit.compared)?;
     dict.set_item("corrected", audit.corrected)?;
     Ok(dict)
+}
+
+fn some_whole(value: Option<&Bound<'_, PyAny>>, what: &str) -> PyResult<Option<u64>> {
+    value.map(|value| amount::whole(value, what, u64::MAX)).transpose()
 }

@@ -5,8 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use comity::ring::{self, NodeIndex, NodeSpec, RingConfig};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString, PyTuple};
 
+use crate::amount::whole;
 use crate::error::{invalid, raised};
 
 /// Which node each key belongs to. An immutable value, which can be pickled.
@@ -21,13 +22,16 @@ pub(crate) struct Ring {
     ids: Vec<Py<PyAny>>,
 }
 
-/// Bytes, or text as UTF-8.
+/// Bytes, or text as UTF-8. Raises `InvalidArgument`.
 fn bytes<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<&'a [u8]> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(bytes.as_bytes());
     }
     match value.cast::<PyString>() {
-        Ok(text) => Ok(text.to_str()?.as_bytes()),
+        Ok(text) => text.to_str().map(str::as_bytes).map_err(|error| {
+            let why = error.value(value.py());
+            invalid(value.py(), format!("{what} is not valid Unicode: {why}"))
+        }),
         Err(_) => {
             let kind = value.get_type().name()?;
             Err(invalid(value.py(), format!("{what}: a {kind}, not str or bytes")))
@@ -36,10 +40,7 @@ fn bytes<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<&'a [u8]> {
 }
 
 fn weight(value: &Bound<'_, PyAny>) -> PyResult<u32> {
-    value.extract::<u32>().map_err(|_| {
-        let shown = value.repr().map_or_else(|_| String::new(), |text| text.to_string());
-        invalid(value.py(), format!("weight: {shown} is not an integer from 0 to {}", u32::MAX))
-    })
+    whole(value, "weight", u32::MAX.into())
 }
 
 /// A node, and its id as it was given.
@@ -99,13 +100,23 @@ fn text(py: Python<'_>, id: &[u8]) -> PyResult<Py<PyAny>> {
 #[pymethods]
 impl Ring {
     #[new]
-    #[pyo3(signature = (nodes=None, *, seed=0, points_per_weight=512))]
+    #[pyo3(
+        signature = (nodes=None, *, seed=None, points_per_weight=None),
+        text_signature = "(nodes=None, *, seed=0, points_per_weight=512)"
+    )]
     fn new(
         py: Python<'_>,
         nodes: Option<&Bound<'_, PyAny>>,
-        seed: u64,
-        points_per_weight: u32,
+        seed: Option<&Bound<'_, PyAny>>,
+        points_per_weight: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        let mut config = RingConfig::default();
+        if let Some(seed) = seed {
+            config.seed = whole(seed, "seed", u64::MAX)?;
+        }
+        if let Some(points) = points_per_weight {
+            config.points_per_weight = whole(points, "points_per_weight", u32::MAX.into())?;
+        }
         let mut specs = Vec::new();
         let mut given = Vec::new();
         if let Some(nodes) = nodes {
@@ -114,13 +125,26 @@ impl Ring {
                 let message = format!("nodes: a {kind} is one id, not several: give a list of ids");
                 return Err(invalid(py, message));
             }
-            for item in nodes.try_iter()? {
+            // A mapping is of ids to weights.
+            let mapped = nodes.cast::<PyMapping>().ok();
+            let items = match mapped {
+                Some(weights) => weights.items()?.into_any(),
+                None => nodes.clone(),
+            };
+            let items = items.try_iter().map_err(|_| {
+                let kind = nodes.get_type();
+                invalid(
+                    py,
+                    format!("nodes: {kind} is no list of ids, and no dict of their weights"),
+                )
+            })?;
+            for item in items {
                 let (spec, id) = node_spec(&item?)?;
                 specs.push(spec);
                 given.push(id);
             }
         }
-        let ring = ring::Ring::with_config(specs, RingConfig { seed, points_per_weight });
+        let ring = ring::Ring::with_config(specs, config);
         Self::wrap(py, ring, given)
     }
 
@@ -131,7 +155,12 @@ impl Ring {
     }
 
     /// The first `n` different nodes for a key, the owner first.
-    fn replicas<'py>(&self, key: &Bound<'py, PyAny>, n: usize) -> PyResult<Bound<'py, PyList>> {
+    fn replicas<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        n: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let n: usize = whole(n, "n", u64::MAX)?;
         let list = PyList::empty(key.py());
         for index in self.ring.replicas(bytes(key, "key")?, n) {
             list.append(self.id(key.py(), index))?;

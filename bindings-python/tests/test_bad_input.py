@@ -3,6 +3,7 @@ table, in time, and nothing of ours left behind."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import socket
 import time
@@ -13,6 +14,7 @@ redis = pytest.importorskip("redis")
 
 import comity  # noqa: E402
 import comity.aio  # noqa: E402
+import comity.testing  # noqa: E402
 from comity import (  # noqa: E402
     InvalidArgument,
     LimitExceeded,
@@ -395,3 +397,115 @@ def test_only_the_broken_one_of_several_is_named(start):
     clients = {"good": good.client(), "broken": redis.Redis(host="127.0.0.1", port=1)}
     with pytest.raises(Unreachable, match="broken"):
         comity.connect(clients, timeout=1)
+
+
+# What no message can quote, and what has no bytes
+
+LONE = "a\ud800"
+HUGE = 10**5000
+"""More digits than Python writes."""
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda co: co.lock("a", ttl=HUGE),
+        lambda co: co.lock("a", wait=HUGE),
+        lambda co: co.lock("a", renew=HUGE),
+        lambda co: co.fence_check("a", HUGE),
+        lambda co: co.events(HUGE),
+        lambda co: co.counter("a", durability=comity.Batched(HUGE)),
+        lambda co: co.counter("a", durability=comity.Batched(0.1, HUGE)),
+        lambda co: co.counter("a", durability=HUGE),
+        lambda co: co.counter("a").read(at_least=HUGE),
+        lambda co: co.counter("a").read(at_least=-1),
+        lambda co: co.counter("a").read(at_least="1"),
+        lambda co: co.counter("a").reset(epoch=HUGE),
+        lambda co: co.counter("a").audit(prune=HUGE),
+        lambda co: co.transaction(timeout=HUGE),
+        lambda co: co.transaction(ack=HUGE),
+        lambda co: co.transaction(copy_bytes=HUGE),
+        lambda co: co.transaction(durability=comity.Wait(replicas=HUGE)),
+        lambda co: co.transaction().set("a", HUGE),
+        lambda co: co.transaction().incr("a", HUGE),
+        lambda co: co.transaction().expire("a", HUGE),
+        lambda co: co.run_transaction(lambda tx: None, attempts=HUGE),
+        lambda _: comity.connect(timeout=HUGE),
+        lambda _: comity.MemoryStore().execute("SET", "a", HUGE),
+        lambda _: comity.testing.MemoryStore().advance(HUGE),
+        lambda _: comity.testing.stores(HUGE),
+        lambda _: comity.testing.stores(None),
+        lambda _: comity.testing.stores(["a"]),
+        lambda _: comity.testing.stores(LONE),
+        lambda _: comity.close_on_signal(HUGE),
+        lambda _: comity.Ring(["a"], seed=HUGE),
+        lambda _: comity.Ring(["a"], seed=-1),
+        lambda _: comity.Ring(["a"], points_per_weight=HUGE),
+        lambda _: comity.Ring([("a", HUGE)]),
+        lambda _: comity.Ring({"a": HUGE}),
+        lambda _: comity.Ring({"a": redis.Redis()}),
+        lambda _: comity.Ring(5),
+        lambda _: comity.Ring([LONE]),
+        lambda _: comity.Ring({LONE: 1}),
+        lambda _: comity.Ring(["a"]).node(LONE),
+        lambda _: comity.Ring(["a"]).replicas(LONE, 1),
+        lambda _: comity.Ring(["a"]).replicas("a", HUGE),
+        lambda _: comity.Ring(["a"]).replicas("a", -1),
+        lambda _: comity.Ring(["a"]).with_node(LONE),
+        lambda co: co.lock(LONE),
+        lambda co: co.counter(LONE),
+        lambda co: co.transaction().set(LONE, 1),
+        lambda co: co.inspect(LONE),
+    ],
+)
+def test_what_cannot_be_written_is_refused_by_name(verb):
+    with comity.connect() as co, pytest.raises(InvalidArgument) as caught:
+        verb(co)
+    assert len(str(caught.value)) < 400
+    assert "int string conversion" not in str(caught.value).partition(":")[0]
+
+
+def test_a_ring_of_a_dict_has_its_weights():
+    ring = comity.Ring({"a": 5, "b": 1})
+    assert ring.nodes() == [("a", 5), ("b", 1)]
+    assert ring == comity.Ring([("a", 5), ("b", 1)])
+
+
+@pytest.mark.parametrize("connect", [comity.connect, comity.aio.connect])
+def test_a_warning_is_about_the_line_that_calls(connect):
+    clients = [redis.Redis(port=1), redis.Redis(port=2)]
+    if connect is comity.aio.connect:
+        clients = [redis.asyncio.Redis(port=1), redis.asyncio.Redis(port=2)]
+    with pytest.warns(RuntimeWarning, match="mean something else") as told:
+        co = connect(clients, check=False)
+    assert told[0].filename == __file__
+    if connect is comity.connect:
+        co.close()
+
+
+def test_a_warning_of_eviction_is_about_the_line_that_calls(start):
+    server = start("--maxmemory-policy", "allkeys-lru")
+    with pytest.warns(RuntimeWarning, match="evicts keys") as told:
+        comity.connect(server.client()).close()
+
+    async def main():
+        async with comity.aio.connect(redis.asyncio.Redis(port=server.port)):
+            pass
+        co = comity.aio.connect(redis.asyncio.Redis(port=server.port))
+        await co.inspect("a")
+        await co.close()
+
+    with pytest.warns(RuntimeWarning, match="evicts keys") as more:
+        asyncio.run(main())
+    assert {one.filename for one in [*told, *more] if "evicts" in str(one.message)} == {__file__}
+
+
+def test_a_damaged_stamp_is_called_that(start):
+    server = start()
+    comity.connect(server.client()).close()
+    with server.client() as admin:
+        (meta,) = [key for key in admin.keys("*") if admin.hexists(key, "e")]
+        admin.hset(meta, "e", "torn in tw")
+    with pytest.raises(comity.RingMismatch, match="'torn in tw' for its stamp") as told:
+        comity.connect(server.client())
+    assert "one server alone" not in str(told.value)

@@ -200,7 +200,7 @@ def test_closing_waits_for_nothing_where_time_stands_still(comity_store):
 
 @pytest.mark.parametrize("count", [-1, 1_000_001, True, 1.5, "1"])
 def test_how_many_replies_are_lost(count):
-    with pytest.raises(comity.InvalidArgument, match="count must be an int"):
+    with pytest.raises(comity.InvalidArgument, match="count must be"):
         MemoryStore().lose_replies(count)
     with pytest.raises(comity.InvalidArgument, match="executed must be"):
         MemoryStore().lose_replies(1, executed=1)

@@ -383,3 +383,25 @@ fn a_server_that_will_refuse_for_long_is_told_of_at_once() {
         }
     }
 }
+
+#[test]
+fn a_stamp_that_is_none_is_called_that() {
+    for (text, damaged) in [
+        (&b"torn in tw"[..], true),
+        (b"0000000000.4.0123456789abcdef.0123456789abcdeg.0123456789abcdef", true),
+        (b"0123456789abcdef", false),
+        (b"0000000000.4.0123456789abcdef.0123456789abcdef", false),
+        (b"0000000000.4.0123456789abcdef.0123456789abcdef.0123456789abcdef", false),
+    ] {
+        let mut servers = Servers::new();
+        let mut a = servers.client("a", 1);
+        call(&mut servers, &mut a, "fence", "x").expect("served");
+        servers.set_stamp("a", text);
+        let mut other = servers.client("a", 2);
+        let error = call(&mut servers, &mut other, "fence", "x").expect_err("not its stamp");
+        assert_eq!(error.code(), ErrorCode::RingMismatch, "{error}");
+        assert_eq!(error.message().contains("for its stamp, which is none"), damaged, "{error}");
+        let of_the_ring = error.message().contains("belongs to the ring of one server alone");
+        assert_eq!(of_the_ring, !damaged, "{error}");
+    }
+}

@@ -27,7 +27,7 @@ from ..memory import MemoryStore, stores_by_id
 from ..operation import Operation
 from ..session import Session
 from ..transaction import checked_attempts, pause, snapshot_of, snapshot_request
-from ..units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
+from ..units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds, shown
 from .counter import Counter, TaskDesk, TaskReports
 from .driver import Driver, MemoryDriver, SocketDriver
 from .events import Events
@@ -114,7 +114,7 @@ class Coordinator(Base):
         an option of another lock (redis-py's `timeout`, `blocking`), naming what it is here.
         """
         if on_lost is not None and on_lost != "cancel" and not callable(on_lost):
-            raise InvalidArgument(f'on_lost must be callable or "cancel", not {on_lost!r}')
+            raise InvalidArgument(f'on_lost must be callable or "cancel", not {shown(on_lost)}')
         refuse("lock()", foreign, known=LOCK_OPTIONS)
         options = self._options(
             name,

@@ -145,6 +145,13 @@ pub(crate) fn without_member(stamp: Stamp) -> Vec<u8> {
     text
 }
 
+/// Whether no version that is known has written this stamp.
+fn is_damaged(text: &[u8]) -> bool {
+    let is_earlier = text.len() == 16 && text.iter().all(u8::is_ascii_hexdigit);
+    let with_member = || [text, b".0000000000000000"].concat();
+    !(is_earlier || Stamp::parse(text).is_some() || Stamp::parse(&with_member()).is_some())
+}
+
 /// Who is in a ring, as its servers remember it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Members {
@@ -268,6 +275,12 @@ impl Taken<'_> {
                      call it {own}, or {own} and '{name}' are one server"
                 )
             }
+        } else if is_damaged(&theirs.stamp) {
+            format!(
+                "server '{name}' has '{}' for its stamp, which is none: it is damaged, or of a later \
+                 version of comity",
+                readable(&theirs.stamp)
+            )
         } else {
             let theirs = match recorded {
                 Some((_, theirs)) => format!("the ring of {theirs}"),
