@@ -14,15 +14,12 @@ use comity::counter::{
 use comity::error::ErrorCode;
 use comity::event::Event;
 use comity::memory::MemoryStore;
-use comity::redis::{Argv, Script};
 use comity::snapshot::Snapshot;
 use comity::time::{Span, Time};
 use support::counter_desk::{HITS, KEY, Replica, stands, up};
 use support::desk::{Desk, events};
 use support::pair::Pair;
 use support::redis_server::RedisServer;
-use support::resp::{bytes, items};
-use support::stamping::{META, of_one};
 
 const HOUR: u64 = 3_600_000_000;
 
@@ -200,52 +197,4 @@ fn an_own_slot_from_after_now_is_kept_until_the_clock_is_right() {
     desk.pass(Span::from_secs(5), &mut [&mut replica.co]);
     assert_eq!(stands(&mut desk).totals.p, 6);
     assert!(replica.value(&desk).pending.is_zero());
-}
-
-/// What a script does blocks everybody else: it is bounded, however many slots there are.
-#[test]
-fn no_operation_does_more_for_many_slots() {
-    let server = RedisServer::start();
-    let (mut pair, mut redis) = (Pair::new(&server), server.connect());
-    let now = pair.now;
-    let id = |owner: usize| SlotId { owner: (owner as u128) << 64, incarnation: now };
-    let text = |owner| String::from_utf8_lossy(&id(owner).to_text()).into_owned();
-    // All of them retired long ago: as much is to be folded as can be.
-    let row = |owner| {
-        let value = format!("{:020}{:020}{:020}{:016}r{}", 1, 0, 5, 1, text(owner + 1));
-        (text(owner).into_bytes(), value.into_bytes())
-    };
-    pair.set_fields(KEY, &(0..MAX_SLOTS).map(row).collect::<Vec<_>>());
-    pair.set_field(KEY, "head", &text(0));
-    pair.set_field(KEY, "tail", &text(MAX_SLOTS - 1));
-    let (tally, mark, known) = (up(1), Mark(1), Tally::ZERO);
-    let new = |owner| SlotId { incarnation: now + 1, ..id(owner) };
-    for op in [
-        Op::Join,
-        Op::Get { id: Some(new(1)) },
-        Op::Add { id: new(1), tally, mark, known },
-        Op::Retire { id: new(2), tally, mark, known },
-        Op::Add { id: new(3), tally, mark, known },
-        Op::Fold { id: new(3), tally, mark, known: tally },
-        Op::Scan { cursor: 0 },
-    ] {
-        redis.command(["CONFIG", "RESETSTAT"]);
-        let script = Script::Counter.text();
-        let mut argv: Argv = ["EVAL", &script, "2", KEY].into_iter().collect();
-        argv.push(META);
-        op.encode(&mut argv);
-        argv.push(&of_one());
-        let reply = redis.call(&argv);
-        let length: usize = items(&reply).iter().map(|field| bytes(field).len()).sum();
-        assert!(length <= 64 * 1024, "{op:?}: {length} bytes");
-        let stats = redis.command(["INFO", "commandstats"]);
-        let stats = String::from_utf8_lossy(bytes(&stats)).into_owned();
-        let calls = stats.lines().filter_map(|line| {
-            let (name, rest) = line.split_once(":calls=")?;
-            let inside = !name.ends_with("_eval") && !name.contains("_config");
-            rest.split(',').next()?.parse::<u64>().ok().filter(|_| inside)
-        });
-        let calls: u64 = calls.sum();
-        assert!((1..=32).contains(&calls), "{op:?}: {calls} commands");
-    }
 }

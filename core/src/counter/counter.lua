@@ -8,7 +8,7 @@ local op, id, key = ARGV[1], ARGV[2], KEYS[1]
 local REPLAY, SHARED = string.rep('0', 20), '18446744073709551615'
 local LIMIT, PEERS, FIELDS, RETENTION, BOUND, PAGE = 65536, 32768, 15, 604800000000, 16, '256'
 local AHEAD, INCARNATIONS, ENTRY, BIN = 3600000000, 9007199254740992, 39, 9984
-local NONE, PEER = string.rep('0', 60), '9999999999999999'
+local NONE, PEER, SLOTS = string.rep('0', 60), '9999999999999999', string.rep('?', 38)
 
 local function limbs(text)
   local list = {}
@@ -94,14 +94,13 @@ if op == 'RESET' then
 end
 
 if op == 'SCAN' then
-  local page = redis.call('HSCAN', key, id, 'COUNT', PAGE)
+  -- By their length: what is folded would be a page of many times the size.
+  local page = redis.call('HSCAN', key, id, 'MATCH', SLOTS, 'COUNT', PAGE)
   local part = answer('PART')
   part[10], part[11], part[12], part[13] = page[1], fp, fn, text(now)
   for i = 1, #page[2], 2 do
-    if #page[2][i] == 38 then
-      part[#part + 1] = page[2][i]
-      part[#part + 1] = string.sub(page[2][i + 1], 1, 77)
-    end
+    part[#part + 1] = page[2][i]
+    part[#part + 1] = string.sub(page[2][i + 1], 1, 77)
   end
   return part
 end

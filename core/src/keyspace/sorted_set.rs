@@ -82,9 +82,10 @@ impl SortedSet {
         self.order.remove(&(score, member.to_vec()))
     }
 
-    /// `ZREMRANGEBYSCORE -inf limit`.
-    pub fn remove_up_to(&mut self, limit: Score) {
-        while let Some((score, member)) = self.order.first().cloned() {
+    /// `ZRANGEBYSCORE -inf limit LIMIT 0 most`, and `ZREM` of these.
+    pub fn remove_up_to(&mut self, limit: Score, most: usize) {
+        for _ in 0..most {
+            let Some((score, member)) = self.order.first().cloned() else { break };
             if score > limit {
                 break;
             }
@@ -138,7 +139,9 @@ mod tests {
         let order: Vec<&[u8]> = set.iter().map(|(member, _)| member).collect();
         assert_eq!(order, [b"a", b"b", b"c"]);
         assert_eq!(set.count_below(Score::from_number(3)), 2);
-        set.remove_up_to(Score::from_number(2));
+        set.remove_up_to(Score::from_number(2), 1);
+        assert_eq!(set.len(), 2);
+        set.remove_up_to(Score::from_number(2), 9);
         assert_eq!(set.len(), 1);
     }
 }

@@ -452,7 +452,9 @@ if #touched > 0 or #tombs > 0 then
     if r.role ~= 'gone' then keep = math.max(keep, math.ceil((r.till - now) / 1000) + RETENTION_MS) end
   end
   if #tombs > 0 then
-    redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', text(now))
+    -- More of those that are over than there can be new ones.
+    local over = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', text(now), 'LIMIT', 0, 2 * BOUND)
+    if #over > 0 then redis.call('ZREM', KEYS[5], unpack(over)) end
     for _, tomb in ipairs(tombs) do redis.call('ZADD', KEYS[5], text(now + TOMBSTONE), tomb) end
     redis.call('PEXPIRE', KEYS[5], text(TOMBSTONE / 1000 + RETENTION_MS))
   end

@@ -56,10 +56,14 @@ if verb == 'S' then
   return {'REMOVED', tostring(#drop > 0 and redis.call('UNLINK', unpack(drop)) or 0)}
 end
 
+-- How many bytes were read: a register may be large, so a page ends by them, too.
+local size = 0
+
 -- Whether a holder may be recovered and yet its transaction is not prepared here.
 local function orphan(holder)
   if string.sub(holder, 53, 68) > now() then return false end
   local register = redis.call('HGET', T, 'r' .. string.sub(holder, 1, 19))
+  size = size + (register and #register or 0)
   return not register or role_of(register) and string.sub(register, 1, 17) ~= string.sub(holder, 21, 36) .. 'P'
 end
 
@@ -77,44 +81,49 @@ local function holders_of(lock)
   return holders
 end
 
-local page = redis.call('HSCAN', T, ARGV[2], 'COUNT', '256')
-local found, drop, set, unreadable = {}, {}, {}, 0
-for n = 1, #page[2], 2 do
-  local field, value = page[2][n], page[2][n + 1]
-  local letter = string.sub(field, 1, 1)
-  if letter == 'r' then
-    local state, role = string.sub(value, 17, 17), role_of(value)
-    if not role or not has('^r' .. SLOT .. '$', field, 19) then
-      unreadable = unreadable + 1
-    elseif state == 'P' and string.sub(value, 50, 65) <= now() or idle(value) then
-      found[#found + 1] = string.sub(field, 2) .. '.' .. string.sub(value, 1, 16)
-      found[#found + 1] = state
-      found[#found + 1] = string.sub(value, 34, 49)
-      found[#found + 1] = string.sub(value, 50, 65)
-      found[#found + 1] = role
-    end
-  elseif letter == 'k' then
-    local rest, holders = value, holders_of(value)
-    if not holders then
-      unreadable = unreadable + 1
-    elseif string.sub(value, 1, 1) == 'X' then
-      if orphan(holders[1]) then rest = nil end
-    else
-      for _, holder in ipairs(holders) do
-        if rest and orphan(holder) then
-          local _, remaining = released(rest, string.sub(holder, 1, 36))
-          rest = remaining
+local found, drop, set, unreadable, cursor = {}, {}, {}, 0, ARGV[2]
+for _ = 1, 32 do
+  local part = redis.call('HSCAN', T, cursor, 'COUNT', '8')
+  cursor = part[1]
+  for n = 1, #part[2], 2 do
+    local field, value = part[2][n], part[2][n + 1]
+    local letter = string.sub(field, 1, 1)
+    size = size + #field + #value
+    if letter == 'r' then
+      local state, role = string.sub(value, 17, 17), role_of(value)
+      if not role or not has('^r' .. SLOT .. '$', field, 19) then
+        unreadable = unreadable + 1
+      elseif state == 'P' and string.sub(value, 50, 65) <= now() or idle(value) then
+        found[#found + 1] = string.sub(field, 2) .. '.' .. string.sub(value, 1, 16)
+        found[#found + 1] = state
+        found[#found + 1] = string.sub(value, 34, 49)
+        found[#found + 1] = string.sub(value, 50, 65)
+        found[#found + 1] = role
+      end
+    elseif letter == 'k' then
+      local rest, holders = value, holders_of(value)
+      if not holders then
+        unreadable = unreadable + 1
+      elseif string.sub(value, 1, 1) == 'X' then
+        if orphan(holders[1]) then rest = nil end
+      else
+        for _, holder in ipairs(holders) do
+          if rest and orphan(holder) then
+            local _, remaining = released(rest, string.sub(holder, 1, 36))
+            rest = remaining
+          end
         end
       end
-    end
-    if not rest then
-      drop[#drop + 1] = field
-    elseif rest ~= value then
-      set[#set + 1] = field
-      set[#set + 1] = rest
+      if not rest then
+        drop[#drop + 1] = field
+      elseif rest ~= value then
+        set[#set + 1] = field
+        set[#set + 1] = rest
+      end
     end
   end
+  if cursor == '0' or size >= 65536 then break end
 end
 if #drop > 0 or #set > 0 then redis.call('HDEL', T, '', unpack(drop)) end
 if #set > 0 then redis.call('HSET', T, unpack(set)) end
-return {'PAGE', page[1], now(), tostring(unreadable), unpack(found)}
+return {'PAGE', cursor, now(), tostring(unreadable), unpack(found)}

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{Call, TOMBSTONE};
+use super::{BOUND, Call, TOMBSTONE};
 use crate::keyspace::{Keyspace, Result, Score, ServerTime};
 use crate::lock::record::{Form, Header, Record, Role};
 use crate::lock::{AHEAD, Id, RETENTION_MS};
@@ -34,7 +34,7 @@ impl Call<'_> {
             let (now, until) = (Score::from_number(self.now.0), self.header.horizon);
             let buried = core::mem::take(&mut self.buried);
             self.space.with_sorted_set(&keys.tombstones, |set| {
-                set.remove_up_to(now);
+                set.remove_up_to(now, 2 * BOUND);
                 for member in buried {
                     set.add(&member, Score::from_number(until.0));
                 }

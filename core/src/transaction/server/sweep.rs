@@ -12,7 +12,7 @@ use crate::transaction::{Answer, State, Sweep, Swept, Txid};
 
 /// How long after its `not_after` a register has not been used.
 const IDLE: Span = Span::from_secs(3_600);
-/// How many fields a part is taken from.
+/// How many fields a part is taken from. Of Redis it may be fewer, where they are large.
 const PAGE: usize = 256;
 
 impl Head<'_> {
