@@ -69,6 +69,7 @@ pub(crate) fn whole<T: TryFrom<u64>>(
     number.ok_or_else(|| {
         // Python writes no number of very many digits.
         let shown = value.repr().map_or_else(|_| "a huge number".into(), |text| text.to_string());
+        let shown: String = shown.chars().take(80).collect();
         invalid(value.py(), format!("{what}: {shown} is not an integer from 0 to {most}"))
     })
 }
