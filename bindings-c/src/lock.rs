@@ -152,8 +152,8 @@ pub unsafe extern "C" fn comity_lock_cancel(
 /// COMITY_EVENT_LOCK_NOT_RENEWED.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL or a ttl out of range,
-/// COMITY_ERROR_LOCK_LOST for a lease that has ended, as often as it is asked, COMITY_ERROR_NOT_HELD or
-/// COMITY_ERROR_CLOSED: then nothing is changed.
+/// COMITY_ERROR_LOCK_LOST for a lease that has ended, or that comity_close has given back, as often as
+/// it is asked, COMITY_ERROR_NOT_HELD or COMITY_ERROR_CLOSED: then nothing is changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn comity_lock_renew(
     coordinator: *mut comity_coordinator,
