@@ -1,5 +1,5 @@
 //! Any sequence of calls on the embedded store: no panic, errors change nothing, the table of
-//! commands tells the truth, memory is bounded. `core/tests/commands_are_total.rs` checks the same
+//! commands tells the truth, memory is bounded. `core/tests/store/commands_are_total.rs` checks the same
 //! of random calls.
 #![no_main]
 

@@ -1,6 +1,6 @@
 //! Any bytes as a snapshot of each kind: no panic, and what is accepted is canonical, merges and
 //! restores. The checksum would stop nearly all of them, so they are read as they are, with a checksum
-//! that is right, and as the body of a whole snapshot. `core/tests/snapshot_bytes.rs` checks the same
+//! that is right, and as the body of a whole snapshot. `core/tests/store/snapshot_bytes.rs` checks the same
 //! of the vectors and of what is near them: those are the seeds, see `core/tests/support/snapshots.rs`.
 #![no_main]
 #![allow(clippy::cast_possible_truncation, reason = "the checks are shared with the tests")]

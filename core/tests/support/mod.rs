@@ -29,6 +29,7 @@ pub(crate) mod replica;
 pub(crate) mod resp;
 pub(crate) mod ringed;
 pub(crate) mod rng;
+pub(crate) mod snapshots;
 pub(crate) mod stamping;
 pub(crate) mod transaction_ops;
 pub(crate) mod transaction_pair;

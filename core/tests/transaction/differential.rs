@@ -1,0 +1,213 @@
+//! The transaction in the embedded store against a real redis-server: the same random calls of all
+//! scripts, and every answer and the whole key space compared.
+#![allow(clippy::print_stdout, reason = "the test says how much it has explored")]
+
+use crate::support::redis_server::RedisServer;
+use crate::support::seed;
+use crate::support::transaction_ops::TransactionOps;
+use crate::support::transaction_pair::{Difference, TransactionPair};
+
+const OPERATIONS: u64 = 25_000;
+/// How often each answer has to occur for the comparison to be worth something.
+const AT_LEAST: u64 = 6;
+/// The most operations until a mistake has to be found.
+const WITHIN: u64 = 20_000;
+
+const WANTED: &[&str] = &[
+    "Exec1 Aborted",
+    "Exec1 Changed kept",
+    "Exec1 Changed recorded",
+    "Exec1 Done",
+    "Exec1 Failed recorded",
+    "Exec1 Large recorded",
+    "Exec1 Locked kept",
+    "Exec1 Locked recorded",
+    "Exec1 Mismatch",
+    "Exec1 Pending",
+    "Exec1 Ring kept",
+    "Exec1 Ring recorded",
+    "Exec1 Stale",
+    "Exec1 WRONGTYPE kept",
+    "Exec1 WRONGTYPE recorded",
+    "Finish Aborted",
+    "Finish Committed",
+    "Finish Lost",
+    "Finish Mismatch",
+    "Finish Nothing",
+    "Finish Stale",
+    "Prepare Aborted",
+    "Prepare Changed kept",
+    "Prepare Changed recorded",
+    "Prepare Done",
+    "Prepare Failed kept",
+    "Prepare Failed recorded",
+    "Prepare Large kept",
+    "Prepare Large recorded",
+    "Prepare Locked kept",
+    "Prepare Locked recorded",
+    "Prepare Mismatch",
+    "Prepare Pending",
+    "Prepare Prepared",
+    "Prepare Ring kept",
+    "Prepare Ring recorded",
+    "Prepare Stale",
+    "Prepare WRONGTYPE kept",
+    "Prepare WRONGTYPE recorded",
+    "Status Aborted",
+    "Status Committed",
+    "Status Mismatch",
+    "Status Nothing",
+    "Status Staging",
+    "Status Stale",
+    "Vote Aborted",
+    "Vote Committed",
+    "Vote Nothing",
+    "Vote Stale",
+    "Vote Yes",
+    "Sweep Page",
+    "Sweep Removed",
+];
+
+fn run(pair: &mut TransactionPair, seed: u64, operations: u64) -> Result<(), (u64, Difference)> {
+    let mut ops = TransactionOps::new(seed);
+    (0..operations).try_for_each(|step| ops.step(pair).map_err(|what| (step, what)))
+}
+
+#[test]
+fn the_embedded_store_does_as_redis_does() {
+    let server = RedisServer::start();
+    let (mut pair, seed) = (TransactionPair::new(&server), seed());
+    println!("transaction differential: {OPERATIONS} operations, seed {seed}");
+    let outcome = run(&mut pair, seed, OPERATIONS);
+    for (kind, count) in &pair.seen {
+        println!("{count:8} {kind}");
+    }
+    if let Err((step, what)) = outcome {
+        panic!("COMITY_SEED={seed}: step {step}: {what}");
+    }
+    for kind in WANTED {
+        let count = pair.seen.get(*kind).copied().unwrap_or(0);
+        assert!(count >= AT_LEAST, "{kind} occurred {count} times only");
+    }
+}
+
+/// A mistake: its name, a piece of a script, and what stands there instead.
+const MUTANTS: &[(&str, &str, &str)] = &[
+    ("the short way ignores locks", "free = free and not f[i] end", "free = free end"),
+    ("the short way ignores the ring", "f[1] == ARGV[2]", "f[1] and true"),
+    ("the short way takes a lower sequence", "< string.sub(ARGV[1], 21) and", "~= '' and"),
+    ("the short way replaces a vote", "and string.byte(last, 17) ~= 80 then", "then"),
+    ("an undo forgets the end", "old[key], 'KEEPTTL')", "old[key])"),
+    ("an undo leaves what was not there", "or redis.pcall('DEL', key)", "or {}"),
+    ("only one thing is undone", "for i = #undo, 1, -1 do", "for i = 1, 1 do"),
+    ("replies in the order of execution", "list[place] =", "list[n] ="),
+    ("integers are doubles", "reply >= 9007199254740992", "reply >= 1e300"),
+    ("no type is looked at", "kind ~= TYPES[letter]", "false"),
+    ("a refusal is not recorded", "refuse(writes, 'CHANGED'", "refuse(false, 'CHANGED'"),
+    ("EXEC1 ignores the ring", "if f[1] ~= ring then return other_ring(writes) end", ""),
+    ("PREPARE ignores the ring", "if f[1] ~= ring then return other_ring(decides) end", ""),
+    ("the members are recorded", "'RING', f[1], '')", "'RING', f[1], members)"),
+    ("EXEC1 ignores locks", "answer = locked_out(false, writes)", ""),
+    ("EXEC1 ignores its time", "if not register and now() >", "if not register and '0' >"),
+    ("PREPARE ignores its time", "if now() > string.sub(ARGV[3], 17)", "if '0' > ZEROS"),
+    ("checks are not made", "if text ~= ARGV[at + 1] then", "if false then"),
+    ("the primary records what it was told to keep", "and string.sub(ARGV[9], 1, 1) ~= 'k'", ""),
+    ("a secondary records its refusal", "refuse(decides, 'CHANGED'", "refuse(true, 'CHANGED'"),
+    ("a refused writer lets readers in", "now() + 50000", "now() + 0"),
+    ("readers lock writers out for ever", "string.sub(lock, 2, 17) > now()", "true"),
+    (
+        "a lower sequence is answered",
+        "or last < seq then return nil",
+        "or last <= seq then return nil",
+    ),
+    (
+        "a vote is replaced",
+        "return register and string.sub(register, 17, 17) == 'P'",
+        "return false",
+    ),
+    ("other work of the same id is executed", "if before ~= digest and", "if false and"),
+    (
+        "an abort leaves no tombstone",
+        "redis.call('HSET', T, slot, seq .. 'A'",
+        "redis.call('HDEL', T, slot, seq .. 'A'",
+    ),
+    (
+        "a deletion is a lost shadow",
+        "elseif left == -2 then kind = 'd'",
+        "elseif false then kind = 'd'",
+    ),
+    ("a copy keeps what was left", "if copied == 0 then redis.pcall('UNLINK', shadow) end", ""),
+    (
+        "an overwriting deletion keeps what was left",
+        "reply = redis.pcall('UNLINK', shadows[i])",
+        "reply = 1",
+    ),
+    ("what fails leaves shadows", "if #list > 0 then redis.pcall('UNLINK', unpack(list)) end", ""),
+    (
+        "reads do not see writes",
+        "shadows[i] or KEYS[i + 2])",
+        "letter ~= 'r' and shadows[i] or KEYS[i + 2])",
+    ),
+    ("size is no matter", "if size > limit then", "if false then"),
+    ("FINISH takes any lock", "if verdict == 'C' and mine[i] then", "if verdict == 'C' then"),
+    (
+        "a lost shadow deletes",
+        "if ends == '' or now() / 1000 + 2 < tonumber(ends) then return false end",
+        "",
+    ),
+    ("an abort applies", "if verdict == 'C' and mine[i]", "if mine[i]"),
+    ("a commit forgets the replies", "',0,0,' .. role .. replies", "',0,0,' .. role"),
+    ("an abort keeps the locks", "drop[#drop + 1] = fields[i + 1]", "drop[#drop + 1] = 'none'"),
+    (
+        "a commit of nothing is one",
+        "if verdict == 'C' then return {'LOST', '0'} end",
+        "if verdict == 'C' then return {'COMMITTED', ''} end",
+    ),
+    ("a quiet abort leaves a tombstone", "if verdict == 'Q' then return {'NOTHING'} end", ""),
+    ("another's keys are finished", "if names ~= counted(KEYS, 2, keys + 1) then", "if false then"),
+    ("STATUS forces without being told", "if ARGV[3] ~= '1' then return {'NOTHING'} end", ""),
+    (
+        "a late VOTE is stale",
+        "if now() > ARGV[2] then return {'ABORTED'} end",
+        "if now() > ARGV[2] then return stale() end",
+    ),
+    (
+        "SWEEP removes votes",
+        "string.sub(register, 17, 17) ~= 'P' and string.sub(register, 34, 49)",
+        "string.sub(register, 34, 49)",
+    ),
+    (
+        "SWEEP removes what was used again",
+        "string.sub(register, 1, 16) == string.sub(ARGV[i], 21) and",
+        "",
+    ),
+    (
+        "SWEEP removes shadows of votes",
+        "if not register or role_of(register) and string.sub(register, 17, 17) ~= 'P' then drop",
+        "if true then drop",
+    ),
+    (
+        "SWEEP breaks locks",
+        "return not register or role_of(register) and string.sub(register, 1, 17) ~=",
+        "return true or string.sub(register, 1, 17) ~=",
+    ),
+];
+
+#[test]
+fn every_mistake_in_a_script_is_noticed() {
+    let server = RedisServer::start();
+    let mut unnoticed = Vec::new();
+    for (name, piece, instead) in MUTANTS {
+        let mut pair = TransactionPair::with(&server, (piece, instead));
+        let found = run(&mut pair, 77, WITHIN).err();
+        assert!(pair.mutated, "{name}: no script has the piece");
+        match found {
+            Some((_, what)) if what.contains("Redis -ERR") => {
+                panic!("{name}: a script that fails proves nothing: {what}")
+            }
+            Some((step, _)) => println!("{step:6} operations: {name}"),
+            None => unnoticed.push(name),
+        }
+    }
+    assert!(unnoticed.is_empty(), "not noticed in {WITHIN} operations: {unnoticed:?}");
+}
