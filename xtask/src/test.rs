@@ -146,10 +146,11 @@ fn python(session: &mut Session) -> Result<(), Failure> {
 /// Tests the installed wheel: with this way of importing, and started in the root, pytest puts no
 /// folder of the repository on Python's search path.
 ///
-/// Two at a time: the tests wait more than they compute, but what they wait for has deadlines.
+/// Four at a time, on however few processors: the tests wait more than they compute, and none judges by
+/// the machine's speed.
 fn pytest(session: &Session, venv: &Venv, more: &[&str]) -> Result<(), Failure> {
     venv.step(session, "pytest")
-        .args(["-q", "--import-mode=importlib", "-n", "2", "--dist", "worksteal"])
+        .args(["-q", "--import-mode=importlib", "-n", "4", "--dist", "worksteal"])
         .args(more)
         .arg(format!("--ignore={}/{}", python::PACKAGE, python::BESIDE_C))
         .run()
