@@ -69,13 +69,18 @@ impl Argv {
     #[must_use]
     pub fn to_resp(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes.len() + 16 + self.len() * 8);
-        header(&mut out, b'*', self.len());
+        self.write_resp(&mut out);
+        out
+    }
+
+    /// Appends what [`to_resp`](Self::to_resp) gives.
+    pub fn write_resp(&self, out: &mut Vec<u8>) {
+        header(out, b'*', self.len());
         for word in self.iter() {
-            header(&mut out, b'$', word.len());
+            header(out, b'$', word.len());
             out.extend_from_slice(word);
             out.extend_from_slice(b"\r\n");
         }
-        out
     }
 }
 

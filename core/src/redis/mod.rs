@@ -5,6 +5,7 @@ mod command;
 mod keys;
 mod reply;
 mod script;
+pub mod wire;
 
 pub use argv::Argv;
 pub(crate) use argv::write_padded;

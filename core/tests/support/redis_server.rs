@@ -69,6 +69,11 @@ impl RedisServer {
         ask().unwrap_or(false)
     }
 
+    /// Its URL with these users and passwords, and what comes behind the port.
+    pub(crate) fn url(&self, user: &str, rest: &str) -> String {
+        format!("redis://{user}127.0.0.1:{}{rest}", self.port)
+    }
+
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.port).expect("the test's own server is up")
     }

@@ -1,0 +1,317 @@
+//! Where a server is, and how to be let in there, in one line: `redis://user:password@host:6379/2`.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::login::Login;
+use crate::redis::parse_number;
+
+/// The port of a URL that names none.
+pub const PORT: u16 = 6379;
+
+/// What to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP: `redis://`.
+    Tcp {
+        /// A name or an address, one of IPv6 without its brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// TLS over TCP: `rediss://`.
+    Tls {
+        /// A name or an address, which the certificate is for.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A socket of this machine: `unix://`.
+    Unix {
+        /// Its file's path.
+        path: Vec<u8>,
+    },
+}
+
+/// What a URL says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What to connect to.
+    pub address: Address,
+    /// What to say there first.
+    pub login: Login,
+}
+
+/// What is wrong with a URL. Its words have nothing of the URL: there may be a password anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It does not begin with a scheme that is known.
+    Scheme,
+    /// The host is none.
+    Host,
+    /// The port is none.
+    Port,
+    /// The database is none.
+    Database,
+    /// The path of a socket is missing.
+    Path,
+    /// There is a `%` that no two hexadecimal digits follow.
+    Escape,
+    /// A name behind the `?` is unknown, or is there twice.
+    Option,
+    /// The protocol is neither 2 nor 3.
+    Protocol,
+    /// There is a `#`.
+    Fragment,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => {
+                "a URL begins with redis://, rediss://, valkey://, valkeys:// or unix://"
+            }
+            Self::Host => {
+                "the host of the URL is none (a / ? # @ or : in a password is written as %2F %3F %23 %40 %3A)"
+            }
+            Self::Port => "the port of the URL is not a number from 1 to 65535",
+            Self::Database => "the database of the URL is not a number from 0 to 4294967295",
+            Self::Path => "the URL names no socket: unix:///path/to/socket?db=0",
+            Self::Escape => "a % in the URL is not followed by two hexadecimal digits",
+            Self::Option => "behind the ? of the URL come db, client_name and protocol, each once",
+            Self::Protocol => "the protocol of the URL is neither 2 nor 3",
+            Self::Fragment => "there is a # in the URL (in a password it is written as %23)",
+        })
+    }
+}
+
+impl core::error::Error for UrlError {}
+
+impl Endpoint {
+    /// Reads a URL:
+    ///
+    /// - `redis://[[user]:password@][host][:port][/database]`, with `rediss://` for TLS, and
+    ///   `valkey://` and `valkeys://` for the same;
+    /// - `unix://[[user]:password@]/path`.
+    ///
+    /// Behind a `?` may come `db`, `client_name` and `protocol` (2 or 3). The host is `localhost` unless
+    /// one is named, the port [`PORT`], the database 0. Any byte may be written as `%` and two
+    /// hexadecimal digits; in users and passwords `/ ? # @ : %` have to.
+    ///
+    /// # Errors
+    /// What is wrong, by its place in the URL.
+    ///
+    /// ```
+    /// use comity::redis::wire::{Address, Endpoint};
+    ///
+    /// let endpoint = Endpoint::parse("redis://:secret@[::1]:7000/2")?;
+    /// assert_eq!(endpoint.address, Address::Tcp { host: "::1".into(), port: 7000 });
+    /// assert_eq!(endpoint.login.database, 2);
+    /// # Ok::<(), comity::redis::wire::UrlError>(())
+    /// ```
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
+        let (scheme, rest) = url.split_once("://").ok_or(UrlError::Scheme)?;
+        let scheme = scheme.to_ascii_lowercase();
+        let kind = match scheme.as_str() {
+            "redis" | "valkey" => Kind::Tcp,
+            "rediss" | "valkeys" => Kind::Tls,
+            "unix" | "redis+unix" | "valkey+unix" => Kind::Unix,
+            _ => return Err(UrlError::Scheme),
+        };
+        if rest.contains('#') {
+            return Err(UrlError::Fragment);
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let mut login = Login::default();
+        if !user.is_empty() {
+            let (name, password) = user.split_once(':').unwrap_or((user, ""));
+            login.username = Some(decode(name)?).filter(|name| !name.is_empty());
+            login.password = Some(decode(password)?);
+        }
+        let address = match kind {
+            Kind::Unix if !place.is_empty() => return Err(UrlError::Host),
+            Kind::Unix if path.len() < 2 => return Err(UrlError::Path),
+            Kind::Unix => Address::Unix { path: decode(path)? },
+            Kind::Tcp | Kind::Tls => {
+                let (host, port) = host_and_port(place)?;
+                if path.len() > 1 {
+                    login.database = database(&path.as_bytes()[1..])?;
+                }
+                match kind {
+                    Kind::Tls => Address::Tls { host, port },
+                    _ => Address::Tcp { host, port },
+                }
+            }
+        };
+        options(query, &mut login)?;
+        Ok(Self { address, login })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Tcp,
+    Tls,
+    Unix,
+}
+
+fn host_and_port(place: &str) -> Result<(String, u16), UrlError> {
+    let (host, port) = if let Some(rest) = place.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or(UrlError::Host)?;
+        host.parse::<core::net::Ipv6Addr>().map_err(|_| UrlError::Host)?;
+        let port = rest.strip_prefix(':').or_else(|| rest.is_empty().then_some(""));
+        (host.to_owned(), port.ok_or(UrlError::Host)?)
+    } else {
+        let (host, port) = place.split_once(':').unwrap_or((place, ""));
+        let host = String::from_utf8(decode(host)?).map_err(|_| UrlError::Host)?;
+        let sound = |char: char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_');
+        if !host.chars().all(sound) {
+            return Err(UrlError::Host);
+        }
+        (host, port)
+    };
+    let port = match port {
+        "" => PORT,
+        port => parse_number(port.as_bytes())
+            .and_then(|port| u16::try_from(port).ok())
+            .filter(|port| *port != 0)
+            .ok_or(UrlError::Port)?,
+    };
+    Ok((if host.is_empty() { "localhost".to_owned() } else { host }, port))
+}
+
+fn options(query: &str, login: &mut Login) -> Result<(), UrlError> {
+    let mut seen = Vec::new();
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').ok_or(UrlError::Option)?;
+        if seen.contains(&name) {
+            return Err(UrlError::Option);
+        }
+        seen.push(name);
+        let value = decode(value)?;
+        match name {
+            "db" => login.database = database(&value)?,
+            "client_name" => login.name = Some(value),
+            "protocol" => {
+                login.resp3 = match value.as_slice() {
+                    b"2" => false,
+                    b"3" => true,
+                    _ => return Err(UrlError::Protocol),
+                };
+            }
+            _ => return Err(UrlError::Option),
+        }
+    }
+    Ok(())
+}
+
+fn database(text: &[u8]) -> Result<u32, UrlError> {
+    parse_number(text).and_then(|number| u32::try_from(number).ok()).ok_or(UrlError::Database)
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, UrlError> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                let (high, low) = (digit(), digit());
+                let value = high.zip(low).map(|(high, low)| 16 * high + low);
+                value.and_then(|value| u8::try_from(value).ok()).ok_or(UrlError::Escape)?
+            }
+            byte => byte,
+        });
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> Address {
+        Address::Tcp { host: host.into(), port }
+    }
+
+    fn parsed(url: &str) -> Endpoint {
+        Endpoint::parse(url).unwrap_or_else(|wrong| panic!("{url}: {wrong}"))
+    }
+
+    #[test]
+    fn each_part_is_read() {
+        assert_eq!(parsed("redis://").address, tcp("localhost", 6379));
+        assert_eq!(parsed("REDIS://example.org").address, tcp("example.org", 6379));
+        assert_eq!(parsed("valkey://10.0.0.1:7/").address, tcp("10.0.0.1", 7));
+        assert_eq!(parsed("redis://[fe80::1]:65535/3").address, tcp("fe80::1", 65535));
+        assert_eq!(parsed("redis://[::1]").address, tcp("::1", 6379));
+        let tls = Address::Tls { host: "h".into(), port: 1 };
+        assert_eq!(parsed("rediss://h:1").address, tls);
+        let unix = parsed("unix://u:p@/run/a%20b.sock?db=4");
+        assert_eq!(unix.address, Address::Unix { path: b"/run/a b.sock".to_vec() });
+        assert_eq!(unix.login.database, 4);
+
+        let all = parsed("redis://us%3Aer:p%40ss%ff@h:9/8?client_name=me&protocol=3").login;
+        assert_eq!(all.username.as_deref(), Some(&b"us:er"[..]));
+        assert_eq!(all.password.as_deref(), Some(&b"p@ss\xff"[..]));
+        assert_eq!((all.database, all.name.as_deref(), all.resp3), (8, Some(&b"me"[..]), true));
+        let unnamed = parsed("redis://:a:b@h").login;
+        assert_eq!((unnamed.username, unnamed.password), (None, Some(b"a:b".to_vec())));
+        let named = parsed("redis://user@h").login;
+        assert_eq!((named.username, named.password), (Some(b"user".to_vec()), Some(Vec::new())));
+    }
+
+    #[test]
+    fn each_malformed_part_is_named_and_no_password_is_told() {
+        for (url, wrong) in [
+            ("localhost:6379", UrlError::Scheme),
+            ("http://secret@h", UrlError::Scheme),
+            ("redis://user:se/cret@h", UrlError::Port),
+            ("redis://:se?cret@h", UrlError::Port),
+            ("redis://:secret#@h", UrlError::Fragment),
+            ("redis://:secret@h:x", UrlError::Port),
+            ("redis://:secret@h:0", UrlError::Port),
+            ("redis://:secret@h:65536", UrlError::Port),
+            ("redis://:secret@[::1", UrlError::Host),
+            ("redis://:secret@[h]", UrlError::Host),
+            ("redis://:secret@[::1]7", UrlError::Host),
+            ("redis://:secret@a b", UrlError::Host),
+            ("redis://:secret@h/x", UrlError::Database),
+            ("redis://:secret@h/-1", UrlError::Database),
+            ("redis://:secret@h/4294967296", UrlError::Database),
+            ("redis://:secret%4@h", UrlError::Escape),
+            ("redis://:secret%zz@h", UrlError::Escape),
+            ("redis://:secret%\u{e9}@h", UrlError::Escape),
+            ("redis://h?timeout=1", UrlError::Option),
+            ("redis://h?db", UrlError::Option),
+            ("redis://h?db=1&db=2", UrlError::Option),
+            ("redis://h?protocol=4", UrlError::Protocol),
+            ("unix://h/path", UrlError::Host),
+            ("unix://:secret@", UrlError::Path),
+            ("unix:///", UrlError::Path),
+        ] {
+            assert_eq!(Endpoint::parse(url), Err(wrong), "{url}");
+            assert!(!format!("{wrong} {wrong:?}").contains("secret"));
+        }
+        let shown = format!("{:?}", parsed("redis://user:secret@h"));
+        assert!(shown.contains("user") && !shown.contains("secret"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in "(redis|rediss|unix)://[ -~é%@:/?#\\[\\]]{0,30}") {
+            let _ = Endpoint::parse(&text);
+        }
+    }
+}
