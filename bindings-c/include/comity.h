@@ -277,12 +277,12 @@
 // of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
 #define COMITY_EVENT_TRANSACTION_NOT_DURABLE 31
 
-// The server of node does not answer. Once for each outage, however many commands fail for it. error,
-// whose message is the reason in the host's words where it has told any; count (how many requests wait in
-// line for a lock there: they wait on).
+// The server of node does not answer, or refuses to connect or to do anything. Once for each outage,
+// however many commands fail for it. error, whose message is the reason in the host's words where it has
+// told any, or in the server's; count (how many requests wait in line for a lock there: they wait on).
 #define COMITY_EVENT_NODE_DOWN 32
 
-// The server of node answers again, after a COMITY_EVENT_NODE_DOWN. outage_us.
+// The server of node serves again, after a COMITY_EVENT_NODE_DOWN: a refusal is none. outage_us.
 #define COMITY_EVENT_NODE_UP 33
 
 // The renewal of lock that comity_lock_renew asked for was refused, or not confirmed in time: the lease
@@ -937,6 +937,19 @@ uint32_t comity_handle_unreachable(comity_coordinator *coordinator,
                                    size_t reason_len,
                                    uint32_t lasting,
                                    uint64_t now_us);
+
+// The server of a node refuses a connection with this error reply ("WRONGPASS ...", "ERR max number of
+// clients reached"), in its set-up: the message of every COMITY_ERROR_SERVER_REFUSED of what fails for it
+// then has its words, until the node is connected or answers. Told before the requests that fail for it
+// as COMITY_FAILURE_NOT_SENT. Whether waiting helps is known here: what fails for it ends at once where
+// it does not. A node that does not exist is ignored.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_handle_refused(comity_coordinator *coordinator,
+                               uint32_t node,
+                               const void *text,
+                               size_t text_len,
+                               uint64_t now_us);
 
 // Takes a message from the push connection of a node. One that is not for this coordinator is
 // ignored. The bytes are copied.

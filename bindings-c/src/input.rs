@@ -128,6 +128,31 @@ pub unsafe extern "C" fn comity_handle_unreachable(
     }
 }
 
+/// The server of a node refuses a connection with this error reply ("WRONGPASS ...", "ERR max number of
+/// clients reached"), in its set-up: the message of every COMITY_ERROR_SERVER_REFUSED of what fails for it
+/// then has its words, until the node is connected or answers. Told before the requests that fail for it
+/// as COMITY_FAILURE_NOT_SENT. Whether waiting helps is known here: what fails for it ends at once where
+/// it does not. A node that does not exist is ignored.
+///
+/// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn comity_handle_refused(
+    coordinator: *mut comity_coordinator,
+    node: u32,
+    text: *const c_void,
+    text_len: usize,
+    now_us: u64,
+) -> u32 {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe {
+        with_mut(coordinator, |co| {
+            let text = bytes(text, text_len, "text")?;
+            co.core.handle_refused(NodeId(node), text, at(now_us)?);
+            Ok(())
+        })
+    }
+}
+
 /// Takes a message from the push connection of a node. One that is not for this coordinator is
 /// ignored. The bytes are copied.
 ///

@@ -99,6 +99,8 @@ static void in_and_out(comity_coordinator *co) {
     NO(comity_handle_unreachable(NULL, 0, "a", 1, 0, 0), "comity_coordinator");
     NO(comity_handle_unreachable(co, 0, NULL, 1, 0, 0), "reason");
     NO(comity_handle_unreachable(co, 0, "a", 1, 2, 0), "lasting: 2");
+    NO(comity_handle_refused(NULL, 0, "a", 1, 0), "comity_coordinator");
+    NO(comity_handle_refused(co, 0, NULL, 1, 0), "text");
     NO(comity_handle_message(NULL, 0, "a", 1, "b", 1, 0), "comity_coordinator");
     NO(comity_handle_message(co, 0, NULL, 1, "b", 1, 0), "channel");
     NO(comity_handle_message(co, 0, "a", 1, NULL, 1, 0), "payload");

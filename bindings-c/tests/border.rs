@@ -319,8 +319,9 @@ unsafe fn any_call(world: &mut World, tx: *mut comity_transaction, numbers: &mut
             36 => comity_transaction_sweep(co, small % 3, now, &raw mut out),
             37 => comity_handle_reply(co, id, &raw const reply.root, now),
             38 => comity_handle_failure(co, id, small, now),
-            39 => match numbers.below(2) {
+            39 => match numbers.below(3) {
                 0 => comity_handle_node(co, small, numbers.below(6), now),
+                1 => comity_handle_refused(co, small, d, d_len, now),
                 _ => comity_handle_unreachable(co, small, d, d_len, numbers.below(3), now),
             },
             40 => comity_handle_message(co, small, n, n_len, d, d_len, now),

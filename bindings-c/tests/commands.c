@@ -107,6 +107,7 @@ int main(void) {
     CHECK(event->error == COMITY_ERROR_UNREACHABLE && strlen(event->message) > 0);
     /* Why a node cannot be reached is said by what fails for it, and at once if that will not pass. */
     OK(comity_handle_unreachable(co, 9, TEXT("no such node"), 0, deadline));
+    OK(comity_handle_refused(co, 9, TEXT("NOAUTH no such node"), deadline));
     OK(comity_lock_inspect(co, TEXT("name"), deadline, &calls[0]));
     do {
         OK(comity_poll_command(co, &command));

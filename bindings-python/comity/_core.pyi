@@ -487,6 +487,13 @@ class Coordinator:
         it.
         """
 
+    def handle_refused(self, node: int, text: bytes, now: int) -> None:
+        """The server refuses a connection with this error reply, in its set-up: what fails for it
+        then as "not_sent" is a `ServerRefused` with its words, until the node is connected or
+        answers. Whether waiting helps is known here. To be told before the requests that fail for
+        it.
+        """
+
     def handle_message(self, node: int, channel: bytes, payload: bytes, now: int) -> None:
         """A push arrived."""
 
@@ -826,15 +833,9 @@ def refuse_late(outbox: list[Command], core: Coordinator, now: int) -> int:
     `Baton`.
     """
 
-def refuse(
-    outbox: list[Command],
-    commands: list[Command],
-    core: Coordinator,
-    now: int,
-    reply: object = None,
-) -> None:
-    """Takes those of `commands` that are in `outbox` out of it, and gives `core` the answer `reply`
-    to each, or tells it that they were not sent. One step.
+def refuse(outbox: list[Command], commands: list[Command], core: Coordinator, now: int) -> None:
+    """Takes those of `commands` that are in `outbox` out of it, and tells `core` that they were not
+    sent. One step.
     """
 
 def hand_over(source: list[Command], target: list[Command], origin: int) -> int:

@@ -45,9 +45,6 @@ class Connector(Protocol):
     def connect(self, deadline: int) -> Wire:
         """A ready connection by `deadline`. Raises `NotConnected` or `Refused`."""
 
-    def refusal(self, text: bytes) -> object:
-        """What the core is given for a server's refusal of the connection's set-up."""
-
 
 class Watch(Protocol):
     """Where those who wait for a grant can listen for it themselves."""
@@ -385,7 +382,8 @@ class Lane:
                 self._refuse(due)
         except Refused as refused:
             if self._pen.holder == me:
-                self._refuse(due, self._connector.refusal(refused.text))
+                session.refused(self._node, refused.text)
+                self._refuse(due)
         finally:
             self._pen.leave(me)
         return True
@@ -404,10 +402,10 @@ class Lane:
         if self.wire is wire:
             self._session.node(self._node, "connected")
 
-    def _refuse(self, due: list[Command], answer: object = None) -> None:
+    def _refuse(self, due: list[Command]) -> None:
         session = self._session
         with self._mutex:
-            refuse(self._outbox, due, session.core, now_us(), answer)
+            refuse(self._outbox, due, session.core, now_us())
             session.drain()
 
     def _drop(self, wire: Wire, why: str | None = None) -> None:

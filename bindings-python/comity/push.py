@@ -176,7 +176,8 @@ class PushReader(Worker):
                 session.failures([command], "not_sent")
                 return
             except Refused as refused:
-                session.replies([(command.request, self._connector.refusal(refused.text))])
+                session.refused(self._node, refused.text)
+                session.failures([command], "not_sent")
                 return
             self._wire.listen_to(self._bell.fileno())
             self._ready = False

@@ -446,6 +446,12 @@ class Session:
             self.core.handle_unreachable(node, str(failed), self.now(), lasting=failed.lasting)
             self.drain()
 
+    def refused(self, node: int, text: bytes) -> None:
+        """The server refuses to connect, in these words. To be told before the commands fail."""
+        with self.mutex:
+            self.core.handle_refused(node, text, self.now())
+            self.drain()
+
     def message(self, node: int, channel: bytes, payload: bytes) -> None:
         """A push arrived."""
         with self.mutex:

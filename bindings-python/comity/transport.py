@@ -128,10 +128,6 @@ class RedisConnector:
         self._make = _factory(pool)
         self._met = False
 
-    def refusal(self, text: bytes) -> Any:
-        """A server's refusal of the set-up as the reply the core is given."""
-        return self._error(text)
-
     def connect(self, deadline: int) -> Wire:
         """A ready connection by `deadline` (resolving a name is up to the system and is not cut
         short). Raises `NotConnected`, or `Refused` with the server's words.

@@ -242,6 +242,14 @@ impl Coordinator {
         })
     }
 
+    /// The server refuses a connection with this error reply, in its set-up: what fails for it
+    /// then as "not_sent" is a `ServerRefused` with its words, until the node is connected or
+    /// answers. Whether waiting helps is known here. To be told before the requests that fail for
+    /// it.
+    fn handle_refused(&self, py: Python<'_>, node: u32, text: &[u8], now: u64) -> PyResult<()> {
+        self.input(py, now, |core| core.handle_refused(NodeId(node), text, at(now)))
+    }
+
     /// A push arrived.
     fn handle_message(
         &self,

@@ -28,26 +28,18 @@ pub(crate) fn refuse_late(
     Ok(first)
 }
 
-/// Takes those of `commands` that are in `outbox` out of it, and gives `core` the answer `reply`
-/// to each, or tells it that they were not sent. One step.
+/// Takes those of `commands` that are in `outbox` out of it, and tells `core` that they were not
+/// sent. One step.
 #[pyfunction]
-#[pyo3(signature = (outbox, commands, core, now, reply=None))]
 pub(crate) fn refuse(
     outbox: &Bound<'_, PyList>,
     commands: &Bound<'_, PyList>,
     core: &Bound<'_, PyAny>,
     now: u64,
-    reply: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let py = outbox.py();
-    let _pause = Pause::new(py);
+    let _pause = Pause::new(outbox.py());
     let requests = take_out(outbox, |command| Ok(commands.iter().any(|one| one.is(command))))?;
-    match reply {
-        None => fail(core, &requests, "not_sent", now),
-        Some(reply) => requests.into_iter().try_for_each(|request| {
-            core.call_method1(intern!(py, "handle_reply"), (request, reply, now)).map(drop)
-        }),
-    }
+    fail(core, &requests, "not_sent", now)
 }
 
 /// Moves what serves `origin` from one list to the other. How much that was. One step.

@@ -137,6 +137,7 @@ def test_the_coordinator_of_the_core_is_there_as_it_is():
     assert str(down.error).startswith("certificate ")
     assert (event.kind, event.call, event.node) == ("call_failed", call, 0)
     assert str(event.error).startswith("the server could not be reached: certificate ")
+    coordinator.handle_refused(0, b"ERR max number of clients reached", 3)
     store = core.MemoryStore()
     assert isinstance(store.execute([b"NONSENSE"], 1), core.ErrorReply)
 

@@ -63,6 +63,9 @@ class Core:
     def handle_unreachable(self, node, reason, now, *, lasting=False):
         self.reasons.append((reason, lasting))
 
+    def handle_refused(self, node, text, now):
+        self.reasons.append(text)
+
     def handle_timeout(self, now):
         pass
 
@@ -228,11 +231,14 @@ def test_passwords(start):
         with server.client(password="secret", protocol=protocol) as client:
             assert ask(client, b"ECHO", b"hello").replies == [(1, b"hello")]
         with server.client(password="wrong", protocol=protocol) as client:
-            ((_, reply),) = ask(client, b"PING").replies
-            assert reply.text.startswith(b"WRONGPASS ")
+            core = ask(client, b"PING")
+            assert core.reasons[0].startswith(b"WRONGPASS ")
+            assert core.failures == [(1, "not_sent")]
         with server.client(protocol=protocol) as client:
-            ((_, reply),) = ask(client, b"PING").replies
-            assert reply.text.startswith(b"NOAUTH ")
+            # With RESP2 there is nothing to set up, and the command is what is refused.
+            core = ask(client, b"PING")
+            (text,) = core.reasons or [reply.text for _, reply in core.replies]
+            assert text.startswith(b"NOAUTH ")
 
 
 # Deadlines
@@ -531,8 +537,9 @@ def test_so_do_those_said_while_connecting(fake, word):
                 peer.sendall(b"+OK\r\n")
 
     with fake(talk).client(protocol=2, db=1) as client:
-        ((_, reply),) = ask(client, b"PING").replies
-        assert reply.text == text
+        core = ask(client, b"PING")
+        assert core.reasons == [text]
+        assert core.failures == [(1, "not_sent")]
 
 
 def test_a_server_that_hangs_up_at_once_is_not_sent(fake):

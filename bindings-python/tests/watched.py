@@ -22,6 +22,7 @@ INPUTS = (
     "handle_reply",
     "handle_timeout",
     "handle_unreachable",
+    "handle_refused",
     "lock_acquire",
     "lock_cancel",
     "lock_inspect",

@@ -365,6 +365,11 @@ export class Session {
     this.hear((now) => this.core.handleUnreachable(node, reason, lasting, now));
   }
 
+  /** The server refuses to connect, in these words. To be told before what fails for it. */
+  refused(node: number, text: string): void {
+    this.hear((now) => this.core.handleRefused(node, text, now));
+  }
+
   /** The connection broke under what was asked. To be told before that fails. */
   broken(node: number, reason: string): void {
     this.hear((now) => this.core.handleUnreachable(node, reason, false, now));

@@ -155,6 +155,10 @@ impl RawCoordinator {
         self.core.handle_unreachable(NodeId(node), reason, lasting, at(now));
     }
 
+    pub fn handle_refused(&mut self, node: u32, text: &str, now: f64) {
+        self.core.handle_refused(NodeId(node), text.as_bytes(), at(now));
+    }
+
     pub fn handle_message(&mut self, node: u32, channel: &[u8], payload: &[u8], now: f64) {
         self.core.handle_message(NodeId(node), channel, payload, at(now));
     }

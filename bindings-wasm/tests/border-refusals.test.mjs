@@ -60,6 +60,7 @@ test("strings that are no Unicode, and values of other types, are refused", () =
   throws("InvalidArgument", /lasting must be true or false/, () =>
     core.handleUnreachable(0, "away", 1, now),
   );
+  throws("InvalidArgument", /text must be a string, not number/, () => core.handleRefused(0, 5, now));
   throws("InvalidArgument", /durability must be one of/, () =>
     core.counterOpen("c", now, { durability: "never" }),
   );

@@ -1,13 +1,16 @@
 // A server that goes away and comes back, while somebody waits as long as it takes.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "comity";
 import { MemoryStore } from "comity/testing";
 import { Redis } from "ioredis";
+import { createClient } from "redis";
 import { cleanup } from "./support/cleanup.mjs";
-import { startProxy, startRedis } from "./support/servers.mjs";
+import { command, startProxy, startRedis } from "./support/servers.mjs";
 
 test("a wait without end outlasts an outage, with its place in the queue", async (t) => {
   const redis = await startRedis(t);
@@ -37,10 +40,9 @@ test("a wait without end outlasts an outage, with its place in the queue", async
 });
 
 /** Lines that were told, and the events about servers. */
-async function watched(t, port, options = {}) {
+async function watched(t, port, options = {}, client = new Redis({ port, lazyConnect: true })) {
   const lines = [];
   const logger = { info: (line) => lines.push(line) };
-  const client = new Redis({ port, lazyConnect: true });
   const co = await connect({ stock: client }, { timeout: 300, logger, ...options });
   cleanup(t, () => co.close());
   const seen = [];
@@ -154,3 +156,92 @@ test("what is held at a close, and the server does not confirm, is lost, and the
   }
   assert.equal(lock.lost, false);
 });
+
+const CLIENTS = {
+  ioredis: (port) => new Redis({ port, lazyConnect: true }),
+  "node-redis": (port) => createClient({ socket: { port } }),
+};
+
+/** A connection that stays, and what a command on it is answered. */
+async function administer(t, port) {
+  const socket = net.connect(port, "127.0.0.1");
+  cleanup(t, () => socket.destroy());
+  await once(socket, "connect");
+  return async (words) => {
+    socket.write(`${words}\r\n`);
+    return String((await once(socket, "data"))[0]);
+  };
+}
+
+for (const [kind, make] of Object.entries(CLIENTS)) {
+  test(`${kind}: who waits in line waits on where a server has too many clients`, async (t) => {
+    const { port } = await startRedis(t);
+    const { co, lines, end } = await watched(t, port, {}, make(port));
+    const admin = await administer(t, port);
+    const holder = await connect({ stock: make(port) });
+    cleanup(t, () => holder.close());
+    const held = holder.lock("x", { ttl: 600_000 });
+    await held.acquire();
+    const queued = co.events();
+    const waiting = co.lock("x").acquire();
+    const bounded = co.lock("x", { wait: 3_000 }).acquire();
+    let waiters = 0;
+    for await (const { kind } of queued) if (kind === "lockQueued" && ++waiters === 2) break;
+    assert.equal(await admin("CONFIG SET maxclients 1"), "+OK\r\n");
+    assert.match(await admin("CLIENT KILL SKIPME yes TYPE pubsub"), /^:/);
+    assert.match(await admin("CLIENT KILL SKIPME yes TYPE normal"), /^:/);
+    await until(() => lines.length > 0);
+    await assert.rejects(bounded, { server: "stock", message: /max number of clients reached/ });
+    await assert.rejects(co.inspect("x"), {
+      name: "ServerRefused",
+      server: "stock",
+      message: /max number of clients reached/,
+    });
+    assert.equal(lines.length, 1, lines.join("\n"));
+    assert.match(lines[0], /^comity: the server stock is lost: .+; what waits for a lock there waits on \(2\)$/);
+    assert.equal(await admin("CONFIG SET maxclients 1000"), "+OK\r\n");
+    await held.release();
+    assert.equal(await waiting, true);
+    await end();
+    assert.match(lines[1], /^comity: the server stock is back after/);
+    assert.equal(lines.length, 2, lines.join("\n"));
+  });
+
+  test(`${kind}: a server that lets nobody in is not back`, async (t) => {
+    const { port } = await startRedis(t);
+    const proxy = await startProxy(t, port);
+    const { co, lines, end } = await watched(t, proxy.port, {}, make(proxy.port));
+    await co.inspect("x");
+    proxy.hang = true;
+    proxy.cut();
+    await assert.rejects(co.inspect("x"));
+    await until(() => lines.length > 0);
+    assert.equal(await command(port, "CONFIG", "SET", "requirepass", "right"), "+OK");
+    proxy.hang = false;
+    proxy.cut();
+    for (let turn = 0; turn < 3; turn += 1) {
+      await assert.rejects(co.inspect("x"), { name: "ServerRefused", message: /NOAUTH/ });
+    }
+    assert.equal(lines.length, 1, lines.join("\n"));
+    const admin = await administer(t, port);
+    await admin("AUTH right");
+    assert.equal(await admin('CONFIG SET requirepass ""'), "+OK\r\n");
+    await co.inspect("x");
+    await until(() => lines.length > 1);
+    assert.match(lines[1], /^comity: the server stock is back after/);
+    await end();
+  });
+
+  test(`${kind}: a wait ends in its time while a connection is made to a server that has stopped`, async (t) => {
+    const { port } = await startRedis(t);
+    const proxy = await startProxy(t, port);
+    const co = await connect({ stock: make(proxy.port) }, { timeout: 60_000, check: false });
+    cleanup(t, () => co.close());
+    proxy.hang = true;
+    assert.equal(await co.lock("x", { wait: 100 }).acquire(), false);
+    await assert.rejects(co.transaction({ timeout: 100 }).incr("x").execute(), { server: "stock" });
+    proxy.hang = false;
+    proxy.cut();
+    assert.equal(await co.lock("x").acquire(), true);
+  });
+}

@@ -330,24 +330,25 @@ pub enum Event {
         /// Why.
         error: Error,
     },
-    /// The server of a node does not answer: no connection to it can be made, the one there was broke,
-    /// or a command was not answered in time. Once for each outage, however many commands fail for it;
+    /// The server of a node does not serve: no connection to it can be made, the one there was broke, a
+    /// command was not answered in time, or the server refuses to connect or to do anything, as while it
+    /// loads. Once for each outage, however many commands fail for it;
     /// `NodeUp` is its end. What waits for a lock there waits on, within its own wait.
     NodeDown {
         /// The node.
         node: NodeId,
-        /// `Unreachable` or `NoAnswer`; its message is the reason, in the host's words where it has
-        /// told any.
+        /// `Unreachable` or `NoAnswer`, its message the reason, in the host's words where it has told
+        /// any; or `ServerRefused`, with the server's.
         error: Error,
         /// How many requests wait in line for a lock there.
         waiting: u64,
     },
-    /// The server of a node answers again, after a `NodeDown`. Nobody asks it for that only: it shows
+    /// The server of a node serves again, after a `NodeDown`: a refusal is none. Nobody asks it for that only: it shows
     /// when it is next used.
     NodeUp {
         /// The node.
         node: NodeId,
-        /// From the first sign of the outage to the first answer.
+        /// From the first sign of the outage to the first answer that is no error.
         outage: Span,
     },
     /// The push connection is subscribed: waiters are told of their grants.

@@ -80,11 +80,11 @@ pub const COMITY_EVENT_CLOSED: u32 = 30;
 /// transaction is committed, and fewer replicas of node are known to have it than was asked for. Ahead
 /// of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
 pub const COMITY_EVENT_TRANSACTION_NOT_DURABLE: u32 = 31;
-/// The server of node does not answer. Once for each outage, however many commands fail for it. error,
-/// whose message is the reason in the host's words where it has told any; count (how many requests wait in
-/// line for a lock there: they wait on).
+/// The server of node does not answer, or refuses to connect or to do anything. Once for each outage,
+/// however many commands fail for it. error, whose message is the reason in the host's words where it has
+/// told any, or in the server's; count (how many requests wait in line for a lock there: they wait on).
 pub const COMITY_EVENT_NODE_DOWN: u32 = 32;
-/// The server of node answers again, after a COMITY_EVENT_NODE_DOWN. outage_us.
+/// The server of node serves again, after a COMITY_EVENT_NODE_DOWN: a refusal is none. outage_us.
 pub const COMITY_EVENT_NODE_UP: u32 = 33;
 /// The renewal of lock that comity_lock_renew asked for was refused, or not confirmed in time: the lease
 /// is as it was, unless the server has executed one that is not answered (COMITY_ERROR_NO_ANSWER).

@@ -21,9 +21,6 @@ class Connector(Protocol):
     async def connect(self, deadline: int) -> Wire:
         """A ready connection by `deadline`. Raises `NotConnected` or `Refused`."""
 
-    def refusal(self, text: bytes) -> object:
-        """What the core is given for a server's refusal of the connection's set-up."""
-
 
 class Link(ABC):
     """What a lane and a push connection have in common. `outbox` is the session's list of commands
@@ -113,8 +110,8 @@ class Link(ABC):
             session.failures(self._waiting(), "not_sent")
         except Refused as refused:
             self._connecting = None
-            answer = self._connector.refusal(refused.text)
-            session.replies([(c.request, answer) for c in self._waiting()])
+            session.refused(self._node, refused.text)
+            session.failures(self._waiting(), "not_sent")
         else:
             self._connecting = None
             if self._stopped:

@@ -26,10 +26,6 @@ class RedisConnector:
         self._make = _factory(pool)
         self._met = False
 
-    def refusal(self, text: bytes) -> Any:
-        """A server's refusal of the set-up as the reply the core is given."""
-        return self._error(text)
-
     async def connect(self, deadline: int) -> Wire:
         """A ready connection by `deadline`. Raises `NotConnected`, or `Refused` with the server's
         words.

@@ -382,6 +382,17 @@ export class Coordinator extends Handle<RawCoordinator> {
     this.call((raw) => raw.handle_unreachable(id, reason, lasts, time));
   }
 
+  /**
+   * The server refuses a connection with this error reply, in its set-up: what fails for it then as
+   * "notSent" is a `ServerRefused` with its words, until the node is connected or answers. Whether waiting
+   * helps is known here. To be told before the requests that fail for it.
+   */
+  handleRefused(node: number, text: string, now: Whole): void {
+    const [id, time] = [whole("node", node, 0, MAX_U32), whole("now", now)];
+    if (typeof text !== "string") throw invalid(`text must be a string, not ${kindOf(text)}`);
+    this.call((raw) => raw.handle_refused(id, text, time));
+  }
+
   /** A push arrived. */
   handleMessage(node: number, channel: Bytes, payload: Bytes, now: Whole): void {
     const [id, time] = [whole("node", node, 0, MAX_U32), whole("now", now)];

@@ -240,12 +240,12 @@ export type Event =
   /** Everything that `close` began is done, or its time is over. */
   | { readonly kind: "closed" }
   /**
-   * The server of a node does not answer: no connection to it can be made, the one there was broke, or
-   * a command was not answered in time. Once for each outage. `error` says why, in the client's words
-   * where it has any; `waiting` is how many wait in line for a lock there, and wait on.
+   * The server of a node does not serve: no connection to it can be made, the one there was broke, a
+   * command was not answered in time, or the server refuses to connect or to do anything. Once for each
+   * outage. `error` says why, in the client's words where it has any, or in the server's; `waiting` is how many wait in line for a lock there, and wait on.
    */
   | { readonly kind: "nodeDown"; node: number; waiting: number; error: ComityError }
-  /** The server of a node answers again, so long after the first sign that it was away. */
+  /** The server of a node serves again, which a refusal is no sign of, so long after the first sign that it was away. */
   | { readonly kind: "nodeUp"; node: number; outageUs: number }
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown" };

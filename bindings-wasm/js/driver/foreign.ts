@@ -56,15 +56,13 @@ export function replyOrThrow(error: unknown): ErrorReply {
   return new ErrorReply(words);
 }
 
+/** Whether the server closes the connection with these words. */
+export function isHangingUp(words: string): boolean {
+  return words.startsWith("ERR max number of clients");
+}
+
 /** For a connection that could not be made: `Refused`, where the server itself said no. */
 export function refusedOr(error: unknown): unknown {
   const words = serverWords(error);
-  // Of that one waiting may help.
-  if (words === undefined || words.startsWith("ERR max number of clients")) return error;
-  return refusedBy(words);
-}
-
-/** A server refuses a connection in these words: of what was to be sent there nothing is executed. */
-export function refusedBy(words: string): Refused {
-  return new Refused(words.startsWith("ERR ") ? `DENIED the connection was refused: ${words}` : words);
+  return words === undefined ? error : new Refused(words);
 }

@@ -5,7 +5,7 @@ import type { Adapter } from "./adapters.js";
 import {
   ascii,
   buffers,
-  refusedBy,
+  isHangingUp,
   refusedOr,
   replyOf,
   replyOrThrow,
@@ -197,8 +197,9 @@ async function arrived(client: Client, db: number): Promise<void> {
   } catch (error) {
     const refusal = serverWords(error);
     if (refusal === undefined) throw error;
-    // Whatever a server says to PING, it is one; to its other commands it says so itself.
-    if (db !== 0) throw refusedBy(refusal);
+    // Whatever a server says to PING, it is one; to its other commands it says so itself, unless it
+    // hangs up.
+    if (db !== 0 || isHangingUp(refusal)) throw new Refused(refusal);
   }
 }
 

@@ -128,13 +128,9 @@ export class Lane {
   #notConnected(error: unknown, signal: Signal): void {
     const waiting = this.#outbox.splice(0);
     this.#refused = true;
-    if (!(error instanceof Refused)) {
-      this.#session.unreachable(this.#node, error, reasonOf(error, signal), isLasting(error));
-      this.#session.failures(waiting, "notSent");
-      return;
-    }
-    const answer = new ErrorReply(error.text);
-    for (const command of waiting) this.#session.reply(command.request, answer);
+    if (error instanceof Refused) this.#session.refused(this.#node, error.text);
+    else this.#session.unreachable(this.#node, error, reasonOf(error, signal), isLasting(error));
+    this.#session.failures(waiting, "notSent");
   }
 
   #write(connection: Connection): void {

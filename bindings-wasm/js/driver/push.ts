@@ -2,7 +2,6 @@
 
 import { Alarm } from "../clock.js";
 import type { Command } from "../core/command.js";
-import { ErrorReply } from "../core/reply.js";
 import type { Session } from "../session.js";
 import { Refused, type Subscription, type Transport } from "./transport.js";
 
@@ -81,9 +80,9 @@ export class PushReader {
     this.#connecting = this.#command = null;
     this.#alarm.clear();
     if (command === null) return;
-    if (error instanceof Refused) {
-      this.#session.reply(command.request, new ErrorReply(error.text));
-    } else this.#session.failures([command], "outcomeUnknown");
+    const isRefused = error instanceof Refused;
+    if (isRefused) this.#session.refused(this.#node, error.text);
+    this.#session.failures([command], isRefused ? "notSent" : "outcomeUnknown");
   }
 
   #heard(connecting: AbortController, channel: Uint8Array, payload: Uint8Array): void {

@@ -1,5 +1,6 @@
 //! What comes in: replies, failures, messages, changes of connections, time.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::node::Loaded;
@@ -10,6 +11,7 @@ use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{AHEAD, Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
+use crate::machine::Failed;
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::stamp;
 use crate::time::{Span, Time};
@@ -24,19 +26,40 @@ impl Coordinator {
     /// A reply to `request`.
     pub fn handle_reply(&mut self, request: RequestId, reply: &Reply, now: Time) {
         self.hear(now);
+        let node = self.requests.get(&request).map(|request| request.node);
+        if let (Some(node), Reply::Error(text)) = (node, reply)
+            && Refusal::is_of_connection(text)
+        {
+            self.handle_refused(node, text, now);
+            return self.fail_request(request, Failure::NotSent);
+        }
         let Some(pending) = self.take_request(request) else {
             self.stats.ignored += 1;
             return;
         };
         self.stats.replies += 1;
-        let heard = self.nodes.get_mut(pending.node.0 as usize);
-        let parked = heard.map(|node| node.set_heard(self.now)).unwrap_or_default();
-        self.on_answering(pending.node);
+        let parked = self.on_heard(pending.node, reply);
         self.on_reply(request, &pending, reply);
         self.index_probe(pending.node);
         for owner in parked {
             self.resend(owner, true);
         }
+    }
+
+    /// What a reply says of its server. Who was parked until it answered.
+    fn on_heard(&mut self, node: NodeId, reply: &Reply) -> VecDeque<Owner> {
+        if let Reply::Error(text) = reply
+            && let Refusal { error, away: true, .. } = Refusal::of(text)
+        {
+            self.on_refusing(node, error, false);
+            return VecDeque::new();
+        }
+        let state = self.nodes.get_mut(node.0 as usize);
+        let parked = state.map(|state| state.set_heard(self.now)).unwrap_or_default();
+        if !matches!(reply, Reply::Error(_)) {
+            self.on_answering(node);
+        }
+        parked
     }
 
     fn on_reply(&mut self, request: RequestId, pending: &Request, reply: &Reply) {
@@ -103,6 +126,22 @@ impl Coordinator {
         }
     }
 
+    /// The server of `node` refuses a connection with this error reply ("WRONGPASS ...", "ERR max number
+    /// of clients reached"), in its set-up or in place of its first answer: nothing was sent. Told before
+    /// the requests that fail for it as [`Failure::NotSent`]: their error then is a `ServerRefused` with
+    /// these words, until the node is connected or answers. Unless the server answers on another
+    /// connection it is an outage, and a `NodeDown` says the words.
+    ///
+    /// Whether it passes is known here: who may wait does, and the others are told at once.
+    pub fn handle_refused(&mut self, node: NodeId, text: &[u8], now: Time) {
+        self.hear(now);
+        let Refusal { error, transient, .. } = Refusal::of(text);
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        self.stats.refusals += 1;
+        state.set_refusing(error.clone(), !transient);
+        self.on_refusing(node, error, true);
+    }
+
     /// Something happened to the connections to `node`.
     pub fn handle_node(&mut self, node: NodeId, change: NodeChange, now: Time) {
         self.hear(now);
@@ -117,6 +156,7 @@ impl Coordinator {
             }
             // What answers next may be another server with another clock.
             NodeChange::Lost => {
+                state.set_lost(self.now);
                 state.anchor = None;
                 self.forget_clock(node);
             }
@@ -281,6 +321,11 @@ impl Coordinator {
         // One that was not given out was behind others.
         let held_up = !pending.polled || node.is_reached_since(pending.sent_at);
         let failed = node.failed(failure, held_up, pending.node);
+        if failed.error.code() == ErrorCode::ServerRefused {
+            let Failed { error, lasting, .. } = failed;
+            self.refuse(pending.owner, pending.node, pending.background, error, !lasting);
+            return self.unpark(pending.node, request);
+        }
         match pending.owner {
             Owner::Lock(lock, attempt) => {
                 self.with_lock(lock, pending.background, |machine, cx| {
@@ -310,7 +355,7 @@ impl Coordinator {
     fn lock_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         let sent_at = pending.sent_at;
         if let Reply::Error(text) = reply {
-            let Refusal { error, transient, passes, executed } = Refusal::of(text);
+            let Refusal { error, transient, passes, executed, .. } = Refusal::of(text);
             return Outcome::Refused { error, transient, passes, executed };
         }
         let Some(answer) = Answer::decode(reply) else {

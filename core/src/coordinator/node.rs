@@ -40,10 +40,10 @@ pub(super) enum Push {
     Failed,
 }
 
-/// Why the server of a node cannot be reached, as its host says.
+/// Why there is no connection to the server of a node: what its host says, or the server's own words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Unreachable {
-    reason: String,
+    error: Error,
     lasting: bool,
 }
 
@@ -59,6 +59,8 @@ struct Silence {
 /// Why a command was not sent to a server that answers.
 const HELD_UP: &str = "the command was not sent in time: too many commands wait for the server, or this \
                        process was busy";
+
+const AWAY: &str = "the server could not be reached";
 
 const PROBE: Span = Span::from_secs(1);
 
@@ -86,6 +88,8 @@ pub(super) struct Node {
     unreachable: Option<Unreachable>,
     /// When it last answered anything.
     heard: Option<Time>,
+    /// When a connection to it was last lost.
+    lost_at: Option<Time>,
     /// Since when it does not answer, and why, as was told.
     outage: Option<(Time, String)>,
     /// When something came to nothing first since it was reached, and it is not known whose doing that
@@ -120,6 +124,7 @@ impl Node {
             clock: Clock::Unknown,
             unreachable: None,
             heard: None,
+            lost_at: None,
             outage: None,
             suspected_at: None,
             reached_at: None,
@@ -137,8 +142,30 @@ impl Node {
     /// It cannot be reached, for this reason. As much of it as is told.
     pub(super) fn set_unreachable<'a>(&mut self, reason: &'a str, lasting: bool) -> &'a str {
         let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
-        self.unreachable = Some(Unreachable { reason: reason.into(), lasting });
+        let error = Error::new(ErrorCode::Unreachable, format!("{AWAY}: {reason}"));
+        self.unreachable = Some(Unreachable { error, lasting });
         reason
+    }
+
+    /// It refuses connections, in the words of this error.
+    pub(super) fn set_refusing(&mut self, error: Error, lasting: bool) {
+        self.unreachable = Some(Unreachable { error, lasting });
+    }
+
+    /// Whether it is known why there is no connection.
+    pub(super) const fn is_explained(&self) -> bool {
+        self.unreachable.is_some()
+    }
+
+    /// A connection to it was lost.
+    pub(super) const fn set_lost(&mut self, now: Time) {
+        self.lost_at = Some(now);
+    }
+
+    /// Whether there is a connection, as far as can be known, on which it answers: it has within
+    /// `timeout`, and since one was lost.
+    pub(super) fn is_answering(&self, timeout: Span, now: Time) -> bool {
+        self.answers_until(timeout, now).is_some() && self.heard > self.lost_at
     }
 
     /// It was reached.
@@ -225,18 +252,14 @@ impl Node {
     /// besides kept it from being sent, unless the server is away.
     pub(super) fn failed(&self, failure: Failure, held_up: bool, node: NodeId) -> Failed {
         let silent = "the server did not answer in time";
-        let away = "the server could not be reached";
         let outage = self.outage.as_ref().filter(|(since, _)| !self.is_reached_since(*since));
-        let unreachable = self.unreachable.as_ref().map(|unreachable| &unreachable.reason);
         let silence = outage.map(|(_, reason)| reason).filter(|reason| !reason.is_empty());
-        let reason = unreachable.or(silence);
-        let error = match (failure, reason) {
-            (Failure::OutcomeUnknown, _) => Error::new(ErrorCode::NoAnswer, silent),
-            (Failure::NotSent, Some(reason)) => {
-                Error::new(ErrorCode::Unreachable, format!("{away}: {reason}"))
-            }
-            (Failure::NotSent, None) if held_up => Error::new(ErrorCode::Unreachable, HELD_UP),
-            (Failure::NotSent, None) => Error::new(ErrorCode::Unreachable, away),
+        let unreachable = |why: &str| Error::new(ErrorCode::Unreachable, why);
+        let error = match (failure, &self.unreachable, silence) {
+            (Failure::OutcomeUnknown, ..) => Error::new(ErrorCode::NoAnswer, silent),
+            (Failure::NotSent, Some(known), _) => known.error.clone(),
+            (Failure::NotSent, None, Some(reason)) => unreachable(&format!("{AWAY}: {reason}")),
+            (Failure::NotSent, None, None) => unreachable(if held_up { HELD_UP } else { AWAY }),
         };
         let lasting = failure == Failure::NotSent
             && self.unreachable.as_ref().is_some_and(|unreachable| unreachable.lasting);

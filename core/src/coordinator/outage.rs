@@ -1,5 +1,5 @@
-//! A server's outage, from the first sign of it to its next answer: each is told once, whatever failed
-//! for it.
+//! A server's outage, from the first sign of it to its next answer that is no error: each is told once,
+//! whatever failed for it.
 
 use super::input::LATE;
 use super::{Coordinator, Life, Owner};
@@ -21,8 +21,9 @@ impl Coordinator {
         }
         let (node, sent_at, deadline) = (request.node, request.sent_at, request.deadline);
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
-        // There was more to send than could be sent in time.
-        if failure == Failure::NotSent && state.is_reached_since(sent_at) {
+        // Why was said before; or there was more to send than could be sent in time.
+        let explained = state.is_explained() || state.is_reached_since(sent_at);
+        if failure == Failure::NotSent && explained {
             return;
         }
         // It answers others, more slowly than it is asked.
@@ -51,7 +52,17 @@ impl Coordinator {
         }
     }
 
-    /// A server has answered.
+    /// A server has refused to connect, or a command as it would refuse any other: it does not serve.
+    /// That it has too many clients says nothing of the connections there are.
+    pub(super) fn on_refusing(&mut self, node: NodeId, error: Error, connects: bool) {
+        let timeout = self.timeout;
+        let Some(state) = self.nodes.get(node.0 as usize) else { return };
+        if !(connects && state.is_answering(timeout, self.now)) {
+            self.on_outage(node, error);
+        }
+    }
+
+    /// A server has answered, and with no error: it serves.
     pub(super) fn on_answering(&mut self, node: NodeId) {
         let state = self.nodes.get_mut(node.0 as usize);
         if let Some(since) = state.and_then(super::Node::end_outage) {

@@ -11,6 +11,8 @@ pub(super) struct Refusal {
     pub(super) error: Error,
     /// It may pass by itself soon.
     pub(super) transient: bool,
+    /// The server would refuse any command now.
+    pub(super) away: bool,
     /// It passes when a failover or a disk is done, which may take long.
     pub(super) passes: bool,
     /// The script may have been executed in part.
@@ -44,6 +46,10 @@ const NOT_EXECUTED: [&[u8]; 9] = [
 /// authenticated.
 const UNAUTHENTICATED: &[u8] = b"ERR Protocol error: unauthenticated";
 
+/// What Redis says, without a code word of its own, to who connects when it has `maxclients` others. It
+/// closes the connection then.
+const CROWDED: &[u8] = b"ERR max number of clients";
+
 /// What to do about it.
 pub(super) const NO_CLUSTER: &str = "the server is a node of a Redis Cluster, which is not supported: \
      connect to servers with 'cluster-enabled no', all of them as nodes of the ring";
@@ -62,14 +68,21 @@ impl Refusal {
         let cluster = CLUSTER.contains(&word);
         let wrong_type = text.windows(9).any(|window| window == b"WRONGTYPE");
         let code = if wrong_type { ErrorCode::WrongType } else { ErrorCode::ServerRefused };
-        let transient = TRANSIENT.contains(&word);
+        let crowded = Self::is_of_connection(text);
+        let transient = crowded || TRANSIENT.contains(&word);
+        let away = transient || word == b"NOAUTH";
         let passes = PASSING.contains(&word);
         let executed = !transient && !wrong_type && !cluster && !NOT_EXECUTED.contains(&word);
         let message = match cluster {
             true => format!("{message} ({NO_CLUSTER})"),
             false => message,
         };
-        Self { error: Error::new(code, message), transient, passes, executed }
+        Self { error: Error::new(code, message), transient, away, passes, executed }
+    }
+
+    /// Whether it is said to whoever connects, in place of an answer to what was asked first.
+    pub(super) fn is_of_connection(text: &[u8]) -> bool {
+        text.starts_with(CROWDED)
     }
 
     /// Whether the server does not have the script.

@@ -7,7 +7,7 @@ use super::{Coordinator, Owner, Request, Timer};
 use crate::error::Error;
 use crate::event::TransactionOutcome;
 use crate::machine::Failed;
-use crate::redis::{Argv, Reply};
+use crate::redis::{Argv, NodeId, Reply};
 use crate::transaction::machine::Outcome;
 use crate::transaction::{Answer, NEVER, Op, Query, TransactionId};
 
@@ -34,15 +34,23 @@ pub(super) fn on_failure(core: &mut Coordinator, pending: &Request, failed: Fail
     }
 }
 
-/// The server has not acted for want of this client's stamp; whether that may change by itself.
+/// The server has not acted, for want of this client's stamp or because it refuses the client; whether
+/// that may change by itself.
 #[inline(never)]
 pub(super) fn on_refused(
     core: &mut Coordinator,
     owner: Owner,
+    node: NodeId,
     background: bool,
     (error, transient): (Error, bool),
 ) {
-    on_outcome(core, owner, background, Outcome::Refused { error, transient, executed: false });
+    match owner {
+        Owner::Time(_) => core.on_no_clock(node, &error, !transient),
+        _ => {
+            let outcome = Outcome::Refused { error, transient, executed: false };
+            on_outcome(core, owner, background, outcome);
+        }
+    }
 }
 
 fn on_outcome(core: &mut Coordinator, owner: Owner, background: bool, outcome: Outcome) {

@@ -285,7 +285,7 @@ impl Coordinator {
     }
 
     /// What `owner` asked for was not done.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         owner: Owner,
         node: NodeId,
@@ -307,7 +307,11 @@ impl Coordinator {
                 self.on_counter_outcome(counter, attempt, outcome, background);
             }
             Owner::Call(call) => self.on_call_failed(call, error, transient),
-            _ => split::on_refused(self, owner, background, (error, transient)),
+            Owner::Stamp(round) => {
+                self.on_seen(round, node, Seen::Missing { error, lasting: !transient });
+            }
+            Owner::Subscription => self.on_push_failed(node, error),
+            _ => split::on_refused(self, owner, node, background, (error, transient)),
         }
     }
 
