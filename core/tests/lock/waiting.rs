@@ -223,6 +223,27 @@ fn who_was_never_in_line_fails_when_its_timeout_is_over() {
     assert!(events(&mut co).iter().any(|event| matches!(event, Event::LockFailed { .. })));
 }
 
+#[test]
+fn a_wait_that_ends_before_anything_is_answered_claims_no_holder() {
+    let mut desk = Desk::new();
+    let mut co = desk.coordinator(2);
+    let wait = Some(Span::from_millis(100));
+    co.lock_acquire(NAME, LockOptions { wait, ..LockOptions::default() }, desk.now)
+        .expect("sound arguments");
+    let command = take(&mut co, "ACQ");
+    desk.now = desk.now + Span::from_millis(100);
+    co.handle_timeout(desk.now);
+    let told = events(&mut co);
+    let [Event::LockFailed { error, .. }] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(error.code(), ErrorCode::LockTimeout);
+    let words = "lock 'job' was not granted in time: the server has not answered yet";
+    assert_eq!(error.message(), words);
+    // It is taken back, should it have been executed.
+    desk.execute(&command.argv);
+    desk.pass(Span::from_secs(1), &mut [&mut co]);
+    assert!(desk.is_free());
+}
+
 /// Lets time pass with every command failing in this way.
 fn away(desk: &mut Desk, cos: &mut [&mut Coordinator], failure: Failure, span: Span) {
     let end = desk.now + span;

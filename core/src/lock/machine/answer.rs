@@ -239,6 +239,14 @@ impl Lock {
         Error::new(ErrorCode::LockTimeout, format!("lock '{name}' was not granted in time: {who}"))
     }
 
+    /// The same, where nothing is known of the lock.
+    pub(super) fn unanswered(&self) -> Error {
+        let name = readable(&self.name);
+        let message =
+            format!("lock '{name}' was not granted in time: the server has not answered yet");
+        Error::new(ErrorCode::LockTimeout, message)
+    }
+
     /// A grant whose end the server has just told us.
     fn leased(&mut self, fence: Fence, anchor: Anchor, expiry: ServerTime, cx: &mut Cx<'_>) {
         let valid_until = anchor.valid_until(expiry);

@@ -334,7 +334,10 @@ impl Lock {
                 if self.wait_until.is_some_and(|until| cx.now >= until) =>
             {
                 let trouble = self.trouble.as_ref().and_then(|trouble| trouble.error.clone());
-                let error = trouble.unwrap_or_else(|| self.timed_out());
+                let error = trouble.unwrap_or_else(|| match self.state {
+                    State::Acquiring if !self.has_queued => self.unanswered(),
+                    _ => self.timed_out(),
+                });
                 let granted = matches!(self.state, State::Claiming);
                 self.fail(error, cx);
                 self.end(granted, cx);
