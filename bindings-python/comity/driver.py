@@ -9,10 +9,11 @@ from typing import Protocol
 
 from .callbacks import hand_out, spawn
 from .clock import now_us
-from .lane import Connector, Lane
+from .lane import Lane
 from .mutex import outside
 from .operation import Operation
 from .push import PushReader
+from .sending import Connector
 from .session import SHIFT, Session
 from .several import Several
 from .workers import Background, Timer, relieve
@@ -119,7 +120,7 @@ class SocketDriver:
             # which may keep every other thread from running.
             lane = self._background[operation.node].lane
             if lane.wire is not None:
-                lane.flush()
+                lane.flush(operation)
                 with self._session.mutex:
                     pass  # what another thread has taken to be sent is written by then
 

@@ -8,6 +8,10 @@ Nobody owns what is on its way: commands are in the outbox or, from one step to 
 connection's `Exchange`, and so are bytes and answers. Who reads for all, and who connects, only
 says who waits: anybody else may do the same at any time, as a thread does that finds itself in the
 middle of a call here that it has interrupted. See `step_back`.
+
+Who waits for an operation leaves when that is over, whatever the server does. What takes as long as
+the server likes and cannot be left in the middle, making a connection, is done by a thread of its
+own, for all; and so is the rest of what a socket has not taken by then.
 """
 
 from __future__ import annotations
@@ -16,34 +20,24 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ._core import Baton, refuse, refuse_late
-from .callbacks import start
 from .clock import now_us
-from .operation import Operation
 from .outbox import remove
+from .sending import LENT, SILENT, UNWRITTEN, Connector, Sender
 from .session import SHIFT
-from .wire import NotConnected, Refused, Wire, WireBroken
+from .wire import WireBroken
 
 if TYPE_CHECKING:
     from ._core import Command
     from .bell import Bell
+    from .operation import Operation
     from .session import Session
+    from .wire import Wire
 
-
-SILENT: Final = "no answer in time"
-UNWRITTEN: Final = "not written in time"
 
 PATIENCE: Final = 0.1
 """How many seconds a thread that waits for an answer leaves the reading to another before it looks
 itself: that one may be held up by what has interrupted it.
 """
-
-
-class Connector(Protocol):
-    """How a lane gets its connection."""
-
-    def connect(self, deadline: int) -> Wire:
-        """A ready connection by `deadline`. Raises `NotConnected` or `Refused`."""
 
 
 class Watch(Protocol):
@@ -74,23 +68,10 @@ class _Unwatched:
         """Nothing to leave."""
 
 
-class Lane:
+class Lane(Sender):
     """See the module. `outbox` is the session's list of commands for this lane."""
 
-    __slots__ = (
-        "_bell",
-        "_connector",
-        "_glean",
-        "_mutex",
-        "_node",
-        "_outbox",
-        "_parked",
-        "_pen",
-        "_session",
-        "_stopped",
-        "_watch",
-        "wire",
-    )
+    __slots__ = ("_glean", "_parked", "_watch")
 
     def __init__(
         self,
@@ -107,20 +88,10 @@ class Lane:
         `watch` is where a thread that waits for a grant listens. `glean` has somebody call this
         lane's `glean` in a while, for replies that nobody waits for.
         """
-        self._session = session
-        self._bell = bell
+        super().__init__(session, node, outbox, connector, bell)
         self._watch: Watch = watch or _Unwatched()
         self._glean = glean
-        self._mutex = session.mutex
-        self._node = node
-        self._outbox = outbox
-        self._connector = connector
-        self._pen = Baton()
-        """Which thread makes a connection."""
-        self._stopped = False
         self._parked: list[Operation] = []
-        self.wire: Wire | None = None
-        """The connection to send on, if there is one."""
 
     def drive(self, operation: Operation) -> None:
         """Moves bytes until `operation` is done, or has commands for other nodes as well. Anything
@@ -132,7 +103,7 @@ class Lane:
         try:
             while not (operation.done or operation.several):
                 if self._outbox:
-                    self.flush()
+                    self.flush(operation)
                 with mutex:
                     if operation.done or operation.several:
                         break
@@ -148,7 +119,7 @@ class Lane:
                     wire.reader.leave(me)
                 else:
                     self._wait(operation, gate)
-            self.flush()  # what follows the end of the operation, and nobody waits for
+            self.flush(operation)  # what follows its end, and nobody waits for
         except BaseException:
             self._watch.leave(operation)
             with mutex:
@@ -178,9 +149,10 @@ class Lane:
         """A frame further down in this thread, `me`, is interrupted: others do what it was to do
         here.
         """
-        wire = self.wire
+        wire, maker = self.wire, self._maker
         reads = wire is not None and wire.reader.leave(me)
-        if (self._pen.leave(me) or reads) and not self._stopped:
+        lent = maker is not None and maker.ident == me and self._pen.leave(LENT)
+        if (self._pen.leave(me) or lent or reads) and not self._stopped:
             with self._mutex:
                 for operation in self._parked:
                     if operation.gate is not None:
@@ -276,16 +248,15 @@ class Lane:
 
     def run_dry(self) -> None:
         """Moves bytes until nothing is outstanding and nothing is left to send."""
-        nobody = Operation()
         while self._loose() and not self._stopped:
-            self.flush()
+            self._flush(None)
             led: dict[Lane, Wire] = {}
             self.lead(led)
             if not led:
                 return  # another thread has taken over, or there is nothing to read
             wire = led[self]
             try:
-                self._read(wire, nobody)
+                self._read(wire, None)
             finally:
                 self.follow(wire)
 
@@ -324,111 +295,14 @@ class Lane:
             if not unsent and self._glean is not None:
                 self._glean(self)
                 return
-        try:
-            start(threading.Thread(target=self.run_dry, name="comity-reader", daemon=True))
-        except RuntimeError:
-            self.run_dry()  # no thread can be started
-
-    # Sending
-
-    def flush(self) -> None:
-        """Sends all that is ready; where there is no connection, makes one, unless another thread
-        does.
-        """
-        outbox = self._outbox
-        session = self._session
-        while outbox:
-            wire = self.wire
-            if wire is None:
-                if not self._connect():
-                    return
-                continue
-            if not wire.usable(now_us()):
-                self._drop(wire)
-                continue
-            try:
-                with self._mutex:
-                    if wire.take(outbox, session.core):
-                        session.drain()
-                    wait = wire.write()
-                while wait is not None:
-                    left = wire.deadline - now_us()
-                    if left <= 0 or not wait(left):
-                        raise WireBroken(UNWRITTEN)
-                    with self._mutex:
-                        wait = wire.write()
-            except WireBroken as broken:
-                self._drop(wire, str(broken))
-
-    def _connect(self) -> bool:
-        """Makes a connection. False where there is nothing more to send, or another thread is about
-        to.
-        """
-        session, outbox = self._session, self._outbox
-        me = threading.get_ident()
-        with self._mutex:
-            deadline = refuse_late(outbox, session.core, now_us())
-            due = outbox.copy()
-            session.drain()
-            if not due or self.wire is not None:
-                return bool(outbox)
-            if not self._pen.take(me):
-                return False
-        try:
-            self._connected(self._connector.connect(deadline))
-        except NotConnected as failed:
-            if self._pen.holder == me:
-                session.unreachable(self._node, failed)
-                self._refuse(due)
-        except Refused as refused:
-            if self._pen.holder == me:
-                session.refused(self._node, refused.text)
-                self._refuse(due)
-        finally:
-            self._pen.leave(me)
-        return True
-
-    def _connected(self, wire: Wire) -> None:
-        """There is a connection; it is not needed if somebody else has made one meanwhile."""
-        if self._bell is not None:
-            wire.listen_to(self._bell.fileno())
-        with self._mutex:
-            if self.wire is None:
-                self.wire = wire
-        if self.wire is not wire or self._stopped:
-            wire.close()
-        if self._stopped:
-            raise NotConnected("closed")
-        if self.wire is wire:
-            self._session.node(self._node, "connected")
-
-    def _refuse(self, due: list[Command]) -> None:
-        session = self._session
-        with self._mutex:
-            refuse(self._outbox, due, session.core, now_us())
-            session.drain()
-
-    def _drop(self, wire: Wire, why: str | None = None) -> None:
-        """Gives a connection up, and with it all that is outstanding there. `why` it broke."""
-        session = self._session
-        with self._mutex:
-            if why not in (None, SILENT) and wire.outstanding:
-                session.broken(self._node, str(why))
-            wire.end(session.core)
-            current = self.wire is wire
-            if current:
-                self.wire = None
-                session.node(self._node, "lost")
-            else:
-                session.drain()
-        wire.close()
+        self._aside(self.run_dry, "reader")
 
     # Receiving
 
-    def _read(self, wire: Wire, operation: Operation) -> None:
-        """Reads for all until `operation` is done or nothing is outstanding."""
+    def _read(self, wire: Wire, operation: Operation | None) -> None:
+        """Reads for all until `operation` is done or nothing is outstanding. None: see `_flush`."""
         session = self._session
-        while wire.outstanding and not (operation.done or operation.several):
+        while wire.outstanding and not _is_over(operation):
             # A server that is near has answered by now as often as not: that saves a wait.
             if not self.hear(wire):
                 timer = session.deadline
@@ -437,5 +311,10 @@ class Lane:
                     self._bell.clear()
                 if now_us() >= timer:
                     session.tick()
-            if self._outbox and not (operation.done or operation.several):
-                self.flush()
+            if self._outbox and not _is_over(operation):
+                self._flush(operation)
+
+
+def _is_over(operation: Operation | None) -> bool:
+    """Whether who waits for `operation` has to leave a lane."""
+    return operation is not None and (operation.done or operation.several)

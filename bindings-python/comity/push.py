@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._core import Command
-    from .lane import Connector
     from .operation import Operation
+    from .sending import Connector
     from .session import Session
 
 PING: Final = b"*1\r\n$4\r\nPING\r\n"

@@ -41,7 +41,7 @@ class Several:
             while not operation.done:
                 for node in operation.nodes:
                     lane = lanes[node]
-                    lane.flush()
+                    lane.flush(operation)
                     lane.lead(led)
                 if self._session.hindered:
                     self._session.stand_in()
@@ -50,7 +50,7 @@ class Several:
                     if now_us() >= self._session.deadline:
                         self._session.tick()
             for node in operation.nodes:
-                lanes[node].flush()  # what follows the end of it, and nobody waits for
+                lanes[node].flush(operation)  # what follows the end of it, and nobody waits for
         except BaseException:
             with self._session.mutex:
                 operation.gate = None

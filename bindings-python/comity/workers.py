@@ -21,7 +21,7 @@ from .session import NEVER
 
 if TYPE_CHECKING:
     from ._core import Command
-    from .lane import Connector
+    from .sending import Connector
     from .session import Session
 
 log = logging.getLogger("comity")

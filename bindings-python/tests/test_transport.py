@@ -241,6 +241,103 @@ def test_passwords(start):
             assert text.startswith(b"NOAUTH ")
 
 
+# Who waits, and who connects
+
+
+class Held:
+    """A connector that takes as long as it is told to."""
+
+    def __init__(self, client):
+        self._connector = connector(client)
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.made = 0
+
+    def connect(self, deadline):
+        self.begun.set()
+        assert self.go.wait(60)
+        self.made += 1
+        return self._connector.connect(soon(30))
+
+
+def test_who_waits_leaves_a_connection_that_is_being_made(server):
+    core = Core()
+    session = Session(core, 1)
+    outbox = session.boxes[0].foreground
+    with server.client() as client:
+        held = Held(client)
+        lane = Lane(session, 0, outbox, held)
+        first, second = Operation(), Operation()
+        threads = [threading.Thread(target=lane.drive, args=(one,)) for one in (first, second)]
+        outbox.append(Command(1, [b"ECHO", b"1"], soon(60)))
+        threads[0].start()
+        assert held.begun.wait(30)
+        threads[1].start()
+        with session.mutex:
+            first.done = True  # its time is over
+            first.signal()
+        threads[0].join(30)
+        assert not threads[0].is_alive()
+        core.done = second
+        held.go.set()
+        threads[1].join(30)
+        assert not threads[1].is_alive()
+        assert core.replies == [(1, b"1")]
+        assert held.made == 1
+        lane.stop()
+
+
+def test_nobody_need_wait_for_a_connection_to_be_made(server):
+    core = Core()
+    session = Session(core, 1)
+    outbox = session.boxes[0].foreground
+    with server.client() as client:
+        held = Held(client)
+        lane = Lane(session, 0, outbox, held)
+        operation = Operation()
+        outbox.append(Command(1, [b"ECHO", b"1"], soon(60)))
+        operation.done = True
+        lane.drive(operation)
+        assert held.begun.wait(30)
+        held.go.set()
+        until(lambda: core.replies == [(1, b"1")])
+        lane.stop()
+
+
+def test_who_waits_leaves_what_a_socket_does_not_take():
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    core = Core()
+    session = Session(core, 1)
+    outbox = session.boxes[0].foreground
+    lane = Lane(session, 0, outbox, None)
+    lane.wire = Wire(ours, ErrorReply, ours.close)
+    outbox.append(Command(1, [b"SET", b"a", b"x" * 10_000_000], soon(60)))
+    operation = Operation()
+    thread = threading.Thread(target=lane.drive, args=(operation,))
+    thread.start()
+    until(lambda: not outbox)
+    operation.done = True  # as the core's timer has it
+    session.deadline = 0
+    thread.join(30)
+    assert not thread.is_alive()
+    left = 10_000_000
+    while left > 0:
+        left -= len(theirs.recv(1 << 20))  # the rest leaves without it
+    theirs.sendall(b"+OK\r\n")
+    until(lambda: lane.look() or core.replies == [(1, "OK")])
+    lane.stop()
+    theirs.close()
+
+
+def test_without_another_thread_the_caller_connects(server, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("comity.sending.start", refuse)
+    with server.client() as client:
+        assert ask(client, b"ECHO", b"1").replies == [(1, b"1")]
+
+
 # Deadlines
 
 
@@ -343,7 +440,7 @@ def test_only_what_was_written_is_unknown():
     commands = [Command(1, [b"PING"], soon())]
     commands += [Command(n, [b"SET", b"a", large], soon(0.2)) for n in (2, 3)]
     session.boxes[0].foreground += commands
-    lane.flush()
+    lane.flush(Operation())
     unknown, never = (1, "outcome_unknown"), (3, "not_sent")
     assert sorted(core.failures) == [unknown, (2, "outcome_unknown"), never]
     assert lane.wire is None

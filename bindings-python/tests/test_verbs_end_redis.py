@@ -3,14 +3,19 @@ bytes, with something that is none of comity's answers, with an error, with noth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import locks
 import pytest
 from faults import ALWAYS, ANSWER, CUT_AFTER, SWALLOW
-from locks import asks, connect, keep
+from locks import asks, connect, connect_to, keep
 
 import comity
+
+redis = pytest.importorskip("redis")
 
 pytestmark = pytest.mark.usefixtures("flavour")
 
@@ -102,3 +107,61 @@ def test_every_verb_ends(proxy, verb, answer):
         # Where all is silent, no connection can be made either.
         assert isinstance(caught.value, (error, comity.Unreachable, comity.OutcomeUnknown))
         proxy.calm()
+
+
+@pytest.fixture
+def stuck(server: Any) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """A client whose connections are not made before it is told so, and how to tell it."""
+    from redis.asyncio import Connection as OnALoop
+
+    go = threading.Event()
+
+    class Slow(redis.Connection):  # type: ignore[misc]
+        def connect(self) -> None:
+            go.wait()
+            super().connect()
+
+    class SlowOnALoop(OnALoop):  # type: ignore[misc]
+        async def connect(self) -> None:
+            while not go.is_set():
+                await asyncio.sleep(0.01)
+            await super().connect()
+
+    where = {"host": "127.0.0.1", "port": server.port}
+    if locks.ON_A_LOOP[0]:
+        pool: Any = redis.asyncio.ConnectionPool(connection_class=SlowOnALoop, **where)
+        yield redis.asyncio.Redis(connection_pool=pool), go.set
+    else:
+        pool = redis.ConnectionPool(connection_class=Slow, **where)
+        yield redis.Redis(connection_pool=pool), go.set
+    go.set()
+
+
+SHORT: dict[str, Callable[[Any], object]] = {
+    **VERBS,
+    "acquire for a moment": lambda co: keep(co.lock("x", wait=0.1)).acquire(),
+    "transaction for a moment": lambda co: co.transaction(timeout=0.1).incr("x").execute(),
+    "snapshot": lambda co: co.snapshot("x", timeout=0.1),
+}
+
+
+@pytest.mark.parametrize("verb", SHORT)
+def test_no_verb_waits_for_a_connection_beyond_its_time(stuck, verb):
+    client, go = stuck
+    with connect_to(client, timeout=1, check=False) as co:
+        came: list[Any] = []
+
+        def call() -> None:
+            try:
+                came.append(SHORT[verb](co))
+            except comity.Error as error:
+                came.append(error)
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        thread.join(40)
+        assert came, "it waits"
+        assert came == [False] or isinstance(came[0], comity.Error), came
+        # The connecting goes on, for whoever comes.
+        go()
+        assert keep(co.lock("x", wait=30)).acquire()

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._core import ErrorReply
-from ..lane import SILENT
 from ..outbox import take_all, take_out
 from ..resp import Push
+from ..sending import SILENT
 from ..session import NEVER
 from .link import Link
 from .wakeup import after_reading
