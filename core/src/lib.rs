@@ -9,6 +9,7 @@
 //! * [`counter`]: the counter; `docs/counter.md` says what it promises.
 //! * [`transaction`]: what a participant is asked and answers.
 //! * [`snapshot`]: the bytes of what outlives a process.
+//! * [`redis`]: commands and replies, and the [`wire`](redis::wire) that they go over.
 //! * [`memory`]: the embedded store, for programs without a server and for tests.
 //!
 //! ```
