@@ -20,6 +20,18 @@ use comity::time::{Span, Time};
 
 const NODE: NodeId = NodeId(0);
 
+/// Why a connection is of no more use.
+enum Lost {
+    Refused(Vec<u8>),
+    Broken(String),
+}
+
+impl Lost {
+    fn of(why: impl Error) -> Self {
+        Self::Broken(why.to_string())
+    }
+}
+
 struct Host {
     co: Coordinator,
     endpoint: Endpoint,
@@ -69,7 +81,10 @@ impl Host {
         if let Err(why) = self.exchange()
             && let Some((_, mut connection)) = self.wire.take()
         {
-            self.co.handle_unreachable(NODE, &why, false, self.now());
+            match why {
+                Lost::Refused(text) => self.co.handle_refused(NODE, &text, self.now()),
+                Lost::Broken(why) => self.co.handle_unreachable(NODE, &why, false, self.now()),
+            }
             for (request, failure) in connection.end() {
                 self.co.handle_failure(request, failure, self.now());
             }
@@ -78,38 +93,38 @@ impl Host {
         self.co.handle_timeout(self.now());
     }
 
-    fn exchange(&mut self) -> Result<(), String> {
+    fn exchange(&mut self) -> Result<(), Lost> {
         let due = self.co.next_deadline();
         let now = self.now();
         let Some((stream, connection)) = &mut self.wire else { return Ok(()) };
         while !connection.transmit().is_empty() {
-            let count = stream.write(connection.transmit()).map_err(|e| e.to_string())?;
+            let count = stream.write(connection.transmit()).map_err(Lost::of)?;
             connection.transmitted(count);
         }
         let due = [due, connection.deadline()].into_iter().flatten().min();
         let wait = due.map_or(1_000_000, |due| due.since(now).as_micros().max(1));
-        stream.set_read_timeout(Some(Duration::from_micros(wait))).map_err(|e| e.to_string())?;
+        stream.set_read_timeout(Some(Duration::from_micros(wait))).map_err(Lost::of)?;
         let mut bytes = [0; 16384];
         let count = match stream.read(&mut bytes) {
-            Ok(0) => return Err("closed by the server".into()),
+            Ok(0) => return Err(Lost::Broken("closed by the server".into())),
             Ok(count) => count,
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => 0,
-            Err(e) => return Err(e.to_string()),
+            Err(e) => return Err(Lost::of(e)),
         };
         let now = clock(self.began);
         if count > 0 {
             connection.receive(&bytes[..count], now);
         }
-        while let Some(incoming) = connection.poll().map_err(|e| e.to_string())? {
+        while let Some(incoming) = connection.poll().map_err(Lost::of)? {
             match incoming {
                 Incoming::Reply { request, reply } => {
                     self.co.handle_reply(request, &reply.to_reply(), now);
                 }
-                Incoming::Refused(text) => return Err(String::from_utf8_lossy(text).into_owned()),
+                Incoming::Refused(text) => return Err(Lost::Refused(text.to_vec())),
                 _ => {}
             }
         }
-        connection.handle_timeout(now).map_err(|e| e.to_string())
+        connection.handle_timeout(now).map_err(Lost::of)
     }
 
     fn wait(&mut self) -> Event {

@@ -6,6 +6,7 @@ mod support;
 mod border_is_total;
 mod cluster_refused;
 mod node_outage;
+mod node_refuses;
 mod scripts_bounded;
 mod unreachable_says_why;
 mod verbs_end_in_time;

@@ -29,7 +29,9 @@ pub enum Purpose {
 pub enum Incoming<'a> {
     /// The server has let the connection in: its commands leave from now on.
     Ready,
-    /// The server has refused the connection, in these words. [`end`](Connection::end) it.
+    /// The server has refused the connection, in these words, for
+    /// [`Coordinator::handle_refused`](crate::coordinator::Coordinator::handle_refused). Then
+    /// [`end`](Connection::end) it.
     Refused(&'a [u8]),
     /// For [`Coordinator::handle_reply`](crate::coordinator::Coordinator::handle_reply).
     Reply {

@@ -1,8 +1,7 @@
 //! A server that refuses to connect, or to do anything: an outage for who waits in line where it passes,
 //! an error with the server's words for everybody else, and never a sign that the server serves again.
 
-mod support;
-
+use crate::support::desk::{Desk, NAME, NODE, take};
 use comity::coordinator::Coordinator;
 use comity::error::{Error, ErrorCode};
 use comity::event::Event;
@@ -10,7 +9,6 @@ use comity::lock::{LockId, LockOptions};
 use comity::redis::{Failure, NodeChange, Reply};
 use comity::time::Span;
 use comity::transaction::TransactionOptions;
-use support::desk::{Desk, NAME, NODE, take};
 
 const CROWDED: &str = "ERR max number of clients reached";
 const LOADING: &str = "LOADING Redis is loading the dataset in memory";
