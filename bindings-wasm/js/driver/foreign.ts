@@ -56,9 +56,19 @@ export function replyOrThrow(error: unknown): ErrorReply {
   return new ErrorReply(words);
 }
 
-/** Whether the server closes the connection with these words. */
-export function isHangingUp(words: string): boolean {
-  return words.startsWith("ERR max number of clients");
+/**
+ * Asks a new connection for a sign of life, which the clients do not: to them it is one before anything
+ * was answered. Whatever a server says to that, it is one, and to other commands says so itself, unless
+ * it hangs up with these words: throws `Refused` then.
+ */
+export async function greeted(ping: Promise<unknown>): Promise<void> {
+  try {
+    await ping;
+  } catch (error) {
+    const words = serverWords(error);
+    if (words === undefined) throw error;
+    if (words.startsWith("ERR max number of clients")) throw new Refused(words);
+  }
 }
 
 /** For a connection that could not be made: `Refused`, where the server itself said no. */

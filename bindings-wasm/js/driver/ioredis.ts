@@ -2,15 +2,7 @@
 
 import { ComityError, ErrorCode } from "../errors.js";
 import type { Adapter } from "./adapters.js";
-import {
-  ascii,
-  buffers,
-  isHangingUp,
-  refusedOr,
-  replyOf,
-  replyOrThrow,
-  serverWords,
-} from "./foreign.js";
+import { ascii, buffers, greeted, refusedOr, replyOf, replyOrThrow } from "./foreign.js";
 import { attempt } from "./reason.js";
 import { NotSent, Refused, type Connection, type Subscription, type Transport } from "./transport.js";
 import type { Signal } from "../platform.js";
@@ -126,6 +118,8 @@ function duplicate(client: Client, db: number): Client {
     enableOfflineQueue: false,
     // Whether it is loading is the server's to say, to each command.
     enableReadyCheck: false,
+    // Its answer is not looked at, and a server that has too many clients says so in place of the first.
+    disableClientInfo: true,
     enableAutoPipelining: false,
     autoResubscribe: false,
     autoResendUnfulfilledCommands: false,
@@ -187,19 +181,15 @@ async function connected(original: Client, signal: Signal, asks: Asks = arrived)
 }
 
 /**
- * Asks once: the client calls it a connection before anything was answered, and works in database 0
- * where the server refuses the one that was chosen. Throws `Refused` then.
+ * Asks once: the client works in database 0 where the server refuses the one that was chosen. Throws
+ * `Refused` then.
  */
 async function arrived(client: Client, db: number): Promise<void> {
-  const words = buffers(db === 0 ? [] : [new TextEncoder().encode(String(db))]);
+  if (db === 0) return greeted(client.callBuffer("PING", []));
   try {
-    await client.callBuffer(db === 0 ? "PING" : "SELECT", words);
+    await client.callBuffer("SELECT", buffers([new TextEncoder().encode(String(db))]));
   } catch (error) {
-    const refusal = serverWords(error);
-    if (refusal === undefined) throw error;
-    // Whatever a server says to PING, it is one; to its other commands it says so itself, unless it
-    // hangs up.
-    if (db !== 0 || isHangingUp(refusal)) throw new Refused(refusal);
+    throw refusedOr(error);
   }
 }
 

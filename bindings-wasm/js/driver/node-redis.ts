@@ -2,10 +2,10 @@
 
 import { ComityError, ErrorCode, kindOf } from "../errors.js";
 import type { Adapter } from "./adapters.js";
-import { ascii, bufferClass, buffers, refusedOr, replyOf, replyOrThrow } from "./foreign.js";
+import { ascii, bufferClass, buffers, greeted, refusedOr, replyOf, replyOrThrow } from "./foreign.js";
 import { attempt } from "./reason.js";
 import { unlessAborted } from "../signal.js";
-import { NotSent, type Connection, type Subscription, type Transport } from "./transport.js";
+import { NotSent, Refused, type Connection, type Subscription, type Transport } from "./transport.js";
 import type { Signal } from "../platform.js";
 import { TextEncoder } from "../utf8.js";
 
@@ -114,6 +114,8 @@ function duplicate(client: Client, database: number | undefined): Client {
     RESP: 2,
     ...(database !== undefined && { database }),
     disableOfflineQueue: true,
+    // Its answer is not looked at, and a server that has too many clients says so in place of the first.
+    disableClientInfo: true,
     commandsQueueMaxLength: undefined,
     pingInterval: undefined,
     clientSideCache: undefined,
@@ -179,9 +181,11 @@ async function connected(original: Client, signal: Signal): Promise<Link> {
   try {
     await client.connect();
     signal.throwIfAborted();
+    await greeted(client.ping());
+    signal.throwIfAborted();
   } catch (error) {
     close();
-    throw refusedOr(why ?? error);
+    throw error instanceof Refused ? error : refusedOr(why ?? error);
   } finally {
     signal.removeEventListener("abort", close);
   }
