@@ -431,3 +431,23 @@ def test_the_leader_that_is_killed_is_followed_by_another(server, programs):
             if one.process.poll() is None:
                 os.kill(one.process.pid, signal.SIGKILL)
                 one.end()
+
+
+def test_who_waits_in_line_waits_on_where_a_server_has_too_many_clients(start, actor):
+    server = start()
+    holder, waiter = actor(at(server.port)), actor(at(server.port), timeout=1)
+    holder.acquire("job", ttl=600)
+    waiter.ask("job", ttl=60)
+    waiter.hear("LockQueued")
+    with server.client() as admin:
+        admin.config_set("maxclients", 1)
+        for kind in ("pubsub", "normal"):
+            admin.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        waiter.hear("NodeDown")
+        begun = admin.info("stats")["rejected_connections"]
+        # Longer than its timeout, with a pause of half a second at most between two.
+        locks.until(lambda: admin.info("stats")["rejected_connections"] >= begun + 20, 60)
+        admin.config_set("maxclients", 1000)
+        admin.delete(*admin.keys("comity:1:lock:*"))
+    assert waiter.hear("NodeUp", "LockFailed")["kind"] == "NodeUp"
+    waiter.hear("LockGranted")
