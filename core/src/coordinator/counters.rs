@@ -146,15 +146,17 @@ impl Coordinator {
     pub fn counter_collect(&mut self, counter: CounterId, tally: Tally, now: Time) -> Result<()> {
         self.hear(now);
         let collect = |machine: &mut Counter, cx: &mut Cx<'_>| machine.collect(tally, cx);
-        self.with_counter(counter, true, collect).ok_or_else(none_such)
+        let collected = self.with_counter(counter, true, collect);
+        collected.ok_or_else(|| self.no_counter())
     }
 
     /// What the counter stands at as far as is known here, at once; own counts are always in it.
     ///
     /// # Errors
-    /// `InvalidState` for a counter that is not open, `Overflow` beyond 128 bits.
+    /// `InvalidState` for a counter that is not open, `Closed` for one that a close has ended, `Overflow`
+    /// beyond 128 bits.
     pub fn counter_value(&self, counter: CounterId, now: Time) -> Result<CounterValue> {
-        let entry = self.counters.get(&counter).ok_or_else(none_such)?;
+        let entry = self.counters.get(&counter).ok_or_else(|| self.no_counter())?;
         entry.machine.value(now.max(self.now))
     }
 
@@ -162,9 +164,10 @@ impl Coordinator {
     /// `u64::MAX` where there is no bound. A host that keeps a [`Tally`] refuses beyond them itself.
     ///
     /// # Errors
-    /// `InvalidState` for a counter that is not open.
+    /// `InvalidState` for a counter that is not open, `Closed` for one that a close has ended.
     pub fn counter_room(&self, counter: CounterId) -> Result<u64> {
-        self.counters.get(&counter).map(|entry| entry.machine.room()).ok_or_else(none_such)
+        let room = self.counters.get(&counter).map(|entry| entry.machine.room());
+        room.ok_or_else(|| self.no_counter())
     }
 
     /// Asks for a value as recent as `freshness`. Leads to `CounterRead` or `CallFailed`.
@@ -226,10 +229,10 @@ impl Coordinator {
     /// It is remembered how much was handed out: found on the server, it is one's own.
     ///
     /// # Errors
-    /// `InvalidState` for a counter that is not open.
+    /// `InvalidState` for a counter that is not open, `Closed` for one that a close has ended.
     pub fn counter_snapshot(&mut self, counter: CounterId) -> Result<Vec<u8>> {
-        let entry = self.counters.get_mut(&counter).ok_or_else(none_such)?;
-        Ok(entry.machine.snapshot())
+        let snapshot = self.counters.get_mut(&counter).map(|entry| entry.machine.snapshot());
+        snapshot.ok_or_else(|| self.no_counter())
     }
 
     /// The bytes of the last `CounterJournal` are written down.
@@ -260,6 +263,16 @@ impl Coordinator {
 
     // Workings.
 
+    /// Why there is no such counter.
+    fn no_counter(&self) -> Error {
+        match self.life {
+            Life::Open => {
+                Error::new(ErrorCode::InvalidState, "the counter is not open in this coordinator")
+            }
+            _ => Error::new(ErrorCode::Closed, "the coordinator was closed"),
+        }
+    }
+
     fn counter_verb<T>(
         &mut self,
         counter: CounterId,
@@ -271,9 +284,10 @@ impl Coordinator {
         }
         self.hear(now);
         if !self.counters.get(&counter).is_some_and(|entry| entry.machine.is_open()) {
-            return Err(none_such());
+            return Err(self.no_counter());
         }
-        self.with_counter(counter, false, verb).unwrap_or_else(|| Err(none_such()))
+        let done = self.with_counter(counter, false, verb);
+        done.unwrap_or_else(|| Err(self.no_counter()))
     }
 
     fn counter_call(
@@ -367,8 +381,4 @@ impl Coordinator {
             self.finish_closing();
         }
     }
-}
-
-fn none_such() -> Error {
-    Error::new(ErrorCode::InvalidState, "the counter is not open in this coordinator")
 }

@@ -3,6 +3,7 @@
 
 use crate::support::counter_desk::{KEY, Replica, send, stands, up};
 use crate::support::desk::{Desk, events};
+use comity::counter::Tally;
 use comity::error::ErrorCode;
 use comity::event::Event;
 use comity::redis::{NodeChange, NodeId};
@@ -92,5 +93,26 @@ fn nothing_is_compared_before_the_pause_after_a_refusal_is_over() {
         desk.now = due;
         replica.co.handle_timeout(due);
         desk.run(&mut replica.co);
+    }
+}
+
+#[test]
+fn what_a_close_has_ended_is_closed_to_every_verb() {
+    let mut desk = Desk::new();
+    let mut replica = Replica::open(&mut desk, 1);
+    replica.co.close(desk.now);
+    desk.run(&mut replica.co);
+    let (co, counter, now) = (&mut replica.co, replica.counter, desk.now);
+    let ended = [
+        co.counter_snapshot(counter).map(drop),
+        co.counter_value(counter, now).map(drop),
+        co.counter_room(counter).map(drop),
+        co.counter_add(counter, 1, now),
+        co.counter_collect(counter, Tally::default(), now),
+        co.counter_flush(counter, now).map(drop),
+        co.counter_close(counter, now),
+    ];
+    for error in ended.map(|result| result.expect_err("ended")) {
+        assert_eq!(error.code(), ErrorCode::Closed, "{error}");
     }
 }
