@@ -21,7 +21,7 @@
 //! A shadow without a vote is what an accident left: its transaction was ended without it. A server
 //! has no list of its shadows, so it is asked for its keys, a thousand at a time.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::machine::{Attempt, Cx, Effect, Outcome};
@@ -31,6 +31,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::keyspace::ServerTime;
+use crate::table::{Key, Table};
 
 /// So many shadows are removed by one call.
 const AT_ONCE: usize = 256;
@@ -45,6 +46,17 @@ enum State {
     Done,
 }
 
+/// A register, and until when it is kept: the first of these is the first to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Kept(ServerTime, Txid);
+
+impl Key for Kept {
+    fn words(self) -> [u64; 3] {
+        let Self(ServerTime(until), txid) = self;
+        [until, txid.session(), txid.use_of_slot()]
+    }
+}
+
 /// A sweep over all participants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sweeper {
@@ -56,7 +68,7 @@ pub(crate) struct Sweeper {
     idle: VecDeque<(Swept, VecDeque<Vec<u8>>)>,
     over: Vec<Txid>,
     /// Those of this participant that are kept for those who ask, and whether there are too many.
-    kept: BTreeMap<(ServerTime, Txid), Swept>,
+    kept: Table<Kept, Swept>,
     crowded: bool,
     /// How many registers and locks nobody can read.
     unreadable: u64,
@@ -79,7 +91,7 @@ impl Sweeper {
             cursor: 0,
             idle: VecDeque::new(),
             over: Vec::new(),
-            kept: BTreeMap::new(),
+            kept: Table::new(),
             crowded: false,
             unreadable: 0,
             options,
@@ -149,11 +161,12 @@ impl Sweeper {
 
     fn sort(&mut self, mut swept: Swept, now: ServerTime, cx: &mut Cx<'_>) {
         if swept.state != Register::Prepared && swept.kept > now {
-            self.kept.insert((swept.kept, swept.txid), swept);
+            self.kept.insert(Kept(swept.kept, swept.txid), swept);
             if self.kept.len() <= MAX_KEPT_ON_SERVER {
                 return;
             }
-            let Some((_, first)) = self.kept.pop_first() else { return };
+            let first = self.kept.keys().next().copied();
+            let Some(first) = first.and_then(|first| self.kept.remove(&first)) else { return };
             (swept, self.crowded) = (first, true);
         }
         let Some(here) = self.left.front() else { return };
