@@ -62,9 +62,13 @@ impl Refusal {
             false => words.into(),
         };
         // Servers before 7.0 wrap what a script raises: `ERR Error running script (...): ...: -OOM ...`.
-        let wrapped = message.strip_prefix("ERR Error running script");
-        let raised = wrapped.and_then(|raised| raised.rsplit_once(": -")).map(|(_, words)| words);
-        let word = raised.unwrap_or(&message).split(' ').next().unwrap_or_default().as_bytes();
+        let wrapped = message.strip_prefix("ERR Error running script").map(str::as_bytes);
+        let raised = wrapped.and_then(|wrapped| {
+            let at = wrapped.windows(3).rposition(|window| window == b": -")?;
+            wrapped.get(at + 3..)
+        });
+        let raised = raised.unwrap_or(message.as_bytes());
+        let word = raised.split(|byte| *byte == b' ').next().unwrap_or_default();
         let cluster = CLUSTER.contains(&word);
         let wrong_type = text.windows(9).any(|window| window == b"WRONGTYPE");
         let code = if wrong_type { ErrorCode::WrongType } else { ErrorCode::ServerRefused };

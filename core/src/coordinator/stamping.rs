@@ -245,8 +245,8 @@ impl Coordinator {
             _ => None,
         });
         // First those for which waiting does not help.
-        let mut missing: Vec<_> = missing.collect();
-        missing.sort_by_key(|(.., lasting)| !**lasting);
+        let (mut missing, others): (Vec<_>, Vec<_>) = missing.partition(|(.., lasting)| **lasting);
+        missing.extend(others);
         let shown =
             missing.iter().take(SHOWN).map(|(node, ..)| format!("'{}'", self.called(*node)));
         let mut shown = shown.collect::<Vec<_>>().join(", ");
