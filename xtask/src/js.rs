@@ -56,13 +56,16 @@ const FEATURES: [&str; 6] = [
     "--enable-sign-ext",
 ];
 /// A second run finds what the first has made possible, and Rust puts nothing at the lowest addresses.
-/// Inlining makes a module larger once it is compressed; names and producers are of no use to who
-/// loads it.
-const SMALL: [&str; 6] = [
+/// By name, what is compiled of one generic function for many types lies together, where a compressor
+/// finds it again. Inlining and common expressions make a module larger once it is compressed; names
+/// and producers are of no use to a program that loads it.
+const SMALL: [&str; 8] = [
+    "--reorder-functions-by-name",
     "-Oz",
     "-Oz",
     "--low-memory-unused",
     "--skip-pass=inlining-optimizing",
+    "--skip-pass=local-cse",
     "--strip-debug",
     "--strip-producers",
 ];
