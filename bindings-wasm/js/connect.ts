@@ -29,6 +29,18 @@ export function takeStoreFrom(elsewhere: typeof source): void {
   source = elsewhere;
 }
 
+/** A store for one coordinator. Throws `Unsupported` where the script that has it cannot be loaded. */
+async function ownStore(): Promise<Embedded> {
+  let script: Awaited<ReturnType<typeof source>>;
+  try {
+    script = await source();
+  } catch (error) {
+    const message = `a script of comity's cannot be loaded: ${String(error)}`;
+    throw new ComityError(ErrorCode.Unsupported, message, { cause: error });
+  }
+  return script.ownStore();
+}
+
 /**
  * A coordinator over one Redis server, several, or none.
  *
@@ -55,7 +67,7 @@ export async function connect(
   refuseAborted(given.signal);
 
   if (client === undefined || client === null || isEmbedded(client)) {
-    const store = client ?? (await source()).ownStore();
+    const store = client ?? (await ownStore());
     const now = () => store.now();
     const core = new Core({ nodes: [MEMORY_ID], now: now(), prefix, timeoutUs: timeout, push });
     const session = new Session(core, 1, now, store.ticks);

@@ -130,3 +130,20 @@ test("a transaction that is aborted while its module is loaded was never sent", 
   `;
   assert.equal(await printed(program), "Aborted null\nAborted null\n");
 });
+
+test("a store of its own whose script cannot be loaded is Unsupported, and can be asked for again", async () => {
+  const program = `
+    import { connect } from "comity";
+    import { takeStoreFrom } from "./dist/cjs/connect.js";
+    const there = () => import("./dist/cjs/inlined/own.js");
+    for (const source of [() => Promise.reject(new TypeError("Failed to fetch")), there]) {
+      takeStoreFrom(source);
+      await connect().then(
+        (co) => co.close().then(() => console.log("made")),
+        ({ name, message, cause }) => console.log(name, message, cause?.name),
+      );
+    }
+  `;
+  const message = "a script of comity's cannot be loaded: TypeError: Failed to fetch";
+  assert.equal(await printed(program), `Unsupported ${message} TypeError\nmade\n`);
+});
