@@ -324,7 +324,7 @@ export class Coordinator {
   async transactionStatus(id: string, options?: Waiting): Promise<Outcome> {
     const bytes = octets("id", id);
     const { signal } = checked("options", options, ["signal"]);
-    const event = await this.#executor.ask("transactionStatus", signal, (core, now) =>
+    const event = await this.#session.ask("transactionStatus", signal, (core, now) =>
       core.transactionStatus(bytes, now),
     );
     return event.outcome;
@@ -348,7 +348,7 @@ export class Coordinator {
       heuristic === undefined
         ? {}
         : { heuristic: choice("heuristic", heuristic, ["commit", "abort"]) };
-    const event = await this.#executor.ask("transactionResolved", signal, (core, now) =>
+    const event = await this.#session.ask("transactionResolved", signal, (core, now) =>
       core.transactionResolve(bytes, now, how),
     );
     return event.outcome;
@@ -363,7 +363,7 @@ export class Coordinator {
   async sweep(options?: SweepOptions): Promise<number> {
     const { shadows, signal } = checked("options", options, ["shadows", "signal"]);
     const what = { shadows: flag("shadows", shadows, true) };
-    const event = await this.#executor.ask("transactionSwept", signal, (core, now) =>
+    const event = await this.#session.ask("transactionSwept", signal, (core, now) =>
       core.transactionSweep(now, what),
     );
     if (event.unreadable > 0) {

@@ -10,7 +10,7 @@ import "./inlined/core.js";
 
 export type { Bytes } from "./bytes.js";
 export type { Command, Route } from "./core/command.js";
-export type { Failure, NodeChange } from "./core/coordinator.js";
+export { Coordinator, type Failure, type NodeChange } from "./core/coordinator.js";
 export type {
   CounterAudit,
   Event,
@@ -29,6 +29,5 @@ export { ErrorReply, type Reply } from "./core/reply.js";
 export { type Nodes, type NodeSpec, Ring, type RingOptions } from "./core/ring.js";
 export type { Expectation, Words } from "./core/words.js";
 export { ComityError, ErrorCode, type ErrorName } from "./errors.js";
-export { Coordinator } from "./inlined/core-coordinator.js";
 export { MemoryStore } from "./inlined/core-memory.js";
 export { version } from "./version.js";

@@ -12,12 +12,8 @@
 
 import "./inlined/core.js";
 import { takeStoreFrom } from "./connect.js";
-import { transactions } from "./instance/transactions.js";
 
 takeStoreFrom(() => import("./inlined/own.js"));
-transactions.provideLater(async () => {
-  (await import("./inlined/transactions.js")).withTransactions(null);
-});
 
 export * from "./exports.js";
 export { MemoryStore } from "./inlined/memory.js";

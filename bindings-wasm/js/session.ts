@@ -52,7 +52,7 @@ export interface Cell {
 }
 
 /** An event of this kind. */
-export type Answer<K extends Event["kind"]> = Extract<Event, { kind: K }>;
+type Answer<K extends Event["kind"]> = Extract<Event, { kind: K }>;
 
 /** The core has answered another question. */
 export function unexpected(event: Event | null): ComityError {

@@ -14,17 +14,13 @@
 
 import { setTimeout } from "./clock.js";
 import { MemoryStore as Store } from "./inlined/memory.js";
-import { withTransactions } from "./inlined/transactions.js";
 import { millis } from "./units.js";
 
 const ORIGIN = 1_000_000_000;
 const LONGEST = 10 * 365 * 86_400_000;
 
-// Nothing is to be loaded while the clock stands still.
-const Base = /* @__PURE__ */ withTransactions(Store);
-
 /** A `MemoryStore` with a clock of its own, for it and for every coordinator on it. */
-export class MemoryStore extends Base {
+export class MemoryStore extends Store {
   #time = ORIGIN;
 
   override get ticks(): boolean {

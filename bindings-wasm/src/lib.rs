@@ -6,8 +6,7 @@
 //! spans as numbers that TypeScript has found to be whole and below 2^53, and amounts as `BigInt`.
 //!
 //! The package has two WebAssembly modules of it, one for each feature: `coordination`, and `store`,
-//! which who connects to a server does not load. What only transactions need is taken out of the first
-//! when it is compiled (`pack/src/split.rs`), and loaded at the first of them.
+//! which a program that connects to a server does not load.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 

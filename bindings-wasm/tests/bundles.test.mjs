@@ -1,5 +1,4 @@
-// What of the package a bundler takes: who does not use the embedded store does not pay for it, nor
-// does who has no transactions.
+// What of the package a bundler takes: who does not use the embedded store does not pay for it.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -34,11 +33,6 @@ const PROGRAMS = {
   "core.js": `
     import { Ring } from "comity/core";
     console.log(new Ring(["a"]).node("x"));
-  `,
-  "core-transactions.js": `
-    import { Coordinator } from "comity/core";
-    const core = new Coordinator({ nodes: ["a"], now: 0 });
-    console.log(core.transactionExecute([["INCR", "x"].map((word) => Buffer.from(word))], 0));
   `,
   "core-store.js": `
     import { MemoryStore } from "comity/core";
@@ -100,15 +94,14 @@ const BUNDLERS = {
 
 for (const [bundler, build] of Object.entries(BUNDLERS)) {
   test(`what ${bundler} takes`, async (t) => {
-    for (const [entry, core, transactions, store, printed] of [
-      ["connects.js", "at once", "late", "late"],
-      ["alone.js", "at once", "late", "late", "true\n"],
-      ["shares.js", "at once", "late", "at once", "true true\n"],
-      ["core.js", "at once", "never", "never", "a\n"],
-      ["core-transactions.js", "at once", "at once", "never", "1\n"],
-      ["core-store.js", "at once", "never", "at once", "null\n"],
-      ["tests.js", "never", "at once", "at once", "true\n"],
-      ["slim.js", "never", "never", "never", "true InvalidState\n".repeat(3)],
+    for (const [entry, core, store, printed] of [
+      ["connects.js", "at once", "late"],
+      ["alone.js", "at once", "late", "true\n"],
+      ["shares.js", "at once", "at once", "true true\n"],
+      ["core.js", "at once", "never", "a\n"],
+      ["core-store.js", "at once", "at once", "null\n"],
+      ["tests.js", "never", "at once", "true\n"],
+      ["slim.js", "never", "never", "true InvalidState\n".repeat(3)],
     ]) {
       await t.test(entry, async (t) => {
         const root = await project(t, {
@@ -116,12 +109,11 @@ for (const [bundler, build] of Object.entries(BUNDLERS)) {
           [entry]: PROGRAMS[entry],
         });
         await build(root, entry);
-        const names = ["comity", "transactions", "store"];
-        const modules = await Promise.all(names.map((name) => part(root, name)));
+        const modules = await Promise.all(["comity", "store"].map((name) => part(root, name)));
         const [first, all] = [await atOnce(join(root, "out"), entry), await everything(join(root, "out"))];
         const when = (text) =>
           first.includes(text) ? "at once" : all.includes(text) ? "late" : "never";
-        assert.deepEqual(modules.map(when), [core, transactions, store]);
+        assert.deepEqual(modules.map(when), [core, store]);
         if (printed === undefined) return;
         const { stdout } = await run(process.execPath, [join("out", entry)], { cwd: root });
         assert.equal(stdout, printed);

@@ -48,7 +48,7 @@ test("a program that serves the modules itself", async (t) => {
     "main.js": `
       import { readFileSync } from "node:fs";
       import { fileURLToPath } from "node:url";
-      import { connect, load, loadStore, loadTransactions, MemoryStore, Ring } from "comity/slim";
+      import { connect, load, loadStore, MemoryStore, Ring } from "comity/slim";
       const bytes = (name) => readFileSync(fileURLToPath(import.meta.resolve(name)));
       load(new WebAssembly.Module(bytes("comity/comity.wasm")));
       console.log(new Ring(["a"]).node("x"));
@@ -59,63 +59,22 @@ test("a program that serves the modules itself", async (t) => {
           console.log(name, message.includes("loadStore(module)"));
         }
       }
-      loadStore(bytes("comity/store.wasm"));
-      const co = await connect(new MemoryStore());
-      console.log(await co.withLock("job", (lock) => lock.held));
-      const id = "0".repeat(16) + ".00." + "0".repeat(15) + "1@memory";
-      for (const use of [
-        () => co.transaction((tx) => tx.incrBy("alice", -30)),
-        () => co.snapshot(["alice"]),
-        () => co.transactionStatus(id),
-        () => co.resolve(id),
-        () => co.sweep(),
-      ]) {
-        await use().catch(({ name, message }) => {
-          console.log(name, message.includes("loadTransactions(module)"));
-        });
-      }
       try {
-        loadTransactions(new Uint8Array(4));
+        loadStore(new Uint8Array(4));
       } catch ({ name }) {
         console.log(name);
       }
-      loadTransactions(bytes("comity/transactions.wasm"));
+      loadStore(bytes("comity/store.wasm"));
+      const co = await connect(new MemoryStore());
+      console.log(await co.withLock("job", (lock) => lock.held));
       console.log(await co.transaction((tx) => tx.incrBy("alice", -30)));
       await co.close();
     `,
   });
   assert.equal(
     (await node(["main.js"], { cwd: root })).stdout,
-    `a\n${"InvalidState true\n".repeat(2)}true\n${"InvalidState true\n".repeat(5)}Unsupported\n[ -30 ]\n`,
+    `a\n${"InvalidState true\n".repeat(2)}Unsupported\ntrue\n[ -30 ]\n`,
   );
-});
-
-test("a part that was built with another module is refused, and harms nothing", async (t) => {
-  const root = await project(t, {
-    "package.json": '{ "type": "module" }',
-    "main.js": `
-      import { readFileSync } from "node:fs";
-      import { fileURLToPath } from "node:url";
-      import { connect, load, loadStore, loadTransactions, MemoryStore } from "comity/slim";
-      const bytes = (name) => readFileSync(fileURLToPath(import.meta.resolve(name)));
-      load(bytes("comity/comity.wasm"));
-      loadStore(bytes("comity/store.wasm"));
-      const part = bytes("comity/transactions.wasm");
-      const mark = part.indexOf("memory ") + "memory ".length;
-      part.write(part.toString("latin1", mark, mark + 1) === "0" ? "1" : "0", mark);
-      loadTransactions(part);
-      const co = await connect(new MemoryStore());
-      for (let n = 0; n < 2; n += 1) {
-        await co.transaction((tx) => tx.incrBy("alice", -30)).catch(({ name, message }) => {
-          console.log(name, /cannot be instantiated.*memory/.test(message));
-        });
-      }
-      console.log(await co.withLock("job", (lock) => lock.held));
-      await co.close();
-    `,
-  });
-  const { stdout } = await node(["main.js"], { cwd: root });
-  assert.equal(stdout, "Unsupported true\nUnsupported true\ntrue\n");
 });
 
 test("the first program of the README prints what it says", async (t) => {

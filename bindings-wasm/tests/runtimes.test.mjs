@@ -119,11 +119,9 @@ test("workerd, with modules that are imported, over HTTP and alone", async (t) =
     `
     import core from "comity/comity.wasm";
     import store from "comity/store.wasm";
-    import transactions from "comity/transactions.wasm";
-    import { connect, http, load, loadStore, loadTransactions, MemoryStore } from "comity/slim";
+    import { connect, http, load, loadStore, MemoryStore } from "comity/slim";
     load(core);
     loadStore(store);
-    loadTransactions(transactions);
     export default {
       async fetch() {
         const told = [];
@@ -141,7 +139,7 @@ test("workerd, with modules that are imported, over HTTP and alone", async (t) =
       },
     };
   `,
-    ["comity.wasm", "store.wasm", "transactions.wasm"],
+    ["comity.wasm", "store.wasm"],
   );
   assert.deepEqual(JSON.parse(answer), [true, ["-30", "30"], 2, true, ["-30", "30"], 2]);
   assert.equal(await command(redis.port, "GET", "bob"), "$2");

@@ -1,7 +1,7 @@
 //! The npm package: the WebAssembly modules, and what is published around it.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs, iter};
+use std::{env, fs};
 
 use crate::node::Node;
 use crate::python::{self, System, Venv};
@@ -23,27 +23,11 @@ struct Module {
     /// Each has its own, and so its own folder: in one folder each would overwrite the other, and
     /// both be built again every time.
     profile: &'static str,
-    part: Option<Part>,
-}
-
-/// What of a module is taken out, for programs to load when they need it.
-struct Part {
-    name: &'static str,
-    /// The functions that lead there have one of these in their names.
-    points: &'static [&'static str],
 }
 
 const MODULES: [Module; 2] = [
-    Module {
-        name: "comity",
-        feature: "coordination",
-        profile: "wasm",
-        part: Some(Part {
-            name: "transactions",
-            points: &["coordinator::split::", "rawcoordinator_transaction_"],
-        }),
-    },
-    Module { name: "store", feature: "store", profile: "wasm-store", part: None },
+    Module { name: "comity", feature: "coordination", profile: "wasm" },
+    Module { name: "store", feature: "store", profile: "wasm-store" },
 ];
 
 /// What every browser that comity supports knows of WebAssembly; Rust uses no more.
@@ -79,9 +63,7 @@ pub(crate) fn build(session: &mut Session) -> Result<Node, Failure> {
         MODULES.iter().try_for_each(|module| glue(session, module))
     })?;
     session.stage("js: make the modules smaller", |session| {
-        let parts = MODULES.iter().filter_map(|module| module.part.as_ref());
-        let names = MODULES.iter().map(|module| module.name).chain(parts.map(|part| part.name));
-        names.into_iter().try_for_each(|name| shrink(session, name))
+        MODULES.iter().try_for_each(|module| shrink(session, module.name))
     })?;
     session.stage("js: make the package", |session| {
         session.step("node").arg("pack/package.mjs").within(PACKAGE).run()
@@ -208,7 +190,6 @@ fn glue(session: &Session, module: &Module) -> Result<(), Failure> {
         .arg(compiled)
         .arg(raw(session))
         .arg(module.name)
-        .args(module.part.iter().flat_map(|part| iter::once(part.name).chain(part.points.to_vec())))
         .run()
 }
 

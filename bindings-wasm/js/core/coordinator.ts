@@ -1,7 +1,6 @@
 import { type Bytes, octets } from "../bytes.js";
 import { invalid, kindOf } from "../errors.js";
 import { core } from "../instance/core.js";
-import { transactions } from "../instance/transactions.js";
 import { Reader, writer } from "../pack.js";
 import type { RawCoordinator } from "../raw/comity.js";
 import { choice, flag, options as checked, wide, whole } from "../units.js";
@@ -283,7 +282,7 @@ export class Coordinator extends Handle<RawCoordinator> {
     // Of two runs in one memory the first has to be copied.
     const words = packedWords(commands).slice();
     const checks = packedExpectations(given.expectations ?? []);
-    return this.#transactional((raw) =>
+    return this.call((raw) =>
       raw.transaction_execute(
         words,
         checks,
@@ -302,13 +301,13 @@ export class Coordinator extends Handle<RawCoordinator> {
   /** Gives a transaction up, unless it is decided. Its end is told all the same. */
   transactionCancel(transaction: number, now: Whole): void {
     const [id, time] = [whole("transaction", transaction), whole("now", now)];
-    this.#transactional((raw) => raw.transaction_cancel(id, time));
+    this.call((raw) => raw.transaction_cancel(id, time));
   }
 
   /** Asks the primary of a transaction, by its id, what has become of it. The id of the call. */
   transactionStatus(id: Bytes, now: Whole): number {
     const [bytes, time] = [octets("id", id), whole("now", now)];
-    return this.#transactional((raw) => raw.transaction_status(bytes, time));
+    return this.call((raw) => raw.transaction_status(bytes, time));
   }
 
   /**
@@ -326,7 +325,7 @@ export class Coordinator extends Handle<RawCoordinator> {
       heuristic === undefined
         ? null
         : choice("heuristic", heuristic, ["commit", "abort"]) === "commit";
-    return this.#transactional((raw) => raw.transaction_resolve(bytes, commits, time));
+    return this.call((raw) => raw.transaction_resolve(bytes, commits, time));
   }
 
   /**
@@ -337,12 +336,7 @@ export class Coordinator extends Handle<RawCoordinator> {
   transactionSweep(now: Whole, options?: { shadows?: boolean }): number {
     const { shadows } = checked("options", options, ["shadows"]);
     const [search, time] = [flag("shadows", shadows, true), whole("now", now)];
-    return this.#transactional((raw) => raw.transaction_sweep(search, time));
-  }
-
-  #transactional<R>(call: (raw: RawCoordinator) => R): R {
-    transactions.need();
-    return this.call(call);
+    return this.call((raw) => raw.transaction_sweep(search, time));
   }
 
   // Inputs

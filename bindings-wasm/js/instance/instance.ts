@@ -4,7 +4,7 @@ import type { WasmMemory, WasmModule } from "../platform.js";
 /** What a module is made of. */
 export type Source = WasmModule | ArrayBuffer | ArrayBufferView;
 
-/** What a module gives out; what is callable there is called by its script, but for a part's. */
+/** What a module gives out; what is callable there is called by its script. */
 interface Exports {
   memory: WasmMemory;
 }
@@ -51,13 +51,6 @@ export class Instance<T extends Glue = Glue> {
     return (this.#exports as Exports).memory;
   }
 
-  /** Instantiates a part of the module, which imports what the module exports. */
-  extend(part: Source): void {
-    this.wasm();
-    const comity = this.#exports as Exports & WebAssembly.ModuleImports;
-    instantiated(part, (module) => new WebAssembly.Instance(module, { comity }));
-  }
-
   /** Runs one call into the module, and nothing else. What it throws but its own errors is a bug. */
   guarded<R>(call: (raw: T) => R): R {
     const raw = this.wasm();
@@ -90,23 +83,19 @@ export class Instance<T extends Glue = Glue> {
   }
 
   #instantiate(source: Source): void {
-    this.#exports = instantiated(source, (module) => this.#raw.initSync({ module }));
+    const module = compiled(source);
+    try {
+      this.#exports = this.#raw.initSync({ module });
+    } catch (error) {
+      const message = `the WebAssembly module cannot be instantiated: ${String(error)}`;
+      throw new ComityError(ErrorCode.Unsupported, message, { cause: error });
+    }
     this.#state = "ready";
   }
 }
 
-function instantiated<R>(source: Source, make: (module: WasmModule) => R): R {
-  const module = compiled(source);
-  try {
-    return make(module);
-  } catch (error) {
-    const message = `the WebAssembly module cannot be instantiated: ${String(error)}`;
-    throw new ComityError(ErrorCode.Unsupported, message, { cause: error });
-  }
-}
-
 /** The module itself. Throws `Unsupported` where it cannot be had. */
-export function compiled(source: Source): WasmModule {
+function compiled(source: Source): WasmModule {
   if (typeof WebAssembly !== "object") {
     throw new ComityError(ErrorCode.Unsupported, "there is no WebAssembly here");
   }

@@ -4,10 +4,9 @@ import { type Bytes, octets } from "../bytes.js";
 import type { Event } from "../core/event.js";
 import type { Driver } from "../driver/driver.js";
 import { ComityError, ErrorCode } from "../errors.js";
-import { transactions } from "../instance/transactions.js";
 import { Operation } from "../operation.js";
-import { type Answer, type Session, unexpected } from "../session.js";
-import { refuseAborted, unlessAborted } from "../signal.js";
+import { type Session, unexpected } from "../session.js";
+import { refuseAborted } from "../signal.js";
 import type { Committed, Request, Settings } from "./request.js";
 import type { Signal } from "../platform.js";
 
@@ -33,8 +32,6 @@ export class Executor {
     if (this.evicting.size > 0) this.#refuseEviction(request);
     if (how.core.durability !== undefined) this.#refuseGateways(request);
     const { commands, expectations } = request;
-    const fetched = transactions.fetched();
-    if (fetched !== null) await unlessAborted(fetched, signal);
     const operation = new Operation();
     try {
       this.#session.begin(operation, (core, now) =>
@@ -63,18 +60,6 @@ export class Executor {
     if (error !== null) throw error;
     if (event?.kind !== "transactionCommitted") throw unexpected(event);
     return { id: event.id, replies: event.replies, replicas: event.replicas };
-  }
-
-  /** As `Session.ask`, for what is about transactions. */
-  async ask<K extends Event["kind"]>(
-    kind: K,
-    signal: Signal | undefined,
-    verb: Parameters<Session["begin"]>[1],
-  ): Promise<Answer<K>> {
-    refuseAborted(signal);
-    const fetched = transactions.fetched();
-    if (fetched !== null) await unlessAborted(fetched, signal);
-    return this.#session.ask(kind, signal, verb);
   }
 
   /** Throws `Unsupported` if one of the servers that it goes to evicts keys. */

@@ -1,23 +1,18 @@
 //! Makes of the compiled bindings what the package is built from: `NAME.js`, which calls the
-//! WebAssembly module, its types `NAME.d.ts`, and the module itself, `NAME.large.wasm`; where a part
-//! is to be loaded apart, `PART.large.wasm` with what is reached only through the functions with one
-//! of the `POINT`s in their names.
+//! WebAssembly module, its types `NAME.d.ts`, and the module itself, `NAME.large.wasm`.
 //!
-//! usage: comity-wasm-pack COMPILED.wasm FOLDER NAME [PART POINT...]
-
-mod split;
+//! usage: comity-wasm-pack COMPILED.wasm FOLDER NAME
 
 use std::path::Path;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
-use split::{Split, split};
 use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
-    let [compiled, folder, name, apart @ ..] = words.as_slice() else {
-        bail!("usage: comity-wasm-pack COMPILED.wasm FOLDER NAME [PART POINT...]");
+    let [compiled, folder, name] = words.as_slice() else {
+        bail!("usage: comity-wasm-pack COMPILED.wasm FOLDER NAME");
     };
 
     let mut output = Bindgen::new()
@@ -36,14 +31,7 @@ fn main() -> Result<()> {
     let ts = output.ts().context("no types were made")?;
     write(folder, &format!("{name}.js"), output.js().as_bytes())?;
     write(folder, &format!("{name}.d.ts"), ts.as_bytes())?;
-    match apart {
-        [] => write(folder, &format!("{name}.large.wasm"), &wasm),
-        [part, points @ ..] => {
-            let split: Split = split(&wasm, points)?;
-            write(folder, &format!("{name}.large.wasm"), &split.module)?;
-            write(folder, &format!("{part}.large.wasm"), &split.part)
-        }
-    }
+    write(folder, &format!("{name}.large.wasm"), &wasm)
 }
 
 /// What is as it was keeps its age, so that what is made of it need not be made again.

@@ -85,29 +85,6 @@ test("in Chromium", async (t) => {
     });
   }
 
-  await t.test("what transactions need is loaded at the first, if it can be", async (t) => {
-    const script = "**/inlined/transactions.js";
-    const tab = await open(t, chromium, `${url}/plain.html`, {}, /Failed to load resource/);
-    await tab.waitForFunction("window.scenario");
-    await tab.route(script, (route) => route.abort());
-    const [locked, name, message] = await tab.evaluate(async () => {
-      window.co = await window.comity.connect();
-      const locked = await window.co.withLock("job", (lock) => lock.held);
-      const refused = window.co.transaction((tx) => tx.incrBy("alice", -30));
-      return refused.then(() => [], ({ name, message }) => [locked, name, message]);
-    });
-    assert.equal(locked, true);
-    assert.equal(name, "Unsupported");
-    assert.match(message, /a script of comity's cannot be loaded: TypeError/);
-    await tab.unroute(script);
-    const replies = await tab.evaluate(async () => {
-      const replies = await window.co.transaction((tx) => tx.incrBy("alice", -30));
-      await window.co.close();
-      return replies;
-    });
-    assert.deepEqual(replies, [-30]);
-  });
-
   await t.test("as one script, with nothing loaded late", async (t) => {
     const tab = await open(t, chromium, `${url}/single.html`);
     await tab.waitForFunction("window.comity");

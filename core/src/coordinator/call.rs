@@ -5,14 +5,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::refusal::{NO_CLUSTER, Refusal};
-use super::{Coordinator, Owner, Timer, split};
+use super::{Coordinator, Owner, Timer};
 use crate::error::{Error, ErrorCode};
-use crate::event::{CallId, Event};
+use crate::event::{CallId, Event, TransactionOutcome};
 use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
 use crate::redis::{Argv, Fields, LockKeys, NodeId, Reply, Script};
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
-use crate::transaction::TransactionId;
+use crate::transaction::{self, NEVER, Query, TransactionId};
 
 /// The oldest server that has every command the scripts use.
 const OLDEST: (u64, u64) = (6, 2);
@@ -81,7 +81,11 @@ impl Question {
                 argv.push(inbox);
             }
             Self::Status { key, id } => {
-                split::encode_status(key, id, argv);
+                // An id of an earlier version does not say when it is over: where nothing is recorded
+                // of it, nobody has heard of it.
+                let not_after = id.not_after.unwrap_or(NEVER);
+                let query = Query { txid: id.txid, not_after, force: false };
+                transaction::Op::Status(query).encode(key, argv);
                 argv.push(Stamp::of_member(stamp));
             }
         }
@@ -108,7 +112,7 @@ impl Call {
                 Ok(Event::FenceChecked { call, accepted, highest })
             }
             Question::Status { id, .. } => {
-                let outcome = split::decode_status(reply, id).ok_or_else(strange)??;
+                let outcome = decided(reply, id).ok_or_else(strange)??;
                 Ok(Event::TransactionStatus { call, id: id.to_text(), outcome })
             }
             Question::Check => {
@@ -197,6 +201,20 @@ impl Coordinator {
         }
         self.events.push_back(event(&call, id));
     }
+}
+
+/// What a primary says that it has decided; none for an answer that is none to this question.
+fn decided(reply: &Reply, id: &TransactionId) -> Option<Result<TransactionOutcome, Error>> {
+    use transaction::Answer;
+    Some(Ok(match Answer::decode(reply)? {
+        Answer::Committed { .. } => TransactionOutcome::Committed,
+        Answer::Aborted => TransactionOutcome::Aborted,
+        Answer::Staging(_) => TransactionOutcome::Pending,
+        Answer::Nothing | Answer::Pending { .. } => TransactionOutcome::Unheard,
+        Answer::Stale { .. } => TransactionOutcome::Forgotten,
+        Answer::Mismatch => return Some(Err(id.misnamed())),
+        _ => return None,
+    }))
 }
 
 fn check_version(version: &str) -> Result<(), Error> {

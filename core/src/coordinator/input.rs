@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::node::Loaded;
 use super::refusal::Refusal;
-use super::{Coordinator, Owner, Request, Timer, split};
+use super::{Coordinator, Owner, Request, Timer};
 use crate::counter;
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
@@ -15,6 +15,7 @@ use crate::machine::Failed;
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::stamp;
 use crate::time::{Span, Time};
+use crate::transaction;
 
 /// A host that comes so long after what was due was busy elsewhere.
 pub(super) const LATE: Span = Span::from_millis(100);
@@ -96,9 +97,12 @@ impl Coordinator {
             Owner::Transaction(..)
             | Owner::Recovery(..)
             | Owner::Sweep(..)
-            | Owner::Confirm(..)
-            | Owner::Wait(..)
-            | Owner::Time(_) => split::on_reply(self, pending, reply),
+            | Owner::Confirm(..) => {
+                let outcome = self.transaction_outcome(pending, reply);
+                self.on_transaction_outcome(pending.owner, pending.background, outcome);
+            }
+            Owner::Wait(node, attempt) => self.on_wait_reply(node, attempt, reply),
+            Owner::Time(_) => self.on_time_reply(pending, reply),
         }
         self.unpark(pending.node, request);
     }
@@ -247,11 +251,11 @@ impl Coordinator {
                     self.with_counter(counter, true, counter::Counter::on_timeout);
                 }
                 Timer::Call(call) => self.on_call_timeout(call),
-                Timer::Undertaking(_)
-                | Timer::Transaction(_)
-                | Timer::Recovery(_)
-                | Timer::Replication(_)
-                | Timer::Clock(_) => split::on_timeout(self, timer),
+                Timer::Undertaking(handle) => self.on_undertaking_timeout(handle),
+                Timer::Transaction(txid) => self.on_transaction_timeout(txid),
+                Timer::Recovery(txid) => self.on_recovery_timeout(txid),
+                Timer::Replication(node) => self.on_replication_timeout(node),
+                Timer::Clock(node) => self.on_clock_timeout(node),
                 Timer::Probe(node) => self.on_probe_timeout(node),
                 Timer::Subscribe(node) => self.on_subscribe_timeout(node),
                 Timer::Request(request) => self.on_request_timeout(request),
@@ -260,9 +264,7 @@ impl Coordinator {
                     for counter in self.counters.keys().copied().collect::<Vec<_>>() {
                         self.with_counter(counter, true, counter::Counter::give_up);
                     }
-                    if self.transacts() {
-                        split::on_closed(self);
-                    }
+                    self.drop_transactions();
                     self.finish_closing();
                 }
             }
@@ -343,8 +345,11 @@ impl Coordinator {
             | Owner::Recovery(..)
             | Owner::Sweep(..)
             | Owner::Confirm(..)
-            | Owner::Wait(..)
-            | Owner::Time(_) => split::on_failure(self, &pending, failed),
+            | Owner::Wait(..) => {
+                let outcome = transaction::machine::Outcome::Failed(failed);
+                self.on_transaction_outcome(pending.owner, pending.background, outcome);
+            }
+            Owner::Time(_) => self.on_no_clock(pending.node, &failed.error, failed.lasting),
         }
         self.unpark(pending.node, request);
     }
@@ -447,9 +452,7 @@ impl Coordinator {
             Owner::Transaction(..)
             | Owner::Recovery(..)
             | Owner::Sweep(..)
-            | Owner::Confirm(..) => {
-                split::on_script_missing(self, owner, background);
-            }
+            | Owner::Confirm(..) => self.resend_transaction(owner, background),
             Owner::Wait(..) | Owner::Time(_) | Owner::Stamp(_) | Owner::Subscription => {}
         }
     }
@@ -490,6 +493,4 @@ impl Coordinator {
         let due = state.probe_due();
         self.timers.adjust(Timer::Probe(node), &mut state.probe_indexed, due);
     }
-
-    // Calls.
 }

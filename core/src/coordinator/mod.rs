@@ -30,7 +30,6 @@ mod push;
 mod recoveries;
 mod refusal;
 mod replicas;
-mod split;
 mod stamping;
 mod stats;
 mod timers;
@@ -323,9 +322,8 @@ impl Coordinator {
         for counter in self.counters.keys().copied().collect::<Vec<_>>() {
             self.with_counter(counter, true, counter::Counter::close);
         }
-        if self.transacts() {
-            split::on_closing(self, &error);
-        }
+        self.close_recoveries(&error);
+        self.close_transactions();
         self.finish_closing();
     }
 
@@ -346,14 +344,6 @@ impl Coordinator {
             )));
         }
         Ok(())
-    }
-
-    /// Whether there is anything to do for transactions.
-    fn transacts(&self) -> bool {
-        !(self.undertakings.is_empty()
-            && self.transactions.is_empty()
-            && self.recoveries.is_empty()
-            && self.sweeps.is_empty())
     }
 
     fn id_in_ring(&self, node: NodeId) -> Option<&[u8]> {

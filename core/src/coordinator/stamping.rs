@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::refusal::Refusal;
-use super::{Coordinator, Owner, Request, split};
+use super::{Coordinator, Owner, Request};
 use crate::counter;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lock::Outcome;
@@ -311,7 +311,12 @@ impl Coordinator {
                 self.on_seen(round, node, Seen::Missing { error, lasting: !transient });
             }
             Owner::Subscription => self.on_push_failed(node, error),
-            _ => split::on_refused(self, owner, node, background, (error, transient)),
+            Owner::Time(_) => self.on_no_clock(node, &error, !transient),
+            _ => {
+                let executed = false;
+                let outcome = transaction::machine::Outcome::Refused { error, transient, executed };
+                self.on_transaction_outcome(owner, background, outcome);
+            }
         }
     }
 
