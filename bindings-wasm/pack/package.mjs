@@ -74,6 +74,8 @@ buildSync({
   logLevel: "warning",
 });
 
+// In package.json `node-addons` leads here, and not `node`: bundlers for Node have that as well, and are
+// to take the ES modules, whatever other conditions they are given.
 mkdirSync(at("dist/node"));
 for (const name of ENTRIES) {
   writeFileSync(at(`dist/node/${name}.js`), `export * from "../cjs/${name}.js";\n`);

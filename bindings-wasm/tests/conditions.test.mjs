@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { build as esbuild } from "esbuild";
 import { build as vite } from "vite";
 import { project } from "./support/package.mjs";
 import { load, path, printed } from "./support/tools.mjs";
@@ -54,6 +55,43 @@ test("rollup, by the conditions of Node", async (t) => {
     assert.equal(await output(root, "out/main.js"), PRINTED);
   }
 });
+
+test("esbuild for Node, with a condition of its own in place of the usual ones", async (t) => {
+  const root = await project(t, { "package.json": '{ "type": "module" }', "main.js": PROGRAM });
+  const { metafile } = await esbuild({
+    absWorkingDir: root,
+    entryPoints: ["main.js"],
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    conditions: ["development"],
+    outfile: "out.js",
+    metafile: true,
+    logLevel: "error",
+  });
+  const scripts = Object.keys(metafile.inputs).filter((file) => file.startsWith("node_modules"));
+  assert.deepEqual(scripts.filter((file) => !file.includes("/dist/esm/")), []);
+  assert.equal(await output(root, "out.js"), PRINTED);
+});
+
+for (const [name, program, words] of [
+  ["Node", process.execPath, []],
+  ["Deno", path(".bin/deno"), ["run", "-A"]],
+  ["Bun", path(".bin/bun"), []],
+]) {
+  test(`what is imported and what is required are one in ${name}`, async (t) => {
+    const root = await project(t, {
+      "package.json": '{ "type": "module" }',
+      "main.js": `
+        import { createRequire } from "node:module";
+        import { ComityError } from "comity";
+        console.log(createRequire(import.meta.url)("comity").ComityError === ComityError);
+      `,
+    });
+    const { stdout } = await printed(program, [...words, "main.js"], { cwd: root });
+    assert.equal(stdout, "true\n");
+  });
+}
 
 test("Vite, for a server", async (t) => {
   const root = await project(t, { "package.json": '{ "type": "module" }', "main.js": PROGRAM });
