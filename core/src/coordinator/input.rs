@@ -3,7 +3,6 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::node::Loaded;
 use super::refusal::Refusal;
 use super::{Coordinator, Owner, Request, Timer};
 use crate::counter;
@@ -416,81 +415,5 @@ impl Coordinator {
         for lock in locks {
             self.with_lock(lock, true, |machine, cx| step(machine, cx));
         }
-    }
-
-    // Scripts.
-
-    /// One command per node brings the text, the others wait for it.
-    fn on_script_missing(&mut self, pending: &Request) {
-        let (Some(script), Some(node)) =
-            (pending.script, self.nodes.get_mut(pending.node.0 as usize))
-        else {
-            return;
-        };
-        match &mut node.scripts[script as usize] {
-            Loaded::Loading { parked, .. } => parked.push(pending.owner),
-            loaded => {
-                *loaded = Loaded::Missing;
-                self.resend(pending.owner, pending.background);
-            }
-        }
-    }
-
-    pub(super) fn resend(&mut self, owner: Owner, background: bool) {
-        match owner {
-            Owner::Lock(lock, attempt) => {
-                self.with_lock(lock, background, |machine, cx| {
-                    machine.on_script_missing(attempt, cx);
-                });
-            }
-            Owner::Counter(counter, attempt) => {
-                self.with_counter(counter, background, |machine, cx| {
-                    machine.on_script_missing(attempt, cx);
-                });
-            }
-            Owner::Call(call) => self.resend_call(call, background),
-            Owner::Transaction(..)
-            | Owner::Recovery(..)
-            | Owner::Sweep(..)
-            | Owner::Confirm(..) => self.resend_transaction(owner, background),
-            Owner::Wait(..) | Owner::Time(_) | Owner::Stamp(_) | Owner::Subscription => {}
-        }
-    }
-
-    /// Whether this request brings a script.
-    fn is_loading(&self, node: NodeId, request: RequestId) -> bool {
-        let scripts = self.nodes.get(node.0 as usize).map_or(&[][..], |node| &node.scripts);
-        scripts.iter().any(|loaded| matches!(loaded, Loaded::Loading { by, .. } if *by == request))
-    }
-
-    /// Whatever came of the command that brought a script: the others may try now.
-    pub(super) fn unpark(&mut self, node: NodeId, request: RequestId) {
-        let Some(node) = self.nodes.get_mut(node.0 as usize) else { return };
-        let loading = node
-            .scripts
-            .iter_mut()
-            .find(|loaded| matches!(loaded, Loaded::Loading { by, .. } if *by == request));
-        let Some(loaded) = loading else { return };
-        if let Loaded::Loading { parked, .. } = core::mem::replace(loaded, Loaded::Assumed) {
-            for owner in parked {
-                self.resend(owner, true);
-            }
-        }
-    }
-
-    /// Lets somebody find out whether a silent server answers again. Whoever it was for may be gone.
-    fn on_probe_timeout(&mut self, node: NodeId) {
-        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
-        state.probe_indexed = None;
-        if let Some(owner) = state.unpark_one() {
-            self.resend(owner, true);
-        }
-        self.index_probe(node);
-    }
-
-    pub(super) fn index_probe(&mut self, node: NodeId) {
-        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
-        let due = state.probe_due();
-        self.timers.adjust(Timer::Probe(node), &mut state.probe_indexed, due);
     }
 }

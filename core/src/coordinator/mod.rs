@@ -30,6 +30,7 @@ mod push;
 mod recoveries;
 mod refusal;
 mod replicas;
+mod scripts;
 mod stamping;
 mod stats;
 mod timers;
