@@ -186,7 +186,8 @@
 // lock is held. fence, valid_until_us.
 #define COMITY_EVENT_LOCK_GRANTED 2
 
-// The lease of lock was made longer. valid_until_us.
+// The lease of lock was made longer. valid_until_us; accepted, 1 if it is what the last comity_lock_renew
+// asked for, 0 for a renewal by itself, also one that was on its way then.
 #define COMITY_EVENT_LOCK_RENEWED 3
 
 // The lease of lock has ended without a release. error. Last.

@@ -20,7 +20,7 @@ int main(void) {
     OK(comity_lock_valid_until(w.co[0], lock, &until));
     OK(comity_lock_renew(w.co[0], lock, 60000000, w.now));
     event = world_until(&w, 0, COMITY_EVENT_LOCK_RENEWED);
-    CHECK(event->lock == lock && event->valid_until_us > until);
+    CHECK(event->lock == lock && event->valid_until_us > until && event->accepted == 1);
     OK(comity_lock_valid_until(w.co[0], lock, &later));
     CHECK(later == event->valid_until_us);
 

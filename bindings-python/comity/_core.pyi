@@ -113,8 +113,9 @@ class Event:
     `counter` has its `name`.
 
     `lock_queued`: lock, rank, holder. `lock_granted`: lock, fence, valid_until. `lock_renewed`:
-    lock, valid_until; `lock_not_renewed`: lock, error (`lock_renew` has failed). `lock_lost`
-    (terminal): lock, error. `lock_released` (terminal): lock.
+    lock, valid_until, accepted (whether it is what the last `lock_renew` asked for);
+    `lock_not_renewed`: lock, error (`lock_renew` has failed). `lock_lost` (terminal): lock, error.
+    `lock_released` (terminal): lock.
     `lock_failed` (terminal): lock, error, holder. `lock_inspected` (terminal): call, inspection.
     `fence_checked` (terminal): call, accepted, fence (the highest seen). `node_checked`
     (terminal): call, node, server_version, eviction_policy. `counter_flushed` (terminal): call,
@@ -218,7 +219,7 @@ class Event:
 
     @property
     def accepted(self) -> bool | None:
-        """Whether a fence was accepted."""
+        """Whether a fence was accepted; whether a renewal is the one that was asked for."""
 
     @property
     def holder(self) -> bytes | None:

@@ -237,16 +237,18 @@ class Handle(Bound):
     def _begin_extend(self, operation: Operation, span: int | None) -> None:
         """Asks for a renewal; `_end_extend` must follow."""
         session = self._coordinator._session
-        operation.renewing, operation.unrenewed = True, None
+        with session.mutex:
+            operation.renewing, operation.unrenewed = operation.renewing + 1, None
         session.resume(operation, session.core.lock_renew, ttl_us=span)
 
     def _end_extend(self, operation: Operation) -> None:
-        """Whatever became of a renewal: nobody waits for it any more."""
+        """Whatever became of a renewal: the caller waits for it no more."""
         session = self._coordinator._session
-        operation.renewing = False
         session.leave(operation)
         with session.mutex:
-            operation.done = True
+            operation.renewing = max(operation.renewing - 1, 0)
+            # Another thread or task may wait for its own.
+            operation.done = operation.done or not operation.renewing
 
     def _extended(self, operation: Operation) -> None:
         """Raises what kept a renewal from being confirmed."""

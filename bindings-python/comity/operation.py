@@ -55,7 +55,7 @@ class Operation:
         self.valid_until = 0
         self.holder: bytes | None = None
         self.rank: int | None = None
-        self.renewing = False
+        self.renewing = 0  # so many wait for a renewal
         self.unrenewed: Exception | None = None
         self.on_lost: Callable[[], None] | None = None
         self.gate: Callable[[], object] | None = None

@@ -602,7 +602,8 @@ class Session:
         elif kind in ("lock_renewed", "lock_not_renewed"):
             operation.valid_until = event.valid_until or operation.valid_until
             operation.unrenewed = event.error
-            operation.done |= operation.renewing
+            # One by itself that was on its way before is not what was asked for.
+            operation.done |= operation.renewing > 0 and event.accepted is not False
         elif kind == "lock_queued":
             operation.holder = event.holder
             operation.rank = event.rank

@@ -18,8 +18,9 @@ use crate::error::exception;
 /// `counter` has its `name`.
 ///
 /// `lock_queued`: lock, rank, holder. `lock_granted`: lock, fence, valid_until. `lock_renewed`:
-/// lock, valid_until; `lock_not_renewed`: lock, error (`lock_renew` has failed). `lock_lost`
-/// (terminal): lock, error. `lock_released` (terminal): lock.
+/// lock, valid_until, accepted (whether it is what the last `lock_renew` asked for);
+/// `lock_not_renewed`: lock, error (`lock_renew` has failed). `lock_lost` (terminal): lock, error.
+/// `lock_released` (terminal): lock.
 /// `lock_failed` (terminal): lock, error, holder. `lock_inspected` (terminal): call, inspection.
 /// `fence_checked` (terminal): call, accepted, fence (the highest seen). `node_checked`
 /// (terminal): call, node, server_version, eviction_policy. `counter_flushed` (terminal): call,
@@ -61,7 +62,7 @@ pub(crate) struct Event {
     fence: Option<u64>,
     /// When the lease ends.
     valid_until: Option<u64>,
-    /// Whether a fence was accepted.
+    /// Whether a fence was accepted; whether a renewal is the one that was asked for.
     accepted: Option<bool>,
     /// The label of who holds the lock.
     holder: Option<Py<PyBytes>>,
@@ -190,8 +191,9 @@ impl Event {
                 valid_until: Some(valid_until.as_micros()),
                 ..Self::of_lock(py, "lock_granted", *lock, name)
             },
-            E::LockRenewed { lock, name, valid_until } => Self {
+            E::LockRenewed { lock, name, valid_until, asked } => Self {
                 valid_until: Some(valid_until.as_micros()),
+                accepted: Some(*asked),
                 ..Self::of_lock(py, "lock_renewed", *lock, name)
             },
             E::LockLost { lock, name, error } => {

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import locks
 import pytest
-from faults import ALWAYS, ANSWER, CUT_AFTER, SWALLOW
-from locks import asks, connect, connect_to, keep
+from faults import ALWAYS, ANSWER, CUT_AFTER, DELAY_AFTER, HELD, SWALLOW
+from locks import asks, connect, connect_to, keep, until
 
 import comity
 
@@ -53,6 +55,42 @@ def test_a_renewal_that_fails_ends_in_time_and_leaves_the_lease(proxy, answer):
         assert lock.valid_until == until
         proxy.calm()
         lock.extend(1200)
+        assert lock.remaining > 1000
+        lock.release()
+
+
+def test_the_answer_to_an_earlier_renewal_confirms_none_that_was_asked_for_since(proxy):
+    with connect(proxy.port) as co:
+        lock = keep(co.lock("x", ttl=600))
+        assert lock.acquire()
+        proxy.rule(DELAY_AFTER, asks(b"REN"), seconds=HELD)
+        proxy.rule(SWALLOW, asks(b"REN"), ALWAYS)
+        with ThreadPoolExecutor(2) as threads:
+            earlier = threads.submit(lock.extend)
+            until(lambda: proxy.held == 1)
+            longer = threads.submit(lock.extend, 1200)
+            # On a busy machine it may begin only when the first is answered, with success.
+            time.sleep(0.1)
+            proxy.free()
+            with pytest.raises(comity.NoAnswer):
+                longer.result()
+            assert type(earlier.exception()) in (comity.NoAnswer, type(None))
+        assert lock.held
+        assert lock.remaining < 600
+        proxy.calm()
+        lock.extend(1200)
+        assert lock.remaining > 1000
+        lock.release()
+
+
+def test_a_handle_may_be_extended_by_several_at_once(proxy):
+    with connect(proxy.port) as co:
+        lock = keep(co.lock("x", ttl=600))
+        assert lock.acquire()
+        proxy.delay = 0.05
+        with ThreadPoolExecutor(4) as threads:
+            for extended in [threads.submit(lock.extend, 1200) for _ in range(12)]:
+                extended.result(60)
         assert lock.remaining > 1000
         lock.release()
 

@@ -173,7 +173,7 @@ export class Lock {
     const span = ttl === undefined ? this.#ttl : millis("ttl", ttl, MIN_TTL, MAX_TTL);
     refuseAborted(signal);
     const operation = this.#granted();
-    operation.renewing = true;
+    operation.renewing += 1;
     operation.unrenewed = null;
     try {
       const renewal = { ttlUs: span };
@@ -182,8 +182,8 @@ export class Lock {
     } catch (error) {
       throw this.#grip.about(error, operation);
     } finally {
-      operation.renewing = false;
-      operation.done = true;
+      operation.renewing -= 1;
+      if (operation.renewing === 0) operation.done = true;
     }
     if (operation.ended) throw this.#grip.ended(operation);
     const failure = this.#session.failure(operation, operation.unrenewed);

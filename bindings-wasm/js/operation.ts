@@ -16,7 +16,8 @@ export class Operation {
   fence = 0;
   validUntil = 0;
   holder: Uint8Array | null = null;
-  renewing = false;
+  /** How many wait for a renewal. */
+  renewing = 0;
   /** Why the renewal that was waited for has failed. */
   unrenewed: ComityError | null = null;
   /** When it was asked for; infinity before. */
@@ -28,7 +29,8 @@ export class Operation {
   onLost: (() => void) | null = null;
   /** What was held is given back by a close. */
   onGivenBack: (() => void) | null = null;
-  #wake: (() => void) | null = null;
+  /** More than one may wait for the same lock to be renewed. */
+  readonly #wakes = new Set<() => void>();
 
   constructor(name: Bytes | null = null) {
     this.name = name;
@@ -42,20 +44,21 @@ export class Operation {
     if (this.done) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const forget = onAbort(signal, () => {
-        this.#wake = null;
+        this.#wakes.delete(wake);
         reject(aborted(signal));
       });
-      this.#wake = () => {
+      const wake = () => {
         forget();
         resolve();
       };
+      this.#wakes.add(wake);
     });
   }
 
   /** Wakes whoever waits. */
   wake(): void {
-    const wake = this.#wake;
-    this.#wake = null;
-    wake?.();
+    const wakes = [...this.#wakes];
+    this.#wakes.clear();
+    for (const wake of wakes) wake();
   }
 }

@@ -530,10 +530,11 @@ export class Session {
         break;
       case "lockRenewed":
         operation.validUntil = event.validUntil;
-        if (operation.renewing) operation.done = true;
+        // One by itself that was on its way before is not what was asked for.
+        if (operation.renewing > 0 && event.asked) operation.done = true;
         break;
       case "lockNotRenewed":
-        if (!operation.renewing) return;
+        if (operation.renewing === 0) return;
         operation.unrenewed = event.error;
         operation.done = true;
         break;
@@ -565,5 +566,5 @@ function isRelease({ kind }: Event): boolean {
 
 /** Whether it is held, and nobody has given it back. */
 function isUnasked({ fence, done, renewing }: Operation): boolean {
-  return fence > 0 && (done || renewing);
+  return fence > 0 && (done || renewing > 0);
 }

@@ -22,8 +22,8 @@ pub(crate) fn write(event: &Event) -> Vec<u8> {
         E::LockGranted { lock, name, fence, valid_until } => {
             out.byte(1).number(lock.0).bytes(name).number(fence.0).number(valid_until.as_micros());
         }
-        E::LockRenewed { lock, name, valid_until } => {
-            out.byte(2).number(lock.0).bytes(name).number(valid_until.as_micros());
+        E::LockRenewed { lock, name, valid_until, asked } => {
+            out.byte(2).number(lock.0).bytes(name).number(valid_until.as_micros()).flag(*asked);
         }
         E::LockLost { lock, name, error } => why(out.byte(3).number(lock.0).bytes(name), error),
         E::LockReleased { lock, name } => _ = out.byte(4).number(lock.0).bytes(name),

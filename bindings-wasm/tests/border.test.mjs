@@ -43,7 +43,7 @@ test("a lock is granted, queued for, renewed, handed over and given back", () =>
   it.now += 1_000_000;
   core.lockRenew(first, it.now, { ttlUs: 9_000_000 });
   const [renewed] = it.run();
-  assert.equal(renewed.kind, "lockRenewed");
+  assert.deepEqual([renewed.kind, renewed.asked], ["lockRenewed", true]);
   assert.ok(renewed.validUntil > granted.validUntil);
 
   core.lockRelease(first, it.now);

@@ -112,6 +112,29 @@ test("a renewal that comes to nothing ends in time, and the lease is as it was",
   assert.ok(lines.length > 0);
 });
 
+test("the answer to an earlier renewal confirms none that was asked for since", async (t) => {
+  const redis = await startRedis(t);
+  const proxy = await startProxy(t, redis.port);
+  const { co, end } = await watched(t, proxy.port);
+  const lock = co.lock("x", { ttl: 600_000 });
+  await lock.acquire();
+  proxy.hold = true;
+  const refused = { name: "NoAnswer", lockName: "x" };
+  const earlier = assert.rejects(lock.extend(), refused);
+  await until(() => proxy.held.length === 1);
+  const longer = assert.rejects(lock.extend(1_200_000), refused);
+  proxy.held[0]();
+  await Promise.all([earlier, longer]);
+  assert.ok(lock.held && lock.remaining < 600_000);
+  proxy.hold = false;
+  proxy.cut();
+  await lock.extend();
+  // Each is told of its own.
+  await Promise.all([1, 2, 3].map(() => lock.extend(1_200_000)));
+  assert.ok(lock.remaining > 1_000_000);
+  await end();
+});
+
 test("who has been told that a lease is lost is told so again, after a close, too", async (t) => {
   const store = new MemoryStore();
   const lines = [];

@@ -68,6 +68,9 @@ pub enum Event {
         name: Vec<u8>,
         /// Until when, unless it is renewed again.
         valid_until: Time,
+        /// Whether it is what the last `lock_renew` asked for, and not an earlier renewal that was on its
+        /// way then.
+        asked: bool,
     },
     /// The renewal that `lock_renew` asked for was refused, or not confirmed in time: the lease is as it
     /// was, unless the server has executed one that is not answered. Renewals by themselves go on, with

@@ -18,7 +18,8 @@ use crate::reply::comity_reply;
 pub const COMITY_EVENT_LOCK_QUEUED: u32 = 1;
 /// lock is held. fence, valid_until_us.
 pub const COMITY_EVENT_LOCK_GRANTED: u32 = 2;
-/// The lease of lock was made longer. valid_until_us.
+/// The lease of lock was made longer. valid_until_us; accepted, 1 if it is what the last comity_lock_renew
+/// asked for, 0 for a renewal by itself, also one that was on its way then.
 pub const COMITY_EVENT_LOCK_RENEWED: u32 = 3;
 /// The lease of lock has ended without a release. error. Last.
 pub const COMITY_EVENT_LOCK_LOST: u32 = 4;

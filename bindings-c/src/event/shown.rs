@@ -119,8 +119,9 @@ impl Parts {
                 valid_until_us: valid_until.as_micros(),
                 ..of_lock(COMITY_EVENT_LOCK_GRANTED, *lock, name)
             },
-            E::LockRenewed { lock, name, valid_until } => comity_event {
+            E::LockRenewed { lock, name, valid_until, asked } => comity_event {
                 valid_until_us: valid_until.as_micros(),
+                accepted: (*asked).into(),
                 ..of_lock(COMITY_EVENT_LOCK_RENEWED, *lock, name)
             },
             E::LockLost { lock, name, error } => {

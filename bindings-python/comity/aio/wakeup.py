@@ -40,6 +40,15 @@ class Wakeup:
             self.future.set_result(None)
 
 
+class Gates(list[Wakeup]):
+    """Those of several tasks that wait for one operation."""
+
+    def __call__(self) -> None:
+        """Ends each of their waits."""
+        for wakeup in [*self]:
+            wakeup()
+
+
 def running_loop() -> asyncio.AbstractEventLoop:
     """The loop that runs here. Raises `InvalidState` where none of asyncio's does."""
     try:
@@ -91,17 +100,25 @@ async def settled(
         push()
         wakeup = Wakeup(loop)
         with session.mutex:
-            operation.gate = wakeup
+            gates = operation.gate if isinstance(operation.gate, Gates) else Gates()
+            gates.append(wakeup)
+            operation.gate = gates
             if operation.done or (until is not None and loop.time() >= until):
-                operation.gate = None
+                _leave(operation, gates, wakeup)
                 return
         timer = None if until is None else loop.call_at(until, wakeup)
         try:
             await wakeup.future
         finally:
-            operation.gate = None
+            _leave(operation, gates, wakeup)
             if timer is not None:
                 timer.cancel()
+
+
+def _leave(operation: Operation, gates: Gates, wakeup: Wakeup) -> None:
+    gates.remove(wakeup)
+    if not gates:
+        operation.gate = None
 
 
 class Timer:

@@ -92,7 +92,14 @@ export type Event =
       validUntil: number;
     }
   /** The lease was made longer. */
-  | { readonly kind: "lockRenewed"; readonly lock: number; name: Uint8Array; validUntil: number }
+  | {
+      readonly kind: "lockRenewed";
+      readonly lock: number;
+      name: Uint8Array;
+      validUntil: number;
+      /** Whether it is what the last `lockRenew` asked for, and not an earlier one that was on its way. */
+      asked: boolean;
+    }
   /**
    * The renewal that was asked for was refused, or not confirmed in time: the lease is as it was, unless
    * the server has executed one that is not answered. Renewals by themselves go on.
@@ -268,7 +275,13 @@ const READERS: readonly ((r: Reader) => Event)[] = [
     fence: r.number(),
     validUntil: r.number(),
   }),
-  (r) => ({ kind: "lockRenewed", lock: r.number(), name: r.bytes(), validUntil: r.number() }),
+  (r) => ({
+    kind: "lockRenewed",
+    lock: r.number(),
+    name: r.bytes(),
+    validUntil: r.number(),
+    asked: r.flag(),
+  }),
   (r) => ({ kind: "lockLost", lock: r.number(), name: r.bytes(), error: why(r) }),
   (r) => ({ kind: "lockReleased", lock: r.number(), name: r.bytes() }),
   (r) => ({

@@ -134,7 +134,7 @@ export async function startWebdis(t, redisPort, settings = {}) {
  */
 export async function startProxy(t, target) {
   const pairs = new Set();
-  const state = { mute: false, hang: false, connections: 0 };
+  const state = { mute: false, hang: false, hold: false, held: [], connections: 0 };
   const server = net.createServer((client) => {
     state.connections += 1;
     const upstream = net.connect(target, "127.0.0.1");
@@ -147,7 +147,10 @@ export async function startProxy(t, target) {
     };
     for (const socket of pair) socket.on("error", end).on("close", end);
     client.on("data", (data) => state.hang || upstream.write(data));
-    upstream.on("data", (data) => state.hang || state.mute || client.write(data));
+    upstream.on("data", (data) => {
+      if (state.hold) state.held.push(() => client.write(data));
+      else if (!state.hang && !state.mute) client.write(data);
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

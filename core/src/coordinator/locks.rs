@@ -53,8 +53,9 @@ impl Coordinator {
         self.lost.remove(&lock);
     }
 
-    /// Renews the lease at once, to last `ttl` from now if it is given. Leads to `LockRenewed`,
-    /// `LockLost`, or within [`Config::timeout`](super::Config::timeout) to `LockNotRenewed`.
+    /// Renews the lease at once, to last `ttl` from now if it is given. Leads to a `LockRenewed` that was
+    /// `asked` for, `LockLost`, or within [`Config::timeout`](super::Config::timeout) to
+    /// `LockNotRenewed`. Of two that are asked for at once, that is of the last one.
     ///
     /// # Errors
     /// `InvalidArgument`; `LockLost` for a lease that has ended, or was given back by a close, as often

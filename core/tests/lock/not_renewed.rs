@@ -207,3 +207,104 @@ fn the_next_one_may_succeed() {
     let left = world.co.lock_valid_until(world.lock).expect("it is held").since(world.now);
     assert!(left > Span::from_secs(1_100), "{left:?}");
 }
+
+/// A renewal by itself is on its way when one is asked for, for longer: both commands.
+fn overtaken() -> (World, Command, Command) {
+    let mut world = World::new(true);
+    world.now = world.co.next_deadline().expect("it renews itself");
+    world.co.handle_timeout(world.now);
+    let earlier = world.co.poll_command().expect("it renews itself");
+    world.co.lock_renew(world.lock, Some(LONGER), world.now).expect("it is held");
+    let asked_for = world.co.poll_command().expect("it is sent");
+    (world, earlier, asked_for)
+}
+
+const LONGER: Span = Span::from_secs(1_200);
+
+/// What is told when this command is answered.
+fn answered(world: &mut World, command: &Command) -> Vec<Event> {
+    let reply = world.store.execute(&command.argv, world.now);
+    world.co.handle_reply(command.request, &reply, world.now);
+    std::iter::from_fn(|| world.co.poll_event()).collect()
+}
+
+fn left(world: &World) -> Span {
+    world.co.lock_valid_until(world.lock).expect("it is held").since(world.now)
+}
+
+#[test]
+fn an_earlier_renewal_is_not_what_was_asked_for() {
+    let (mut world, earlier, asked_for) = overtaken();
+    let told = answered(&mut world, &earlier);
+    assert!(matches!(told[..], [Event::LockRenewed { asked: false, .. }]), "{told:?}");
+    assert!(left(&world) <= TTL);
+    let told = answered(&mut world, &asked_for);
+    assert!(matches!(told[..], [Event::LockRenewed { asked: true, .. }]), "{told:?}");
+    assert!(left(&world) > LONGER.part(9, 10));
+    // From then on it renews itself by that length, and nobody has asked.
+    world.now = world.co.next_deadline().expect("it renews itself");
+    world.co.handle_timeout(world.now);
+    let told = world.answer();
+    assert!(matches!(told[..], [Event::LockRenewed { asked: false, .. }]), "{told:?}");
+    assert!(left(&world) > LONGER.part(9, 10));
+}
+
+#[test]
+fn an_earlier_renewal_that_is_answered_later_says_nothing_either() {
+    let (mut world, earlier, asked_for) = overtaken();
+    let told = answered(&mut world, &asked_for);
+    assert!(matches!(told[..], [Event::LockRenewed { asked: true, .. }]), "{told:?}");
+    let told = answered(&mut world, &earlier);
+    assert!(matches!(told[..], [Event::LockRenewed { asked: false, .. }]), "{told:?}");
+    assert!(left(&world) > LONGER.part(9, 10));
+}
+
+#[test]
+fn an_earlier_renewal_that_is_refused_ends_none_that_was_asked_for() {
+    let (mut world, earlier, asked_for) = overtaken();
+    let refusal = Reply::Error(b"NOPERM this user has no permissions".to_vec());
+    world.co.handle_reply(earlier.request, &refusal, world.now);
+    let told: Vec<_> = std::iter::from_fn(|| world.co.poll_event()).collect();
+    assert!(told.is_empty(), "{told:?}");
+    let told = answered(&mut world, &asked_for);
+    assert!(matches!(told[..], [Event::LockRenewed { asked: true, .. }]), "{told:?}");
+}
+
+#[test]
+fn a_renewal_that_was_asked_for_fails_though_an_earlier_one_is_answered() {
+    let (mut world, earlier, asked_for) = overtaken();
+    let until = world.now + TIMEOUT;
+    answered(&mut world, &earlier);
+    world.open.push(&asked_for);
+    loop {
+        world.send(&|_| Outcome::Silence);
+        world.now = world.now.max(world.open.next(&world.co).expect("something is due"));
+        world.open.wake(&mut world.co, world.now);
+        let told: Vec<_> = std::iter::from_fn(|| world.co.poll_event())
+            .filter(|event| !matches!(event, Event::NodeDown { .. }))
+            .collect();
+        match &told[..] {
+            [] => assert!(world.now <= until, "it fails in time"),
+            [Event::LockNotRenewed { error, .. }] => {
+                assert_eq!(error.code(), ErrorCode::NoAnswer);
+                break;
+            }
+            _ => panic!("{told:?}"),
+        }
+    }
+    assert!(world.co.lock_is_held(world.lock, world.now) && left(&world) <= TTL);
+}
+
+#[test]
+fn of_two_that_were_asked_for_the_last_one_counts() {
+    let mut world = World::new(false);
+    let ask = |world: &mut World, ttl| {
+        world.co.lock_renew(world.lock, ttl, world.now).expect("it is held");
+        world.co.poll_command().expect("it is sent")
+    };
+    let (first, last) = (ask(&mut world, None), ask(&mut world, Some(LONGER)));
+    let told = answered(&mut world, &first);
+    assert!(matches!(told[..], [Event::LockRenewed { asked: false, .. }]), "{told:?}");
+    let told = answered(&mut world, &last);
+    assert!(matches!(told[..], [Event::LockRenewed { asked: true, .. }]), "{told:?}");
+}

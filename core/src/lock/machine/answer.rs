@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{Asked, Attempt, Cx, Effect, Extension, Lease, Lock, Outcome, State, Trouble};
+use super::{Asked, Attempt, Cx, Effect, Extension, Lease, Lock, Outcome, Sent, State, Trouble};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
@@ -22,7 +22,7 @@ impl Lock {
             Outcome::Answered { answer, sent_at } => {
                 (self.trouble, self.failures) = (None, 0);
                 let more = answer.more;
-                self.on_answer(sent.asked, answer.body, sent_at, cx);
+                self.on_answer(&sent, answer.body, sent_at, cx);
                 match self.state {
                     _ if !more => {}
                     State::Done => {
@@ -37,14 +37,14 @@ impl Lock {
                     Failure::OutcomeUnknown => self.unclean |= sent.asked == Asked::Acquire,
                 }
                 let error = error.about(format_args!("lock '{}'", readable(&self.name)));
-                self.on_failure(error, !lasting || self.waits_on(), cx);
+                self.on_failure(&sent, error, !lasting || self.waits_on(), cx);
             }
             Outcome::Refused { error, transient, passes, executed } => {
                 match executed {
                     false => self.sends = self.sends.saturating_sub(1),
                     true => self.unclean |= sent.asked == Asked::Acquire,
                 }
-                self.on_failure(error, transient || (passes && self.waits_on()), cx);
+                self.on_failure(&sent, error, transient || (passes && self.waits_on()), cx);
             }
         }
         if self.expire(cx) {
@@ -83,7 +83,7 @@ impl Lock {
         }
     }
 
-    fn on_failure(&mut self, error: Error, transient: bool, cx: &mut Cx<'_>) {
+    fn on_failure(&mut self, sent: &Sent, error: Error, transient: bool, cx: &mut Cx<'_>) {
         self.failures += 1;
         let elsewhere = error.code() == ErrorCode::RingMismatch;
         // What ends a lease, in words.
@@ -123,7 +123,9 @@ impl Lock {
             State::Done => {}
             _ => {
                 self.wake = Some(self.wake.map_or(wake, |planned| planned.min(wake)));
-                let failed = |extension: Extension| !transient || wake >= extension.limit;
+                let failed = |extension: Extension| {
+                    sent.attempt >= extension.since && !transient || wake >= extension.limit
+                };
                 let lives = self.lease().is_some_and(|lease| cx.now < lease.valid_until);
                 if lives && self.extension.is_some_and(failed) {
                     self.not_renewed(error, cx);
@@ -132,14 +134,16 @@ impl Lock {
         }
     }
 
-    fn on_answer(&mut self, asked: Asked, body: Body, sent_at: Time, cx: &mut Cx<'_>) {
+    fn on_answer(&mut self, sent: &Sent, body: Body, sent_at: Time, cx: &mut Cx<'_>) {
+        let asked = sent.asked;
         if let Body::Layout(form) = &body {
             let message = format!(
                 "lock '{}': its state has a layout '{}' that this version does not know",
                 readable(&self.name),
                 form.escape_ascii()
             );
-            return self.on_failure(Error::new(ErrorCode::Unsupported, message), false, cx);
+            let error = Error::new(ErrorCode::Unsupported, message);
+            return self.on_failure(sent, error, false, cx);
         }
         match self.state.clone() {
             State::Acquiring | State::Waiting => self.on_acquire_answer(body, sent_at, cx),
@@ -156,11 +160,8 @@ impl Lock {
             },
             State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => match body {
                 Body::Renewed { now, expiry, .. } => {
-                    self.renewed(
-                        lease,
-                        Anchor { sent_at, server_now: now }.valid_until(expiry),
-                        cx,
-                    );
+                    let valid_until = Anchor { sent_at, server_now: now }.valid_until(expiry);
+                    self.renewed(lease, sent.attempt, valid_until, cx);
                 }
                 Body::Lost(why) => self.lost(why, cx),
                 // The server has forgotten the grant: it is the state of an earlier moment.
@@ -272,7 +273,7 @@ impl Lock {
         cx.effects.push(Effect::Event(Event::LockGranted { lock, name, fence, valid_until }));
     }
 
-    fn renewed(&mut self, mut lease: Lease, valid_until: Time, cx: &mut Cx<'_>) {
+    fn renewed(&mut self, mut lease: Lease, attempt: Attempt, valid_until: Time, cx: &mut Cx<'_>) {
         lease.valid_until = match self.state {
             // What was known before the gap was told by a clock that has stood still since.
             State::Unproven(_) => valid_until,
@@ -289,10 +290,16 @@ impl Lock {
             return;
         }
         lease.overdue = false;
-        (self.state, self.extension) = (State::Held(lease), None);
-        self.plan_renewal(cx);
+        let asked = self.extension.is_some_and(|extension| attempt >= extension.since);
+        if self.extension.is_some() && !asked {
+            // By itself, before the user asked: what comes of that is still waited for.
+            self.state = State::Renewing(lease);
+        } else {
+            (self.state, self.extension) = (State::Held(lease), None);
+            self.plan_renewal(cx);
+        }
         let (lock, name) = (self.lock, self.name.clone());
-        cx.effects.push(Effect::Event(Event::LockRenewed { lock, name, valid_until }));
+        cx.effects.push(Effect::Event(Event::LockRenewed { lock, name, valid_until, asked }));
     }
 
     fn lost(&mut self, why: Why, cx: &mut Cx<'_>) {

@@ -98,6 +98,8 @@ struct Lease {
 struct Extension {
     /// When it has failed.
     limit: Time,
+    /// The first attempt that was made for it: an answer to an earlier one says nothing of it.
+    since: Attempt,
     /// How long a lease lasted before it.
     ttl: Span,
 }
@@ -315,8 +317,9 @@ impl Lock {
             State::Unproven(_) => {}
             _ => return false,
         }
-        let waits = Extension { limit: cx.now + cx.timeout, ttl: self.options.ttl };
-        self.extension.get_or_insert(waits);
+        let (limit, since) = (cx.now + cx.timeout, self.attempts + 1);
+        let waits = Extension { limit, since, ttl: self.options.ttl };
+        self.extension.get_or_insert(waits).since = since;
         self.trouble = None;
         self.options.ttl = ttl.unwrap_or(self.options.ttl);
         self.renew(cx);
