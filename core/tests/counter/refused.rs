@@ -99,7 +99,7 @@ fn nothing_is_compared_before_the_pause_after_a_refusal_is_over() {
 #[test]
 fn what_a_close_has_ended_is_closed_to_every_verb() {
     let mut desk = Desk::new();
-    let mut replica = Replica::open(&mut desk, 1);
+    let mut replica = Replica::open(&desk, 1);
     replica.co.close(desk.now);
     desk.run(&mut replica.co);
     let (co, counter, now) = (&mut replica.co, replica.counter, desk.now);
