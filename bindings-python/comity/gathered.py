@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from .units import readable
 
-Kind = Literal["refused", "regressed", "lost", "closed", "journal"]
-_Cause = tuple[Kind, str, str]
+# As in `builder.py`: a union of one word each.
+_Kind: TypeAlias = (
+    Literal["refused"]
+    | Literal["regressed"]
+    | Literal["lost"]
+    | Literal["closed"]
+    | Literal["journal"]
+)
+_Cause = tuple[_Kind, str, str]
 
 SPAN: Final = 1.0
 """Seconds for which what has one cause is gathered before it is said."""
 
-_LEVELS: Final[dict[Kind, int]] = {"lost": logging.ERROR, "journal": logging.ERROR}
+_LEVELS: Final[dict[_Kind, int]] = {"lost": logging.ERROR, "journal": logging.ERROR}
 _LASTING: Final = frozenset(("refused", "regressed", "journal"))
 """What goes on: it is said once, until it befalls a counter anew, or has an end of its own."""
 
@@ -24,7 +31,7 @@ _LASTING: Final = frozenset(("refused", "regressed", "journal"))
 class Tiding:
     """What befell one counter."""
 
-    kind: Kind
+    kind: _Kind
     counter: int
     name: bytes
     server: str = ""
@@ -94,7 +101,7 @@ class Gathered:
                 return why.replace("\0", f"counter {readable(episode.counters[counter][0])}")
         return None
 
-    def over(self, counter: int, *kinds: Kind) -> None:
+    def over(self, counter: int, *kinds: _Kind) -> None:
         """What was said of these kinds does not befall this counter any more."""
         for cause, episode in list(self._episodes.items()):
             if episode.said and cause[0] in kinds:
