@@ -1,14 +1,14 @@
 //! What one call of a script does blocks everybody else: it is bounded, whatever has been stored. Commands
 //! and bytes are counted, so that no machine is too slow for it.
 
+use crate::support::acquire::acquire;
 use crate::support::counter_desk::{KEY, up};
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::{Client, bytes, items};
 use crate::support::stamping::{META, of_one, push_member};
 use crate::support::transaction_script::RING;
 use comity::counter::{MAX_SLOTS, Mark, Op as CounterOp, SlotId, Tally};
-use comity::keyspace::ServerTime;
-use comity::lock::{Acquire, Fence, Id, Op as LockOp};
+use comity::lock::{Acquire, Id, Op as LockOp};
 use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::Span;
 use comity::transaction::{Op, Sweep};
@@ -237,20 +237,7 @@ fn a_lock_s_script_does_no_more_for_many_waiters_and_tombstones() {
     );
     counted.redis.command([&b"SET"[..], &state, header.as_bytes(), b"PX", b"600000"]);
     let mine = id(3 * many);
-    let acquire = LockOp::Acquire(Acquire {
-        id: mine,
-        capacity: 1,
-        weight: 1,
-        ttl: Span::from_secs(30),
-        claim: Span::from_secs(2),
-        live: Span::from_secs(10),
-        wait: true,
-        ticket: 0,
-        inbox: Vec::new(),
-        floor: Fence(0),
-        not_after: ServerTime(0),
-        label: Vec::new(),
-    });
+    let acquire = LockOp::Acquire(Acquire { id: mine, ..acquire(0) });
     let granted = (0..many).any(|_| counted.lock(&keys, &acquire)[0] == b"GRANTED");
     assert!(granted, "all the dead are passed over in the end");
     counted.lock(&keys, &LockOp::Inspect);

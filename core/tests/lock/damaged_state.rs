@@ -5,32 +5,21 @@
 use std::collections::BTreeMap;
 
 use crate::support::Rng;
+use crate::support::acquire::acquire;
 use crate::support::pair::Pair;
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::{bytes, items};
 use crate::support::seed;
-use comity::keyspace::{ServerTime, Value};
-use comity::lock::{Acquire, Fence, Id, Op};
+use comity::keyspace::Value;
+use comity::lock::{Acquire, Id, Op};
 use comity::redis::{LockKeys, Reply};
 use comity::time::Span;
 
 const NAME: &str = "comity:1:lock:{damaged}";
 
-fn acquire(bits: u128) -> Op {
-    Op::Acquire(Acquire {
-        id: Id::from_bits(bits),
-        capacity: 1,
-        weight: 1,
-        ttl: Span::from_secs(5),
-        claim: Span::from_secs(2),
-        live: Span::from_secs(10),
-        wait: true,
-        ticket: 0,
-        inbox: b"inbox".to_vec(),
-        floor: Fence(0),
-        not_after: ServerTime(0),
-        label: b"12345678901234567890".to_vec(),
-    })
+fn request(bits: u128) -> Op {
+    let (inbox, label) = (b"inbox".to_vec(), b"12345678901234567890".to_vec());
+    Op::Acquire(Acquire { ttl: Span::from_secs(5), inbox, label, ..acquire(bits) })
 }
 
 /// The state string in each of its forms.
@@ -41,12 +30,12 @@ fn states(pair: &mut Pair) -> Vec<Vec<u8>> {
         let space = pair.store.keyspace();
         states.push(space.get(NAME.as_bytes()).unwrap().expect("it was just written").to_vec());
     };
-    note(pair, &acquire(1));
+    note(pair, &request(1));
     note(pair, &Op::Release { id: Id::from_bits(1), clean: true });
-    note(pair, &acquire(2));
+    note(pair, &request(2));
     note(pair, &Op::Release { id: Id::from_bits(2), clean: false });
-    note(pair, &acquire(3));
-    note(pair, &acquire(4));
+    note(pair, &request(3));
+    note(pair, &request(4));
     states
 }
 
@@ -59,7 +48,7 @@ fn ops() -> Vec<Op> {
             ops.extend([Op::Release { id, clean }, Op::Cancel { id, clean }]);
         }
     }
-    ops.extend([3, 4, 9].map(acquire));
+    ops.extend([3, 4, 9].map(request));
     ops
 }
 
@@ -138,7 +127,7 @@ fn a_record_that_was_written_over_makes_no_script_fail() {
             pair.lose_key(NAME, which);
         }
         for bits in [3, 4, 5] {
-            pair.lock(NAME, &acquire(bits)).unwrap();
+            pair.lock(NAME, &request(bits)).unwrap();
         }
         let space = pair.store.keyspace();
         let Some(hash) = space.hash(records.as_bytes()).unwrap() else { panic!("a queue") };

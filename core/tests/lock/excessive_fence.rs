@@ -1,6 +1,7 @@
 //! Nothing from outside raises what every later fence has to pass beyond what a server's clock allows:
 //! an hour ahead of it. What goes beyond is ignored and counted.
 
+use crate::support::acquire::acquire;
 use crate::support::desk::{Desk, NODE, STATE, events, take};
 use crate::support::stamping::{META, of_one};
 use comity::coordinator::Coordinator;
@@ -97,21 +98,7 @@ fn a_server_ignores_such_a_floor_and_says_so() {
             ["EVALSHA", comity::redis::Script::Queue.digest(), "6"].into_iter().collect();
         LockKeys::of_state(STATE).in_order().iter().for_each(|key| argv.push(key));
         argv.push(META);
-        Op::Acquire(Acquire {
-            id: Id::from_bits(bits),
-            capacity: 1,
-            weight: 1,
-            ttl: Span::from_secs(30),
-            claim: Span::from_secs(2),
-            live: Span::from_secs(10),
-            wait: true,
-            ticket: 0,
-            inbox: Vec::new(),
-            floor: Fence(floor),
-            not_after: ServerTime(0),
-            label: Vec::new(),
-        })
-        .encode(&mut argv);
+        Op::Acquire(Acquire { floor: Fence(floor), ..acquire(bits) }).encode(&mut argv);
         argv.push(&of_one());
         comity::lock::Answer::decode(&desk.execute(&argv)).expect("an answer")
     };

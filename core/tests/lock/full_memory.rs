@@ -1,10 +1,10 @@
 //! A server whose memory is full takes no new request for a lock, whatever form the lock has, and lets
 //! everything else go on.
 
+use crate::support::acquire::acquire;
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::Client;
 use crate::support::stamping::{META, of_one, stamp_server};
-use comity::keyspace::ServerTime;
 use comity::lock::{Acquire, Answer, Body, Fence, GuardAnswer, GuardOp, Id, Op};
 use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::Span;
@@ -16,20 +16,9 @@ fn id(bits: u128) -> Id {
 }
 
 fn request(bits: u128, wait: bool) -> Op {
-    Op::Acquire(Acquire {
-        id: id(bits),
-        capacity: 1,
-        weight: 1,
-        ttl: Span::from_secs(600),
-        claim: Span::from_secs(600),
-        live: Span::from_secs(600),
-        wait,
-        ticket: 0,
-        inbox: b"inbox".to_vec(),
-        floor: Fence(0),
-        not_after: ServerTime(0),
-        label: Vec::new(),
-    })
+    let span = Span::from_secs(600);
+    let inbox = b"inbox".to_vec();
+    Op::Acquire(Acquire { ttl: span, claim: span, live: span, wait, inbox, ..acquire(bits) })
 }
 
 fn call(redis: &mut Client, op: &Op) -> Reply {

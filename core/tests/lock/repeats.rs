@@ -2,31 +2,20 @@
 //! to them.
 #![allow(clippy::print_stdout, reason = "the test says how much it has explored")]
 
+use crate::support::acquire::acquire;
 use crate::support::view::View;
 use crate::support::{Rng, seed};
 use comity::keyspace::{Keyspace, ServerTime};
-use comity::lock::{self, Acquire, Body, Fence, Id, Op};
+use comity::lock::{self, Acquire, Body, Id, Op};
 use comity::redis::LockKeys;
 use comity::time::Span;
 
 const STATE: &[u8] = b"comity:1:lock:{x}";
 const STEPS: u64 = 20_000;
 
-fn acquire(bits: u128, wait: bool) -> Acquire {
-    Acquire {
-        id: Id::from_bits(bits),
-        capacity: 1,
-        weight: 1,
-        ttl: Span::from_secs(5),
-        claim: Span::from_secs(2),
-        live: Span::from_secs(10),
-        wait,
-        ticket: 0,
-        inbox: b"inbox".to_vec(),
-        floor: Fence(0),
-        not_after: ServerTime(0),
-        label: b"label".to_vec(),
-    }
+fn asked(bits: u128, wait: bool) -> Acquire {
+    let (inbox, label) = (b"inbox".to_vec(), b"label".to_vec());
+    Acquire { ttl: Span::from_secs(5), wait, inbox, label, ..acquire(bits) }
 }
 
 fn execute(space: &mut Keyspace, op: &Op) -> Body {
@@ -54,7 +43,7 @@ fn for_locks(mut examine: impl FnMut(&mut Keyspace, &mut Rng)) {
         let op = match rng.below(10) {
             0..4 => {
                 next += 1;
-                Op::Acquire(acquire(u128::from(next), rng.chance(900)))
+                Op::Acquire(asked(u128::from(next), rng.chance(900)))
             }
             4 => Op::Renew { id: recent, ttl: Span::from_secs(5) },
             5..7 => Op::Release { id: recent, clean: rng.chance(500) },
@@ -71,7 +60,7 @@ fn i6_a_request_sent_again_changes_nobody_nothing_and_no_order() {
     let (mut granted, mut queued) = (0, 0);
     for_locks(|space, rng| {
         let mut space = space.clone();
-        let request = Op::Acquire(acquire(rng.bits128(), true));
+        let request = Op::Acquire(asked(rng.bits128(), true));
         let first = execute(&mut space, &request);
         let after_one = members(&space);
         for _ in 0..rng.between(1, 4) {
@@ -108,7 +97,7 @@ fn i6_an_end_sent_again_is_answered_alike_and_changes_nothing() {
         assert_eq!(execute(&mut space, &Op::Cancel { id, clean }), Body::Cancelled);
         assert_eq!(members(&space), after_one);
         // I7: and the request that it ended does not bring it back.
-        let straggler = Acquire { id, ..acquire(0, true) };
+        let straggler = Acquire { id, ..asked(0, true) };
         assert!(matches!(execute(&mut space, &Op::Acquire(straggler)), Body::Gone(_)));
         assert_eq!(members(&space), after_one);
     });
@@ -122,7 +111,7 @@ fn i14_a_try_does_not_overtake_a_queue_and_leaves_no_trace() {
         // Nothing is due in the lock: what changes then is the try's doing.
         execute(&mut space, &Op::Renew { id: Id::from_bits(0), ttl: Span::from_secs(1) });
         let before = members(&space);
-        let answer = execute(&mut space, &Op::Acquire(acquire(rng.bits128(), false)));
+        let answer = execute(&mut space, &Op::Acquire(asked(rng.bits128(), false)));
         if before.holders.is_empty() {
             assert!(before.waiters.is_empty(), "a free lock with a queue after a call: {before:?}");
             assert!(matches!(answer, Body::Granted { .. }), "{answer:?}");

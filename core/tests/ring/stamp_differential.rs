@@ -1,6 +1,7 @@
 //! The stamp's scripts on a real server and in the embedded store: the same answers, and the same hash
 //! afterwards; and no script acts for a client of another ring.
 
+use crate::support::acquire::acquire;
 use crate::support::pair::Pair;
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::Client;
@@ -8,7 +9,6 @@ use crate::support::stamping::{META, of_one, push_member};
 use crate::support::transaction_pair::TransactionPair;
 use crate::support::transaction_script::{META as TABLE, RING, finish, prepare, query, txid, work};
 use comity::counter;
-use comity::keyspace::ServerTime;
 use comity::lock::{self, Acquire, Fence, GuardOp, Id};
 use comity::memory::MemoryStore;
 use comity::redis::{Argv, Reply, Script};
@@ -92,18 +92,11 @@ fn the_first_stamp_stays() {
 /// One operation of each script that has to compare.
 fn operations(pair: &mut Pair) -> Vec<Result<Reply, String>> {
     let acquire = lock::Op::Acquire(Acquire {
-        id: Id::from_bits(7),
-        capacity: 1,
-        weight: 1,
         ttl: Span::from_secs(5),
         claim: Span::from_secs(1),
         live: Span::from_secs(5),
-        wait: true,
-        ticket: 0,
-        inbox: Vec::new(),
-        floor: Fence(0),
-        not_after: ServerTime(0),
         label: b"me".to_vec(),
+        ..acquire(7)
     });
     let name = "comity:1:lock:{a}";
     let mut replies = Vec::new();

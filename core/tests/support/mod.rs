@@ -8,6 +8,7 @@
     reason = "tests report what they did, and their numbers are small"
 )]
 
+pub(crate) mod acquire;
 pub(crate) mod calls;
 pub(crate) mod checked;
 pub(crate) mod client;
