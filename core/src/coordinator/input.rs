@@ -26,9 +26,9 @@ impl Coordinator {
     /// A reply to `request`.
     pub fn handle_reply(&mut self, request: RequestId, reply: &Reply, now: Time) {
         self.hear(now);
-        let node = self.requests.get(&request).map(|request| request.node);
-        if let (Some(node), Reply::Error(text)) = (node, reply)
+        if let Reply::Error(text) = reply
             && Refusal::is_of_connection(text)
+            && let Some(node) = self.requests.get(&request).map(|pending| pending.node)
         {
             self.handle_refused(node, text, now);
             return self.fail_request(request, Failure::NotSent);
