@@ -34,10 +34,18 @@ impl Coordinator {
                 });
             }
             Owner::Call(call) => self.resend_call(call, background),
-            Owner::Transaction(..)
-            | Owner::Recovery(..)
-            | Owner::Sweep(..)
-            | Owner::Confirm(..) => self.resend_transaction(owner, background),
+            Owner::Transaction(txid, attempt) => {
+                self.with_transaction(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+            }
+            Owner::Recovery(txid, attempt) => {
+                self.with_recovery(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+            }
+            Owner::Sweep(call, attempt) => {
+                self.with_sweep(call, background, |m, cx| m.on_script_missing(attempt, cx));
+            }
+            Owner::Confirm(node, attempt) => {
+                self.with_replication(node, |m, cx| m.on_script_missing(attempt, cx));
+            }
             Owner::Wait(..) | Owner::Time(_) | Owner::Stamp(_) | Owner::Subscription => {}
         }
     }

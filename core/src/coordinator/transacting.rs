@@ -173,25 +173,6 @@ impl Coordinator {
         }
     }
 
-    /// Sends again a command of one of these whose script the server did not have.
-    pub(super) fn resend_transaction(&mut self, owner: Owner, background: bool) {
-        match owner {
-            Owner::Transaction(txid, attempt) => {
-                self.with_transaction(txid, background, |m, cx| m.on_script_missing(attempt, cx));
-            }
-            Owner::Recovery(txid, attempt) => {
-                self.with_recovery(txid, background, |m, cx| m.on_script_missing(attempt, cx));
-            }
-            Owner::Sweep(call, attempt) => {
-                self.with_sweep(call, background, |m, cx| m.on_script_missing(attempt, cx));
-            }
-            Owner::Confirm(node, attempt) => {
-                self.with_replication(node, |m, cx| m.on_script_missing(attempt, cx));
-            }
-            _ => {}
-        }
-    }
-
     /// The time for a graceful end is over.
     pub(super) fn drop_transactions(&mut self) {
         let left: Vec<_> = self.undertakings.keys().copied().collect();
