@@ -346,8 +346,8 @@ pub enum Event {
         /// How many requests wait in line for a lock there.
         waiting: u64,
     },
-    /// The server of a node serves again, after a `NodeDown`: a refusal is none. Nobody asks it for that only: it shows
-    /// when it is next used.
+    /// The server of a node serves again, after a `NodeDown`: a refusal is none. Nobody asks it for that
+    /// only: it shows when it is next used.
     NodeUp {
         /// The node.
         node: NodeId,

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::refusal::Refusal;
-use super::{Coordinator, CounterEntry, Life, Request, Timer};
+use super::{Coordinator, CounterEntry, Life, Request, Timer, closed};
 use crate::counter::{
     self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Leaving,
     Outcome, Slots, Tally,
@@ -269,7 +269,7 @@ impl Coordinator {
             Life::Open => {
                 Error::new(ErrorCode::InvalidState, "the counter is not open in this coordinator")
             }
-            _ => Error::new(ErrorCode::Closed, "the coordinator was closed"),
+            _ => closed(),
         }
     }
 
@@ -280,7 +280,7 @@ impl Coordinator {
         verb: impl FnOnce(&mut Counter, &mut Cx<'_>) -> Result<T>,
     ) -> Result<T> {
         if self.life != Life::Open {
-            return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
+            return Err(closed());
         }
         self.hear(now);
         if !self.counters.get(&counter).is_some_and(|entry| entry.machine.is_open()) {

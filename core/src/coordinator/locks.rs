@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::call::Question;
-use super::{Coordinator, Life, LockEntry, Timer};
+use super::{Coordinator, Life, LockEntry, Timer, closed};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::lock::{Cx, Effect, Fence, GuardOp, Lock, LockId, LockOptions, check_ttl};
@@ -116,7 +116,6 @@ impl Coordinator {
         verb: impl FnOnce(&mut Lock, &mut Cx<'_>) -> bool,
     ) -> Result<()> {
         if self.life != Life::Open {
-            let closed = || Error::new(ErrorCode::Closed, "the coordinator was closed");
             return Err(self.lost.get(&lock).cloned().unwrap_or_else(closed));
         }
         self.hear(now);

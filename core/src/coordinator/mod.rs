@@ -306,8 +306,8 @@ impl Coordinator {
     /// Ends everything: gives back what is held, withdraws what waits, flushes and retires what is
     /// counted. Every lock has its last event: `LockReleased` or `LockLost` if it was held,
     /// `LockFailed` if it was waited for or the release is not confirmed. Every later verb is
-    /// `Closed`, but `LockLost` of a lock that was held; inputs and outputs go on until the event `Closed`, which comes within
-    /// [`Config::timeout`].
+    /// `Closed`, but `LockLost` of a lock that was held; inputs and outputs go on until the event
+    /// `Closed`, which comes within [`Config::timeout`].
     pub fn close(&mut self, now: Time) {
         self.hear(now);
         if self.life != Life::Open {
@@ -315,7 +315,7 @@ impl Coordinator {
         }
         self.life = Life::Closing;
         self.timers.insert(self.now + self.timeout, Timer::Close);
-        let error = Error::new(ErrorCode::Closed, "the coordinator was closed");
+        let error = closed();
         for call in self.calls.keys().copied().collect::<Vec<_>>() {
             self.end_call(call, |call, id| call.failed(id, error.clone()));
         }
@@ -332,7 +332,7 @@ impl Coordinator {
 
     fn admit(&self) -> Result<()> {
         if self.life != Life::Open {
-            return Err(Error::new(ErrorCode::Closed, "the coordinator was closed"));
+            return Err(closed());
         }
         let under_way = self.locks.len()
             + self.counters.len()
@@ -382,4 +382,9 @@ impl Coordinator {
         self.stats.count(&event);
         self.events.push_back(event);
     }
+}
+
+/// What a verb after the close is told, and what the close ends.
+fn closed() -> Error {
+    Error::new(ErrorCode::Closed, "the coordinator was closed")
 }

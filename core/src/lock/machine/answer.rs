@@ -231,21 +231,22 @@ impl Lock {
     }
 
     pub(super) fn timed_out(&self) -> Error {
-        let name = readable(&self.name);
         let who = if self.holder.is_empty() {
             alloc::string::String::from("held by somebody else")
         } else {
             format!("held by '{}'", readable(&self.holder))
         };
-        Error::new(ErrorCode::LockTimeout, format!("lock '{name}' was not granted in time: {who}"))
+        self.not_granted(&who)
     }
 
     /// The same, where nothing is known of the lock.
     pub(super) fn unanswered(&self) -> Error {
+        self.not_granted("the server has not answered yet")
+    }
+
+    fn not_granted(&self, why: &str) -> Error {
         let name = readable(&self.name);
-        let message =
-            format!("lock '{name}' was not granted in time: the server has not answered yet");
-        Error::new(ErrorCode::LockTimeout, message)
+        Error::new(ErrorCode::LockTimeout, format!("lock '{name}' was not granted in time: {why}"))
     }
 
     /// A grant whose end the server has just told us.
