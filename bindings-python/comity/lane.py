@@ -249,7 +249,7 @@ class Lane(Sender):
     def run_dry(self) -> None:
         """Moves bytes until nothing is outstanding and nothing is left to send."""
         while self._loose() and not self._stopped:
-            self._flush(None)
+            self.flush(None)
             led: dict[Lane, Wire] = {}
             self.lead(led)
             if not led:
@@ -300,7 +300,7 @@ class Lane(Sender):
     # Receiving
 
     def _read(self, wire: Wire, operation: Operation | None) -> None:
-        """Reads for all until `operation` is done or nothing is outstanding. None: see `_flush`."""
+        """Reads for all until `operation` is done or nothing is outstanding. None: see `flush`."""
         session = self._session
         while wire.outstanding and not _is_over(operation):
             # A server that is near has answered by now as often as not: that saves a wait.
@@ -312,7 +312,7 @@ class Lane(Sender):
                 if now_us() >= timer:
                     session.tick()
             if self._outbox and not _is_over(operation):
-                self._flush(operation)
+                self.flush(operation)
 
 
 def _is_over(operation: Operation | None) -> bool:

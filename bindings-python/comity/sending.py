@@ -82,15 +82,11 @@ class Sender(ABC):
         except RuntimeError:
             task()
 
-    def flush(self, operation: Operation) -> None:
+    def flush(self, operation: Operation | None) -> None:
         """Sends all that is ready, as far as it goes until `operation` is done, for which the
         caller waits: the rest leaves without it. Where there is no connection, one is made
-        meanwhile.
+        meanwhile. None: the caller waits for nothing, and has the time for all of it.
         """
-        self._flush(operation)
-
-    def _flush(self, operation: Operation | None) -> None:
-        """The same. None: the caller waits for nothing, and has the time for all of it."""
         outbox = self._outbox
         session = self._session
         while outbox:
