@@ -1,5 +1,5 @@
 //! Any bytes as what a server sends: nothing panics, what is kept is bounded, and in whatever pieces they
-//! come the same replies are read. The tests in `core/src/redis/wire/resp.rs` check the same of random bytes.
+//! come the same replies are read. The tests in `core/src/redis/wire/decoder.rs` check the same of random bytes.
 #![no_main]
 
 use comity::redis::Reply;

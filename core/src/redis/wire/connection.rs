@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use super::decoder::Decoder;
+use super::frame::{Frame, Token};
 use super::login::Login;
-use super::resp::{Decoder, Frame, Malformed, Token};
+use super::malformed::Malformed;
 use crate::redis::{Argv, Command, Failure, RequestId};
 use crate::time::{Span, Time};
 
