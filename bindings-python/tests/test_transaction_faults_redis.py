@@ -23,14 +23,14 @@ ACTIONS = ["SWALLOW", "CUT_BEFORE", "CUT_AFTER", "REPEAT", "STALL", "DELAY_BEFOR
 def test_one_fault_at_the_only_server(server, proxy, action):
     with server.client() as client, connect_patiently(proxy.port) as co:
         client.set("alice", 100)
-        rule = proxy.rule(getattr(faults, action), asks("EXEC1"), seconds=faults.GIVEN_UP)
+        rule = proxy.rule(getattr(faults, action), asks("ONE_PHASE"), seconds=faults.GIVEN_UP)
         tx = co.transaction()
         tx.decrby("alice", 30).incrby("bob", 30)
         assert tx.execute() == [70, 30]
         assert rule.met
         # A straggler of the network changes nothing.
         until(lambda: not proxy.held)
-        for words in [words for words in proxy.seen if step(words) == "EXEC1"]:
+        for words in [words for words in proxy.seen if step(words) == "ONE_PHASE"]:
             proxy.again(words)
         assert client.mget("alice", "bob") == [b"70", b"30"]
         with co.transaction() as tx:

@@ -138,7 +138,7 @@ class Gate:
         if (which := step(words)) is None:
             return
         with self._changed:
-            if which in ("PREPARE", "EXEC1"):
+            if which in ("PREPARE", "ONE_PHASE"):
                 txid, _, columns = words[(first := 3 + int(words[2])) : first + 3]
                 # As in its text: the id, and until when something of it may come.
                 self.ids.add(txid + b"." + columns[16:])

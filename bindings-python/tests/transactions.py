@@ -34,7 +34,7 @@ def step(words: list[bytes]) -> str | None:
         return "FINISH"
     if len(arguments) > 8 and re.match(rb"[k-]\d+$", arguments[8]):
         return "PREPARE"
-    return "EXEC1"
+    return "ONE_PHASE"
 
 
 def asks(wanted: str) -> Callable[[list[bytes]], bool]:

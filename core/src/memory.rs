@@ -189,7 +189,7 @@ impl MemoryStore {
                 let op = counter::Op::decode(words).ok_or(Problem::Arguments)?;
                 Ok(counter::execute(&mut self.keyspace, &key(0), &op)?.encode())
             }
-            Script::Exec1
+            Script::OnePhase
             | Script::Prepare
             | Script::Finish
             | Script::Status

@@ -14,7 +14,7 @@ pub enum Script {
     /// The counter.
     Counter,
     /// A transaction at a single participant.
-    Exec1,
+    OnePhase,
     /// A transaction's first phase.
     Prepare,
     /// Its second phase.
@@ -42,7 +42,7 @@ impl Script {
         Self::Queue,
         Self::Guard,
         Self::Counter,
-        Self::Exec1,
+        Self::OnePhase,
         Self::Prepare,
         Self::Finish,
         Self::Status,

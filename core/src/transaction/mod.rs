@@ -24,7 +24,7 @@
 //!
 //! | state | means | leaves it |
 //! | --- | --- | --- |
-//! | none, or a lower sequence | not heard of the transaction | `PREPARE`, `EXEC1`; a refusal or a forced question records `ABORTED` |
+//! | none, or a lower sequence | not heard of the transaction | `PREPARE`, `ONE_PHASE`; a refusal or a forced question records `ABORTED` |
 //! | `PREPARED` | voted yes; at the primary: staging | `FINISH` |
 //! | `DONE` | applied; at the primary: committed | the next sequence of the slot |
 //! | `ABORTED` | will never be applied | the next sequence of the slot |
@@ -33,7 +33,7 @@
 //! looks the register up first: the same sequence is answered with what is recorded, a lower one
 //! is `STALE`. So is one of which nothing is known after its `not_after`, a moment of the servers'
 //! clocks that is the same in every call of a transaction; a register may be removed after it. A
-//! `VOTE` then says no instead: no vote can come any more. `EXEC1`, a `STATUS` and an abort look at the
+//! `VOTE` then says no instead: no vote can come any more. `ONE_PHASE`, a `STATUS` and an abort look at the
 //! clock only where the slot has no register: what was removed had been used last, so one that an
 //! earlier sequence has left shows that nothing of this one has come.
 //!
@@ -76,7 +76,7 @@ use core::fmt;
 
 pub use answer::{Answer, Held, Refusal, State, Swept};
 pub use machine::{Ack, Attempt, Begin, Copies, Effect, Ending, Met, Order, Reason, Slot};
-pub use op::{Confirm, Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
+pub use op::{Confirm, Finish, OnePhase, Op, Prepare, Query, Role, Sweep, Verdict};
 pub use recovery::{Found, Heuristic, Task};
 pub use replication::Copied;
 pub use routing::{CopyLimits, Expectation, MAX_PARTICIPANTS, Plan, PlanPart, Words};

@@ -3,8 +3,8 @@
 use comity::keyspace::{Keyspace, ServerTime, command};
 use comity::stamp::Stamp;
 use comity::transaction::{
-    Answer, Check, Confirm, Exec1, Finish, Key, Mode, Op, Operation, Prepare, Query, Role, Sweep,
-    Txid, Verdict, Work,
+    Answer, Check, Confirm, Finish, Key, Mode, OnePhase, Op, Operation, Prepare, Query, Role,
+    Sweep, Txid, Verdict, Work,
 };
 
 use super::Rng;
@@ -134,7 +134,7 @@ impl TransactionOps {
         let (at, op) = match self.rng.below(100) {
             _ if self.open.len() > 8 => self.finish(pair.now),
             0..27 => (at, Op::Prepare(self.prepare(at, pair))),
-            27..52 => (at, Op::Exec1(self.exec1(at, pair))),
+            27..52 => (at, Op::OnePhase(self.one_phase(at, pair))),
             52..74 if !self.open.is_empty() => self.finish(pair.now),
             52..82 => self.question(at, pair.now),
             82..94 if !self.sent.is_empty() => self.rng.clone().pick(&self.sent),
@@ -222,7 +222,7 @@ impl TransactionOps {
         }
     }
 
-    fn exec1(&mut self, at: usize, pair: &TransactionPair) -> Exec1 {
+    fn one_phase(&mut self, at: usize, pair: &TransactionPair) -> OnePhase {
         let voted = self.open.iter().find(|(there, _)| *there == at).map(|(_, open)| open.txid);
         if let Some(txid) = voted.filter(|_| self.rng.chance(60)) {
             // One that meets nothing but the vote of its slot.
@@ -231,9 +231,9 @@ impl TransactionOps {
             work.operations.push(operation("INCR", 0));
             let txid = Txid::new(txid.session(), txid.slot(), txid.seq() + 1).expect("in range");
             let not_after = self.not_after(pair.now);
-            return Exec1 { txid, ring: self.ring(), not_after, work: work.into() };
+            return OnePhase { txid, ring: self.ring(), not_after, work: work.into() };
         }
-        Exec1 {
+        OnePhase {
             txid: self.txid(at),
             ring: self.ring(),
             not_after: self.not_after(pair.now),

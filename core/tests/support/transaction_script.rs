@@ -4,7 +4,7 @@ use comity::keyspace::ServerTime;
 use comity::stamp::Stamp;
 use comity::time::Span;
 use comity::transaction::{
-    Answer, Exec1, Finish, Key, Mode, Op, Prepare, Query, Refusal, Role, Txid, Verdict, Work,
+    Answer, Finish, Key, Mode, OnePhase, Op, Prepare, Query, Refusal, Role, Txid, Verdict, Work,
 };
 
 use super::resp::{Client, items};
@@ -47,8 +47,13 @@ pub(crate) fn work(lines: &[&str]) -> Work {
     work
 }
 
-pub(crate) fn exec1(txid: Txid, work: Work, now: u64) -> Op {
-    Op::Exec1(Exec1 { txid, ring: RING, not_after: ServerTime(now + 1_000_000), work: work.into() })
+pub(crate) fn one_phase(txid: Txid, work: Work, now: u64) -> Op {
+    Op::OnePhase(OnePhase {
+        txid,
+        ring: RING,
+        not_after: ServerTime(now + 1_000_000),
+        work: work.into(),
+    })
 }
 
 /// A preparation at the primary.

@@ -7,7 +7,7 @@
 )]
 
 use crate::support::transaction_script::{
-    META, RING, exec1, finish, prepare, prepare_second, query, txid, work,
+    META, RING, finish, one_phase, prepare, prepare_second, query, txid, work,
 };
 use crate::support::{Rng, for_seeds};
 use comity::keyspace::ServerTime;
@@ -24,8 +24,8 @@ fn ops() -> Vec<Op> {
     let read = crate::support::transaction_ops::operation("EXISTS", 1);
     all.checks.push(comity::transaction::Check::new(read, &Reply::Integer(0)));
     vec![
-        exec1(txid(0, 1), all.clone(), NOW),
-        exec1(txid(1, 1), work(&["SET a 1", "INCR b", "APPEND c x"]), NOW),
+        one_phase(txid(0, 1), all.clone(), NOW),
+        one_phase(txid(1, 1), work(&["SET a 1", "INCR b", "APPEND c x"]), NOW),
         prepare(txid(2, 1), all.clone(), NOW),
         prepare_second(txid(3, 1), work(&["SET d 1"]), NOW),
         finish(txid(2, 1), Verdict::Commit, &all, NOW),

@@ -4,7 +4,7 @@
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::{Client, bytes};
 use crate::support::stamping::claim;
-use crate::support::transaction_script::{RING, exec1, finish, prepare, query, txid, work};
+use crate::support::transaction_script::{RING, finish, one_phase, prepare, query, txid, work};
 use comity::redis::{Argv, Reply};
 use comity::transaction::{Answer, Op, Sweep, Verdict};
 
@@ -34,7 +34,7 @@ fn a_slot_is_a_participant() {
         let lines = ["INCR {TAG}n", "HSET {TAG}h f 1", "DEL {TAG}d", "GET {TAG}r", "INCR {TAG}n"];
         let lines = lines.map(|line| line.replace("TAG", tag));
         let all = work(&lines.each_ref().map(String::as_str));
-        let done = run(&mut redis, &meta, &exec1(txid(slot, 1), all.clone(), NOW));
+        let done = run(&mut redis, &meta, &one_phase(txid(slot, 1), all.clone(), NOW));
         assert!(matches!(done, Answer::Done { .. }), "{done:?}");
         let vote = run(&mut redis, &meta, &prepare(txid(slot, 2), all.clone(), NOW));
         assert!(matches!(vote, Answer::Prepared { .. }), "{vote:?}");
@@ -47,7 +47,7 @@ fn a_slot_is_a_participant() {
         assert_eq!(bytes(&redis.command(["GET", &format!("{{{tag}}}n")])), b"4");
     }
     // What is in another slot cannot be touched.
-    let op = exec1(txid(0, 3), work(&["SET {b}x 1"]), NOW);
+    let op = one_phase(txid(0, 3), work(&["SET {b}x 1"]), NOW);
     let mut argv: Argv = ["EVAL", &op.script().text()].into_iter().collect();
     op.encode(b"comity:1:t:{a}", &mut argv);
     let crossed = redis.call(&argv);

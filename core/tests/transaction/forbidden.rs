@@ -4,7 +4,7 @@
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::{Client, bytes, items};
 use crate::support::transaction_script::{
-    META, RING, exec1, failed, finish, prepare, stamp, txid, work,
+    META, RING, failed, finish, one_phase, prepare, stamp, txid, work,
 };
 use comity::redis::{Argv, Reply};
 use comity::transaction::{Answer, Op, Verdict};
@@ -71,10 +71,10 @@ fn no_vote_is_given_that_could_not_be_finished() {
         // The first transaction on a server, and one after another.
         for used in [false, true] {
             // Two that may fail on a value go by shadows on a single server, too.
-            for how in [exec1 as fn(_, _, _) -> _, prepare] {
+            for how in [one_phase as fn(_, _, _) -> _, prepare] {
                 let before = filled(&mut admin);
                 if used {
-                    let earlier = exec1(txid(1, 1), work(&["SET other 1"]), NOW);
+                    let earlier = one_phase(txid(1, 1), work(&["SET other 1"]), NOW);
                     assert!(matches!(answer(&mut admin, &earlier), Answer::Done { .. }));
                 }
                 let op = how(txid(0, 1), work(lines), NOW);

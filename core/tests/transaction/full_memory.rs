@@ -3,8 +3,8 @@
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::{Client, bytes};
 use crate::support::transaction_script::{
-    META, RING, exec1, failed, finish, finish_told, prepare, prepare_second, query, stamp, txid,
-    work,
+    META, RING, failed, finish, finish_told, one_phase, prepare, prepare_second, query, stamp,
+    txid, work,
 };
 use comity::redis::{Argv, Reply};
 use comity::transaction::{Answer, Confirm, Op, State, Sweep, Verdict};
@@ -32,7 +32,7 @@ fn votes_and_new_data_are_refused_and_nothing_is_left() {
     redis.command(["SET", "n", "1"]);
     full(&mut redis, true);
     let lines = work(&["SET a 1", "INCR n", "APPEND b x"]);
-    for (slot, how) in [(0, exec1 as fn(_, _, _) -> _), (1, prepare), (2, prepare_second)] {
+    for (slot, how) in [(0, one_phase as fn(_, _, _) -> _), (1, prepare), (2, prepare_second)] {
         let op = how(txid(slot, 1), lines.clone(), NOW);
         let answer = run(&mut redis, &op);
         let (_, error) = failed(&answer).unwrap_or_else(|| panic!("{answer:?}"));
@@ -62,9 +62,9 @@ fn what_frees_memory_or_only_reads_goes_on() {
     redis.command(["SET", "n", "1"]);
     redis.command(["SET", "m", "1"]);
     full(&mut redis, true);
-    let read = run(&mut redis, &exec1(txid(0, 1), work(&["GET n"]), NOW));
+    let read = run(&mut redis, &one_phase(txid(0, 1), work(&["GET n"]), NOW));
     assert_eq!(read, Answer::Done { replies: vec![Reply::bulk("1")] });
-    let deletion = run(&mut redis, &exec1(txid(0, 2), work(&["DEL n"]), NOW));
+    let deletion = run(&mut redis, &one_phase(txid(0, 2), work(&["DEL n"]), NOW));
     assert_eq!(deletion, Answer::Done { replies: vec![Reply::Integer(1)] });
     let both = work(&["DEL m", "GET other"]);
     let answer = run(&mut redis, &prepare(txid(1, 1), both.clone(), NOW));
@@ -116,8 +116,8 @@ fn what_takes_memory_is_refused_behind_what_frees_some() {
     redis.command(["MSET", "n", "1", "m", "1", "s", "v"]);
     redis.command(["HSET", "h", "f", "1"]);
     // A transaction before, as on every server but a new one.
-    run(&mut redis, &exec1(txid(9, 1), work(&["GET n"]), NOW));
-    run(&mut redis, &exec1(txid(9, 2), work(&["SET other 1"]), NOW));
+    run(&mut redis, &one_phase(txid(9, 1), work(&["GET n"]), NOW));
+    run(&mut redis, &one_phase(txid(9, 2), work(&["SET other 1"]), NOW));
     full(&mut redis, true);
     let mut slot = 10;
     for lines in [
@@ -128,7 +128,7 @@ fn what_takes_memory_is_refused_behind_what_frees_some() {
         &["DEL h", "DEL s", "HSET h g 1", "DEL m"],
     ] {
         for (how, records) in
-            [(exec1 as fn(_, _, _) -> _, true), (prepare, true), (prepare_second, false)]
+            [(one_phase as fn(_, _, _) -> _, true), (prepare, true), (prepare_second, false)]
         {
             slot += 1;
             let answer = run(&mut redis, &how(txid(slot, 1), work(lines), NOW));
@@ -151,7 +151,7 @@ fn what_is_in_doubt_is_kept_and_what_is_left_is_swept() {
     let mut redis = server.connect();
     stamp(&mut redis);
     let set = work(&["SET a 1"]);
-    run(&mut redis, &exec1(txid(0, 1), set.clone(), NOW));
+    run(&mut redis, &one_phase(txid(0, 1), set.clone(), NOW));
     for slot in 1..4 {
         run(&mut redis, &prepare(txid(slot, 1), work(&["GET a"]), NOW));
     }

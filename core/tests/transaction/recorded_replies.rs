@@ -4,7 +4,7 @@ use crate::support::desk::{Desk, events};
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::bytes;
 use crate::support::transaction_pair::TransactionPair;
-use crate::support::transaction_script::{META, exec1, finish, prepare, txid, work};
+use crate::support::transaction_script::{META, finish, one_phase, prepare, txid, work};
 use crate::support::transaction_world::words;
 use comity::event::Event;
 use comity::redis::{Failure, Reply, Script};
@@ -35,7 +35,7 @@ fn long_replies_are_answered_once_and_not_recorded() {
         pair.command(&[b"DEL", b"n"]);
         let lines = work(&["GET long", "INCR n"]);
         let whole = vec![Reply::bulk(value), Reply::Integer(1)];
-        for (seq, how) in [(1, exec1 as fn(_, _, _) -> _), (2, exec1), (3, prepare)] {
+        for (seq, how) in [(1, one_phase as fn(_, _, _) -> _), (2, one_phase), (3, prepare)] {
             pair.command(&[b"DEL", b"n"]);
             let op = how(txid(slot, seq), lines.clone(), pair.now);
             assert_eq!(replies(pair.both(&op)), whole);
@@ -63,7 +63,7 @@ fn whoever_lost_long_replies_is_told_of_the_commit_without_them() {
         let (mut lost, mut told) = (false, Vec::new());
         while told.is_empty() {
             while let Some(command) = co.poll_command() {
-                let script = Script::Exec1.digest().as_bytes();
+                let script = Script::OnePhase.digest().as_bytes();
                 let whole = command.argv.get(0) == Some(b"EVAL");
                 if !lost && (whole || command.argv.get(1) == Some(script)) {
                     let reply = desk.execute(&command.argv);

@@ -6,7 +6,7 @@ use crate::support::redis_server::RedisServer;
 use crate::support::resp::bytes;
 use crate::support::transaction_pair::TransactionPair;
 use crate::support::transaction_script::{
-    META, RING, exec1, failed, finish, prepare, prepare_second, query, stamp, txid, work,
+    META, RING, failed, finish, one_phase, prepare, prepare_second, query, stamp, txid, work,
 };
 use comity::redis::{Argv, Reply};
 use comity::transaction::{Answer, Refusal, Verdict, Work};
@@ -76,7 +76,7 @@ fn an_operation_on_a_wrong_type_fails_the_transaction_in_every_position() {
             let mut lines = AROUND.to_vec();
             lines.insert(position, wrong);
             let work = work(&lines);
-            for how in [exec1, prepare, prepare_second] {
+            for how in [one_phase, prepare, prepare_second] {
                 seq += 1;
                 let answer = pair.both(&how(txid(0, seq), work.clone(), pair.now));
                 let (operation, error) = failed(&answer).unwrap_or_else(|| panic!("{answer:?}"));
@@ -96,7 +96,7 @@ fn operations_on_keys_of_their_own_need_no_shadows() {
     pair.redis.command(["CONFIG", "RESETSTAT"]);
     for (seq, wrong) in (1..).zip(&WRONG[6..]) {
         let lines: Vec<&str> = AROUND.into_iter().chain([*wrong]).collect();
-        let answer = pair.both(&exec1(txid(0, seq), work(&lines), pair.now));
+        let answer = pair.both(&one_phase(txid(0, seq), work(&lines), pair.now));
         assert_eq!(failed(&answer).map(|(place, _)| place), Some(AROUND.len() as u32), "{wrong}");
         assert_eq!(pair.data(), before, "{wrong}");
     }
@@ -110,10 +110,10 @@ fn strings_come_back_with_their_ends() {
     let before = pair.data();
     // The last fails on the value, so that everything before it was executed and is undone.
     let lines = ["APPEND s x", "INCR m", "INCR new", "APPEND s y", "INCRBYFLOAT n 0.5", "INCR f"];
-    let answer = pair.both(&exec1(txid(0, 1), work(&lines), pair.now));
+    let answer = pair.both(&one_phase(txid(0, 1), work(&lines), pair.now));
     assert_eq!(failed(&answer).map(|(operation, _)| operation), Some(5));
     assert_eq!(pair.data(), before);
-    let answer = pair.both(&exec1(txid(0, 2), work(&lines[..5]), pair.now));
+    let answer = pair.both(&one_phase(txid(0, 2), work(&lines[..5]), pair.now));
     assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
     assert_ne!(pair.data(), before);
 }
@@ -165,7 +165,7 @@ fn integers_are_exact_beyond_2_to_53() {
     let edge = 1_i64 << 53;
     let mut seq = 0;
     for start in [edge - 2, edge - 1, edge, edge + 1, i64::MAX - 2, -edge, -edge - 2, i64::MIN] {
-        for how in [exec1, prepare] {
+        for how in [one_phase, prepare] {
             pair.line(&format!("SET n {start}"));
             pair.line(&format!("HSET h f {start}"));
             seq += 1;
@@ -186,7 +186,8 @@ fn integers_are_exact_beyond_2_to_53() {
             pair.both(&finish(txid(0, seq), Verdict::Commit, &work, pair.now));
         }
     }
-    let overflow = exec1(txid(0, 99), work(&["INCR m", "INCRBY n 9223372036854775807"]), pair.now);
+    let overflow =
+        one_phase(txid(0, 99), work(&["INCR m", "INCRBY n 9223372036854775807"]), pair.now);
     pair.line("SET n 1");
     let before = pair.data();
     assert_eq!(failed(&pair.both(&overflow)).map(|(operation, _)| operation), Some(1));
@@ -214,11 +215,11 @@ fn large_collections_are_changed_where_they_are_and_never_copied() {
     }
     pair.redis.command(["CONFIG", "RESETSTAT"]);
     let lines = ["INCR n", "HSET big f v", "HGET big f", "RPUSH l x", "EXPIRE big 1000"];
-    let answer = pair.both(&exec1(txid(0, 1), work(&lines), pair.now));
+    let answer = pair.both(&one_phase(txid(0, 1), work(&lines), pair.now));
     assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
     // One that cannot be undone, as long as nothing that can fail follows it.
     let lines = ["HINCRBY big number 1", "INCR n", "SET s 1"];
-    let answer = pair.both(&exec1(txid(0, 2), work(&lines), pair.now));
+    let answer = pair.both(&one_phase(txid(0, 2), work(&lines), pair.now));
     assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
     assert!(!copies(&mut pair));
 
@@ -250,7 +251,7 @@ fn a_refused_copy_is_answered_with_its_refusal() {
     let server = RedisServer::start();
     let mut pair = filled(&server);
     let wrong = work(&["INCR n", "INCR l"]);
-    for (seq, how) in [(1, exec1 as fn(_, _, _) -> _), (2, prepare)] {
+    for (seq, how) in [(1, one_phase as fn(_, _, _) -> _), (2, prepare)] {
         let op = how(txid(0, seq), wrong.clone(), pair.now);
         let refused = pair.both(&op);
         assert!(matches!(refused, Answer::Refused { recorded: true, .. }), "{refused:?}");
@@ -284,14 +285,15 @@ fn a_missing_permission_is_told_where_it_leaves_a_half() {
     };
     let now = 9_000_000_000_000_000;
     // The first of all fails before anything is executed; behind others it is too late.
-    let clean = failed(&run(&exec1(txid(0, 1), work(&["SET b 1"]), now)));
-    let half = exec1(txid(0, 2), work(&["INCR a", "SET b 1"]), now);
+    let clean = failed(&run(&one_phase(txid(0, 1), work(&["SET b 1"]), now)));
+    let half = one_phase(txid(0, 2), work(&["INCR a", "SET b 1"]), now);
     let first = run(&half);
     assert_eq!(run(&half), first);
-    let undo = failed(&run(&exec1(txid(0, 3), work(&["INCR a", "INCR c", "SET b 1"]), now)));
+    let undo = failed(&run(&one_phase(txid(0, 3), work(&["INCR a", "INCR c", "SET b 1"]), now)));
     let told = |failed: Option<(u32, String)>| failed.expect("refused").1.starts_with("ERR others");
     assert!(!told(clean) && told(failed(&first)) && told(undo));
-    let shadows = failed(&run(&exec1(txid(0, 4), work(&["HSET h f 1", "GET h", "SET b 1"]), now)));
+    let shadows =
+        failed(&run(&one_phase(txid(0, 4), work(&["HSET h f 1", "GET h", "SET b 1"]), now)));
     assert!(!told(shadows));
     assert_eq!(redis.command(["EXISTS", "h", "b"]), Reply::Integer(0));
     assert_eq!(bytes(&redis.command(["GET", "a"])), b"3");

@@ -5,7 +5,7 @@ use crate::support::redis_server::RedisServer;
 use crate::support::transaction_ops::operation;
 use crate::support::transaction_pair::TransactionPair;
 use crate::support::transaction_script::{
-    META, RING, exec1, finish, prepare, prepare_second, query, txid, work,
+    META, RING, finish, one_phase, prepare, prepare_second, query, txid, work,
 };
 use comity::keyspace::ServerTime;
 use comity::redis::{Argv, Reply};
@@ -35,10 +35,10 @@ fn locked_by(answer: &Answer) -> Option<Txid> {
 fn a_lower_sequence_is_stale_in_every_script() {
     let server = RedisServer::start();
     let mut pair = TransactionPair::new(&server);
-    pair.both(&exec1(txid(0, 5), work(&["SET a 1"]), pair.now));
+    pair.both(&one_phase(txid(0, 5), work(&["SET a 1"]), pair.now));
     let (now, set) = (pair.now, work(&["SET a 2"]));
     for op in [
-        exec1(txid(0, 4), set.clone(), now),
+        one_phase(txid(0, 4), set.clone(), now),
         prepare(txid(0, 4), set.clone(), now),
         finish(txid(0, 4), Verdict::Commit, &set, now),
         finish(txid(0, 4), Verdict::Abort, &set, now),
@@ -56,7 +56,7 @@ fn a_vote_of_an_earlier_sequence_is_never_replaced() {
     let (now, set) = (pair.now, work(&["SET a 1"]));
     assert!(is_prepared(&pair.both(&prepare(txid(0, 5), set.clone(), now))));
     for op in [
-        exec1(txid(0, 6), work(&["SET b 2"]), now),
+        one_phase(txid(0, 6), work(&["SET b 2"]), now),
         prepare(txid(0, 6), work(&["SET b 2"]), now),
         finish(txid(0, 6), Verdict::Abort, &set, now),
         Op::Status(query(txid(0, 6), now, true)),
@@ -75,7 +75,7 @@ fn what_comes_after_its_not_after_is_stale_and_a_vote_is_no() {
     pair.advance(1_000_001).unwrap();
     let stale = Answer::Stale { now: ServerTime(pair.now) };
     for op in [
-        exec1(txid(0, 1), set.clone(), sent),
+        one_phase(txid(0, 1), set.clone(), sent),
         prepare(txid(0, 1), set.clone(), sent),
         finish(txid(0, 1), Verdict::Commit, &set, sent),
         finish(txid(0, 1), Verdict::Abort, &set, sent),
@@ -100,7 +100,7 @@ fn a_question_by_force_keeps_a_late_vote_out() {
         (2, finish(txid(2, 1), Verdict::Abort, &work(&[]), now)),
     ] {
         assert_eq!(pair.both(&op), Answer::Aborted);
-        for how in [exec1, prepare, prepare_second] {
+        for how in [one_phase, prepare, prepare_second] {
             let late = how(txid(slot, 1), work(&["SET a 1"]), now);
             assert_eq!(pair.both(&late), Answer::Aborted);
         }
@@ -158,9 +158,9 @@ fn a_key_has_one_writer_or_32_readers() {
     let full = pair.both(&prepare_second(txid(60, 1), read.clone(), now));
     assert!(locked_by(&full).is_some());
     // Who only reads here and now joins nobody.
-    let reads = pair.both(&exec1(txid(61, 1), read.clone(), now));
+    let reads = pair.both(&one_phase(txid(61, 1), read.clone(), now));
     assert!(matches!(reads, Answer::Done { .. }), "{reads:?}");
-    for (slot, how) in [(62, exec1 as fn(_, _, _) -> _), (63, prepare)] {
+    for (slot, how) in [(62, one_phase as fn(_, _, _) -> _), (63, prepare)] {
         let answer = pair.both(&how(txid(slot, 1), write.clone(), now));
         assert!(locked_by(&answer).is_some(), "{answer:?}");
     }
@@ -169,7 +169,7 @@ fn a_key_has_one_writer_or_32_readers() {
         assert_eq!(pair.both(&aborted), Answer::Aborted);
     }
     assert!(is_prepared(&pair.both(&prepare(txid(63, 2), write.clone(), now))));
-    let read_only = pair.both(&exec1(txid(61, 2), read.clone(), now));
+    let read_only = pair.both(&one_phase(txid(61, 2), read.clone(), now));
     assert_eq!(locked_by(&read_only), Some(txid(63, 2)));
 }
 
@@ -211,10 +211,10 @@ fn another_ring_is_refused_and_may_still_finish() {
         let (theirs, members) = (other.clone().into_bytes(), members.into());
         Answer::Refused { recorded, why: Refusal::Ring { theirs, members } }
     };
-    let exec1 = exec1(txid(1, 1), work(&["SET b 1"]), now);
-    assert_eq!(pair.both(&exec1), ring(true, "1;1:a,1;"));
+    let one_phase = one_phase(txid(1, 1), work(&["SET b 1"]), now);
+    assert_eq!(pair.both(&one_phase), ring(true, "1;1:a,1;"));
     // What is recorded is short.
-    assert_eq!(pair.both(&exec1), ring(true, ""));
+    assert_eq!(pair.both(&one_phase), ring(true, ""));
     let refused = pair.both(&prepare_second(txid(2, 1), work(&["SET b 1"]), now));
     assert_eq!(refused, ring(false, "1;1:a,1;"));
     assert_eq!(pair.both(&finish(txid(0, 1), Verdict::Commit, &set, now)), committed());
@@ -234,7 +234,7 @@ fn without_a_stamp_nothing_is_done_or_recorded() {
         }
         let fields = pair.command(&[b"HLEN", META.as_bytes()]);
         let ops =
-            [exec1, prepare, prepare_second].map(|op| op(txid(1, 1), work(&["SET b 1"]), now));
+            [one_phase, prepare, prepare_second].map(|op| op(txid(1, 1), work(&["SET b 1"]), now));
         for op in ops {
             assert_eq!(pair.both(&op), Answer::Unstamped { found: found.into() });
         }
@@ -272,7 +272,7 @@ fn what_was_read_has_to_be_the_same_in_whatever_order() {
         work.checks.push(check(read, &reply));
         for expected in [true, false] {
             seq += 1;
-            let answer = pair.both(&exec1(txid(0, seq), work.clone(), pair.now));
+            let answer = pair.both(&one_phase(txid(0, seq), work.clone(), pair.now));
             let done = Answer::Done { replies: Vec::new() };
             let why = Refusal::Changed { check: 0 };
             let changed = Answer::Refused { recorded: false, why };
@@ -327,7 +327,7 @@ fn sweeping_finds_what_is_left_and_nothing_else() {
     let mut pair = TransactionPair::new(&server);
     let now = pair.now;
     let page = Op::Sweep(Sweep::Page { cursor: 0 });
-    pair.both(&exec1(txid(0, 1), work(&["SET a 1"]), now));
+    pair.both(&one_phase(txid(0, 1), work(&["SET a 1"]), now));
     pair.both(&prepare(txid(1, 1), work(&["SET b 1"]), now));
     pair.both(&Op::Vote(query(txid(2, 1), now, true)));
     let found = |pair: &mut TransactionPair| match pair.both(&page) {
@@ -351,7 +351,7 @@ fn sweeping_finds_what_is_left_and_nothing_else() {
         [(txid(0, 1), State::Done), (txid(1, 1), State::Prepared), (txid(2, 1), State::Aborted)];
     assert_eq!(found(&mut pair), expected);
     // Used again in the meantime: it stays.
-    pair.both(&exec1(txid(0, 2), work(&["SET a 2"]), pair.now));
+    pair.both(&one_phase(txid(0, 2), work(&["SET a 2"]), pair.now));
     assert_eq!(pair.both(&all), Answer::Removed { count: 1 });
 
     let shadow = pair.shadows().remove(0);
@@ -467,7 +467,7 @@ fn a_confirmation_writes_and_changes_nothing() {
     let server = RedisServer::start();
     let mut pair = TransactionPair::new(&server);
     let now = pair.now;
-    pair.both(&exec1(txid(0, 3), work(&["SET a 1"]), now));
+    pair.both(&one_phase(txid(0, 3), work(&["SET a 1"]), now));
     pair.both(&prepare(txid(1, 1), work(&["SET b 1"]), now));
     pair.both(&Op::Vote(query(txid(2, 1), now, true)));
     let confirm = |pair: &mut TransactionPair, txids: Vec<Txid>| {

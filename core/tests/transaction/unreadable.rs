@@ -4,7 +4,7 @@
 use crate::support::redis_server::RedisServer;
 use crate::support::transaction_pair::TransactionPair;
 use crate::support::transaction_script::{
-    META, exec1, finish, finish_told, prepare, query, txid, work,
+    META, finish, finish_told, one_phase, prepare, query, txid, work,
 };
 use crate::support::transaction_world::World;
 use comity::event::Event;
@@ -68,7 +68,7 @@ fn a_page_leaves_and_counts_what_nobody_can_read() {
     let mut pair = TransactionPair::new(&server);
     let page = Op::Sweep(Sweep::Page { cursor: 0 });
     let now = pair.now;
-    pair.both(&exec1(txid(0, 1), work(&["SET a 1"]), now));
+    pair.both(&one_phase(txid(0, 1), work(&["SET a 1"]), now));
     pair.both(&prepare(txid(1, 1), work(&["SET b 1", "GET c"]), now));
     pair.command(&[b"HSET", META.as_bytes(), b"kx", format!("X{HOLDER}").as_bytes()]);
     pair.advance(2 * 3_600_000_000).unwrap();

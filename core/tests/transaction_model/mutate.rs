@@ -14,7 +14,7 @@ const NOW: ServerTime = ServerTime(0);
 
 fn txid_of(op: &Op) -> Option<Txid> {
     Some(match op {
-        Op::Exec1(op) => op.txid,
+        Op::OnePhase(op) => op.txid,
         Op::Prepare(op) => op.txid,
         Op::Finish(op) => op.txid,
         Op::Status(query) | Op::Vote(query) => query.txid,
@@ -25,7 +25,7 @@ fn txid_of(op: &Op) -> Option<Txid> {
 const fn is(op: &Op, script: Taken) -> bool {
     matches!(
         (op, script),
-        (Op::Exec1(_), Taken::Exec1)
+        (Op::OnePhase(_), Taken::OnePhase)
             | (Op::Prepare(_), Taken::Prepare)
             | (Op::Finish(_), Taken::Finish)
             | (Op::Status(_), Taken::Status)
@@ -56,8 +56,10 @@ impl World {
 fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op) -> Answer {
     let (mut op, old) = (op.clone(), server.clone());
     match (mutation, &mut op) {
-        (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.take_locks(),
-        (Mutation::ReadsNotCompared, Op::Exec1(op)) => Arc::make_mut(&mut op.work).checks.clear(),
+        (Mutation::SingleIgnoresLocks, Op::OnePhase(_)) => server.take_locks(),
+        (Mutation::ReadsNotCompared, Op::OnePhase(op)) => {
+            Arc::make_mut(&mut op.work).checks.clear()
+        }
         (Mutation::ReadsNotCompared, Op::Prepare(op)) => Arc::make_mut(&mut op.work).checks.clear(),
         (Mutation::SharedLocksExpire, _) => server.drop_locks(Mode::Shared),
         (Mutation::ResolvedWithoutItsTime, Op::Status(query)) => query.not_after = ServerTime(0),
@@ -74,12 +76,12 @@ fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op)
         (Mutation::VoteWithoutTombstone, Op::Vote(query)) if old.register(query.txid).is_none() => {
             server.forget(query.txid);
         }
-        (Mutation::SingleRefusalUnrecorded, Op::Exec1(op))
+        (Mutation::SingleRefusalUnrecorded, Op::OnePhase(op))
             if matches!(answer, Answer::Refused { .. }) =>
         {
             server.forget(op.txid);
         }
-        (Mutation::SingleIgnoresLocks, Op::Exec1(_)) => server.put_locks(&old),
+        (Mutation::SingleIgnoresLocks, Op::OnePhase(_)) => server.put_locks(&old),
         (Mutation::ReadsNotLocked, Op::Prepare(_)) => {
             server.drop_locks(Mode::Shared);
         }

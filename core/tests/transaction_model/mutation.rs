@@ -58,7 +58,7 @@ pub(crate) enum Mutation {
 /// Which script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    Exec1,
+    OnePhase,
     Prepare,
     Finish,
     Status,

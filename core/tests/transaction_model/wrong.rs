@@ -189,7 +189,7 @@ fn if_one_script_were_taken_with_a_lower_sequence_it_would_be_applied_twice() {
         .with(0, "b", "", "")
         .with(0, "b", "", "")
         .assert_broken_by(
-            Mutation::LowerSequenceTaken(Taken::Exec1),
+            Mutation::LowerSequenceTaken(Taken::OnePhase),
             &[AtRest(Unrest::Twice), ORDER],
         );
 }

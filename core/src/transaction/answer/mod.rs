@@ -12,7 +12,7 @@ use crate::redis::Reply;
 /// What a participant answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// To `EXEC1` and `PREPARE`: applied, by this call or an earlier one.
+    /// To `ONE_PHASE` and `PREPARE`: applied, by this call or an earlier one.
     Done {
         /// One for each operation; none from an earlier call whose replies were too long to be recorded.
         replies: Vec<Reply>,
@@ -24,10 +24,10 @@ pub enum Answer {
         /// As of `Done`.
         replies: Vec<Reply>,
     },
-    /// To `EXEC1` and `PREPARE`: refused. Nothing was done.
+    /// To `ONE_PHASE` and `PREPARE`: refused. Nothing was done.
     Refused {
         /// Whether the refusal is recorded: the transaction will never be applied here. So it is
-        /// in an `EXEC1` that writes and at the primary, unless told to keep.
+        /// in a `ONE_PHASE` that writes and at the primary, unless told to keep.
         recorded: bool,
         /// Why.
         why: Refusal,
@@ -62,7 +62,7 @@ pub enum Answer {
         /// That transaction.
         earlier: Txid,
     },
-    /// To `EXEC1` and `PREPARE`: the participant has no stamp, or one of an earlier version. Nothing
+    /// To `ONE_PHASE` and `PREPARE`: the participant has no stamp, or one of an earlier version. Nothing
     /// was done.
     Unstamped {
         /// What it has instead of a stamp; empty if nothing.

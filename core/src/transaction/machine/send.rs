@@ -6,7 +6,7 @@ use super::{
 };
 use crate::entropy::Entropy;
 use crate::time::{Span, Time};
-use crate::transaction::{Exec1, Finish, Op, Prepare, Role, Verdict};
+use crate::transaction::{Finish, OnePhase, Op, Prepare, Role, Verdict};
 
 /// The first pause after a failure, doubled each time up to the second.
 const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_secs(2));
@@ -87,7 +87,7 @@ impl Transaction {
         let work = &part.work;
         Some(match asked {
             Asked::Prepare if self.is_single() => {
-                Op::Exec1(Exec1 { txid, ring, not_after, work: work.clone() })
+                Op::OnePhase(OnePhase { txid, ring, not_after, work: work.clone() })
             }
             Asked::Prepare => Op::Prepare(Prepare {
                 txid,

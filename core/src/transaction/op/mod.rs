@@ -18,8 +18,8 @@ use crate::time::Span;
 /// What a client asks of a participant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
-    /// A whole transaction, all of whose keys are here. See `exec1.lua`.
-    Exec1(Exec1),
+    /// A whole transaction, all of whose keys are here. See `one_phase.lua`.
+    OnePhase(OnePhase),
     /// Lock, validate and execute on shadows: the vote. See `prepare.lua`.
     Prepare(Prepare),
     /// Make the shadows the keys, or drop them, and unlock. See `finish.lua`.
@@ -36,7 +36,7 @@ pub enum Op {
 
 /// A whole transaction in one script. A refusal of one that writes is recorded as `ABORTED`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Exec1 {
+pub struct OnePhase {
     /// Which transaction.
     pub txid: Txid,
     /// The stamp that the client takes the participant to have.
@@ -192,7 +192,7 @@ impl Op {
     #[must_use]
     pub const fn script(&self) -> Script {
         match self {
-            Self::Exec1(_) => Script::Exec1,
+            Self::OnePhase(_) => Script::OnePhase,
             Self::Prepare(_) => Script::Prepare,
             Self::Finish(_) => Script::Finish,
             Self::Status(_) => Script::Status,

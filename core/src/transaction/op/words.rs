@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Confirm, Exec1, Finish, Op, Prepare, Query, Role, Sweep, Verdict};
+use super::{Confirm, Finish, OnePhase, Op, Prepare, Query, Role, Sweep, Verdict};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Script, parse_number, write_padded};
 use crate::stamp::Stamp;
@@ -22,7 +22,7 @@ impl Op {
     /// the participant's hash.
     pub fn encode(&self, meta: &[u8], argv: &mut Argv) {
         match self {
-            Self::Exec1(op) => {
+            Self::OnePhase(op) => {
                 push_keys(argv, meta, op.txid, &op.work.keys);
                 push_work(argv, op.txid, op.ring, op.not_after, &op.work);
                 let plan = Plan::of(&op.work);
@@ -119,7 +119,7 @@ impl Op {
         }
         let txid = Txid::parse(words.next()?)?;
         match script {
-            Script::Exec1 | Script::Prepare => {
+            Script::OnePhase | Script::Prepare => {
                 let ring = Stamp::parse(words.next()?)?;
                 let (digest, not_after) = words.next()?.split_at_checked(16)?;
                 let not_after = ServerTime(parse_number(not_after)?);
@@ -128,7 +128,7 @@ impl Op {
                 let (checks, operations) = (number()?, number()?);
                 (work.copy_elements, work.copy_bytes) = (number()?, number()?);
                 let (first, second) = (words.next()?, words.next()?);
-                let order = if script == Script::Exec1 { second } else { b"" };
+                let order = if script == Script::OnePhase { second } else { b"" };
                 for _ in 0..checks {
                     let (_, count) = words.next()?.split_at_checked(1)?;
                     let expected = words.next()?.to_vec();
@@ -144,8 +144,8 @@ impl Op {
                 work.check().ok()?;
                 (parse_hex(digest)? == work.digest()).then_some(())?;
                 let work = Arc::new(work);
-                if script == Script::Exec1 {
-                    return Some(Self::Exec1(Exec1 { txid, ring, not_after, work }));
+                if script == Script::OnePhase {
+                    return Some(Self::OnePhase(OnePhase { txid, ring, not_after, work }));
                 }
                 let (keep, patience) = first.split_first()?;
                 Some(Self::Prepare(Prepare {
@@ -300,7 +300,7 @@ mod tests {
                 let (keys, told) = (work.keys.clone(), verdict == Verdict::Abort);
                 ops.push(Op::Finish(Finish { txid, not_after, verdict, told, keys }));
             }
-            ops.push(Op::Exec1(Exec1 { txid, ring, not_after, work }));
+            ops.push(Op::OnePhase(OnePhase { txid, ring, not_after, work }));
         }
         for force in [false, true] {
             let query = Query { txid, not_after, force };

@@ -25,7 +25,7 @@ pub fn execute(space: &mut Keyspace, meta: &[u8], op: &Op) -> Result<Answer> {
     space.hash(meta)?;
     let mut table = Table { space, meta };
     Ok(match op {
-        Op::Exec1(op) => work::exec1(table, op),
+        Op::OnePhase(op) => work::one_phase(table, op),
         Op::Prepare(op) => work::prepare(table, op),
         Op::Finish(op) => table.finish(op),
         Op::Status(query) => table.status(*query),

@@ -1,4 +1,4 @@
-//! `EXEC1` and `PREPARE`, as `work.lua`, `exec1.lua` and `prepare.lua` have them.
+//! `ONE_PHASE` and `PREPARE`, as `work.lua`, `one_phase.lua` and `prepare.lua` have them.
 
 use alloc::string::ToString;
 use alloc::vec;
@@ -17,7 +17,7 @@ use crate::transaction::plan::{Guard, Plan, Step};
 use crate::transaction::text::{read_counted, write_counted};
 use crate::transaction::work::{Order, comparable};
 use crate::transaction::{
-    Answer, Exec1, MAX_PATIENCE, MAX_RECORDED, Operation, Prepare, Refusal, State, Txid, Work,
+    Answer, MAX_PATIENCE, MAX_RECORDED, OnePhase, Operation, Prepare, Refusal, State, Txid, Work,
     replies, shadow,
 };
 
@@ -37,8 +37,8 @@ struct Call<'a> {
     locks: Vec<Option<Lock>>,
 }
 
-pub(super) fn exec1(table: Table<'_>, op: &Exec1) -> Answer {
-    let Exec1 { txid, ring, not_after, ref work } = *op;
+pub(super) fn one_phase(table: Table<'_>, op: &OnePhase) -> Answer {
+    let OnePhase { txid, ring, not_after, ref work } = *op;
     let role = Role::Primary { participants: Vec::new() }.to_text();
     let mut call = Call::new(table, txid, ring, not_after, role, work);
     match call.looked_up() {

@@ -1,4 +1,4 @@
--- Looking up, refusing, validating: what EXEC1 and PREPARE have in common.
+-- Looking up, refusing, validating: what ONE_PHASE and PREPARE have in common.
 -- ARGV: id ring digest+not_after modes checks operations elements bytes (two of the script's own) checks...
 -- operations...   A check is an operation with what it expects in front of its name.
 local ring, digest, modes = ARGV[2], string.sub(ARGV[3], 1, 16), ARGV[4]

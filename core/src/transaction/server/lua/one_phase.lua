@@ -1,4 +1,4 @@
--- EXEC1, the long way. The plan is S for execution on shadows, or D and a list of the types that keys must have:
+-- ONE_PHASE, the long way. The plan is S for execution on shadows, or D and a list of the types that keys must have:
 -- the place of an operation in 3 digits, of its key in 4, a letter.
 role = 'p'
 local answer = looked_up()

@@ -1,4 +1,4 @@
--- EXEC1 on the keys themselves. Its arguments behind the id: ring, digest and not_after, modes, how many checks,
+-- ONE_PHASE on the keys themselves. Its arguments behind the id: ring, digest and not_after, modes, how many checks,
 -- how many operations, two limits, plan, order, and the checks and the operations.
 -- `order` says the place of each operation in 3 digits: only those with the letter u have to be undone when a
 -- later one fails, and behind the last that can fail come those that cannot. Those with f take no memory.
