@@ -67,7 +67,7 @@ def test_one_fault_at_one_of_three(three: Ring, at, node, action):
 @pytest.mark.parametrize("at", ["PREPARE", "FINISH"])
 def test_every_step_lost_at_one_until_it_is_given_up(three: Ring, at):
     three.fill(100)
-    with three.connect() as co, three.connect(direct=True, timeout=5) as other:
+    with three.connect() as co, three.connect(direct=True) as other:
         three.proxies[1].rule(faults.STALL, asks(at), faults.ALWAYS)
         tx = co.transaction().incrby(three.keys[0], -1).incrby(three.keys[1], 1)
         if at == "FINISH":
@@ -84,7 +84,7 @@ def test_every_step_lost_at_one_until_it_is_given_up(three: Ring, at):
 
 def test_an_outcome_that_is_unknown_is_resolved(three: Ring):
     three.fill(100)
-    with three.connect() as co, three.connect(direct=True, timeout=5) as other:
+    with three.connect() as co, three.connect(direct=True) as other:
         # The servers have the scripts: one that lacks them has executed nothing, and knows nothing.
         co.transaction().incrby(three.keys[0], 0).incrby(three.keys[1], 0).execute()
         primary = three.proxies[0]
@@ -117,7 +117,7 @@ def test_what_was_in_doubt_is_answered_though_others_have_come_since(three: Ring
             tx.incr(key)
         tx.execute()
 
-    with three.connect() as co, three.connect(direct=True, timeout=5) as other:
+    with three.connect() as co, three.connect(direct=True) as other:
         transact(co)
         primary = three.proxies[0]
         primary.rule(faults.SWALLOW, lambda words: step(words) is not None, faults.ALWAYS)
@@ -181,7 +181,7 @@ import time; time.sleep(60)
     process.kill()
     process.wait()
     assert three.values() == [100, 100, 100]  # decided, and not applied by anybody yet
-    with three.connect(direct=True, timeout=5) as co:
+    with three.connect(direct=True) as co:
         with co.transaction() as tx:
             tx.incrby(three.keys[1], 1)
         assert tx.results == [131]
@@ -206,7 +206,7 @@ import time; time.sleep(60)
     process.kill()
     process.wait()
     time.sleep(0.2)
-    with three.connect(direct=True, timeout=5) as co:
+    with three.connect(direct=True) as co:
         assert co.sweep() > 0
         until(lambda: three.values() == [101, 101, 100])
         at_rest(*three.servers)

@@ -231,7 +231,7 @@ def test_a_client_that_is_killed_after_any_command(gated: Ring, nursery: Nursery
         pid = nursery.begin("execute", ports, 5, gated.keys[:nodes])
         until(lambda gate=gate, waiting=waiting: gate.waiting == waiting)
         os.kill(pid, signal.SIGKILL)
-        with gated.connect(direct=True, timeout=5) as other:
+        with gated.connect(direct=True) as other:
             seen = snapshot(other, gated)
             assert seen == [int(count >= nodes)] * nodes + [0] * (3 - nodes), (nodes, count)
             gate.end(then)
@@ -259,7 +259,7 @@ def test_a_client_that_is_stopped_past_its_deadline(gated: Ring, nursery: Nurser
                 break
             gate.end("dropped")
             nursery.said()
-        with gated.connect(direct=True, timeout=5) as other:
+        with gated.connect(direct=True) as other:
             seen = snapshot(other, gated)
             assert seen == [int(count >= nodes)] * nodes + [0] * (3 - nodes), (nodes, count)
             time.sleep(timeout + 0.05)

@@ -514,7 +514,7 @@ def test_close_ends_what_is_under_way(three: Ring):
     assert len(told) == 1
     assert isinstance(told[0], comity.Error)
     three.proxies[1].calm()
-    with three.connect(direct=True, timeout=5) as other:
+    with three.connect(direct=True) as other:
         assert set(other.snapshot(*three.keys).values()) == {b"0"}
 
 

@@ -141,7 +141,7 @@ def settled(three: Ring, clients: list[Transfers]) -> list[int]:
     """The balances once all has come to its end: what they were told is what is there."""
     told = [transfer for client in clients for transfer in client.told]
     doubtful = [txid for client in clients for txid in client.doubtful]
-    with three.connect(direct=True, timeout=5) as co:
+    with three.connect(direct=True) as co:
         for txid in doubtful:
             co.resolve(txid)
         balances = list(map(int, co.snapshot(*three.keys).values()))

@@ -39,11 +39,11 @@ test("a wait without end outlasts an outage, with its place in the queue", async
   assert.deepEqual(order, ["first", "second"]);
 });
 
-/** Lines that were told, and the events about servers. */
+/** Lines that were told, and the events about servers: with a timeout that a stall of the machine does not pass. */
 async function watched(t, port, options = {}, client = new Redis({ port, lazyConnect: true })) {
   const lines = [];
   const logger = { info: (line) => lines.push(line) };
-  const co = await connect({ stock: client }, { timeout: 300, logger, ...options });
+  const co = await connect({ stock: client }, { timeout: 3_000, logger, ...options });
   cleanup(t, () => co.close());
   const seen = [];
   const events = co.events();
