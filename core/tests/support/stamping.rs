@@ -1,5 +1,7 @@
 //! Stores that belong to a ring already, for tests that are not about how they come to.
 
+use std::sync::LazyLock;
+
 use comity::coordinator::{Config, Coordinator};
 use comity::memory::MemoryStore;
 use comity::redis::{Argv, Script};
@@ -13,12 +15,17 @@ use super::resp::{Client, items};
 /// Where a server keeps its stamp.
 pub(crate) const META: &[u8] = b"comity:1:t:{t}";
 
-/// A store that is used alone.
-pub(crate) fn alone() -> MemoryStore {
+/// Made once, for a ring is dear and a model asks for one at each step.
+static ALONE: LazyLock<MemoryStore> = LazyLock::new(|| {
     let mut stores = [MemoryStore::new()];
     stamp(&mut stores, Config::new(vec![NodeSpec::new("n", 1)]));
     let [store] = stores;
     store
+});
+
+/// A store that is used alone.
+pub(crate) fn alone() -> MemoryStore {
+    ALONE.clone()
 }
 
 /// Has the stores, in the order of their nodes' ids, belong to the ring of `config`.
@@ -40,8 +47,7 @@ pub(crate) fn of(store: &MemoryStore) -> Stamp {
 
 /// What that has as its stamp.
 pub(crate) fn of_one() -> Vec<u8> {
-    let store = alone();
-    let hash = store.keyspace().hash(META).expect("a hash").expect("it is stamped");
+    let hash = ALONE.keyspace().hash(META).expect("a hash").expect("it is stamped");
     hash[&b"e"[..]].clone()
 }
 
