@@ -268,14 +268,12 @@ impl Pair {
 
     /// Makes a key a string in both.
     pub(crate) fn overwrite(&mut self, key: &[u8], value: &[u8]) {
-        self.synced = Instant::now();
         self.redis.command([b"SET", key, value, b"PX", b"100000"]);
         self.store.keyspace_mut().set(key, value.to_vec(), Some(100_000));
     }
 
     /// Makes a key a hash in both.
     pub(crate) fn overwrite_with_hash(&mut self, key: &[u8]) {
-        self.synced = Instant::now();
         self.redis.command([b"DEL", key]);
         self.redis.command([b"HSET", key, b"field", b"value"]);
         self.redis.command([b"PEXPIRE", key, b"100000"]);
