@@ -25,6 +25,7 @@ mod python;
 mod redis;
 mod run;
 mod setup;
+mod soak;
 mod test;
 mod wheels;
 
@@ -45,6 +46,8 @@ usage: cargo xtask COMMAND
                          --target TRIPLE, with c alone, builds for another machine or for musl
   bench [WHAT...]        measure: ring, locks, counter, lock, count, transaction, js, c
                          (default: all)
+  soak [RUN...]          the fault runs at full length, minutes to hours: seeds, models, storm, bank,
+                         interrupted, history (default: all)
   playground [--port N]  serve the page on which the ring and the lock can be tried
   help                   print this text
 
@@ -59,6 +62,7 @@ enum Task {
     Test(Vec<test::Part>),
     Dist(dist::Order),
     Bench(Vec<bench::Subject>),
+    Soak(Vec<soak::Run>),
     Playground { port: u16 },
 }
 
@@ -78,6 +82,7 @@ impl Task {
             "test" => choose(rest, &test::Part::ALL).map(Self::Test),
             "dist" => dist::Order::parse(rest).map(Self::Dist),
             "bench" => choose(rest, &bench::Subject::ALL).map(Self::Bench),
+            "soak" => choose(rest, &soak::Run::ALL).map(Self::Soak),
             "playground" => playground::port(rest).map(|port| Self::Playground { port }),
             other => Err(format!("there is no command `{other}`")),
         }
@@ -90,6 +95,7 @@ impl Task {
             Self::Test(parts) => test::run(session, parts),
             Self::Dist(order) => dist::run(session, order),
             Self::Bench(subjects) => bench::run(session, subjects),
+            Self::Soak(runs) => soak::run(session, runs),
             Self::Playground { port } => playground::run(session, *port),
         }
     }
@@ -180,6 +186,7 @@ mod tests {
             (&["dist", "c", "--target"], "--target"),
             (&["dist", "--target", "x", "js"], "only `dist c`"),
             (&["bench", "--fast"], "`--fast`"),
+            (&["soak", "storms"], "`storms` is none of seeds, models, storm, bank"),
             (&["demo", "now"], "`now`"),
         ] {
             let wrong = Task::parse(words).expect_err("these words are wrong");

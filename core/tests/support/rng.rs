@@ -62,9 +62,15 @@ fn given() -> Option<u64> {
     env::var("COMITY_SEED").ok().and_then(|text| text.parse().ok())
 }
 
+/// How many times as many seeds there are as a test asks for: `COMITY_SOAK`, or once.
+fn times() -> u64 {
+    let given = env::var("COMITY_SOAK").ok().and_then(|text| text.parse().ok());
+    given.filter(|times| *times > 0).unwrap_or(1)
+}
+
 /// Runs `scenario` for many seeds, or for the one of `COMITY_SEED`.
 pub(crate) fn for_seeds(name: &str, seeds: u64, mut scenario: impl FnMut(u64)) {
-    let range = given().map_or(0..seeds, |seed| seed..seed + 1);
+    let range = given().map_or(0..seeds * times(), |seed| seed..seed + 1);
     let count = range.end - range.start;
     for seed in range {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {

@@ -1,0 +1,104 @@
+//! `cargo xtask soak`: the fault runs at full length. Their short forms are in the tests.
+
+use crate::python::{self, System, Venv};
+use crate::run::{Failure, Session};
+use crate::setup::{self, Need};
+
+/// What is run for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// Bad networks in virtual time, with many more seeds.
+    Seeds,
+    /// The models whose states are counted in millions.
+    Models,
+    /// A storm of faults over locks on a real server.
+    Storm,
+    /// Money that moves between real servers while processes are killed.
+    Bank,
+    /// Verbs in the middle of verbs, by signals and by the collector.
+    Interrupted,
+    /// A history of transactions over a bad network, and whether it is serializable.
+    History,
+}
+
+impl Run {
+    pub(crate) const ALL: [(&str, Self); 6] = [
+        ("seeds", Self::Seeds),
+        ("models", Self::Models),
+        ("storm", Self::Storm),
+        ("bank", Self::Bank),
+        ("interrupted", Self::Interrupted),
+        ("history", Self::History),
+    ];
+}
+
+/// How many times as many seeds as the tests have.
+const SEEDS: &str = "40";
+/// How many faults a storm has.
+const FAULTS: &str = "20000";
+/// How long money moves.
+const BANK_SECONDS: &str = "600";
+/// How often each kind of interruption is tried.
+const INTERRUPTED: u32 = 30;
+/// How long the history is.
+const HISTORY_SECONDS: &str = "300";
+
+/// Makes each of `runs` at full length; the first failure ends it.
+pub(crate) fn run(session: &mut Session, runs: &[Run]) -> Result<(), Failure> {
+    runs.iter().try_for_each(|run| match run {
+        Run::Seeds => core(session, "soak: seeds", SEEDS, &[]),
+        Run::Models => core(session, "soak: models", "1", &["--ignored"]),
+        Run::Storm => pytest(session, "soak: storm", "storm", ("COMITY_STORM_FAULTS", FAULTS), 1),
+        Run::Bank => pytest(session, "soak: bank", "bank", ("COMITY_BANK_SECONDS", BANK_SECONDS), 1),
+        Run::Interrupted => {
+            let name = "soak: interrupted";
+            pytest(session, name, "interrupted", ("COMITY_SOAK", "1"), INTERRUPTED)
+        }
+        Run::History => history(session),
+    })
+}
+
+fn core(session: &mut Session, name: &str, seeds: &str, words: &[&str]) -> Result<(), Failure> {
+    // Some of these tests compare with a real server.
+    setup::ensure(session, &[Need::RedisServer])?;
+    session.stage(name, |session| {
+        let step = session.step("cargo").args(["test", "--release", "-p", "comity", "--tests"]);
+        step.args(["--", "--nocapture"]).args(words).env("COMITY_SOAK", seeds).run()
+    })
+}
+
+fn pytest(
+    session: &mut Session,
+    name: &str,
+    file: &str,
+    (variable, value): (&str, &str),
+    times: u32,
+) -> Result<(), Failure> {
+    let venv = ready(session)?;
+    session.stage(name, |session| {
+        (0..times).try_for_each(|_| {
+            let test = format!("{}/tests/test_{file}_redis.py", python::PACKAGE);
+            let step = venv.step(session, "pytest").args(["-q", "--import-mode=importlib", "-s"]);
+            step.arg(test).env(variable, value).run()
+        })
+    })
+}
+
+fn history(session: &mut Session) -> Result<(), Failure> {
+    let venv = ready(session)?;
+    session.stage("soak: history", |session| {
+        let out = session.target().join("history.jsonl");
+        let script = format!("{}/tests/stress/history.py", python::PACKAGE);
+        let step = venv.step(session, "python").args([&script, "--seconds", HISTORY_SECONDS]);
+        step.arg("--out").arg(out).run()
+    })
+}
+
+/// An environment with the wheel of this tree.
+fn ready(session: &mut Session) -> Result<Venv, Failure> {
+    setup::ensure(session, &[Need::RedisServer])?;
+    let requirements = [python::BUILD, python::CLIENT, python::RUNNER];
+    let venv = Venv::ready(session, System::MayInstall, &requirements)?;
+    python::install_fresh_wheel(session, &venv)?;
+    Ok(venv)
+}
