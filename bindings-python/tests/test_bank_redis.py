@@ -115,7 +115,7 @@ class Bank:
         return sums, sum(word == "moved" for word, _ in said), dead
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(100 + 2 * SECONDS)
 def test_money_is_neither_made_nor_lost(start, script):
     seed = int(os.environ.get("COMITY_BANK_SEED", str(random.randrange(1 << 32))))
     print(f"COMITY_BANK_SEED={seed}")
