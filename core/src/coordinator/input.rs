@@ -345,7 +345,7 @@ impl Coordinator {
             | Owner::Sweep(..)
             | Owner::Confirm(..)
             | Owner::Wait(..) => {
-                let outcome = transaction::machine::Outcome::Failed(failed);
+                let outcome = transaction::effect::Outcome::Failed(failed);
                 self.on_transaction_outcome(pending.owner, pending.background, outcome);
             }
             Owner::Time(_) => self.on_no_clock(pending.node, &failed.error, failed.lasting),

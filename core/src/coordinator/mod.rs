@@ -62,9 +62,8 @@ use crate::redis::{Keys, NodeId, RequestId, Script, base64url, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::table::{Names, Table};
 use crate::time::{Span, Time};
-use crate::transaction::line::Line;
-use crate::transaction::session::Sessions;
-use crate::transaction::sweeper::Sweeper;
+use crate::transaction::call::{Line, Sessions};
+use crate::transaction::sweep::Sweeper;
 use crate::transaction::{self, Handle, Txid};
 
 /// The shortest and longest [`Config::timeout`].

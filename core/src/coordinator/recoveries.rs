@@ -8,9 +8,9 @@ use crate::error::Error;
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::redis::{NodeId, Origin};
 use crate::time::{Span, Time};
-use crate::transaction::machine::Cx;
+use crate::transaction::effect::Cx;
 use crate::transaction::recovery::{Recovery, WATCH};
-use crate::transaction::sweeper::Sweeper;
+use crate::transaction::sweep::Sweeper;
 use crate::transaction::{Effect, Found, Met, SweepOptions, Task, TransactionId, Txid};
 
 /// Others may have met the same lock: each begins within this time.

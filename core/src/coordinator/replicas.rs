@@ -7,7 +7,7 @@ use super::{Coordinator, Owner, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::redis::{NodeId, Reply};
-use crate::transaction::machine::{Cx, Outcome};
+use crate::transaction::effect::{Cx, Outcome};
 use crate::transaction::replication::Replication;
 use crate::transaction::{self, Attempt, Copied, Copies, Effect, Handle, Plan, Txid};
 

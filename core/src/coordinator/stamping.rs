@@ -17,7 +17,7 @@ use crate::machine::Failed;
 use crate::redis::{Keys, NodeId, Origin, Reply, RequestId, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::stamp::{self, Answer, Members, Op, Round, SOLE, Seen, Stamp, Taken};
-use crate::transaction::outcome;
+use crate::transaction::call;
 use crate::transaction::{self, Plan, Reason};
 
 /// The tag of the key where a participant keeps what is its own. A master has one for all keys.
@@ -314,7 +314,7 @@ impl Coordinator {
             Owner::Time(_) => self.on_no_clock(node, &error, !transient),
             _ => {
                 let executed = false;
-                let outcome = transaction::machine::Outcome::Refused { error, transient, executed };
+                let outcome = transaction::effect::Outcome::Refused { error, transient, executed };
                 self.on_transaction_outcome(owner, background, outcome);
             }
         }
@@ -329,6 +329,6 @@ impl Coordinator {
             let found = Answer { stamp: theirs.clone(), members: members.clone() };
             return self.mismatch(node.unwrap_or(NodeId(0)), &found, false);
         }
-        outcome::error(reason, plan)
+        call::error(reason, plan)
     }
 }

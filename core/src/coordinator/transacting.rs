@@ -10,7 +10,8 @@ use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::redis::{NodeId, Reply};
 use crate::time::Time;
-use crate::transaction::machine::{Cx, Outcome, Transaction};
+use crate::transaction::commit::Transaction;
+use crate::transaction::effect::{Cx, Outcome};
 use crate::transaction::{Answer, Begin, Effect, Handle, Refusal as Why, Slot, Txid};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -15,9 +15,10 @@ use crate::redis::{Keys, NodeId, readable};
 use crate::ring::Ring;
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
-use crate::transaction::machine::{Transaction, pause};
-use crate::transaction::outcome::is_locked;
-use crate::transaction::routing::Places;
+use crate::transaction::call::is_locked;
+use crate::transaction::commit::Transaction;
+use crate::transaction::effect::pause;
+use crate::transaction::plan::Places;
 use crate::transaction::{
     Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, Order, Plan, Reason, SweepOptions,
     Task, TransactionId, TransactionOptions, Txid, Words,

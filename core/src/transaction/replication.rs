@@ -19,7 +19,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::machine::{Attempt, Cx, Effect, Outcome, back_off};
+use super::effect::{Attempt, Cx, Effect, Outcome, back_off};
 use super::{Answer, Confirm, State as Register, Txid};
 use crate::error::{Error, ErrorCode};
 use crate::time::{Span, Time};

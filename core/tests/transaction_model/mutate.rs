@@ -58,7 +58,7 @@ fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op)
     match (mutation, &mut op) {
         (Mutation::SingleIgnoresLocks, Op::OnePhase(_)) => server.take_locks(),
         (Mutation::ReadsNotCompared, Op::OnePhase(op)) => {
-            Arc::make_mut(&mut op.work).checks.clear()
+            Arc::make_mut(&mut op.work).checks.clear();
         }
         (Mutation::ReadsNotCompared, Op::Prepare(op)) => Arc::make_mut(&mut op.work).checks.clear(),
         (Mutation::SharedLocksExpire, _) => server.drop_locks(Mode::Shared),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use comity::redis::Reply;
 use comity::time::Time;
-use comity::transaction::bare::BareRecovery;
+use comity::transaction::model::BareRecovery;
 use comity::transaction::{Effect, Task, TransactionId};
 
 use crate::scenario::{Scenario, node, place_of};

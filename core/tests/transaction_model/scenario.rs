@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comity::redis::Reply;
 use comity::stamp::Stamp;
 use comity::time::Span;
-use comity::transaction::bare::plan;
+use comity::transaction::model::plan;
 use comity::transaction::{Ack, Durability, Expectation, Order, Plan, Words};
 
 use crate::mutation::Mutation;

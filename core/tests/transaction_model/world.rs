@@ -2,7 +2,7 @@
 
 use comity::error::{Error, ErrorCode};
 use comity::time::{Span, Time};
-use comity::transaction::bare::{BareRecovery, BareSessions, BareTransaction};
+use comity::transaction::model::{BareRecovery, BareSessions, BareTransaction};
 use comity::transaction::{
     Answer, Begin, Confirm, Copied, Effect, Ending, Found, Op, Slot, Sweep, Task, TransactionId,
     Txid,

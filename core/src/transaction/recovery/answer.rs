@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{Found, Peer, Recovery, State, Vote, WATCH};
 use crate::error::Error;
 use crate::time::Span;
-use crate::transaction::machine::{Attempt, Cx, Effect, Outcome, back_off};
+use crate::transaction::effect::{Attempt, Cx, Effect, Outcome, back_off};
 use crate::transaction::{Answer, Held, Mode, Role, Verdict};
 
 impl Recovery {

@@ -30,7 +30,7 @@ mod answer;
 
 use alloc::vec::Vec;
 
-use super::machine::{Attempt, Cx, Effect, back_off};
+use super::effect::{Attempt, Cx, Effect, back_off};
 use super::{Finish, Key, NEVER, Op, Query, TransactionId, Verdict};
 use crate::error::{Error, ErrorCode};
 use crate::redis::readable;

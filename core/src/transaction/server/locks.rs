@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use crate::keyspace::ServerTime;
 use crate::redis::{parse_number, write_padded};
-use crate::transaction::text::{read_counted, write_counted};
-use crate::transaction::{COLUMN_END, MAX_SHARED, Mode, Txid, WIDTH};
+use crate::transaction::protocol::text::{read_counted, write_counted};
+use crate::transaction::protocol::{COLUMN_END, WIDTH};
+use crate::transaction::{MAX_SHARED, Mode, Txid};
 
 /// Who holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use locks::Lock;
 use register::Register;
 use shadows::{Outcome, apply};
 
-use super::op::Role;
-use super::{Answer, Confirm, Finish, KEPT, Key, Op, Query, State, Txid, Verdict, shadow};
+use super::protocol::shadow;
+use super::{Answer, Confirm, Finish, KEPT, Key, Op, Query, Role, State, Txid, Verdict};
 use crate::keyspace::{Keyspace, Result, ServerTime};
 
 /// Executes `op` at the participant whose hash is at `meta`.

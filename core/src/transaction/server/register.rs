@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use super::shadows::Outcome;
 use crate::keyspace::ServerTime;
 use crate::redis::{parse_number, write_padded};
-use crate::transaction::op::Role;
-use crate::transaction::text::{parse_hex, read_counted, write_counted, write_hex};
-use crate::transaction::{COLUMN_END, Held, Key, Mode, State, Txid, WIDTH};
+use crate::transaction::protocol::text::{parse_hex, read_counted, write_counted, write_hex};
+use crate::transaction::protocol::{COLUMN_END, WIDTH};
+use crate::transaction::{Held, Key, Mode, Role, State, Txid};
 
 /// What a participant knows of the transaction that uses a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use super::work::run;
 use crate::keyspace::command;
 use crate::keyspace::{Keyspace, Value};
 use crate::redis::{Reply, parse_number};
-use crate::transaction::plan::Need;
-use crate::transaction::{Mode, Refusal, Txid, Work, replies, shadow};
+use crate::transaction::plan::execution::Need;
+use crate::transaction::protocol::{replies, shadow};
+use crate::transaction::{Mode, Refusal, Txid, Work};
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,7 @@ use super::register::Head;
 use super::{Table, register_field};
 use crate::keyspace::ServerTime;
 use crate::time::Span;
-use crate::transaction::op::Role;
-use crate::transaction::{Answer, State, Sweep, Swept, Txid};
+use crate::transaction::{Answer, Role, State, Sweep, Swept, Txid};
 
 /// How long after its `not_after` a register has not been used.
 const IDLE: Span = Span::from_secs(3_600);

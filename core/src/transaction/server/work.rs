@@ -12,13 +12,13 @@ use crate::keyspace::{Keyspace, ServerTime, command};
 use crate::redis::{Fields, Reply};
 use crate::stamp::{self, Stamp};
 use crate::time::Span;
-use crate::transaction::op::Role;
-use crate::transaction::plan::{Guard, Plan, Step};
-use crate::transaction::text::{read_counted, write_counted};
-use crate::transaction::work::{Order, comparable};
+use crate::transaction::plan::execution::{Guard, Plan, Step};
+use crate::transaction::plan::work::{Order, comparable};
+use crate::transaction::protocol::text::{read_counted, write_counted};
+use crate::transaction::protocol::{replies, shadow};
 use crate::transaction::{
-    Answer, MAX_PATIENCE, MAX_RECORDED, OnePhase, Operation, Prepare, Refusal, State, Txid, Work,
-    replies, shadow,
+    Answer, MAX_PATIENCE, MAX_RECORDED, OnePhase, Operation, Prepare, Refusal, Role, State, Txid,
+    Work,
 };
 
 const WRONGTYPE: &[u8] = b"WRONGTYPE Operation against a key holding the wrong kind of value";

@@ -24,7 +24,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::machine::{Attempt, Cx, Effect, Outcome};
+use super::effect::{Attempt, Cx, Effect, Outcome};
 use super::{
     Answer, MAX_KEPT_ON_SERVER, Op, Query, Role, State as Register, Sweep, SweepOptions, Swept,
     Task, TransactionId, Txid,

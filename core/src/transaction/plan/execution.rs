@@ -10,13 +10,13 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Operation, Work};
+use super::work::{Operation, Work};
 use crate::keyspace::command::{Access, Command};
 use crate::redis::{parse_number, write_padded};
 
 /// What an operation needs of a shadow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub(in crate::transaction) enum Need {
     /// None: it only reads.
     Read,
     /// To be empty: whatever was there goes.
@@ -28,7 +28,7 @@ pub(super) enum Need {
 }
 
 impl Need {
-    pub(super) const fn letter(self) -> u8 {
+    pub(in crate::transaction) const fn letter(self) -> u8 {
         match self {
             Self::Read => b'r',
             Self::Delete => b'd',
@@ -40,7 +40,7 @@ impl Need {
 
 /// A type of value that a key can be asked to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Type {
+pub(in crate::transaction) enum Type {
     String,
     Hash,
     List,
@@ -50,7 +50,7 @@ pub(super) enum Type {
 
 impl Type {
     /// As `TYPE` calls it.
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::transaction) const fn name(self) -> &'static str {
         match self {
             Self::String => "string",
             Self::Hash => "hash",
@@ -63,24 +63,24 @@ impl Type {
 
 /// A type that a key must have, or it must not exist, for an operation not to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Guard {
-    pub(super) operation: usize,
-    pub(super) key: u32,
-    pub(super) wanted: Type,
+pub(in crate::transaction) struct Guard {
+    pub(in crate::transaction) operation: usize,
+    pub(in crate::transaction) key: u32,
+    pub(in crate::transaction) wanted: Type,
 }
 
 /// One operation on its key itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(in crate::transaction) struct Step {
     /// Its place in the transaction.
-    pub(super) operation: usize,
+    pub(in crate::transaction) operation: usize,
     /// Whether it is undone when a later one fails.
-    pub(super) undone: bool,
+    pub(in crate::transaction) undone: bool,
 }
 
 /// How a whole transaction is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(in crate::transaction) enum Plan {
     /// On shadows, in the order given.
     Shadows,
     /// On the keys themselves.
@@ -142,7 +142,7 @@ enum Began {
 
 impl Operation {
     /// What it needs of a shadow.
-    pub(super) fn need(&self) -> Need {
+    pub(in crate::transaction) fn need(&self) -> Need {
         let sets = |plain: &[&str]| self.argument_is(1, plain);
         match (self.name.to_ascii_uppercase().as_slice(), self.arguments.len()) {
             _ if self.reads() => Need::Read,
@@ -154,7 +154,7 @@ impl Operation {
     }
 
     /// Whether a server whose memory is full takes it all the same.
-    pub(super) fn frees(&self) -> bool {
+    pub(in crate::transaction) fn frees(&self) -> bool {
         const FREE: [&str; 25] = [
             "DEL",
             "EXPIRE",
@@ -268,7 +268,7 @@ struct Draft {
 }
 
 impl Plan {
-    pub(super) fn of(work: &Work) -> Self {
+    pub(in crate::transaction) fn of(work: &Work) -> Self {
         let mut draft = Draft {
             keys: vec![(Began::Reads, Known::Stored); work.keys.len()],
             guards: Vec::new(),
@@ -297,7 +297,7 @@ impl Plan {
     }
 
     /// Which way, and the guards: as the script takes them.
-    pub(super) fn word(&self) -> Vec<u8> {
+    pub(in crate::transaction) fn word(&self) -> Vec<u8> {
         let Self::Direct { guards, .. } = self else { return b"S".to_vec() };
         let mut word = b"D".to_vec();
         for Guard { operation, key, wanted } in guards {
@@ -310,7 +310,7 @@ impl Plan {
 
     /// The places of the operations in the order of their execution, empty where it is that in
     /// which they were given.
-    pub(super) fn order(&self) -> Vec<u8> {
+    pub(in crate::transaction) fn order(&self) -> Vec<u8> {
         let mut word = Vec::new();
         if let Self::Direct { steps, .. } = self
             && steps.iter().enumerate().any(|(n, step)| n != step.operation)
@@ -322,7 +322,7 @@ impl Plan {
 }
 
 /// The places in such an order of `count` operations; none if it is not one.
-pub(super) fn read_order(word: &[u8], count: usize) -> Option<Vec<usize>> {
+pub(in crate::transaction) fn read_order(word: &[u8], count: usize) -> Option<Vec<usize>> {
     if word.is_empty() {
         return Some((0..count).collect());
     }
@@ -411,7 +411,10 @@ mod tests {
                 names.push(key);
                 names.len() - 1
             });
-            work.keys.push(super::super::Key { name: key.into(), mode: super::super::Mode::Write });
+            work.keys.push(crate::transaction::Key {
+                name: key.into(),
+                mode: crate::transaction::Mode::Write,
+            });
             work.operations.push(Operation {
                 name: name.into(),
                 key: u32::try_from(at).expect("few keys"),

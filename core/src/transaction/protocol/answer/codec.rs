@@ -6,9 +6,9 @@ use super::{Answer, Held, Refusal, State, Swept};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Fields, Reply};
 use crate::stamp;
-use crate::transaction::op::Role;
-use crate::transaction::text::{push_time, read_counted, write_counted};
-use crate::transaction::{Key, Mode, Txid, replies};
+use crate::transaction::protocol::text::{push_time, read_counted, write_counted};
+use crate::transaction::protocol::{Role, replies};
+use crate::transaction::{Key, Mode, Txid};
 
 impl Answer {
     /// The flat array of bulk strings that the script answers with.

@@ -1,13 +1,13 @@
 //! What a participant answers: a flat array of bulk strings, the verb first.
 
-mod words;
+mod codec;
 
 use alloc::vec::Vec;
 
-use super::op::Role;
-use super::{Key, Txid};
+use super::Role;
 use crate::keyspace::ServerTime;
 use crate::redis::Reply;
+use crate::transaction::{Key, Txid};
 
 /// What a participant answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -192,7 +192,7 @@ pub enum State {
 }
 
 impl State {
-    pub(super) const fn letter(self) -> &'static [u8; 1] {
+    pub(in crate::transaction) const fn letter(self) -> &'static [u8; 1] {
         match self {
             Self::Prepared => b"P",
             Self::Done => b"D",
@@ -200,7 +200,7 @@ impl State {
         }
     }
 
-    pub(super) fn parse(letter: &[u8]) -> Option<Self> {
+    pub(in crate::transaction) fn parse(letter: &[u8]) -> Option<Self> {
         [Self::Prepared, Self::Done, Self::Aborted].into_iter().find(|one| one.letter() == letter)
     }
 }

@@ -4,8 +4,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::{Handle, Mode};
 use crate::table::Names;
+use crate::transaction::{Handle, Mode};
 
 /// The transactions of one coordinator, at each key that they want.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]

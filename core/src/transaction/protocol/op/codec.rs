@@ -10,12 +10,11 @@ use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Script, parse_number, write_padded};
 use crate::stamp::Stamp;
 use crate::time::Span;
-use crate::transaction::plan::{Need, Plan, read_order};
-use crate::transaction::text::{parse_hex, push_time, write_hex};
-use crate::transaction::work::Order;
-use crate::transaction::{
-    COLUMN_END, Check, Key, MAX_PATIENCE, Mode, Operation, Txid, WIDTH, Work, shadow,
-};
+use crate::transaction::plan::execution::{Need, Plan, read_order};
+use crate::transaction::plan::work::Order;
+use crate::transaction::protocol::text::{parse_hex, push_time, write_hex};
+use crate::transaction::protocol::{COLUMN_END, WIDTH, shadow};
+use crate::transaction::{Check, Key, MAX_PATIENCE, Mode, Operation, Txid, Work};
 
 impl Op {
     /// Appends the number of keys, the keys and the arguments, as the script takes them. `meta` is

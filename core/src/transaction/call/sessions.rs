@@ -11,10 +11,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::{KEPT, MAX_KEPT, MAX_SLOTS, Txid};
 use crate::entropy::Entropy;
 use crate::keyspace::ServerTime;
 use crate::redis::NodeId;
+use crate::transaction::{KEPT, MAX_KEPT, MAX_SLOTS, Txid};
 
 /// A sequence number that no slot goes beyond: scripts compute with doubles.
 const LAST_SEQ: u64 = (1 << 53) - 1;
@@ -100,7 +100,7 @@ impl Sessions {
         let first = session.take();
         self.sessions.push(session);
         // A new session has its first slot free.
-        first.unwrap_or(Txid { session: id, slot: 0, seq: 1 })
+        first.unwrap_or(Txid::first(id))
     }
 
     fn fresh(&self, entropy: &mut Entropy) -> u64 {

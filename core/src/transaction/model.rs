@@ -5,10 +5,11 @@
 
 use alloc::vec::Vec;
 
-use super::machine::{Cx, Effect, Outcome, Transaction};
+use super::call::Sessions;
+use super::commit::Transaction;
+use super::effect::{Cx, Effect, Outcome};
+use super::plan::Places;
 use super::recovery::Recovery;
-use super::routing::Places;
-use super::session::Sessions;
 use super::{
     Answer, Begin, Copied, CopyLimits, Expectation, Plan, Slot, Task, TransactionId, Txid, Words,
 };

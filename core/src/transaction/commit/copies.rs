@@ -3,10 +3,11 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Copied, Copies, Copying, Cx, Effect, End, State, Transaction, Vote};
+use super::{Copies, Copying, End, State, Transaction, Vote};
 use crate::error::{Error, ErrorCode};
 use crate::time::Span;
-use crate::transaction::Durability;
+use crate::transaction::effect::{Cx, Effect};
+use crate::transaction::{Copied, Durability};
 
 impl Transaction {
     /// How many replicas have to have it, and for how long they are waited for, if any.

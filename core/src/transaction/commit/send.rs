@@ -1,35 +1,9 @@
 //! What a transaction sends, how it gets from state to state, and what it tells.
 
-use super::{
-    Ack, Asked, Copying, Cx, Effect, End, Ending, Order, Reason, Slot, State, Told, Transaction,
-    Vote,
-};
-use crate::entropy::Entropy;
-use crate::time::{Span, Time};
-use crate::transaction::{Finish, OnePhase, Op, Prepare, Role, Verdict};
-
-/// The first pause after a failure, doubled each time up to the second.
-const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_secs(2));
-/// The first pause before a lock is asked for again, doubled each time up to the second.
-const WAIT: (Span, Span) = (Span::from_micros(500), Span::from_millis(8));
-
-/// A pause that is doubled with each of `times` up to its limit: half of it, and a random part of
-/// the other half.
-fn doubled((first, limit): (Span, Span), times: u32, entropy: &mut Entropy) -> Span {
-    let doubled = first.as_micros() << times.saturating_sub(1).min(10);
-    let half = Span::from_micros(doubled).min(limit).part(1, 2);
-    half + entropy.jitter(half)
-}
-
-/// How long to wait for a lock that was met so many times.
-pub(crate) fn pause(times: u32, entropy: &mut Entropy) -> Span {
-    doubled(WAIT, times, entropy)
-}
-
-/// When to try again after so many failures.
-pub(in crate::transaction) fn back_off(failures: u32, cx: &mut Cx<'_>) -> Time {
-    cx.now + doubled(BACKOFF, failures, cx.entropy)
-}
+use super::{Asked, Copying, End, Ending, Order, Reason, Slot, State, Told, Transaction, Vote};
+use crate::time::Time;
+use crate::transaction::effect::{Cx, Effect, back_off, pause};
+use crate::transaction::{Ack, Finish, OnePhase, Op, Prepare, Role, Verdict};
 
 impl Transaction {
     /// Whether the whole of it is one script.

@@ -1,11 +1,10 @@
 //! What answers and failures mean in each state of a transaction.
 
-use super::{
-    Asked, Attempt, Cx, Effect, End, Met, Order, Outcome, Reason, Slot, State, Transaction, Vote,
-};
+use super::{Asked, End, Order, Reason, Slot, State, Transaction, Vote};
 use crate::error::Error;
 use crate::machine::Failed;
 use crate::redis::Reply;
+use crate::transaction::effect::{Attempt, Cx, Effect, Met, Outcome};
 use crate::transaction::{Answer, Refusal, TransactionId};
 
 impl Transaction {

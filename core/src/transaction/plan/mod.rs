@@ -1,22 +1,23 @@
 //! What a transaction does, participant by participant: worked out, and refused if it cannot be
 //! done, before anything is sent.
 
-mod allow;
+mod commands;
+pub(in crate::transaction) mod execution;
+pub(in crate::transaction) mod work;
 
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use self::allow::{Allowed, Merge, allowed, short};
-use super::{
-    COPY_BYTES, COPY_ELEMENTS, Check, Key, MAX_OPERATIONS, MAX_WORDS, Mode, Operation, Work,
-};
+use self::commands::{Allowed, Merge, allowed, short};
+pub use self::work::{Check, Key, Mode, Operation, Work};
 use crate::error::{Error, ErrorCode, Result};
 use crate::keyspace::command::Access;
 use crate::redis::Reply;
 use crate::stamp::Stamp;
 use crate::table::Names;
+use crate::transaction::{CopyLimits, MAX_OPERATIONS, MAX_WORDS};
 
 /// The most participants of a transaction.
 pub const MAX_PARTICIPANTS: usize = 128;
@@ -65,22 +66,6 @@ pub enum Expectation {
         /// Which key.
         key: Vec<u8>,
     },
-}
-
-/// What a transaction may copy: a value that is changed is copied first, which blocks the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct CopyLimits {
-    /// The most elements of a collection.
-    pub elements: u32,
-    /// The most bytes of a value.
-    pub bytes: u32,
-}
-
-impl Default for CopyLimits {
-    fn default() -> Self {
-        Self { elements: COPY_ELEMENTS, bytes: COPY_BYTES }
-    }
 }
 
 /// What happens at one participant.

@@ -13,7 +13,7 @@ use crate::redis::{Reply, parse_number};
 const DEPTH: u32 = 8;
 
 /// Appends a reply. What only RESP3 has is what RESP2 has in its place, as scripts see it.
-pub(super) fn write(out: &mut Vec<u8>, reply: &Reply) {
+pub(in crate::transaction) fn write(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
         Reply::Nil => out.push(b'_'),
         Reply::Simple(text) | Reply::Error(text) => line(out, b'+', text),
@@ -48,7 +48,7 @@ fn count(out: &mut Vec<u8>, letter: u8, number: usize) {
 }
 
 /// All replies in a string; none if it is not such a string.
-pub(super) fn read(mut text: &[u8]) -> Option<Vec<Reply>> {
+pub(in crate::transaction) fn read(mut text: &[u8]) -> Option<Vec<Reply>> {
     let mut replies = Vec::new();
     while !text.is_empty() {
         replies.push(one(&mut text, DEPTH)?);

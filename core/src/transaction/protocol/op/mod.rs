@@ -3,17 +3,17 @@
 //! Every script takes the keys in one order: the participant's hash, the keys of the transaction,
 //! and a shadow for each one that is written. Its arguments begin with the transaction's id.
 
-mod words;
+mod codec;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::text::{read_counted, write_counted};
-use super::{Key, Txid, Work};
 use crate::keyspace::ServerTime;
 use crate::redis::Script;
 use crate::stamp::Stamp;
 use crate::time::Span;
+use crate::transaction::{Key, Txid, Work};
 
 /// What a client asks of a participant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ pub struct Prepare {
     pub not_after: ServerTime,
     /// What the participant is, and where the others are.
     pub role: Role,
-    /// From when on others may recover the transaction, at most [`MAX_PATIENCE`](super::MAX_PATIENCE) after now.
+    /// From when on others may recover the transaction, at most [`MAX_PATIENCE`](crate::transaction::MAX_PATIENCE) after now.
     pub patience: Span,
     /// Whether a refusal because of a lock is not recorded: the caller waits and asks again.
     pub keep: bool,
@@ -102,7 +102,7 @@ pub struct Finish {
     /// How it ends.
     pub verdict: Verdict,
     /// Whether somebody may have been told that its outcome is in doubt: what is recorded of it here is
-    /// then kept for [`KEPT`](super::KEPT) for those who ask.
+    /// then kept for [`KEPT`](crate::transaction::KEPT) for those who ask.
     pub told: bool,
     /// All its keys here, in the order of its [`Work`] or of an answer; none where none is known.
     pub keys: Vec<Key>,
@@ -167,7 +167,7 @@ impl Role {
     }
 
     /// A letter and what points to the others, as arguments, registers and answers have it.
-    pub(super) fn to_text(&self) -> Vec<u8> {
+    pub(in crate::transaction) fn to_text(&self) -> Vec<u8> {
         match self {
             Self::Primary { participants } => {
                 let mut text = b"p".to_vec();
@@ -178,7 +178,7 @@ impl Role {
         }
     }
 
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(in crate::transaction) fn parse(text: &[u8]) -> Option<Self> {
         match text.split_first()? {
             (b'p', rest) => Some(Self::Primary { participants: read_counted(rest)? }),
             (b's', primary) => Some(Self::Secondary { primary: primary.to_vec() }),

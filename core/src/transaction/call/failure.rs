@@ -3,9 +3,9 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::{Plan, Reason, Refusal, TransactionId};
 use crate::error::{Error, ErrorCode};
 use crate::redis::readable;
+use crate::transaction::{Plan, Reason, Refusal, TransactionId};
 
 /// The most characters of a command that are repeated in an error.
 const SHOWN: usize = 100;

@@ -33,20 +33,12 @@ mod send;
 use alloc::vec::Vec;
 use core::hash::Hash;
 
-pub(crate) use border::Outcome;
-pub use border::{Ack, Begin, Copies, Effect, Ending, Met, Order, Reason};
-pub(super) use send::back_off;
-pub(crate) use send::pause;
+pub use border::{Begin, Copies, Ending, Order, Reason};
 
-use super::replication::Copied;
+use super::effect::{Attempt, Cx};
 use super::{Durability, TransactionId};
 use crate::redis::Reply;
 use crate::time::{Span, Time};
-
-/// One transmission of an operation of one machine; counts up.
-pub type Attempt = u32;
-
-pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {

@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 use hmac_sha1_compact::Hash as Sha1;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::plan::Need;
-use super::text::{write_counted, write_hex_bytes};
-use super::{COPY_BYTES, COPY_ELEMENTS, Key, MAX_BYTES, MAX_OPERATIONS, MAX_WORDS, Mode, replies};
+use super::execution::Need;
 use crate::error::{Error, Result};
 use crate::redis::{Argv, Reply, parse_number, readable, write_padded};
+use crate::transaction::protocol::replies;
+use crate::transaction::protocol::text::{write_counted, write_hex_bytes};
+use crate::transaction::{COPY_BYTES, COPY_ELEMENTS, MAX_BYTES, MAX_OPERATIONS, MAX_WORDS};
 
 /// Replies up to this size are compared as they are, longer ones by their SHA-1.
 const DIRECT: usize = 64;
@@ -29,6 +30,45 @@ pub struct Work {
     pub copy_elements: u32,
     /// The most bytes of a value that is copied to a shadow.
     pub copy_bytes: u32,
+}
+
+/// For what a transaction locks a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// Others may read it under a lock too, none may write it.
+    Shared,
+    /// Nobody else may have it. It is not written.
+    Exclusive,
+    /// The same, and it is written.
+    Write,
+}
+
+impl Mode {
+    pub(in crate::transaction) const fn letter(self) -> u8 {
+        match self {
+            Self::Shared => b'S',
+            Self::Exclusive => b'X',
+            Self::Write => b'W',
+        }
+    }
+
+    pub(in crate::transaction) const fn parse(letter: u8) -> Option<Self> {
+        match letter {
+            b'S' => Some(Self::Shared),
+            b'X' => Some(Self::Exclusive),
+            b'W' => Some(Self::Write),
+            _ => None,
+        }
+    }
+}
+
+/// A key of a transaction at one participant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The key itself.
+    pub name: Vec<u8>,
+    /// For what it is locked.
+    pub mode: Mode,
 }
 
 /// A command on one key.
@@ -62,7 +102,12 @@ impl Operation {
 
     /// A letter and the number of words, what is expected, the name, the key's place, the
     /// arguments.
-    pub(super) fn encode(&self, argv: &mut Argv, letter: u8, expected: Option<&[u8]>) {
+    pub(in crate::transaction) fn encode(
+        &self,
+        argv: &mut Argv,
+        letter: u8,
+        expected: Option<&[u8]>,
+    ) {
         let mut head = vec![letter];
         write_padded(&mut head, self.words() as u64, 1);
         argv.push(&head);
@@ -72,7 +117,7 @@ impl Operation {
         self.arguments.iter().for_each(|word| argv.push(word));
     }
 
-    pub(super) fn decode<'a>(
+    pub(in crate::transaction) fn decode<'a>(
         count: &[u8],
         words: &mut impl Iterator<Item = &'a [u8]>,
     ) -> Option<Self> {
@@ -86,7 +131,7 @@ impl Operation {
 
 /// How the elements of a reply are brought into one order before it is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(in crate::transaction) enum Order {
     /// They have one.
     Given,
     /// By their bytes.
@@ -96,7 +141,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    pub(super) fn of(name: &[u8]) -> Self {
+    pub(in crate::transaction) fn of(name: &[u8]) -> Self {
         match name.to_ascii_uppercase().as_slice() {
             b"SMEMBERS" | b"HKEYS" | b"HVALS" => Self::Members,
             b"HGETALL" => Self::Pairs,
@@ -104,7 +149,7 @@ impl Order {
         }
     }
 
-    pub(super) const fn letter(self) -> u8 {
+    pub(in crate::transaction) const fn letter(self) -> u8 {
         match self {
             Self::Given => b'o',
             Self::Members => b'm',
@@ -146,7 +191,7 @@ fn in_a_row(pairs: &[Reply]) -> Reply {
 }
 
 /// A reply in the form in which the script compares it.
-pub(super) fn comparable(reply: &Reply, order: Order) -> Vec<u8> {
+pub(in crate::transaction) fn comparable(reply: &Reply, order: Order) -> Vec<u8> {
     let mut text = Vec::new();
     replies::write(&mut text, &reply.clone());
     if order != Order::Given
@@ -259,7 +304,7 @@ impl Work {
     }
 
     /// A fingerprint: the same id must come with the same work.
-    pub(super) fn digest(&self) -> u64 {
+    pub(in crate::transaction) fn digest(&self) -> u64 {
         let mut text: Vec<u8> = self.keys.iter().map(|key| key.mode.letter()).collect();
         self.keys.iter().for_each(|key| write_counted(&mut text, &key.name));
         for Check { read, expected } in &self.checks {

@@ -1,0 +1,153 @@
+//! What the machines of transactions have in common: what they are told and want done, and how long
+//! they pause.
+
+use alloc::vec::Vec;
+
+use super::commit::Ending;
+use super::recovery::{Found, Task};
+use super::replication::Copied;
+use super::{Answer, Confirm, Op, Refusal, TransactionId, Txid};
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::machine::Failed;
+use crate::redis::Failure;
+use crate::time::{Span, Time};
+
+/// One transmission of an operation of one machine; counts up.
+pub type Attempt = u32;
+
+pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect>;
+
+/// What a machine wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Send this.
+    Send {
+        /// Comes back with the outcome.
+        attempt: Attempt,
+        /// The stable id of the participant.
+        to: Vec<u8>,
+        /// What is asked.
+        op: Op,
+        /// When the driver gives up.
+        deadline: Time,
+        /// Whether nobody waits for it.
+        background: bool,
+    },
+    /// A transaction has come to this. Of these there is one, or first `Unknown` and then one.
+    Ended(Ending),
+    /// A recovery has come to this.
+    Found(Found),
+    /// A transaction was found that somebody should end.
+    Recover(Task),
+    /// A sweep is over.
+    Swept {
+        /// How much was removed or given to a recovery.
+        count: u64,
+        /// How many registers and locks nobody can read.
+        unreadable: u64,
+        /// The first participant that could not be swept to its end, and why.
+        failed: Option<(Vec<u8>, Error)>,
+    },
+    /// A key was locked by another transaction.
+    Met(Met),
+    /// It is applied, so whoever wants its keys may have them; and replicas are to have it.
+    Replicate {
+        /// The stable id of the participant.
+        to: Vec<u8>,
+        /// How many.
+        replicas: u32,
+        /// Until when that is of interest.
+        until: Time,
+    },
+    /// Send these two as one, [`Blocking`](crate::redis::Route): the question, and a `WAIT` behind it.
+    Wait {
+        /// Comes back with the outcomes.
+        attempt: Attempt,
+        /// What is recorded of those who want to know.
+        confirm: Confirm,
+        /// For how many replicas.
+        replicas: u32,
+        /// For how long at most, in whole milliseconds.
+        span: Span,
+        /// When the driver gives up on both.
+        deadline: Time,
+    },
+    /// What is known of a transaction's replicas.
+    Copied {
+        /// Which transaction.
+        txid: Txid,
+        /// What.
+        copied: Copied,
+    },
+    /// A participant does not have what was decided.
+    Damaged {
+        /// The stable id of the participant.
+        at: Vec<u8>,
+    },
+}
+
+/// Another transaction in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Met {
+    /// Which.
+    pub holder: TransactionId,
+    /// Where it was met.
+    pub place: usize,
+    /// The key's place in the work of that participant.
+    pub key: u32,
+    /// Whether it may be recovered now.
+    pub expired: bool,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Answered(Answer),
+    Failed(Failed),
+    /// The server refused to execute it. Whether to try again may change by itself.
+    Refused {
+        error: Error,
+        transient: bool,
+        executed: bool,
+    },
+}
+
+impl Outcome {
+    /// Whether what was asked may have been executed, or may still be.
+    pub(in crate::transaction) fn is_executed(&self) -> bool {
+        match self {
+            Self::Answered(_) => true,
+            Self::Failed(failed) => failed.failure == Failure::OutcomeUnknown,
+            Self::Refused { executed, .. } => *executed,
+        }
+    }
+
+    /// Whether it was another server than the participant that has answered.
+    pub(in crate::transaction) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Answered(Answer::Refused { why: Refusal::Ring { .. }, .. }))
+    }
+}
+
+/// The first pause after a failure, doubled each time up to the second.
+const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_secs(2));
+/// The first pause before a lock is asked for again, doubled each time up to the second.
+const WAIT: (Span, Span) = (Span::from_micros(500), Span::from_millis(8));
+
+/// A pause that is doubled with each of `times` up to its limit: half of it, and a random part of
+/// the other half.
+fn doubled((first, limit): (Span, Span), times: u32, entropy: &mut Entropy) -> Span {
+    let doubled = first.as_micros() << times.saturating_sub(1).min(10);
+    let half = Span::from_micros(doubled).min(limit).part(1, 2);
+    half + entropy.jitter(half)
+}
+
+/// How long to wait for a lock that was met so many times.
+pub(crate) fn pause(times: u32, entropy: &mut Entropy) -> Span {
+    doubled(WAIT, times, entropy)
+}
+
+/// When to try again after so many failures.
+pub(in crate::transaction) fn back_off(failures: u32, cx: &mut Cx<'_>) -> Time {
+    cx.now + doubled(BACKOFF, failures, cx.entropy)
+}
