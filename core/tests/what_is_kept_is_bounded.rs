@@ -10,7 +10,7 @@ use comity::memory::{MAX_MESSAGES, MemoryStore};
 use comity::redis::{Command, Reply};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
-use comity::transaction::{Answer, Refusal, TransactionOptions, Txid};
+use comity::transaction::{Answer, Rejection, TransactionOptions, Txid};
 
 /// Counts what each thread, and so each test, has allocated and not freed.
 struct Counting;
@@ -86,7 +86,8 @@ impl Client {
                     let not_after = SERVER.after(Span::from_secs(600));
                     let primary = b"0".to_vec();
                     let now = SERVER;
-                    let why = Refusal::Locked { key: 0, holder, primary, not_after, deadline, now };
+                    let why =
+                        Rejection::Locked { key: 0, holder, primary, not_after, deadline, now };
                     Answer::Refused { recorded: true, why }.encode()
                 }
                 // What would end the other is on its way for ever.

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::refusal::{NO_CLUSTER, Refusal};
+use super::error_reply::{ErrorReply, NO_CLUSTER};
 use super::{Coordinator, Owner, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event, TransactionOutcome};
@@ -128,7 +128,7 @@ impl Call {
                     return Err(Error::new(ErrorCode::Unsupported, NO_CLUSTER));
                 }
                 if push && !refused.is_empty() {
-                    return Err(Refusal::of(refused.as_bytes()).error);
+                    return Err(ErrorReply::of(refused.as_bytes()).error);
                 }
                 Ok(Event::NodeChecked { call, node: self.node, version, eviction_policy })
             }
@@ -145,7 +145,7 @@ impl Coordinator {
         let Some(call) = self.calls.get(&id) else { return };
         let error = match reply {
             Reply::Error(text) => {
-                let Refusal { error, transient, .. } = Refusal::of(text);
+                let ErrorReply { error, transient, .. } = ErrorReply::of(text);
                 return self.on_call_failed(id, error, transient);
             }
             _ => call.answered(id, reply, self.push),

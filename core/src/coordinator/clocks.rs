@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::refusal::Refusal;
-use super::transactions::{Stage, Undertaking};
+use super::error_reply::ErrorReply;
+use super::transactions::{Stage, TransactionCall};
 use super::{Coordinator, Request, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::keyspace::ServerTime;
@@ -78,7 +78,7 @@ impl Coordinator {
         let Some((seconds, micros)) = showed else {
             let (error, transient) = match reply {
                 Reply::Error(text) => {
-                    let Refusal { error, transient, .. } = Refusal::of(text);
+                    let ErrorReply { error, transient, .. } = ErrorReply::of(text);
                     (error, transient)
                 }
                 _ => {
@@ -97,14 +97,14 @@ impl Coordinator {
     /// waiting does not help.
     pub(super) fn on_no_clock(&mut self, node: NodeId, error: &Error, lasting: bool) {
         let id = self.id_in_ring(node).unwrap_or_default().to_vec();
-        let waits = |u: &Undertaking| u.stage == Stage::Clocks && u.place_of(&id).is_some();
-        let waiting = self.undertakings.iter().filter(|(_, undertaking)| waits(undertaking));
+        let waits = |u: &TransactionCall| u.stage == Stage::Clocks && u.place_of(&id).is_some();
+        let waiting = self.transaction_calls.iter().filter(|(_, call)| waits(call));
         for handle in waiting.map(|(handle, _)| *handle).collect::<Vec<_>>() {
-            if let Some(undertaking) = self.undertakings.get_mut(&handle) {
-                undertaking.trouble = Some(error.clone().after(undertaking.trouble.take()));
+            if let Some(call) = self.transaction_calls.get_mut(&handle) {
+                call.trouble = Some(error.clone().after(call.trouble.take()));
             }
             if lasting {
-                self.fail_undertaking(handle, Reason::TimedOut);
+                self.fail_transaction_call(handle, Reason::TimedOut);
             }
         }
         let pause = Span::from_millis(20);
@@ -122,10 +122,10 @@ impl Coordinator {
     }
 
     fn begin_those_at_clocks(&mut self, background: bool) {
-        let waiting = self.undertakings.iter().filter(|(_, u)| u.stage == Stage::Clocks);
+        let waiting = self.transaction_calls.iter().filter(|(_, u)| u.stage == Stage::Clocks);
         for handle in waiting.map(|(handle, _)| *handle).collect::<Vec<_>>() {
             self.begin(handle, background);
-            self.index_undertaking(handle);
+            self.index_transaction_call(handle);
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::refusal::Refusal;
+use super::error_reply::ErrorReply;
 use super::{Coordinator, CounterEntry, Life, Request, Timer, closed};
 use crate::counter::{
     self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Leaving,
@@ -304,7 +304,7 @@ impl Coordinator {
     /// What a reply means to a counter.
     pub(super) fn counter_outcome(pending: &Request, reply: &Reply) -> Outcome {
         if let Reply::Error(text) = reply {
-            let Refusal { error, transient, .. } = Refusal::of(text);
+            let ErrorReply { error, transient, .. } = ErrorReply::of(text);
             return Outcome::Refused { error, transient };
         }
         match Answer::decode(reply) {

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::refusal::Refusal;
+use super::error_reply::ErrorReply;
 use super::{Coordinator, Owner, Request, Timer};
 use crate::counter;
 use crate::error::{Error, ErrorCode};
@@ -27,7 +27,7 @@ impl Coordinator {
     pub fn handle_reply(&mut self, request: RequestId, reply: &Reply, now: Time) {
         self.hear(now);
         if let Reply::Error(text) = reply
-            && Refusal::is_of_connection(text)
+            && ErrorReply::is_of_connection(text)
             && let Some(node) = self.requests.get(&request).map(|pending| pending.node)
         {
             self.handle_refused(node, text, now);
@@ -49,7 +49,7 @@ impl Coordinator {
     /// What a reply says of its server. Who was parked until it answered.
     fn on_heard(&mut self, node: NodeId, reply: &Reply) -> VecDeque<Owner> {
         if let Reply::Error(text) = reply
-            && let Refusal { error, away: true, .. } = Refusal::of(text)
+            && let ErrorReply { error, away: true, .. } = ErrorReply::of(text)
         {
             self.on_refusing(node, error, false);
             return VecDeque::new();
@@ -66,7 +66,7 @@ impl Coordinator {
         if let Reply::Error(text) = reply {
             self.stats.refusals += 1;
             // To the command that brought the text it is a refusal like any other.
-            let missing = Refusal::is_no_script(text) && pending.script.is_some();
+            let missing = ErrorReply::is_no_script(text) && pending.script.is_some();
             if missing && !self.is_loading(pending.node, request) {
                 self.on_script_missing(pending);
                 return;
@@ -90,7 +90,7 @@ impl Coordinator {
             Owner::Call(call) => self.on_call_reply(call, pending.background, reply),
             Owner::Stamp(round) => self.on_stamp_reply(round, pending.node, reply),
             Owner::Subscription => match reply {
-                Reply::Error(text) => self.on_push_failed(pending.node, Refusal::of(text).error),
+                Reply::Error(text) => self.on_push_failed(pending.node, ErrorReply::of(text).error),
                 _ => self.on_push_ready(pending.node),
             },
             Owner::Transaction(..)
@@ -138,7 +138,7 @@ impl Coordinator {
     /// Whether it passes is known here: who may wait does, and the others are told at once.
     pub fn handle_refused(&mut self, node: NodeId, text: &[u8], now: Time) {
         self.hear(now);
-        let Refusal { error, transient, .. } = Refusal::of(text);
+        let ErrorReply { error, transient, .. } = ErrorReply::of(text);
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         self.stats.refusals += 1;
         state.set_refusing(error.clone(), !transient);
@@ -250,7 +250,7 @@ impl Coordinator {
                     self.with_counter(counter, true, counter::Counter::on_timeout);
                 }
                 Timer::Call(call) => self.on_call_timeout(call),
-                Timer::Undertaking(handle) => self.on_undertaking_timeout(handle),
+                Timer::TransactionCall(handle) => self.on_transaction_call_timeout(handle),
                 Timer::Transaction(txid) => self.on_transaction_timeout(txid),
                 Timer::Recovery(txid) => self.on_recovery_timeout(txid),
                 Timer::Replication(node) => self.on_replication_timeout(node),
@@ -359,7 +359,7 @@ impl Coordinator {
     fn lock_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         let sent_at = pending.sent_at;
         if let Reply::Error(text) = reply {
-            let Refusal { error, transient, passes, executed, .. } = Refusal::of(text);
+            let ErrorReply { error, transient, passes, executed, .. } = ErrorReply::of(text);
             return Outcome::Refused { error, transient, passes, executed };
         }
         let Some(answer) = Answer::decode(reply) else {

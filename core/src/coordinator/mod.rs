@@ -20,6 +20,7 @@
 mod call;
 mod clocks;
 mod counters;
+mod error_reply;
 mod input;
 mod locks;
 mod node;
@@ -28,7 +29,6 @@ mod outbox;
 mod output;
 mod push;
 mod recoveries;
-mod refusal;
 mod replicas;
 mod scripts;
 mod stamping;
@@ -51,7 +51,7 @@ use stamping::Stamping;
 pub use stats::Stats;
 use timers::{Timer, Timers};
 use transacting::TransactionEntry;
-use transactions::Undertaking;
+use transactions::TransactionCall;
 
 use crate::counter::{self, CounterId};
 use crate::entropy::Entropy;
@@ -62,7 +62,7 @@ use crate::redis::{Keys, NodeId, RequestId, Script, base64url, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::table::{Names, Table};
 use crate::time::{Span, Time};
-use crate::transaction::call::{Line, Sessions};
+use crate::transaction::call::{KeyQueues, Sessions};
 use crate::transaction::sweep::Sweeper;
 use crate::transaction::{self, Handle, Txid};
 
@@ -192,16 +192,16 @@ pub struct Coordinator {
     asked: VecDeque<CounterId>,
     calls: Table<CallId, Call>,
     /// Transactions as their users see them.
-    undertakings: Table<Handle, Box<Undertaking>>,
+    transaction_calls: Table<Handle, Box<TransactionCall>>,
     /// Transactions by the ids they run under, until all participants know of the end.
     transactions: Table<Txid, Box<TransactionEntry>>,
     /// Other clients' transactions that are ended from here.
     recoveries: Table<Txid, Box<RecoveryEntry>>,
     sweeps: Table<CallId, Sweeper>,
     /// When a transaction of another client was in the way, at first and last.
-    first_met: Table<Txid, (Time, Time)>,
+    first_conflict_at: Table<Txid, (Time, Time)>,
     sessions: Sessions,
-    line: Line,
+    key_queues: KeyQueues,
     /// Until then transactions ask one participant after the other.
     contended_until: Time,
     requests: Table<RequestId, Request>,
@@ -252,13 +252,13 @@ impl Coordinator {
             counted: Names::default(),
             asked: VecDeque::new(),
             calls: Table::new(),
-            undertakings: Table::new(),
+            transaction_calls: Table::new(),
             transactions: Table::new(),
             recoveries: Table::new(),
             sweeps: Table::new(),
-            first_met: Table::new(),
+            first_conflict_at: Table::new(),
             sessions: Sessions::default(),
-            line: Line::default(),
+            key_queues: KeyQueues::default(),
             contended_until: Time::from_micros(0),
             requests: Table::new(),
             timers: Timers::default(),
@@ -336,7 +336,7 @@ impl Coordinator {
         let under_way = self.locks.len()
             + self.counters.len()
             + self.calls.len()
-            + self.undertakings.len()
+            + self.transaction_calls.len()
             + self.transactions.len();
         if under_way >= MAX_OPERATIONS {
             return Err(Error::limit(format!(
@@ -364,7 +364,7 @@ impl Coordinator {
     fn finish_closing(&mut self) {
         let settled = self.locks.is_empty()
             && self.counters.is_empty()
-            && self.undertakings.is_empty()
+            && self.transaction_calls.is_empty()
             && self.transactions.is_empty();
         if self.life == Life::Closing && settled {
             self.life = Life::Closed;

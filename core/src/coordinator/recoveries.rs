@@ -11,7 +11,9 @@ use crate::time::{Span, Time};
 use crate::transaction::effect::Cx;
 use crate::transaction::recovery::{Recovery, WATCH};
 use crate::transaction::sweep::Sweeper;
-use crate::transaction::{Effect, Found, Met, SweepOptions, Task, TransactionId, Txid};
+use crate::transaction::{
+    Effect, LockConflict, RecoveryOutcome, SweepOptions, Task, TransactionId, Txid,
+};
 
 /// Others may have met the same lock: each begins within this time.
 const STAGGER: Span = Span::from_millis(10);
@@ -31,26 +33,26 @@ pub(super) struct RecoveryEntry {
 
 impl Coordinator {
     /// A lock of somebody else's transaction is in the way.
-    pub(super) fn on_met(&mut self, txid: Txid, met: &Met) {
-        let holder = met.holder.txid;
+    pub(super) fn on_lock_conflict(&mut self, txid: Txid, conflict: &LockConflict) {
+        let holder = conflict.holder.txid;
         if self.transactions.contains_key(&holder) {
             return; // our own, which is on its way
         }
         let participant =
-            self.transactions.get(&txid).and_then(|e| e.machine.participant(met.place));
-        let known = self.first_met.get(&holder).map(|(first, _)| *first);
-        if known.is_none() && self.first_met.len() >= REMEMBERED {
+            self.transactions.get(&txid).and_then(|e| e.machine.participant(conflict.place));
+        let known = self.first_conflict_at.get(&holder).map(|(first, _)| *first);
+        if known.is_none() && self.first_conflict_at.len() >= REMEMBERED {
             // Whoever has not been met for the longest time is most likely over.
-            let oldest = self.first_met.iter().min_by_key(|(_, (_, last))| *last);
+            let oldest = self.first_conflict_at.iter().min_by_key(|(_, (_, last))| *last);
             if let Some(oldest) = oldest.map(|(txid, _)| *txid) {
-                self.first_met.remove(&oldest);
+                self.first_conflict_at.remove(&oldest);
             }
         }
         let first = known.unwrap_or(self.now);
-        self.first_met.insert(holder, (first, self.now));
-        if met.expired || self.now.since(first) >= WATCH {
-            let (id, met) = (met.holder.clone(), participant);
-            let task = Task { id, met, expired: true, heuristic: None };
+        self.first_conflict_at.insert(holder, (first, self.now));
+        if conflict.expired || self.now.since(first) >= WATCH {
+            let (id, locked_at) = (conflict.holder.clone(), participant);
+            let task = Task { id, locked_at, expired: true, heuristic: None };
             self.recover(task, None, true);
         }
     }
@@ -60,11 +62,11 @@ impl Coordinator {
         let txid = task.id.txid;
         if let Some(entry) = self.recoveries.get_mut(&txid) {
             entry.calls.extend(call);
-            let new = task.met.filter(|met| !entry.elsewhere.contains(met));
+            let new = task.locked_at.filter(|id| !entry.elsewhere.contains(id));
             entry.elsewhere.extend(new);
             return self.with_recovery(txid, background, |machine, cx| {
                 machine.allow(task.heuristic);
-                machine.hurry(cx);
+                machine.expedite(cx);
                 if call.is_some() {
                     machine.skip_pauses(cx);
                 }
@@ -108,7 +110,7 @@ impl Coordinator {
                         }),
                     }
                 }
-                Effect::Found(found) => self.on_found(txid, found),
+                Effect::Recovered(outcome) => self.on_recovery_outcome(txid, outcome),
                 Effect::Damaged { at } => self.on_damaged_by_recovery(txid, &at),
                 _ => {}
             }
@@ -134,17 +136,17 @@ impl Coordinator {
         self.events.push_back(event);
     }
 
-    fn on_found(&mut self, txid: Txid, found: Found) {
-        self.first_met.remove(&txid);
+    fn on_recovery_outcome(&mut self, txid: Txid, outcome: RecoveryOutcome) {
+        self.first_conflict_at.remove(&txid);
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };
         let (calls, id) = (core::mem::take(&mut entry.calls), entry.id.clone());
         let primary = self.node_named(&id.primary).unwrap_or(NodeId(0));
-        let outcome = match found {
-            Found::Committed => Ok(TransactionOutcome::Committed),
-            Found::Aborted => Ok(TransactionOutcome::Aborted),
-            Found::Forgotten => Ok(TransactionOutcome::Forgotten),
-            Found::Unheard => Ok(TransactionOutcome::Unheard),
-            Found::Failed(error) => Err(error),
+        let outcome = match outcome {
+            RecoveryOutcome::Committed => Ok(TransactionOutcome::Committed),
+            RecoveryOutcome::Aborted => Ok(TransactionOutcome::Aborted),
+            RecoveryOutcome::Forgotten => Ok(TransactionOutcome::Forgotten),
+            RecoveryOutcome::Unheard => Ok(TransactionOutcome::Unheard),
+            RecoveryOutcome::Failed(error) => Err(error),
         };
         for call in calls {
             let event = match &outcome {

@@ -2,14 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::refusal::Refusal;
+use super::error_reply::ErrorReply;
 use super::{Coordinator, Owner, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::redis::{NodeId, Reply};
 use crate::transaction::effect::{Cx, Outcome};
 use crate::transaction::replication::Replication;
-use crate::transaction::{self, Attempt, Copied, Copies, Effect, Handle, Plan, Txid};
+use crate::transaction::{self, Attempt, Copied, Copies, Effect, Handle, TransactionPlan, Txid};
 
 impl Coordinator {
     pub(super) fn with_replication(
@@ -57,7 +57,7 @@ impl Coordinator {
         self.with_replication(node, |machine, cx| match (count, reply) {
             (Some(count), _) => machine.on_waited(attempt, count, cx),
             (None, Reply::Error(text)) => {
-                let Refusal { error, transient, executed, .. } = Refusal::of(text);
+                let ErrorReply { error, transient, executed, .. } = ErrorReply::of(text);
                 machine.on_outcome(attempt, Outcome::Refused { error, transient, executed }, cx);
             }
             (None, _) => {
@@ -80,11 +80,11 @@ impl Coordinator {
     }
 
     /// Says where too few replicas have it. How many have it everywhere.
-    pub(super) fn tell_copies(
+    pub(super) fn emit_not_durable(
         &mut self,
         transaction: Handle,
         id: &[u8],
-        plan: &Plan,
+        plan: &TransactionPlan,
         copies: Vec<Copies>,
     ) -> u32 {
         let least = copies.iter().map(|copies| copies.replicas).min();

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::refusal::Refusal;
+use super::error_reply::ErrorReply;
 use super::{Coordinator, Owner, Request};
 use crate::counter;
 use crate::error::{Error, ErrorCode, Result};
@@ -18,7 +18,7 @@ use crate::redis::{Keys, NodeId, Origin, Reply, RequestId, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::stamp::{self, Answer, Members, Op, Round, SOLE, Seen, Stamp, Taken};
 use crate::transaction::call;
-use crate::transaction::{self, Plan, Reason};
+use crate::transaction::{self, Reason, TransactionPlan};
 
 /// The tag of the key where a participant keeps what is its own. A master has one for all keys.
 const TAG: &[u8] = b"t";
@@ -173,7 +173,7 @@ impl Coordinator {
         let seen = match (reply, Answer::decode(reply)) {
             (_, Some(answer)) => self.stamping.seen(node, answer),
             (Reply::Error(text), None) => {
-                let Refusal { error, transient, passes, .. } = Refusal::of(text);
+                let ErrorReply { error, transient, passes, .. } = ErrorReply::of(text);
                 Seen::Missing { error, lasting: !transient && !passes }
             }
             _ => {
@@ -321,8 +321,8 @@ impl Coordinator {
     }
 
     /// The error that a reason is to the user of a transaction.
-    pub(super) fn why(&self, reason: Reason, plan: &Plan) -> Error {
-        if let Reason::Refused { place, why: transaction::Refusal::Ring { theirs, members } } =
+    pub(super) fn why(&self, reason: Reason, plan: &TransactionPlan) -> Error {
+        if let Reason::Refused { place, why: transaction::Rejection::Ring { theirs, members } } =
             &reason
         {
             let node = plan.participant(*place).and_then(|id| self.node_named(id));

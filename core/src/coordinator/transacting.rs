@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::refusal::Refusal;
+use super::error_reply::ErrorReply;
 use super::transactions::{Concern, Stage};
 use super::{Coordinator, Owner, Request, Timer};
 use crate::error::{Error, ErrorCode};
@@ -12,7 +12,7 @@ use crate::redis::{NodeId, Reply};
 use crate::time::Time;
 use crate::transaction::commit::Transaction;
 use crate::transaction::effect::{Cx, Outcome};
-use crate::transaction::{Answer, Begin, Effect, Handle, Refusal as Why, Slot, Txid};
+use crate::transaction::{Answer, Begin, Effect, Handle, Rejection, Slot, Txid};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TransactionEntry {
@@ -55,20 +55,20 @@ impl Coordinator {
                     let owner = Owner::Transaction(txid, attempt);
                     // Its plan is of this ring.
                     let Some(node) = self.node_named(&to) else { continue };
-                    if !self.is_told(txid) || self.admits(node, owner) {
+                    if !self.is_notified(txid) || self.admits(node, owner) {
                         self.send_transaction(owner, node, &op, deadline, background);
                     }
                 }
                 Effect::Ended(ending) => self.on_ending(txid, ending, background),
-                Effect::Met(met) => self.on_met(txid, &met),
+                Effect::LockConflict(conflict) => self.on_lock_conflict(txid, &conflict),
                 Effect::Damaged { at } => self.on_damaged(txid, &at),
                 Effect::Replicate { to, replicas, until } => {
-                    self.let_go(txid);
+                    self.release_keys(txid);
                     if let Some(node) = self.node_named(&to) {
                         self.with_replication(node, |m, cx| m.join(txid, replicas, until, cx));
                     }
                 }
-                Effect::Found(_)
+                Effect::Recovered(_)
                 | Effect::Recover(_)
                 | Effect::Swept { .. }
                 | Effect::Wait { .. }
@@ -101,8 +101,8 @@ impl Coordinator {
     }
 
     /// Whether nobody waits for a transaction any more.
-    fn is_told(&self, txid: Txid) -> bool {
-        self.transactions.get(&txid).is_some_and(|entry| entry.machine.is_told())
+    fn is_notified(&self, txid: Txid) -> bool {
+        self.transactions.get(&txid).is_some_and(|entry| entry.machine.is_notified())
     }
 
     fn on_damaged(&mut self, txid: Txid, at: &[u8]) {
@@ -126,7 +126,7 @@ impl Coordinator {
     /// What a reply means to a transaction; what it tells of the server's clock is kept.
     pub(super) fn transaction_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         if let Reply::Error(text) = reply {
-            let Refusal { error, transient, executed, .. } = Refusal::of(text);
+            let ErrorReply { error, transient, executed, .. } = ErrorReply::of(text);
             return Outcome::Refused { error: error.at(pending.node), transient, executed };
         }
         let Some(answer) = Answer::decode(reply) else {
@@ -141,7 +141,7 @@ impl Coordinator {
         let showed = match &answer {
             Answer::Prepared { now, .. }
             | Answer::Stale { now }
-            | Answer::Refused { why: Why::Locked { now, .. }, .. } => Some(*now),
+            | Answer::Refused { why: Rejection::Locked { now, .. }, .. } => Some(*now),
             _ => None,
         };
         if let Some(showed) = showed {
@@ -176,11 +176,11 @@ impl Coordinator {
 
     /// The time for a graceful end is over.
     pub(super) fn drop_transactions(&mut self) {
-        let left: Vec<_> = self.undertakings.keys().copied().collect();
+        let left: Vec<_> = self.transaction_calls.keys().copied().collect();
         for handle in left {
             let message = "the coordinator was closed before the servers answered";
             let error = Error::new(ErrorCode::OutcomeUnknown, message);
-            let running = self.undertakings.get(&handle).and_then(|u| match u.stage {
+            let running = self.transaction_calls.get(&handle).and_then(|u| match u.stage {
                 Stage::Running(txid) => self.transactions.get(&txid),
                 _ => None,
             });
@@ -189,7 +189,7 @@ impl Coordinator {
                 Some(node) => error.at(node),
                 None => error,
             };
-            self.end_undertaking(
+            self.end_transaction_call(
                 handle,
                 Event::TransactionUnknown { transaction: handle, id, error },
             );

@@ -20,8 +20,8 @@ use crate::transaction::commit::Transaction;
 use crate::transaction::effect::pause;
 use crate::transaction::plan::Places;
 use crate::transaction::{
-    Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, Order, Plan, Reason, SweepOptions,
-    Task, TransactionId, TransactionOptions, Txid, Words,
+    Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, PrepareOrder, Reason, SweepOptions,
+    Task, TransactionId, TransactionOptions, TransactionPlan, Txid, Words,
 };
 
 /// For so long after a lock was met, transactions ask one participant after the other.
@@ -34,7 +34,7 @@ const SHORT: Span = Span::from_millis(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
     /// Others want the same keys and came before.
-    InLine,
+    Queued,
     /// The clock of a server is asked for.
     Clocks,
     /// It has met a lock and tries again then.
@@ -45,14 +45,14 @@ pub(super) enum Stage {
 
 /// A transaction as its user sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Undertaking {
-    plan: Arc<Plan>,
+pub(super) struct TransactionCall {
+    plan: Arc<TransactionPlan>,
     options: TransactionOptions,
     /// When it is aborted if it is not decided.
     limit: Time,
     pub(super) stage: Stage,
     /// How often it has met a lock.
-    met: u32,
+    conflicts: u32,
     /// It was late once: the clock that was known was wrong.
     late: bool,
     /// Why it has not begun.
@@ -63,7 +63,7 @@ pub(super) struct Undertaking {
     indexed: Option<Time>,
 }
 
-impl Undertaking {
+impl TransactionCall {
     /// All that it wants.
     pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
         self.plan.keys().map(|key| key.name.as_slice())
@@ -130,26 +130,26 @@ impl Coordinator {
         self.admit()?;
         options.check()?;
         let places = Placement { keys: &self.keys, ring: &self.ring, stamp: self.stamping.stamp };
-        let plan = Arc::new(Plan::new(commands, expectations, options.copy, &places)?);
+        let plan = Arc::new(TransactionPlan::new(commands, expectations, options.copy, &places)?);
         self.hear(now);
         let handle = Handle(self.next_operation());
-        self.line.join(handle, plan.keys().map(|key| (key.name.as_slice(), key.mode)));
+        self.key_queues.join(handle, plan.keys().map(|key| (key.name.as_slice(), key.mode)));
         let limit = self.now + options.timeout.unwrap_or(self.timeout);
-        let undertaking = Undertaking {
+        let call = TransactionCall {
             plan,
             options,
             limit,
-            stage: Stage::InLine,
-            met: 0,
+            stage: Stage::Queued,
+            conflicts: 0,
             late: false,
             trouble: None,
             delayed_by: None,
             indexed: None,
         };
-        self.undertakings.insert(handle, Box::new(undertaking));
+        self.transaction_calls.insert(handle, Box::new(call));
         self.stats.transactions += 1;
-        self.go(handle, false);
-        self.index_undertaking(handle);
+        self.try_start(handle, false);
+        self.index_transaction_call(handle);
         Ok(handle)
     }
 
@@ -157,12 +157,12 @@ impl Coordinator {
     /// ones are no error.
     pub fn transaction_cancel(&mut self, transaction: Handle, now: Time) {
         self.hear(now);
-        let Some(undertaking) = self.undertakings.get(&transaction) else { return };
-        match undertaking.stage {
+        let Some(call) = self.transaction_calls.get(&transaction) else { return };
+        match call.stage {
             Stage::Running(txid) => {
                 self.with_transaction(txid, true, Transaction::cancel);
             }
-            _ => self.fail_undertaking(transaction, Reason::Cancelled),
+            _ => self.fail_transaction_call(transaction, Reason::Cancelled),
         }
     }
 
@@ -204,7 +204,7 @@ impl Coordinator {
         let call = CallId(self.next_operation());
         let everybody = || self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
         let heuristic = heuristic.map(|heuristic| (heuristic, everybody()));
-        let task = Task { id, met: None, expired: true, heuristic };
+        let task = Task { id, locked_at: None, expired: true, heuristic };
         self.recover(task, Some(call), false);
         Ok(call)
     }
@@ -237,20 +237,20 @@ impl Coordinator {
     }
 
     /// Lets a transaction begin if it is its turn.
-    fn go(&mut self, handle: Handle, background: bool) {
-        let Some(undertaking) = self.undertakings.get(&handle) else { return };
-        let keys = undertaking.plan.keys().map(|key| key.name.as_slice());
-        let short = undertaking.limit.since(self.now) < SHORT;
-        if undertaking.stage == Stage::InLine && !short && self.line.may_go(handle, keys) {
+    fn try_start(&mut self, handle: Handle, background: bool) {
+        let Some(call) = self.transaction_calls.get(&handle) else { return };
+        let keys = call.plan.keys().map(|key| key.name.as_slice());
+        let short = call.limit.since(self.now) < SHORT;
+        if call.stage == Stage::Queued && !short && self.key_queues.may_start(handle, keys) {
             self.begin(handle, background);
         }
     }
 
     /// Begins under a new id, once the clocks of all participants are known.
     pub(super) fn begin(&mut self, handle: Handle, background: bool) {
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
-        undertaking.stage = Stage::Clocks;
-        let plan = undertaking.plan.clone();
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
+        call.stage = Stage::Clocks;
+        let plan = call.plan.clone();
         // One moment for all, so it has to be still to come for the clock that is ahead of the others. By
         // a clock that is behind it comes later than need be, which only keeps records for longer.
         let mut latest = None;
@@ -265,17 +265,20 @@ impl Coordinator {
             self.node_named(&part.participant).is_some_and(|node| self.clock_of(node).is_some())
         });
         let (Some(server_now), true) = (latest, known) else { return };
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
-        let contended = undertaking.met > 0 || self.now < self.contended_until;
-        let order =
-            if contended && plan.parts.len() > 1 { Order::Waiting } else { Order::Parallel };
-        let (options, limit) = (undertaking.options, undertaking.limit);
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
+        let contended = call.conflicts > 0 || self.now < self.contended_until;
+        let order = if contended && plan.parts.len() > 1 {
+            PrepareOrder::Waiting
+        } else {
+            PrepareOrder::Parallel
+        };
+        let (options, limit) = (call.options, call.limit);
         let mut sessions = core::mem::take(&mut self.sessions);
-        sessions.let_go(|node| self.clock_of(node));
+        sessions.release_expired(|node| self.clock_of(node));
         let txid = sessions.take(&mut self.entropy);
         self.sessions = sessions;
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
-        undertaking.stage = Stage::Running(txid);
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
+        call.stage = Stage::Running(txid);
         let begin = Begin {
             txid,
             plan,
@@ -311,11 +314,12 @@ impl Coordinator {
             }
             Concern::Nobody => return,
         }
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
-        let plan = undertaking.plan.clone();
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
+        let plan = call.plan.clone();
         let event = match ending {
             Ending::Committed { replies, applied, copies } => {
-                let replicas = copies.map(|copies| self.tell_copies(handle, &id, &plan, copies));
+                let replicas =
+                    copies.map(|copies| self.emit_not_durable(handle, &id, &plan, copies));
                 Event::TransactionCommitted {
                     transaction: handle,
                     id,
@@ -328,7 +332,7 @@ impl Coordinator {
                 if self.tries_again(handle, &reason, background) {
                     return;
                 }
-                let error = self.told(handle, reason, &plan);
+                let error = self.transaction_error(handle, reason, &plan);
                 Event::TransactionFailed { transaction: handle, id, error }
             }
             Ending::Unknown(_) | Ending::Forgotten => {
@@ -341,7 +345,7 @@ impl Coordinator {
                 Event::TransactionUnknown { transaction: handle, id, error }
             }
         };
-        self.end_undertaking(handle, event);
+        self.end_transaction_call(handle, event);
     }
 
     fn at_participant(&self, error: Error, id: Option<&[u8]>) -> Error {
@@ -357,81 +361,81 @@ impl Coordinator {
         if locked {
             self.contended_until = self.now + CONTENDED;
         }
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return false };
-        if self.life != Life::Open || self.now >= undertaking.limit {
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return false };
+        if self.life != Life::Open || self.now >= call.limit {
             return false;
         }
-        if late && !undertaking.late {
-            undertaking.late = true;
-            for id in undertaking.plan.participants() {
+        if late && !call.late {
+            call.late = true;
+            for id in call.plan.participants() {
                 if let Some(node) = self.node_named(&id) {
                     self.forget_clock(node);
                 }
             }
             self.begin(handle, background);
-            self.index_undertaking(handle);
+            self.index_transaction_call(handle);
             return true;
         }
         if !locked {
             return false;
         }
-        undertaking.met = undertaking.met.saturating_add(1);
+        call.conflicts = call.conflicts.saturating_add(1);
         self.stats.transaction_retries += 1;
-        let plan = undertaking.plan.clone();
-        let trouble = self.told(handle, reason.clone(), &plan);
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return false };
-        undertaking.trouble = Some(trouble);
-        if undertaking.plan.parts.len() > 1 {
+        let plan = call.plan.clone();
+        let trouble = self.transaction_error(handle, reason.clone(), &plan);
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return false };
+        call.trouble = Some(trouble);
+        if call.plan.parts.len() > 1 {
             self.begin(handle, background);
         } else {
-            let until = self.now + pause(undertaking.met, &mut self.entropy);
-            undertaking.stage = Stage::Pausing { until };
+            let until = self.now + pause(call.conflicts, &mut self.entropy);
+            call.stage = Stage::Pausing { until };
         }
-        self.index_undertaking(handle);
+        self.index_transaction_call(handle);
         true
     }
 
-    pub(super) fn on_undertaking_timeout(&mut self, handle: Handle) {
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
-        undertaking.indexed = None;
-        match undertaking.stage {
+    pub(super) fn on_transaction_call_timeout(&mut self, handle: Handle) {
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
+        call.indexed = None;
+        match call.stage {
             Stage::Running(_) => {}
-            _ if self.now >= undertaking.limit => {
-                self.fail_undertaking(handle, Reason::TimedOut);
+            _ if self.now >= call.limit => {
+                self.fail_transaction_call(handle, Reason::TimedOut);
             }
             Stage::Pausing { until } if self.now >= until => self.begin(handle, true),
             _ => {}
         }
-        self.index_undertaking(handle);
+        self.index_transaction_call(handle);
     }
 
     /// It is over before it has begun, or between two attempts.
-    pub(super) fn fail_undertaking(&mut self, handle: Handle, reason: Reason) {
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
-        let trouble = undertaking.trouble.take().filter(|_| reason == Reason::TimedOut);
-        let plan = undertaking.plan.clone();
-        let error = trouble.unwrap_or_else(|| self.told(handle, reason, &plan));
+    pub(super) fn fail_transaction_call(&mut self, handle: Handle, reason: Reason) {
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
+        let trouble = call.trouble.take().filter(|_| reason == Reason::TimedOut);
+        let plan = call.plan.clone();
+        let error = trouble.unwrap_or_else(|| self.transaction_error(handle, reason, &plan));
         let event = Event::TransactionFailed { transaction: handle, id: Vec::new(), error };
-        self.end_undertaking(handle, event);
+        self.end_transaction_call(handle, event);
     }
 
     /// All who wait are told that the coordinator closes; what is decided is finished.
     pub(super) fn close_transactions(&mut self) {
-        for handle in self.undertakings.keys().copied().collect::<Vec<_>>() {
-            match self.undertakings.get(&handle).map(|undertaking| undertaking.stage) {
+        for handle in self.transaction_calls.keys().copied().collect::<Vec<_>>() {
+            match self.transaction_calls.get(&handle).map(|call| call.stage) {
                 Some(Stage::Running(txid)) => {
                     self.with_transaction(txid, true, Transaction::cancel);
                 }
-                Some(_) => self.fail_undertaking(handle, Reason::Cancelled),
+                Some(_) => self.fail_transaction_call(handle, Reason::Cancelled),
                 None => {}
             }
         }
     }
 
-    pub(super) fn end_undertaking(&mut self, handle: Handle, event: Event) {
-        let Some(undertaking) = self.undertakings.remove(&handle) else { return };
-        if let Some(at) = undertaking.indexed {
-            self.timers.remove(at, Timer::Undertaking(handle));
+    pub(super) fn end_transaction_call(&mut self, handle: Handle, event: Event) {
+        let Some(call) = self.transaction_calls.remove(&handle) else { return };
+        if let Some(at) = call.indexed {
+            self.timers.remove(at, Timer::TransactionCall(handle));
         }
         let culprit = match &event {
             Event::TransactionFailed { error, .. } | Event::TransactionUnknown { error, .. } => {
@@ -441,41 +445,46 @@ impl Coordinator {
         };
         self.stats.count(&event);
         self.events.push_back(event);
-        self.leave_line(handle, &undertaking.plan, culprit);
+        self.leave_key_queues(handle, &call.plan, culprit);
         self.finish_closing();
     }
 
     /// Whoever is behind it may have its keys. `culprit` has kept it from leaving sooner.
-    fn leave_line(&mut self, handle: Handle, plan: &Plan, culprit: Option<NodeId>) {
-        for behind in self.line.leave(handle, plan.keys().map(|key| key.name.as_slice())) {
-            if let Some(undertaking) = self.undertakings.get_mut(&behind) {
-                undertaking.delayed_by = culprit.or(undertaking.delayed_by);
+    fn leave_key_queues(
+        &mut self,
+        handle: Handle,
+        plan: &TransactionPlan,
+        culprit: Option<NodeId>,
+    ) {
+        for behind in self.key_queues.leave(handle, plan.keys().map(|key| key.name.as_slice())) {
+            if let Some(call) = self.transaction_calls.get_mut(&behind) {
+                call.delayed_by = culprit.or(call.delayed_by);
             }
-            self.go(behind, false);
-            self.index_undertaking(behind);
+            self.try_start(behind, false);
+            self.index_transaction_call(behind);
         }
     }
 
     /// It is applied, and who waits for it waits for something else.
-    pub(super) fn let_go(&mut self, txid: Txid) {
+    pub(super) fn release_keys(&mut self, txid: Txid) {
         let Some(entry) = self.transactions.get(&txid) else { return };
         let handle = entry.handle;
         if entry.concern != Concern::User {
             return;
         }
-        if let Some(plan) = self.undertakings.get(&handle).map(|u| u.plan.clone()) {
-            self.leave_line(handle, &plan, None);
+        if let Some(plan) = self.transaction_calls.get(&handle).map(|u| u.plan.clone()) {
+            self.leave_key_queues(handle, &plan, None);
         }
     }
 
-    pub(super) fn index_undertaking(&mut self, handle: Handle) {
-        let Some(undertaking) = self.undertakings.get_mut(&handle) else { return };
-        let wanted = match undertaking.stage {
+    pub(super) fn index_transaction_call(&mut self, handle: Handle) {
+        let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
+        let wanted = match call.stage {
             // The machine has the limit.
             Stage::Running(_) => None,
-            Stage::Pausing { until } => Some(until.min(undertaking.limit)),
-            Stage::InLine | Stage::Clocks => Some(undertaking.limit),
+            Stage::Pausing { until } => Some(until.min(call.limit)),
+            Stage::Queued | Stage::Clocks => Some(call.limit),
         };
-        self.timers.adjust(Timer::Undertaking(handle), &mut undertaking.indexed, wanted);
+        self.timers.adjust(Timer::TransactionCall(handle), &mut call.indexed, wanted);
     }
 }

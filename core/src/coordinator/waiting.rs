@@ -8,11 +8,16 @@ use super::Coordinator;
 use super::transactions::Stage;
 use crate::error::{Error, ErrorCode};
 use crate::redis::{NodeId, readable};
-use crate::transaction::{Handle, Plan, Reason};
+use crate::transaction::{Handle, Reason, TransactionPlan};
 
 impl Coordinator {
     /// The error that a reason is to the user, with the node it is about.
-    pub(super) fn told(&self, handle: Handle, reason: Reason, plan: &Plan) -> Error {
+    pub(super) fn transaction_error(
+        &self,
+        handle: Handle,
+        reason: Reason,
+        plan: &TransactionPlan,
+    ) -> Error {
         let place = reason.place();
         let is_late = place.is_none() && reason != Reason::Cancelled;
         let error = self.why(reason, plan);
@@ -32,11 +37,11 @@ impl Coordinator {
 
     /// How a transaction came to wait for a server, up to that server's name.
     fn how_waited(&self, handle: Handle) -> String {
-        let undertaking = self.undertakings.get(&handle);
-        let Some(behind) = undertaking.filter(|waiting| waiting.stage == Stage::InLine) else {
+        let call = self.transaction_calls.get(&handle);
+        let Some(behind) = call.filter(|waiting| waiting.stage == Stage::Queued) else {
             return "it waited for".into();
         };
-        let blocks = |key: &&[u8]| self.line.ahead_of(handle, once(*key)).is_some();
+        let blocks = |key: &&[u8]| self.key_queues.blocker_of(handle, once(*key)).is_some();
         match behind.keys().find(blocks) {
             Some(key) => {
                 let key = readable(key);
@@ -50,25 +55,25 @@ impl Coordinator {
     /// several one that does not answer.
     pub(super) fn awaited_by(&self, handle: Handle) -> Option<NodeId> {
         let mut of = handle;
-        let undertaking = loop {
-            let undertaking = self.undertakings.get(&of)?;
-            match self.line.ahead_of(of, undertaking.keys()) {
+        let call = loop {
+            let call = self.transaction_calls.get(&of)?;
+            match self.key_queues.blocker_of(of, call.keys()) {
                 // Who is ahead has come before, so this ends.
-                Some(ahead) if undertaking.stage == Stage::InLine => of = ahead,
-                _ => break undertaking,
+                Some(ahead) if call.stage == Stage::Queued => of = ahead,
+                _ => break call,
             }
         };
-        let mut awaited = match undertaking.stage {
+        let mut awaited = match call.stage {
             Stage::Running(txid) => {
                 let entry = self.transactions.get(&txid);
                 let ids = entry.map(|entry| entry.machine.awaited()).unwrap_or_default();
                 ids.iter().filter_map(|id| self.node_named(id)).collect()
             }
-            Stage::Clocks => undertaking.nodes(self, |node| self.clock_of(node).is_none()),
-            Stage::InLine => undertaking.nodes(self, |_| true),
+            Stage::Clocks => call.nodes(self, |node| self.clock_of(node).is_none()),
+            Stage::Queued => call.nodes(self, |_| true),
             Stage::Pausing { .. } => alloc::vec::Vec::new(),
         };
-        awaited.extend(undertaking.delayed_by);
+        awaited.extend(call.delayed_by);
         let silent =
             |node: &&NodeId| self.nodes.get(node.0 as usize).is_some_and(|n| n.is_silent());
         awaited.iter().find(silent).or(awaited.first()).copied()

@@ -1,12 +1,12 @@
-//! What the machines of transactions have in common: what they are told and want done, and how long
-//! they pause.
+//! What the machines of transactions have in common: outcomes in, effects out, and the pauses between
+//! attempts.
 
 use alloc::vec::Vec;
 
 use super::commit::Ending;
-use super::recovery::{Found, Task};
+use super::recovery::{RecoveryOutcome, Task};
 use super::replication::Copied;
-use super::{Answer, Confirm, Op, Refusal, TransactionId, Txid};
+use super::{Answer, Confirm, Op, Rejection, TransactionId, Txid};
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::machine::Failed;
@@ -37,7 +37,7 @@ pub enum Effect {
     /// A transaction has come to this. Of these there is one, or first `Unknown` and then one.
     Ended(Ending),
     /// A recovery has come to this.
-    Found(Found),
+    Recovered(RecoveryOutcome),
     /// A transaction was found that somebody should end.
     Recover(Task),
     /// A sweep is over.
@@ -49,9 +49,9 @@ pub enum Effect {
         /// The first participant that could not be swept to its end, and why.
         failed: Option<(Vec<u8>, Error)>,
     },
-    /// A key was locked by another transaction.
-    Met(Met),
-    /// It is applied, so whoever wants its keys may have them; and replicas are to have it.
+    /// A key is locked by another transaction.
+    LockConflict(LockConflict),
+    /// It is applied, so its keys are released; and replicas are to have it.
     Replicate {
         /// The stable id of the participant.
         to: Vec<u8>,
@@ -64,7 +64,7 @@ pub enum Effect {
     Wait {
         /// Comes back with the outcomes.
         attempt: Attempt,
-        /// What is recorded of those who want to know.
+        /// The transactions of this round.
         confirm: Confirm,
         /// For how many replicas.
         replicas: u32,
@@ -87,12 +87,12 @@ pub enum Effect {
     },
 }
 
-/// Another transaction in the way.
+/// A lock of another transaction that was in the way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Met {
+pub struct LockConflict {
     /// Which.
     pub holder: TransactionId,
-    /// Where it was met.
+    /// The place in the plan of the participant that refused.
     pub place: usize,
     /// The key's place in the work of that participant.
     pub key: u32,
@@ -125,7 +125,7 @@ impl Outcome {
 
     /// Whether it was another server than the participant that has answered.
     pub(in crate::transaction) fn is_elsewhere(&self) -> bool {
-        matches!(self, Self::Answered(Answer::Refused { why: Refusal::Ring { .. }, .. }))
+        matches!(self, Self::Answered(Answer::Refused { why: Rejection::Ring { .. }, .. }))
     }
 }
 
@@ -142,7 +142,7 @@ fn doubled((first, limit): (Span, Span), times: u32, entropy: &mut Entropy) -> S
     half + entropy.jitter(half)
 }
 
-/// How long to wait for a lock that was met so many times.
+/// How long to wait before a lock is asked for again after `times` conflicts.
 pub(crate) fn pause(times: u32, entropy: &mut Entropy) -> Span {
     doubled(WAIT, times, entropy)
 }

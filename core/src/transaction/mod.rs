@@ -37,9 +37,9 @@
 //! clock only where the slot has no register: what was removed had been used last, so one that an
 //! earlier sequence has left shows that nothing of this one has come.
 //!
-//! Of what is over the primary's register is *kept* for a day where somebody may have been told that the
-//! outcome is in doubt: its client does not use the slot again, and no sweep removes the register, but
-//! for the oldest of very many. Whoever asks within that time is answered.
+//! The primary's register of a transaction that is over is *kept* for a day where its user may have been
+//! notified that the outcome is in doubt: its client does not use the slot again, and no sweep removes the register, but
+//! for the oldest of very many. A question within that time is answered.
 //!
 //! # Scripts
 //!
@@ -65,19 +65,20 @@ pub(crate) mod replication;
 mod server;
 pub(crate) mod sweep;
 
-pub use commit::{Begin, Copies, Ending, Order, Reason, Slot};
-pub use effect::{Attempt, Effect, Met};
+pub use commit::{Begin, Copies, Ending, PrepareOrder, Reason, Slot};
+pub use effect::{Attempt, Effect, LockConflict};
 pub use id::{Handle, TransactionId, Txid};
 pub use options::{Ack, CopyLimits, Durability, MAX_REPLICAS, SweepOptions, TransactionOptions};
 pub use plan::{
-    Check, Expectation, Key, MAX_PARTICIPANTS, Mode, Operation, Plan, PlanPart, Words, Work,
+    Check, Expectation, Key, MAX_PARTICIPANTS, Mode, Operation, PlanPart, TransactionPlan, Words,
+    Work,
 };
 pub(crate) use protocol::NEVER;
 pub use protocol::{
-    Answer, Confirm, Finish, Held, OnePhase, Op, Prepare, Query, Refusal, Role, State, Sweep,
+    Answer, Confirm, Finish, Held, OnePhase, Op, Prepare, Query, Rejection, Role, State, Sweep,
     Swept, Verdict,
 };
-pub use recovery::{Found, Heuristic, Task};
+pub use recovery::{Heuristic, RecoveryOutcome, Task};
 pub use replication::Copied;
 pub use server::execute;
 
@@ -91,15 +92,15 @@ pub const MAX_OPERATIONS: usize = 1_000;
 pub const MAX_WORDS: usize = 4_000;
 /// The most bytes of all operations and checks at one participant.
 pub const MAX_BYTES: usize = 4 << 20;
-/// The most bytes of the replies of a transaction at one participant that are recorded there, for who asks
-/// again because an answer was lost. Longer ones are answered once: then the transaction is committed
-/// without them.
+/// The most bytes of the replies of a transaction at one participant that are recorded there, for a
+/// command that is sent again because its answer was lost. Longer ones are answered once: then the
+/// transaction is committed without them.
 pub const MAX_RECORDED: usize = 16_384;
 /// The most holders of a shared lock.
 pub const MAX_SHARED: usize = 32;
 /// The longest time from a transaction's start to its `not_after`.
 pub const MAX_LIFE: Span = Span::from_secs(600);
-/// How long one is kept for those who ask whose user was told that its outcome is in doubt.
+/// How long the register of a transaction is kept whose user was notified that the outcome is in doubt.
 pub const KEPT: Span = Span::from_secs(86_400);
 /// The most of them that one coordinator keeps its slots from being used again for. Beyond it those that
 /// ended first go.
@@ -108,7 +109,7 @@ pub const MAX_KEPT: usize = 1_024;
 pub const MAX_KEPT_ON_SERVER: usize = 16_384;
 /// The longest time until a transaction may be recovered by others.
 pub const MAX_PATIENCE: Span = Span::from_secs(60);
-/// The most elements of a collection, unless told otherwise, that a transaction copies.
+/// The most elements of a collection that, by default, a transaction copies.
 pub const COPY_ELEMENTS: u32 = 10_000;
-/// The most bytes of a value, unless told otherwise, that a transaction copies.
+/// The most bytes of a value that, by default, a transaction copies.
 pub const COPY_BYTES: u32 = 1 << 20;

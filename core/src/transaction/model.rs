@@ -11,7 +11,8 @@ use super::effect::{Cx, Effect, Outcome};
 use super::plan::Places;
 use super::recovery::Recovery;
 use super::{
-    Answer, Begin, Copied, CopyLimits, Expectation, Plan, Slot, Task, TransactionId, Txid, Words,
+    Answer, Begin, Copied, CopyLimits, Expectation, Slot, Task, TransactionId, TransactionPlan,
+    Txid, Words,
 };
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
@@ -36,7 +37,7 @@ fn with_cx<T>(now: Time, effects: &mut Vec<Effect>, step: impl FnOnce(&mut Cx<'_
     })
 }
 
-macro_rules! bare {
+macro_rules! model {
     ($(#[$doc:meta])* $name:ident of $machine:ty) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -97,17 +98,17 @@ macro_rules! bare {
     };
 }
 
-bare! {
+model! {
     /// The machine of one transaction.
-    BareTransaction of Transaction
+    TransactionMachine of Transaction
 }
 
-bare! {
+model! {
     /// The machine of one recovery.
-    BareRecovery of Recovery
+    RecoveryMachine of Recovery
 }
 
-impl BareTransaction {
+impl TransactionMachine {
     /// Begins.
     #[must_use]
     pub fn new(begin: Begin, now: Time) -> (Self, Vec<Effect>) {
@@ -132,10 +133,10 @@ impl BareTransaction {
         self.0.id()
     }
 
-    /// Whether others may be sent behind what it has sent.
+    /// Whether commands of other transactions on its keys may be sent behind what it has sent.
     #[must_use]
-    pub const fn lets_go(&self) -> bool {
-        self.0.lets_go()
+    pub const fn releases_keys(&self) -> bool {
+        self.0.releases_keys()
     }
 
     /// What becomes of its slot, when it is done.
@@ -145,7 +146,7 @@ impl BareTransaction {
     }
 }
 
-impl BareRecovery {
+impl RecoveryMachine {
     /// Begins at once.
     #[must_use]
     pub fn new(task: Task, now: Time) -> (Self, Vec<Effect>) {
@@ -165,9 +166,9 @@ impl BareRecovery {
         self.0.id()
     }
 
-    /// The lock was met again, and its holder's patience is over.
-    pub fn hurry(&mut self, now: Time) -> Vec<Effect> {
-        self.step(now, |machine, cx| machine.hurry(cx))
+    /// A lock was found again, and its holder's patience is over.
+    pub fn expedite(&mut self, now: Time) -> Vec<Effect> {
+        self.step(now, |machine, cx| machine.expedite(cx))
     }
 
     /// Whether nothing is left to do.
@@ -179,9 +180,9 @@ impl BareRecovery {
 
 /// The sessions of one client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct BareSessions(Sessions);
+pub struct SessionPool(Sessions);
 
-impl BareSessions {
+impl SessionPool {
     /// An id that was never used. The first session's number is `seed`'s.
     pub fn take(&mut self, seed: u8) -> Txid {
         self.0.take(&mut Entropy::new([seed; 32]))
@@ -228,6 +229,6 @@ pub fn plan(
     expectations: &[Expectation],
     ring: Stamp,
     place: impl Fn(&[u8]) -> Vec<u8>,
-) -> Result<Plan> {
-    Plan::new(commands, expectations, CopyLimits::default(), &By(place, ring))
+) -> Result<TransactionPlan> {
+    TransactionPlan::new(commands, expectations, CopyLimits::default(), &By(place, ring))
 }

@@ -10,7 +10,7 @@ use crate::time::Span;
 /// The most replicas that can be waited for.
 pub const MAX_REPLICAS: u32 = 64;
 
-/// When the user is told of a commit.
+/// When the user is notified of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Ack {
@@ -37,7 +37,7 @@ impl Default for CopyLimits {
     }
 }
 
-/// Who has to have a transaction before its user is told that it is committed.
+/// Which copies have to have a transaction before its user is notified that it is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Durability {
@@ -58,7 +58,7 @@ pub enum Durability {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransactionOptions {
-    /// When its user is told of a commit.
+    /// When its user is notified of a commit.
     pub ack: Ack,
     /// How long it may take until it is decided, from 10 ms to 60 s; none for that of the
     /// coordinator.
@@ -68,7 +68,8 @@ pub struct TransactionOptions {
     pub patience: Option<Span>,
     /// What it may copy.
     pub copy: CopyLimits,
-    /// Who has to have it. Only what is applied can be waited for: with [`Ack::Applied`].
+    /// Which copies have to have it. Replicas can only be waited for once it is applied: with
+    /// [`Ack::Applied`].
     pub durability: Durability,
 }
 

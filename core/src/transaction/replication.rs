@@ -2,8 +2,8 @@
 //!
 //! | state | means | leaves it |
 //! | --- | --- | --- |
-//! | Idle | nobody wants to know | somebody does |
-//! | Asking | `CONFIRM` and a `WAIT` are on their way; who comes now is of the next round | both answers; a failure |
+//! | Idle | no transaction waits | one joins |
+//! | Asking | `CONFIRM` and a `WAIT` are on their way; a transaction that joins now is of the next round | both answers; a failure |
 //! | Pausing | a round has failed | its time |
 //!
 //! `WAIT` counts the replicas that have what was written on its own connection. A vote or its end
@@ -13,8 +13,8 @@
 //! a connection that nobody else uses, because `WAIT` blocks it. If that connection breaks, the
 //! round has failed, and the next one begins with a `CONFIRM` of its own.
 //!
-//! All who want to know at one time share a round. None takes much longer than [`ROUND`], so that
-//! replicas that are gone hold up only those who wait for them.
+//! All transactions that wait at one time share a round. None takes much longer than [`ROUND`], so that
+//! replicas that are gone hold up only the transactions that wait for them.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -67,7 +67,7 @@ struct Round {
     states: Option<Vec<Option<Register>>>,
 }
 
-/// Who wants to know.
+/// A transaction whose replicas are waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Waiting {
     txid: Txid,
@@ -85,7 +85,7 @@ pub(crate) struct Replication {
 }
 
 impl Replication {
-    /// A transaction is to be had by so many replicas, which is of interest until then.
+    /// Waits until so many replicas have a transaction, or until `until`.
     pub(crate) fn join(&mut self, txid: Txid, replicas: u32, until: Time, cx: &mut Cx<'_>) {
         self.waiting.push_back(Waiting { txid, replicas, until });
         if self.state == State::Idle {
@@ -93,7 +93,7 @@ impl Replication {
         }
     }
 
-    /// It is of no interest any more.
+    /// Stops waiting for the replicas of a transaction.
     pub(crate) fn leave(&mut self, txid: Txid) {
         self.waiting.retain(|waiting| waiting.txid != txid);
     }
@@ -175,7 +175,7 @@ impl Replication {
         }
     }
 
-    /// Begins a round with the first who waits and all who want as many replicas.
+    /// Begins a round with the first transaction that waits and all that want as many replicas.
     fn go_on(&mut self, cx: &mut Cx<'_>) {
         let Some(replicas) = self.waiting.front().map(|waiting| waiting.replicas) else {
             self.state = State::Idle;

@@ -15,7 +15,7 @@
 //! cannot be asked stays: it takes little room, and the next sweep asks again. A participant that
 //! does not answer, or refuses, is left, and the others are swept all the same.
 //!
-//! What is kept for those who ask stays, but for the oldest beyond [`MAX_KEPT_ON_SERVER`]. What nobody
+//! Registers that are kept stay, but for the oldest beyond [`MAX_KEPT_ON_SERVER`]. What nobody
 //! can read, as after an accident, is left and counted.
 //!
 //! A shadow without a vote is what an accident left: its transaction was ended without it. A server
@@ -64,10 +64,10 @@ pub(crate) struct Sweeper {
     /// The participants to be swept, the one it is at first.
     left: VecDeque<Vec<u8>>,
     cursor: u64,
-    /// Idle registers of this part, each with those who have to be asked about it.
+    /// Idle registers of this part, each with the participants that have to be asked about it.
     idle: VecDeque<(Swept, VecDeque<Vec<u8>>)>,
     over: Vec<Txid>,
-    /// Those of this participant that are kept for those who ask, and whether there are too many.
+    /// Registers of this participant that are kept for questions, and whether there are too many.
     kept: Table<Kept, Swept>,
     crowded: bool,
     /// How many registers and locks nobody can read.
@@ -121,7 +121,7 @@ impl Sweeper {
                 found.into_iter().for_each(|swept| self.sort(swept, now, cx));
                 self.state = State::Asking;
             }
-            (State::Asking, Outcome::Answered(answer)) => self.on_told(&answer),
+            (State::Asking, Outcome::Answered(answer)) => self.on_idle_answer(&answer),
             // It is asked again by the next sweep.
             (State::Asking, _) => drop(self.idle.pop_front()),
             (State::Removing, Outcome::Answered(Answer::Removed { count })) => {
@@ -172,17 +172,18 @@ impl Sweeper {
         let Some(here) = self.left.front() else { return };
         let primary = swept.role.primary().to_vec();
         if swept.state == Register::Prepared {
-            let (txid, not_after, met) = (swept.txid, Some(swept.not_after), Some(here.clone()));
+            let (txid, not_after, locked_at) =
+                (swept.txid, Some(swept.not_after), Some(here.clone()));
             let id = TransactionId { txid, not_after, primary };
             self.count += 1;
-            let task = Task { id, met, expired: true, heuristic: None };
+            let task = Task { id, locked_at, expired: true, heuristic: None };
             return cx.effects.push(Effect::Recover(task));
         }
         let others: VecDeque<_> = match &swept.role {
             Role::Primary { participants } => {
                 participants.iter().filter(|id| *id != here).cloned().collect()
             }
-            // It was told to abort before it had heard of the transaction. Nobody needs that any more:
+            // It was asked to abort before it had heard of the transaction. Nobody needs that any more:
             // without it the vote is no as well, because its time is over.
             Role::Secondary { primary } if primary.is_empty() => VecDeque::new(),
             Role::Secondary { primary } => [primary.clone()].into(),
@@ -191,7 +192,7 @@ impl Sweeper {
     }
 
     /// What one of the others says of the first idle register.
-    fn on_told(&mut self, answer: &Answer) {
+    fn on_idle_answer(&mut self, answer: &Answer) {
         let Some((swept, others)) = self.idle.front_mut() else { return };
         let over = match &swept.role {
             Role::Primary { .. } => !matches!(answer, Answer::Yes(_) | Answer::Pending { .. }),

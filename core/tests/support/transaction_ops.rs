@@ -344,8 +344,8 @@ impl TransactionOps {
             Verdict::Release,
         ]);
         let not_after = if self.rng.chance(900) { prepare.not_after } else { self.not_after(now) };
-        let told = self.rng.chance(200);
-        (at, Op::Finish(Finish { txid: prepare.txid, not_after, verdict, told, keys }))
+        let retain = self.rng.chance(200);
+        (at, Op::Finish(Finish { txid: prepare.txid, not_after, verdict, retain, keys }))
     }
 
     fn question(&mut self, at: usize, now: u64) -> (usize, Op) {
@@ -371,8 +371,8 @@ impl TransactionOps {
                     Verdict::Abort,
                     Verdict::Release,
                 ]);
-                let (not_after, keys, told) = (query.not_after, Vec::new(), self.rng.chance(200));
-                Op::Finish(Finish { txid, not_after, verdict, told, keys })
+                let (not_after, keys, retain) = (query.not_after, Vec::new(), self.rng.chance(200));
+                Op::Finish(Finish { txid, not_after, verdict, retain, keys })
             }
         };
         (at, op)

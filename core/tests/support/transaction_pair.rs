@@ -8,7 +8,7 @@ use comity::keyspace::{ServerTime, Value};
 use comity::memory::MemoryStore;
 use comity::redis::{Argv, Reply, Script};
 use comity::time::Time;
-use comity::transaction::{Answer, Op, Refusal};
+use comity::transaction::{Answer, Op, Rejection};
 
 use super::common_clock::{self, CLOCK};
 use super::redis_server::RedisServer;
@@ -207,7 +207,7 @@ fn kind(op: &Op, answer: &Answer) -> String {
         Answer::Refused { recorded, why } => {
             let kept = if *recorded { "recorded" } else { "kept" };
             let what = match why {
-                Refusal::Failed { error, .. } if error.starts_with(b"WRONGTYPE") => {
+                Rejection::Failed { error, .. } if error.starts_with(b"WRONGTYPE") => {
                     "WRONGTYPE".into()
                 }
                 why => word(format!("{why:?}")),

@@ -4,7 +4,7 @@ use comity::keyspace::ServerTime;
 use comity::stamp::Stamp;
 use comity::time::Span;
 use comity::transaction::{
-    Answer, Finish, Key, Mode, OnePhase, Op, Prepare, Query, Refusal, Role, Txid, Verdict, Work,
+    Answer, Finish, Key, Mode, OnePhase, Op, Prepare, Query, Rejection, Role, Txid, Verdict, Work,
 };
 
 use super::resp::{Client, items};
@@ -75,13 +75,13 @@ fn prepare_as(role: Role, txid: Txid, work: Work, now: u64) -> Op {
 
 pub(crate) fn finish(txid: Txid, verdict: Verdict, work: &Work, now: u64) -> Op {
     let not_after = ServerTime(now + 1_000_000);
-    Op::Finish(Finish { txid, not_after, verdict, told: false, keys: work.keys.clone() })
+    Op::Finish(Finish { txid, not_after, verdict, retain: false, keys: work.keys.clone() })
 }
 
 /// The same where somebody may have been told that the outcome is in doubt.
-pub(crate) fn finish_told(txid: Txid, verdict: Verdict, work: &Work, now: u64) -> Op {
+pub(crate) fn finish_retaining(txid: Txid, verdict: Verdict, work: &Work, now: u64) -> Op {
     let Op::Finish(finish) = finish(txid, verdict, work, now) else { unreachable!("an end") };
-    Op::Finish(Finish { told: true, ..finish })
+    Op::Finish(Finish { retain: true, ..finish })
 }
 
 pub(crate) fn query(txid: Txid, now: u64, force: bool) -> Query {
@@ -119,7 +119,7 @@ impl TransactionPair {
 /// Which operation failed with what error.
 pub(crate) fn failed(answer: &Answer) -> Option<(u32, String)> {
     match answer {
-        Answer::Refused { why: Refusal::Failed { operation, error }, .. } => {
+        Answer::Refused { why: Rejection::Failed { operation, error }, .. } => {
             Some((*operation, String::from_utf8_lossy(error).into_owned()))
         }
         _ => None,

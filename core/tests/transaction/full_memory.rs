@@ -3,7 +3,7 @@
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::{Client, bytes};
 use crate::support::transaction_script::{
-    META, RING, failed, finish, finish_told, one_phase, prepare, prepare_second, query, stamp,
+    META, RING, failed, finish, finish_retaining, one_phase, prepare, prepare_second, query, stamp,
     txid, work,
 };
 use comity::redis::{Argv, Reply};
@@ -161,7 +161,7 @@ fn what_is_in_doubt_is_kept_and_what_is_left_is_swept() {
     full(&mut redis, true);
     for (slot, verdict) in [(0, Verdict::Abort), (2, Verdict::Commit), (4, Verdict::Abort)] {
         let work = if slot == 2 { work(&["GET a"]) } else { set.clone() };
-        let answer = run(&mut redis, &finish_told(txid(slot, 1), verdict, &work, NOW));
+        let answer = run(&mut redis, &finish_retaining(txid(slot, 1), verdict, &work, NOW));
         let aborted = slot == 4;
         assert_eq!(answer == Answer::Aborted, aborted, "{slot}: {answer:?}");
         let register = redis.command(["HGET", META, &format!("r0123456789abcdef.{slot:02}")]);

@@ -4,7 +4,7 @@
 use crate::support::redis_server::RedisServer;
 use crate::support::transaction_pair::TransactionPair;
 use crate::support::transaction_script::{
-    finish, finish_told, one_phase, prepare, query, txid, work,
+    finish, finish_retaining, one_phase, prepare, query, txid, work,
 };
 use crate::support::transaction_world::{ACCOUNTS, World};
 use comity::event::{Event, TransactionOutcome};
@@ -26,7 +26,7 @@ fn what_is_kept_is_not_swept_for_a_day() {
     let mut pair = TransactionPair::new(&server);
     let (now, set) = (pair.now, work(&["SET a 1"]));
     // Applied by one script, prepared, aborted, and never heard of; each told to be in doubt or not.
-    for (first, how) in [(0, finish as fn(_, _, _, _) -> _), (10, finish_told)] {
+    for (first, how) in [(0, finish as fn(_, _, _, _) -> _), (10, finish_retaining)] {
         pair.both(&one_phase(txid(first, 1), set.clone(), now));
         pair.both(&how(txid(first, 1), Verdict::Abort, &set, now));
         for (slot, verdict) in [(first + 1, Verdict::Commit), (first + 2, Verdict::Abort)] {

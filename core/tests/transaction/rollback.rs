@@ -9,7 +9,7 @@ use crate::support::transaction_script::{
     META, RING, failed, finish, one_phase, prepare, prepare_second, query, stamp, txid, work,
 };
 use comity::redis::{Argv, Reply};
-use comity::transaction::{Answer, Refusal, Verdict, Work};
+use comity::transaction::{Answer, Rejection, Verdict, Work};
 
 /// Keys of every type, with and without an end.
 fn filled(server: &RedisServer) -> TransactionPair {
@@ -224,7 +224,7 @@ fn large_collections_are_changed_where_they_are_and_never_copied() {
     assert!(!copies(&mut pair));
 
     let answer = pair.both(&prepare(txid(0, 3), work(&["INCR n", "HSET big f w"]), pair.now));
-    let why = Refusal::Large { key: 1, size: 12_002, limit: 10_000 };
+    let why = Rejection::Large { key: 1, size: 12_002, limit: 10_000 };
     assert_eq!(answer, Answer::Refused { recorded: true, why });
     assert!(pair.shadows().is_empty());
     // To be deleted or overwritten it needs no copy.
@@ -239,7 +239,7 @@ fn large_collections_are_changed_where_they_are_and_never_copied() {
     let small = |lines: &[&str]| Work { copy_bytes: 10, ..work(lines) };
     pair.line("SET s 0123456789a");
     let answer = pair.both(&prepare(txid(0, 8), small(&["APPEND s x"]), pair.now));
-    let why = Refusal::Large { key: 0, size: 11, limit: 10 };
+    let why = Rejection::Large { key: 0, size: 11, limit: 10 };
     assert_eq!(answer, Answer::Refused { recorded: true, why });
     pair.line("SET s 0123456789");
     let answer = pair.both(&prepare(txid(0, 9), small(&["APPEND s x"]), pair.now));

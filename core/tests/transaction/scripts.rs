@@ -12,8 +12,8 @@ use comity::redis::{Argv, Reply};
 use comity::stamp::Stamp;
 use comity::time::Span;
 use comity::transaction::{
-    Answer, Check, Confirm, MAX_SHARED, Op, Operation, Prepare, Refusal, Role, State, Sweep, Txid,
-    Verdict,
+    Answer, Check, Confirm, MAX_SHARED, Op, Operation, Prepare, Rejection, Role, State, Sweep,
+    Txid, Verdict,
 };
 
 fn committed() -> Answer {
@@ -26,7 +26,7 @@ fn is_prepared(answer: &Answer) -> bool {
 
 fn locked_by(answer: &Answer) -> Option<Txid> {
     match answer {
-        Answer::Refused { why: Refusal::Locked { holder, .. }, .. } => Some(*holder),
+        Answer::Refused { why: Rejection::Locked { holder, .. }, .. } => Some(*holder),
         _ => None,
     }
 }
@@ -209,7 +209,7 @@ fn another_ring_is_refused_and_may_still_finish() {
     pair.command(&[b"HSET", META.as_bytes(), b"e", other.as_bytes()]);
     let ring = |recorded, members: &str| {
         let (theirs, members) = (other.clone().into_bytes(), members.into());
-        Answer::Refused { recorded, why: Refusal::Ring { theirs, members } }
+        Answer::Refused { recorded, why: Rejection::Ring { theirs, members } }
     };
     let one_phase = one_phase(txid(1, 1), work(&["SET b 1"]), now);
     assert_eq!(pair.both(&one_phase), ring(true, "1;1:a,1;"));
@@ -274,7 +274,7 @@ fn what_was_read_has_to_be_the_same_in_whatever_order() {
             seq += 1;
             let answer = pair.both(&one_phase(txid(0, seq), work.clone(), pair.now));
             let done = Answer::Done { replies: Vec::new() };
-            let why = Refusal::Changed { check: 0 };
+            let why = Rejection::Changed { check: 0 };
             let changed = Answer::Refused { recorded: false, why };
             assert_eq!(answer, if expected { done } else { changed }, "{line}");
             pair.line(change);

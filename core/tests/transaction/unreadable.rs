@@ -4,7 +4,7 @@
 use crate::support::redis_server::RedisServer;
 use crate::support::transaction_pair::TransactionPair;
 use crate::support::transaction_script::{
-    META, finish, finish_told, one_phase, prepare, query, txid, work,
+    META, finish, finish_retaining, one_phase, prepare, query, txid, work,
 };
 use crate::support::transaction_world::World;
 use comity::event::Event;
@@ -119,7 +119,7 @@ fn nothing_is_done_where_a_register_cannot_be_read() {
             let query = query(id, now, true);
             for op in [
                 finish(id, Verdict::Commit, &set, now),
-                finish_told(id, Verdict::Abort, &set, now),
+                finish_retaining(id, Verdict::Abort, &set, now),
                 finish(id, Verdict::Release, &set, now),
                 Op::Status(query),
                 Op::Vote(query),

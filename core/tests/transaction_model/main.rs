@@ -16,7 +16,7 @@ mod step;
 mod world;
 mod wrong;
 
-use comity::transaction::Order;
+use comity::transaction::PrepareOrder;
 use scenario::{Budget, Scenario};
 
 /// Any one fault of each kind, but only so many together.
@@ -116,8 +116,8 @@ fn what_replicas_are_to_have_and_a_slot_that_is_used_again() {
 fn two_that_wait_for_each_others_keys() {
     let budget = Budget { recoveries: 0, crashes: 0, timers: 3, ..faults(1) };
     Scenario::new("waiting", 2, budget)
-        .ordered(0, "a b", "", "", Order::Waiting)
-        .ordered(1, "b a", "", "", Order::Waiting)
+        .ordered(0, "a b", "", "", PrepareOrder::Waiting)
+        .ordered(1, "b a", "", "", PrepareOrder::Waiting)
         .assert_holds();
 }
 

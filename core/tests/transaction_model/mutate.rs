@@ -107,7 +107,7 @@ fn execute_with(mutation: Mutation, primary: bool, server: &mut Server, op: &Op)
             if old.is_late() && old.register(query.txid).is_none() && query.force =>
         {
             let (txid, not_after, verdict) = (query.txid, ServerTime(u64::MAX), Verdict::Abort);
-            let tombstone = Finish { txid, not_after, verdict, told: false, keys: vec![] };
+            let tombstone = Finish { txid, not_after, verdict, retain: false, keys: vec![] };
             server.execute(&Op::Finish(tombstone));
         }
         _ => {}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use comity::redis::Reply;
 use comity::time::Time;
-use comity::transaction::model::BareRecovery;
+use comity::transaction::model::RecoveryMachine;
 use comity::transaction::{Effect, Task, TransactionId};
 
 use crate::scenario::{Scenario, node, place_of};
@@ -24,7 +24,7 @@ pub(crate) enum Unrest {
     /// (e) A lock or a shadow is left.
     Left,
     /// (d), (f) No serial order gives what was read.
-    Order,
+    PrepareOrder,
     /// Recovery does not end.
     NoEnd,
 }
@@ -82,9 +82,9 @@ fn recover(
     id: &TransactionId,
 ) -> Result<(), Unrest> {
     let now = Time::from_micros(1);
-    let (id, met) = (id.clone(), Some(node(at)));
-    let task = Task { id, met, expired: true, heuristic: None };
-    let (mut machine, effects) = BareRecovery::new(task, now);
+    let (id, locked_at) = (id.clone(), Some(node(at)));
+    let task = Task { id, locked_at, expired: true, heuristic: None };
+    let (mut machine, effects) = RecoveryMachine::new(task, now);
     let mut waiting = effects;
     for _ in 0..MANY {
         let mut next = Vec::new();
@@ -174,7 +174,7 @@ fn in_order(
         let first = |script: &usize| {
             !before.iter().any(|(early, late)| late == script && left.contains(early))
         };
-        let Some(place) = left.iter().position(first) else { return Err(Unrest::Order) };
+        let Some(place) = left.iter().position(first) else { return Err(Unrest::PrepareOrder) };
         left.remove(place);
     }
     Ok(())

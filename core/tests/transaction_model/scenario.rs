@@ -6,7 +6,7 @@ use comity::redis::Reply;
 use comity::stamp::Stamp;
 use comity::time::Span;
 use comity::transaction::model::plan;
-use comity::transaction::{Ack, Durability, Expectation, Order, Plan, Words};
+use comity::transaction::{Ack, Durability, Expectation, PrepareOrder, TransactionPlan, Words};
 
 use crate::mutation::Mutation;
 
@@ -40,8 +40,8 @@ pub(crate) struct Budget {
 pub(crate) struct Script {
     /// Whose. A user's next one begins when the outcome of the one before is known.
     pub(crate) user: usize,
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) order: Order,
+    pub(crate) plan: Arc<TransactionPlan>,
+    pub(crate) order: PrepareOrder,
     pub(crate) ack: Ack,
     /// The keys that it counts up, each by its own digit.
     pub(crate) writes: Vec<Vec<u8>>,
@@ -110,7 +110,7 @@ impl Scenario {
 
     /// Adds a transaction that counts up `writes` and reads `reads`, if `expects` are not there.
     pub(crate) fn with(self, user: usize, writes: &str, reads: &str, expects: &str) -> Self {
-        self.ordered(user, writes, reads, expects, Order::Parallel)
+        self.ordered(user, writes, reads, expects, PrepareOrder::Parallel)
     }
 
     pub(crate) fn ordered(
@@ -119,7 +119,7 @@ impl Scenario {
         writes: &str,
         reads: &str,
         expects: &str,
-        order: Order,
+        order: PrepareOrder,
     ) -> Self {
         let unit = 10_i64.pow(u32::try_from(self.scripts.len()).expect("few"));
         let keys = |text: &str| text.split_terminator(' ').map(String::from).collect::<Vec<_>>();

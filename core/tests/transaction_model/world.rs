@@ -2,10 +2,10 @@
 
 use comity::error::{Error, ErrorCode};
 use comity::time::{Span, Time};
-use comity::transaction::model::{BareRecovery, BareSessions, BareTransaction};
+use comity::transaction::model::{RecoveryMachine, SessionPool, TransactionMachine};
 use comity::transaction::{
-    Answer, Begin, Confirm, Copied, Effect, Ending, Found, Op, Slot, Sweep, Task, TransactionId,
-    Txid,
+    Answer, Begin, Confirm, Copied, Effect, Ending, Op, RecoveryOutcome, Slot, Sweep, Task,
+    TransactionId, Txid,
 };
 
 use crate::kept::Kept;
@@ -56,7 +56,7 @@ pub(crate) enum Told {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Run {
     /// None when it is done, or its client is dead.
-    pub(crate) machine: Option<Kept<BareTransaction>>,
+    pub(crate) machine: Option<Kept<TransactionMachine>>,
     pub(crate) id: TransactionId,
     pub(crate) told: Told,
     /// What others who have recovered it were told: committed, aborted.
@@ -70,7 +70,7 @@ pub(crate) struct Run {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub(crate) struct User {
     pub(crate) dead: bool,
-    sessions: BareSessions,
+    sessions: SessionPool,
 }
 
 /// What must never happen in a step.
@@ -88,7 +88,7 @@ pub(crate) struct World {
     pub(crate) servers: Vec<Kept<Server>>,
     pub(crate) users: Vec<Kept<User>>,
     pub(crate) runs: Vec<Option<Kept<Run>>>,
-    pub(crate) helpers: Vec<Option<Kept<BareRecovery>>>,
+    pub(crate) helpers: Vec<Option<Kept<RecoveryMachine>>>,
     pub(crate) flights: Vec<Flight>,
     /// Commands that nobody waits for. They may never arrive.
     pub(crate) strays: Vec<(usize, Kept<Op>)>,
@@ -271,7 +271,7 @@ impl World {
             limit: LIMIT,
         };
         let after = (0..self.runs.len()).filter(|run| self.is_committed(*run)).collect();
-        let (machine, effects) = BareTransaction::new(begin, START);
+        let (machine, effects) = TransactionMachine::new(begin, START);
         let id = machine.id();
         let (machine, told) = (Some(Kept::new(machine)), Told::Nothing);
         self.runs[script] =
@@ -279,10 +279,10 @@ impl World {
         self.effects(scenario, Who::Run(script), effects);
     }
 
-    fn recover(&mut self, scenario: &Scenario, met: Option<Vec<u8>>, run: usize) {
+    fn recover(&mut self, scenario: &Scenario, locked_at: Option<Vec<u8>>, run: usize) {
         let id = self.runs[run].as_ref().expect("it has begun").id.clone();
-        let task = Task { id, met, expired: true, heuristic: None };
-        let (machine, effects) = BareRecovery::new(task, START);
+        let task = Task { id, locked_at, expired: true, heuristic: None };
+        let (machine, effects) = RecoveryMachine::new(task, START);
         let place = self.helpers.iter().position(Option::is_none).expect("a free one");
         self.helpers[place] = Some(Kept::new(machine));
         self.effects(scenario, Who::Helper(place), effects);
@@ -364,11 +364,11 @@ impl World {
                 }
                 Effect::Ended(ending) => self.told(scenario, who, ending),
                 Effect::Damaged { .. } => self.broken = Some(Broken::Damaged),
-                Effect::Found(Found::Failed(_)) => {
+                Effect::Recovered(RecoveryOutcome::Failed(_)) => {
                     self.broken = Some(Broken::Failed);
                 }
-                Effect::Found(found) => self.found(scenario, who, &found),
-                Effect::Met(_) => {}
+                Effect::Recovered(found) => self.found(scenario, who, &found),
+                Effect::LockConflict(_) => {}
                 Effect::Replicate { to, .. } => self.ask_for_copies(who, place_of(&to)),
                 Effect::Wait { .. } | Effect::Copied { .. } => panic!("nobody shares a round"),
                 Effect::Recover(_) | Effect::Swept { .. } => panic!("nobody sweeps"),
@@ -400,22 +400,22 @@ impl World {
     }
 
     /// A recovery has come to its end.
-    fn found(&mut self, scenario: &Scenario, who: Who, found: &Found) {
+    fn found(&mut self, scenario: &Scenario, who: Who, found: &RecoveryOutcome) {
         let Who::Helper(place) = who else { return };
         let txid = self.helpers[place].as_ref().map(|machine| machine.id().txid);
         let of = |run: &Option<Kept<Run>>| run.as_ref().map(|run| run.id.txid) == txid;
         let Some(at) = self.runs.iter().position(of) else { return };
         let applied = match found {
-            Found::Forgotten => comes_to_be_applied(scenario, self, at),
+            RecoveryOutcome::Forgotten => comes_to_be_applied(scenario, self, at),
             _ => None,
         };
         let Some(run) = &mut self.runs[at] else { return };
         match found {
-            Found::Committed => run.change(|run| run.found[0] = true),
-            Found::Aborted => run.change(|run| run.found[1] = true),
-            Found::Forgotten => run.change(|run| run.over = run.over.or(applied)),
-            Found::Unheard => panic!("its id tells until when it may come"),
-            Found::Failed(_) => {}
+            RecoveryOutcome::Committed => run.change(|run| run.found[0] = true),
+            RecoveryOutcome::Aborted => run.change(|run| run.found[1] = true),
+            RecoveryOutcome::Forgotten => run.change(|run| run.over = run.over.or(applied)),
+            RecoveryOutcome::Unheard => panic!("its id tells until when it may come"),
+            RecoveryOutcome::Failed(_) => {}
         }
     }
 
@@ -505,6 +505,6 @@ fn copies(states: &[Option<Register>]) -> Copied {
 }
 
 pub(crate) enum Machine<'a> {
-    Run(&'a mut BareTransaction),
-    Helper(&'a mut BareRecovery),
+    Run(&'a mut TransactionMachine),
+    Helper(&'a mut RecoveryMachine),
 }

@@ -10,7 +10,7 @@ use crate::world::Broken;
 
 const HALF: Wrong = AtRest(Unrest::Half);
 const TOLD: Wrong = AtRest(Unrest::Told);
-const ORDER: Wrong = AtRest(Unrest::Order);
+const ORDER: Wrong = AtRest(Unrest::PrepareOrder);
 
 /// Nothing goes wrong, but somebody may recover what is on its way.
 const QUIET: Budget = Budget { recoveries: 1, timers: 0, ..faults(0) };

@@ -5,18 +5,18 @@ use alloc::string::String;
 
 use crate::error::{Error, ErrorCode};
 use crate::redis::readable;
-use crate::transaction::{Plan, Reason, Refusal, TransactionId};
+use crate::transaction::{Reason, Rejection, TransactionId, TransactionPlan};
 
 /// The most characters of a command that are repeated in an error.
 const SHOWN: usize = 100;
 
 /// Whether it was a lock of another transaction that was in the way.
 pub(crate) const fn is_locked(reason: &Reason) -> bool {
-    matches!(reason, Reason::Refused { why: Refusal::Locked { .. }, .. })
+    matches!(reason, Reason::Refused { why: Rejection::Locked { .. }, .. })
 }
 
 /// The error that a reason is to the user. Nothing was applied.
-pub(crate) fn error(reason: Reason, plan: &Plan) -> Error {
+pub(crate) fn error(reason: Reason, plan: &TransactionPlan) -> Error {
     let aborted = |what: &str| Error::new(ErrorCode::Aborted, format!("transaction: {what}"));
     match reason {
         Reason::Refused { place, why } => refused(place, why, plan),
@@ -32,22 +32,22 @@ pub(crate) fn error(reason: Reason, plan: &Plan) -> Error {
     }
 }
 
-fn refused(place: usize, why: Refusal, plan: &Plan) -> Error {
+fn refused(place: usize, why: Rejection, plan: &TransactionPlan) -> Error {
     let key = |key| readable(plan.key(place, key).unwrap_or_default());
     match why {
-        Refusal::Locked { key: locked, holder, primary, not_after, .. } => {
+        Rejection::Locked { key: locked, holder, primary, not_after, .. } => {
             let holder = TransactionId { txid: holder, not_after: Some(not_after), primary };
             let holder = readable(&holder.to_text());
             let message = format!("key '{}' is locked by transaction {holder}", key(locked));
             Error::new(ErrorCode::Conflict, message)
         }
-        Refusal::Changed { check } => {
+        Rejection::Changed { check } => {
             let key = readable(plan.checked_key(place, check).unwrap_or_default());
             let number = plan.expectation(place, check).unwrap_or(0) + 1;
             let message = format!("key '{key}' is not as expected (expectation # {number})");
             Error::new(ErrorCode::Conflict, message)
         }
-        Refusal::Failed { operation, error } => {
+        Rejection::Failed { operation, error } => {
             let (number, _) = plan.command(place, operation).unwrap_or_default();
             let message = format!(
                 "Command # {} ({}) of pipeline caused error: {}",
@@ -57,11 +57,11 @@ fn refused(place: usize, why: Refusal, plan: &Plan) -> Error {
             );
             Error::new(ErrorCode::CommandFailed, message)
         }
-        Refusal::Large { key: large, size, limit } => Error::limit(format!(
+        Rejection::Large { key: large, size, limit } => Error::limit(format!(
             "key '{}': it would be copied to be changed, and has {size} elements or bytes, the limit is {limit}",
             key(large)
         )),
-        Refusal::Ring { theirs, .. } => {
+        Rejection::Ring { theirs, .. } => {
             let id = plan.participant(place).unwrap_or_default();
             let (node, theirs, ours) = (readable(id), readable(&theirs), plan.ring.at(id));
             let message = format!("server '{node}' has the stamp {theirs}, this client {ours}");
@@ -71,7 +71,7 @@ fn refused(place: usize, why: Refusal, plan: &Plan) -> Error {
 }
 
 /// A command as it was given, or its beginning.
-fn command(plan: &Plan, place: usize, operation: u32) -> String {
+fn command(plan: &TransactionPlan, place: usize, operation: u32) -> String {
     let work = plan.parts.get(place).map(|part| &part.work);
     let found = work.and_then(|work| {
         let operation = work.operations.get(usize::try_from(operation).ok()?)?;

@@ -1,5 +1,5 @@
-//! Who of one coordinator may go: transactions that want the same keys go one after the other, in
-//! the order in which they came. Meeting each other at a server would cost them round trips.
+//! Transactions of one coordinator that want the same keys start one after the other, in the order in
+//! which they came. A conflict at a server would cost them round trips.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -7,16 +7,16 @@ use alloc::vec::Vec;
 use crate::table::Names;
 use crate::transaction::{Handle, Mode};
 
-/// The transactions of one coordinator, at each key that they want.
+/// The queue of each key that transactions of one coordinator want.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Line {
+pub(crate) struct KeyQueues {
     keys: Names<Queue>,
 }
 
-/// Those who want one key. Handles rise, so both are sorted.
+/// The transactions that want one key. Handles rise, so both lists are sorted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 struct Queue {
-    /// And whether they only read it.
+    /// Every transaction, and whether it only reads the key.
     all: VecDeque<(Handle, bool)>,
     writers: VecDeque<Handle>,
 }
@@ -29,8 +29,8 @@ impl Queue {
         }
     }
 
-    /// Whether nobody is before it, but for readers before a reader.
-    fn may_go(&self, transaction: Handle) -> bool {
+    /// Whether no transaction is before it, but for readers before a reader.
+    fn may_start(&self, transaction: Handle) -> bool {
         match self.writers.front() {
             Some(writer) if *writer < transaction => false,
             Some(writer) if *writer == transaction => {
@@ -40,14 +40,14 @@ impl Queue {
         }
     }
 
-    /// One that is before it, unless it may go.
-    fn ahead_of(&self, transaction: Handle) -> Option<Handle> {
+    /// A transaction before it that keeps it from starting; none if it may start.
+    fn blocker_of(&self, transaction: Handle) -> Option<Handle> {
         let writer = self.writers.front().copied().filter(|writer| *writer <= transaction)?;
         let first = if writer == transaction { self.all.front()?.0 } else { writer };
         Some(first).filter(|first| *first < transaction)
     }
 
-    /// Takes it out. Who may go only now.
+    /// Removes a transaction, and gives those that may start only now.
     fn remove(&mut self, transaction: Handle) -> impl Iterator<Item = Handle> {
         let at = self.all.binary_search_by_key(&transaction, |(who, _)| *who);
         let removed = at.ok().and_then(|at| self.all.remove(at).map(|(_, shared)| (at, shared)));
@@ -70,8 +70,8 @@ impl Queue {
     }
 }
 
-impl Line {
-    /// Lets a transaction join the line at each of its keys.
+impl KeyQueues {
+    /// Appends a transaction to the queue of each of its keys.
     pub(crate) fn join<'a>(
         &mut self,
         transaction: Handle,
@@ -87,25 +87,25 @@ impl Line {
         }
     }
 
-    /// Whether nobody is before it at any of its keys, but for readers before readers.
-    pub(crate) fn may_go<'a>(
+    /// Whether no transaction is before it at any of its keys, but for readers before readers.
+    pub(crate) fn may_start<'a>(
         &self,
         transaction: Handle,
         mut keys: impl Iterator<Item = &'a [u8]>,
     ) -> bool {
-        keys.all(|key| self.keys.get(key).is_none_or(|queue| queue.may_go(transaction)))
+        keys.all(|key| self.keys.get(key).is_none_or(|queue| queue.may_start(transaction)))
     }
 
-    /// One that is before it at one of its keys and keeps it from going.
-    pub(crate) fn ahead_of<'a>(
+    /// A transaction before it at one of its keys that keeps it from starting.
+    pub(crate) fn blocker_of<'a>(
         &self,
         transaction: Handle,
         mut keys: impl Iterator<Item = &'a [u8]>,
     ) -> Option<Handle> {
-        keys.find_map(|key| self.keys.get(key)?.ahead_of(transaction))
+        keys.find_map(|key| self.keys.get(key)?.blocker_of(transaction))
     }
 
-    /// It wants its keys no more. Who was behind it may be able to go.
+    /// Removes a transaction from the queues of its keys, and gives those that may now be able to start.
     pub(crate) fn leave<'a>(
         &mut self,
         transaction: Handle,
@@ -131,37 +131,41 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn join(line: &mut Line, number: u64, keys: &[(&str, Mode)]) -> bool {
-        line.join(Handle(number), keys.iter().map(|(key, mode)| (key.as_bytes(), *mode)));
-        line.may_go(Handle(number), keys.iter().map(|(key, _)| key.as_bytes()))
+    fn join(queues: &mut KeyQueues, number: u64, keys: &[(&str, Mode)]) -> bool {
+        queues.join(Handle(number), keys.iter().map(|(key, mode)| (key.as_bytes(), *mode)));
+        queues.may_start(Handle(number), keys.iter().map(|(key, _)| key.as_bytes()))
     }
 
     #[test]
-    fn who_wants_the_same_goes_in_the_order_of_coming() {
-        let mut line = Line::default();
-        assert!(join(&mut line, 1, &[("a", Mode::Write), ("b", Mode::Shared)]));
-        assert!(!join(&mut line, 2, &[("a", Mode::Shared)]));
-        assert!(join(&mut line, 3, &[("b", Mode::Shared)]));
-        assert!(!join(&mut line, 4, &[("b", Mode::Exclusive)]));
-        assert!(!join(&mut line, 5, &[("b", Mode::Shared)]), "a reader does not pass a writer");
-        assert!(join(&mut line, 6, &[("c", Mode::Write)]));
+    fn transactions_on_the_same_keys_start_in_the_order_of_their_calls() {
+        let mut queues = KeyQueues::default();
+        assert!(join(&mut queues, 1, &[("a", Mode::Write), ("b", Mode::Shared)]));
+        assert!(!join(&mut queues, 2, &[("a", Mode::Shared)]));
+        assert!(join(&mut queues, 3, &[("b", Mode::Shared)]));
+        assert!(!join(&mut queues, 4, &[("b", Mode::Exclusive)]));
+        assert!(!join(&mut queues, 5, &[("b", Mode::Shared)]), "a reader does not pass a writer");
+        assert!(join(&mut queues, 6, &[("c", Mode::Write)]));
         let keys = |keys: &'static [&str]| keys.iter().map(|key| key.as_bytes());
-        assert_eq!(line.leave(Handle(1), keys(&["a", "b"])), [Handle(2)], "3 may go already");
-        assert!(line.may_go(Handle(2), keys(&["a"])));
-        assert!(!line.may_go(Handle(4), keys(&["b"])));
-        assert_eq!(line.leave(Handle(3), keys(&["b"])), [Handle(4)]);
-        assert_eq!(line.leave(Handle(4), keys(&["b"])), [Handle(5)]);
-        assert!(join(&mut line, 7, &[("b", Mode::Shared)]));
-        assert!(!join(&mut line, 8, &[("b", Mode::Write)]));
-        assert!(!join(&mut line, 9, &[("b", Mode::Shared)]));
-        assert!(!join(&mut line, 10, &[("b", Mode::Write)]));
-        assert_eq!(line.leave(Handle(7), keys(&["b"])), [], "who may go already is not told again");
-        assert_eq!(line.leave(Handle(8), keys(&["b"])), [Handle(9)], "a writer that gives up");
-        assert_eq!(line.leave(Handle(9), keys(&["b"])), []);
-        line.leave(Handle(2), keys(&["a"]));
-        assert_eq!(line.leave(Handle(5), keys(&["b"])), [Handle(10)]);
-        line.leave(Handle(10), keys(&["b"]));
-        line.leave(Handle(6), keys(&["c"]));
-        assert_eq!(line, Line::default());
+        assert_eq!(queues.leave(Handle(1), keys(&["a", "b"])), [Handle(2)], "3 may start already");
+        assert!(queues.may_start(Handle(2), keys(&["a"])));
+        assert!(!queues.may_start(Handle(4), keys(&["b"])));
+        assert_eq!(queues.leave(Handle(3), keys(&["b"])), [Handle(4)]);
+        assert_eq!(queues.leave(Handle(4), keys(&["b"])), [Handle(5)]);
+        assert!(join(&mut queues, 7, &[("b", Mode::Shared)]));
+        assert!(!join(&mut queues, 8, &[("b", Mode::Write)]));
+        assert!(!join(&mut queues, 9, &[("b", Mode::Shared)]));
+        assert!(!join(&mut queues, 10, &[("b", Mode::Write)]));
+        assert_eq!(
+            queues.leave(Handle(7), keys(&["b"])),
+            [],
+            "a transaction that may start already is not given again"
+        );
+        assert_eq!(queues.leave(Handle(8), keys(&["b"])), [Handle(9)], "a writer that gives up");
+        assert_eq!(queues.leave(Handle(9), keys(&["b"])), []);
+        queues.leave(Handle(2), keys(&["a"]));
+        assert_eq!(queues.leave(Handle(5), keys(&["b"])), [Handle(10)]);
+        queues.leave(Handle(10), keys(&["b"]));
+        queues.leave(Handle(6), keys(&["c"]));
+        assert_eq!(queues, KeyQueues::default());
     }
 }

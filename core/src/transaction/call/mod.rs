@@ -5,5 +5,5 @@ mod key_queues;
 mod sessions;
 
 pub(crate) use failure::{error, is_locked};
-pub(crate) use key_queues::Line;
+pub(crate) use key_queues::KeyQueues;
 pub(crate) use sessions::Sessions;

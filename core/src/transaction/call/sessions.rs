@@ -5,8 +5,8 @@
 //! the slot's next sequence number. Each participant keeps one register per slot, which a later
 //! sequence overwrites; so a slot is free again only when every participant that was ever asked
 //! to prepare has acknowledged the end. One whose outcome nobody knows is never used again, and one
-//! whose user was told that it is in doubt not for a day by its primary's clock, so that whoever asks
-//! for it by then is answered.
+//! whose user was notified that it is in doubt not for a day by its primary's clock, so that a question
+//! about it within that time is answered.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use crate::keyspace::ServerTime;
 use crate::redis::NodeId;
 use crate::transaction::{KEPT, MAX_KEPT, MAX_SLOTS, Txid};
 
-/// A sequence number that no slot goes beyond: scripts compute with doubles.
+/// The last sequence number of a slot: scripts compute with doubles.
 const LAST_SEQ: u64 = (1 << 53) - 1;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -141,8 +141,8 @@ impl Sessions {
         }
     }
 
-    /// Those that were kept for long enough may be used again, by what is known of the servers' clocks.
-    pub(crate) fn let_go(&mut self, clock: impl Fn(NodeId) -> Option<ServerTime>) {
+    /// Gives back the slots that were kept for long enough by the servers' clocks, as far as those are known.
+    pub(crate) fn release_expired(&mut self, clock: impl Fn(NodeId) -> Option<ServerTime>) {
         while let Some(first) = self.kept.front_mut()
             && let Some(now) = clock(first.primary)
             && now > *first.until.get_or_insert(now.after(KEPT))
@@ -196,11 +196,11 @@ mod tests {
             let first = sessions.take(&mut entropy);
             let at = |clock: u64| move |node| (node == NodeId(1)).then_some(ServerTime(clock));
             sessions.keep(first, NodeId(1), known.then_some(ServerTime(7)));
-            sessions.let_go(|_| None);
-            sessions.let_go(at(7));
-            sessions.let_go(at(7 + DAY));
+            sessions.release_expired(|_| None);
+            sessions.release_expired(at(7));
+            sessions.release_expired(at(7 + DAY));
             assert_eq!(sessions.take(&mut entropy).slot(), 1);
-            sessions.let_go(at(8 + DAY));
+            sessions.release_expired(at(8 + DAY));
             let again = sessions.take(&mut entropy);
             assert_eq!((again.slot(), again.seq()), (0, 2));
         }

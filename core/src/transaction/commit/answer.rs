@@ -1,11 +1,11 @@
 //! What answers and failures mean in each state of a transaction.
 
-use super::{Asked, End, Order, Reason, Slot, State, Transaction, Vote};
+use super::{Asked, End, PrepareOrder, Reason, Slot, State, Transaction, Vote};
 use crate::error::Error;
 use crate::machine::Failed;
 use crate::redis::Reply;
-use crate::transaction::effect::{Attempt, Cx, Effect, Met, Outcome};
-use crate::transaction::{Answer, Refusal, TransactionId};
+use crate::transaction::effect::{Attempt, Cx, Effect, LockConflict, Outcome};
+use crate::transaction::{Answer, Rejection, TransactionId};
 
 impl Transaction {
     /// What came of `attempt`; nothing if it is not one that is waited for.
@@ -113,7 +113,7 @@ impl Transaction {
                 self.release(cx);
             }
             Answer::Aborted => self.abort(Reason::Recovered, cx),
-            Answer::Refused { recorded, why } => self.on_refusal(place, recorded, why, cx),
+            Answer::Refused { recorded, why } => self.on_rejection(place, recorded, why, cx),
             Answer::Stale { .. } if self.only_reads_here() => {
                 self.reason = Some(Reason::Late);
                 self.release(cx);
@@ -135,7 +135,7 @@ impl Transaction {
         self.reason = None;
         match self.parts.iter().position(|part| !matches!(part.vote, Vote::Yes(_))) {
             None => self.commit(cx),
-            Some(next) if self.begin.order == Order::Waiting => self.send(next, cx),
+            Some(next) if self.begin.order == PrepareOrder::Waiting => self.send(next, cx),
             Some(_) => {}
         }
     }
@@ -145,14 +145,14 @@ impl Transaction {
         self.is_single() && !self.begin.plan.writes()
     }
 
-    fn on_refusal(&mut self, place: usize, recorded: bool, why: Refusal, cx: &mut Cx<'_>) {
+    fn on_rejection(&mut self, place: usize, recorded: bool, why: Rejection, cx: &mut Cx<'_>) {
         let mut waits = false;
-        if let Refusal::Locked { key, holder, primary, not_after, deadline, now } = &why {
+        if let Rejection::Locked { key, holder, primary, not_after, deadline, now } = &why {
             let (txid, not_after, primary) = (*holder, Some(*not_after), primary.clone());
             let holder = TransactionId { txid, not_after, primary };
             let (key, expired) = (*key, deadline <= now);
-            cx.effects.push(Effect::Met(Met { holder, place, key, expired }));
-            waits = self.begin.order == Order::Waiting;
+            cx.effects.push(Effect::LockConflict(LockConflict { holder, place, key, expired }));
+            waits = self.begin.order == PrepareOrder::Waiting;
         }
         let reason = Reason::Refused { place, why };
         match place {

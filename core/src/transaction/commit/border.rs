@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::keyspace::ServerTime;
 use crate::redis::Reply;
 use crate::time::{Span, Time};
-use crate::transaction::{Ack, Durability, Plan, Refusal, Txid};
+use crate::transaction::{Ack, Durability, Rejection, TransactionPlan, Txid};
 
 /// What a transaction has come to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +48,7 @@ pub enum Reason {
         /// The participant's place in the plan.
         place: usize,
         /// Why.
-        why: Refusal,
+        why: Rejection,
     },
     /// A server refused to execute the script, or did not answer.
     Server {
@@ -87,7 +87,7 @@ impl Reason {
 
 /// How the participants are asked to prepare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Order {
+pub enum PrepareOrder {
     /// All at once; a lock that is held is a refusal.
     Parallel,
     /// One after the other; a lock that is held is waited for.
@@ -100,16 +100,16 @@ pub struct Begin {
     /// Its id.
     pub txid: Txid,
     /// What it does.
-    pub plan: Arc<Plan>,
+    pub plan: Arc<TransactionPlan>,
     /// Nothing of it is executed after this moment.
     pub not_after: ServerTime,
     /// From when on others may recover it, after a vote.
     pub patience: Span,
     /// How it prepares.
-    pub order: Order,
-    /// When its user is told.
+    pub order: PrepareOrder,
+    /// When its user is notified of a commit.
     pub ack: Ack,
-    /// Who has to have it by then.
+    /// How many replicas have to have it by then.
     pub durability: Durability,
     /// When it is aborted if it is not decided.
     pub limit: Time,

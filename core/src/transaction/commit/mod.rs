@@ -5,11 +5,11 @@
 //! | --- | --- | --- |
 //! | Preparing | the votes are asked for; of one participant, the whole is | all yes; a refusal; a cancellation; the limit |
 //! | Decided | committed, but by somebody else: the replies are asked for again | all replies |
-//! | Finishing | committed, all replies are here: it is told to all participants | all acknowledged |
+//! | Finishing | committed, all replies are here: every participant is sent `FINISH` | all acknowledged |
 //! | Replicating | applied everywhere: replicas are to have it as well | as many as were asked for; the limit; a server that has lost it |
-//! | Aborting | the primary, and nobody else, is told to abort | its answer; the limit |
-//! | Unknown | the same, and the user has been told that the outcome is in doubt | its answer |
-//! | Releasing | aborted: told to all who were asked, whatever they answered | all acknowledged |
+//! | Aborting | the primary, and no other participant, is asked to abort | its answer; the limit |
+//! | Unknown | the same, and the user has been notified that the outcome is in doubt | its answer |
+//! | Releasing | aborted: every participant that was asked to prepare is sent `FINISH`, whatever it answered | all acknowledged |
 //! | Forgotten | the primary does not know any more: what is locked is released | all acknowledged |
 //! | Done | nothing is left to do | |
 //!
@@ -19,7 +19,7 @@
 //! A commit stands when all votes are yes, an abort when the primary has recorded it, or when a
 //! participant will never be asked to prepare: its question never left, or was refused before it was
 //! executed. Nothing is released before that, and no abort is reported before it. The user of a
-//! transaction that writes nothing is told when it is given up: there is nothing to be in doubt of.
+//! transaction that writes nothing is notified when it is given up: there is nothing to be in doubt of.
 //!
 //! A command that is not answered is sent again, with the same id, until it is. Where all are asked
 //! at once nobody waits for a lock; a transaction that waits asks in the order of the
@@ -33,7 +33,7 @@ mod send;
 use alloc::vec::Vec;
 use core::hash::Hash;
 
-pub use border::{Begin, Copies, Ending, Order, Reason};
+pub use border::{Begin, Copies, Ending, PrepareOrder, Reason};
 
 use super::effect::{Attempt, Cx};
 use super::{Durability, TransactionId};
@@ -108,9 +108,9 @@ struct Part {
     copies: Copies,
 }
 
-/// What the user has been told.
+/// What the user has been notified of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Told {
+enum Notified {
     Nothing,
     Doubt,
     Outcome,
@@ -121,7 +121,7 @@ enum Told {
 pub enum Slot {
     /// All have acknowledged.
     Free,
-    /// All have acknowledged, and the user was told that the outcome is in doubt: not as long as
+    /// All have acknowledged, and the user was notified that the outcome is in doubt: not as long as
     /// somebody may ask for it.
     Kept,
     /// Never.
@@ -134,8 +134,8 @@ pub(crate) struct Transaction {
     begin: Begin,
     state: State,
     parts: Vec<Part>,
-    told: Told,
-    /// The user was told once that it is in doubt.
+    notified: Notified,
+    /// The user was notified once that the outcome is in doubt.
     doubted: bool,
     /// Why it is not committed, or what is in its way.
     reason: Option<Reason>,
@@ -144,7 +144,7 @@ pub(crate) struct Transaction {
     /// When it is aborted if it is not decided: the rest of the time is for that. A little later, so
     /// that it is known by then which of the questions have left.
     decide_by: Time,
-    /// When the user is told something, if not before.
+    /// The latest moment at which the user is notified.
     limit: Time,
     attempts: Attempt,
     slot: Slot,
@@ -166,7 +166,7 @@ impl Transaction {
         let mut machine = Self {
             state: State::Preparing,
             parts: begin.plan.parts.iter().map(|_| part.clone()).collect(),
-            told: Told::Nothing,
+            notified: Notified::Nothing,
             doubted: false,
             reason: None,
             ask_by: cx.now + begin.limit.since(cx.now).part(3, 4),
@@ -177,8 +177,10 @@ impl Transaction {
             begin,
         };
         match machine.begin.order {
-            Order::Parallel => (0..machine.parts.len()).for_each(|place| machine.send(place, cx)),
-            Order::Waiting => machine.send(0, cx),
+            PrepareOrder::Parallel => {
+                (0..machine.parts.len()).for_each(|place| machine.send(place, cx));
+            }
+            PrepareOrder::Waiting => machine.send(0, cx),
         }
         machine
     }
@@ -212,14 +214,14 @@ impl Transaction {
         }
     }
 
-    /// Whether its user knows all that there is to know for now.
-    pub(crate) fn is_told(&self) -> bool {
-        self.told != Told::Nothing
+    /// Whether the user has been notified, of the outcome or of the doubt.
+    pub(crate) fn is_notified(&self) -> bool {
+        self.notified != Notified::Nothing
     }
 
-    /// Whether what is decided is on its way to the participants: whoever wants the same keys may
-    /// be sent behind it.
-    pub(crate) const fn lets_go(&self) -> bool {
+    /// Whether the decision is on its way to the participants: commands of other transactions on the
+    /// same keys may be sent behind it.
+    pub(crate) const fn releases_keys(&self) -> bool {
         matches!(
             self.state,
             State::Finishing
@@ -246,10 +248,10 @@ impl Transaction {
 
     /// The moment at which `on_timeout` has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let limit = match (self.state, self.told) {
+        let limit = match (self.state, self.notified) {
             (State::Done, _) => return None,
             (State::Preparing, _) => Some(self.undecided_until()),
-            (_, Told::Nothing) => Some(self.limit),
+            (_, Notified::Nothing) => Some(self.limit),
             _ => None,
         };
         self.parts.iter().filter_map(|part| part.wake).chain(limit).min()
@@ -273,7 +275,7 @@ impl Transaction {
             State::Preparing => self.undecided_until(),
             _ => self.limit,
         };
-        if self.told == Told::Nothing && cx.now >= limit {
+        if self.notified == Notified::Nothing && cx.now >= limit {
             match self.state {
                 State::Preparing => {
                     let reason = self.reason.take().unwrap_or(Reason::TimedOut);
@@ -281,12 +283,12 @@ impl Transaction {
                 }
                 State::Aborting => {
                     self.state = State::Unknown;
-                    self.tell_doubt(cx);
+                    self.notify_doubt(cx);
                     // What it was asked before does not say that somebody may come to ask.
                     self.send(0, cx);
                 }
                 _ => {
-                    self.tell_commit(cx);
+                    self.notify_commit(cx);
                     self.end_if_over(cx);
                 }
             }

@@ -1,6 +1,8 @@
-//! What a transaction sends, how it gets from state to state, and what it tells.
+//! What a transaction sends, how it gets from state to state, and when it notifies its user.
 
-use super::{Asked, Copying, End, Ending, Order, Reason, Slot, State, Told, Transaction, Vote};
+use super::{
+    Asked, Copying, End, Ending, Notified, PrepareOrder, Reason, Slot, State, Transaction, Vote,
+};
 use crate::time::Time;
 use crate::transaction::effect::{Cx, Effect, back_off, pause};
 use crate::transaction::{Ack, Finish, OnePhase, Op, Prepare, Role, Verdict};
@@ -72,7 +74,7 @@ impl Transaction {
                     _ => Role::Secondary { primary: begin.plan.primary().to_vec() },
                 },
                 patience: begin.patience,
-                keep: begin.order == Order::Waiting,
+                keep: begin.order == PrepareOrder::Waiting,
                 work: work.clone(),
             }),
             Asked::Finish => {
@@ -81,8 +83,8 @@ impl Transaction {
                     State::Forgotten => Verdict::Release,
                     _ => Verdict::Abort,
                 };
-                let told = self.doubted && place == 0 && verdict != Verdict::Release;
-                Op::Finish(Finish { txid, not_after, verdict, told, keys: work.keys.clone() })
+                let retain = self.doubted && place == 0 && verdict != Verdict::Release;
+                Op::Finish(Finish { txid, not_after, verdict, retain, keys: work.keys.clone() })
             }
         })
     }
@@ -115,25 +117,25 @@ impl Transaction {
         }
         let committed =
             matches!(self.state, State::Decided | State::Finishing | State::Replicating);
-        if committed && self.told == Told::Nothing && self.replicate(cx) {
+        if committed && self.notified == Notified::Nothing && self.replicate(cx) {
             return;
         }
         if committed {
-            self.tell_commit(cx);
+            self.notify_commit(cx);
         }
         self.state = State::Done;
     }
 
-    /// Whether the user is told of a commit as soon as it is certain.
-    fn tells_at_once(&self) -> bool {
+    /// Whether the user is notified of a commit as soon as it is certain.
+    fn notifies_at_once(&self) -> bool {
         self.durable().is_none() && (self.begin.ack == Ack::Decided || self.is_single())
     }
 
     /// All votes are yes, and this machine has seen them.
     pub(super) fn commit(&mut self, cx: &mut Cx<'_>) {
         self.reason = None;
-        if self.tells_at_once() {
-            self.tell_commit(cx);
+        if self.notifies_at_once() {
+            self.notify_commit(cx);
         }
         self.turn(State::Finishing, cx);
     }
@@ -149,8 +151,8 @@ impl Transaction {
     pub(super) fn on_replies(&mut self, cx: &mut Cx<'_>) {
         let known = |vote: &Vote| matches!(vote, Vote::Yes(_) | Vote::Gone);
         if self.state == State::Decided && self.parts.iter().all(|part| known(&part.vote)) {
-            if self.tells_at_once() {
-                self.tell_commit(cx);
+            if self.notifies_at_once() {
+                self.notify_commit(cx);
             }
             self.state = State::Finishing;
         }
@@ -171,18 +173,18 @@ impl Transaction {
     pub(super) fn abort(&mut self, reason: Reason, cx: &mut Cx<'_>) {
         match reason {
             Reason::Slot { .. } => self.slot = Slot::Pinned,
-            // Who has given it up does not want to wait.
+            // The user has given the transaction up and does not want to wait.
             Reason::Cancelled => self.limit = self.limit.min(cx.now + cx.request_timeout),
             _ => {}
         }
         self.reason = Some(reason);
         self.stop_asking();
-        // Whoever will never be asked to prepare has no vote, whatever anybody says.
+        // A participant that will never be asked to prepare has no vote: no recovery can commit.
         if self.only_reads_here() || self.parts.iter().any(|part| !part.reached) {
             return self.end_aborted(cx);
         }
         if !self.begin.plan.writes() {
-            self.tell_abort(cx);
+            self.notify_abort(cx);
         }
         self.turn(State::Aborting, cx);
     }
@@ -195,13 +197,13 @@ impl Transaction {
         self.end_aborted(cx);
     }
 
-    /// It is aborted for certain: whoever may have prepared it is told.
+    /// The transaction is aborted for certain: participants that may have prepared it are sent `FINISH`.
     fn end_aborted(&mut self, cx: &mut Cx<'_>) {
         if self.only_reads_here() {
             // It has left nothing behind.
             self.parts.iter_mut().for_each(|part| part.end = End::Acknowledged);
         }
-        self.tell_abort(cx);
+        self.notify_abort(cx);
         self.turn(State::Releasing, cx);
     }
 
@@ -211,10 +213,10 @@ impl Transaction {
         if let Some(primary) = self.parts.first_mut() {
             primary.end = End::Never;
         }
-        if self.told == Told::Nothing {
-            self.tell_doubt(cx);
+        if self.notified == Notified::Nothing {
+            self.notify_doubt(cx);
         }
-        self.tell(Ending::Forgotten, cx);
+        self.notify(Ending::Forgotten, cx);
         self.turn(State::Forgotten, cx);
     }
 
@@ -244,27 +246,27 @@ impl Transaction {
         part.wake = Some(cx.now + pause(part.waits, cx.entropy)).filter(|wake| *wake < self.ask_by);
     }
 
-    // What the user is told.
+    // Notifying the user.
 
-    fn tell(&mut self, ending: Ending, cx: &mut Cx<'_>) {
-        if self.told != Told::Outcome {
-            self.told = Told::Outcome;
+    fn notify(&mut self, ending: Ending, cx: &mut Cx<'_>) {
+        if self.notified != Notified::Outcome {
+            self.notified = Notified::Outcome;
             cx.effects.push(Effect::Ended(ending));
         }
     }
 
-    fn tell_abort(&mut self, cx: &mut Cx<'_>) {
+    fn notify_abort(&mut self, cx: &mut Cx<'_>) {
         let reason = self.reason.clone().unwrap_or(Reason::Recovered);
-        self.tell(Ending::Aborted(reason), cx);
+        self.notify(Ending::Aborted(reason), cx);
     }
 
-    pub(super) fn tell_doubt(&mut self, cx: &mut Cx<'_>) {
-        (self.told, self.doubted) = (Told::Doubt, true);
+    pub(super) fn notify_doubt(&mut self, cx: &mut Cx<'_>) {
+        (self.notified, self.doubted) = (Notified::Doubt, true);
         let reason = self.reason.clone().unwrap_or(Reason::Late);
         cx.effects.push(Effect::Ended(Ending::Unknown(reason)));
     }
 
-    pub(super) fn tell_commit(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn notify_commit(&mut self, cx: &mut Cx<'_>) {
         let parts = self.parts.iter().zip(&self.begin.plan.parts);
         let replies = parts.map(|(part, planned)| match &part.vote {
             // What was too long to be recorded is not answered again.
@@ -277,6 +279,6 @@ impl Transaction {
         let applied =
             self.is_single() || self.parts.iter().all(|part| part.end == End::Acknowledged);
         let copies = self.copies();
-        self.tell(Ending::Committed { replies, applied, copies }, cx);
+        self.notify(Ending::Committed { replies, applied, copies }, cx);
     }
 }

@@ -80,7 +80,7 @@ pub(in crate::transaction) struct Step {
 
 /// How a whole transaction is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::transaction) enum Plan {
+pub(in crate::transaction) enum ExecutionPlan {
     /// On shadows, in the order given.
     Shadows,
     /// On the keys themselves.
@@ -267,7 +267,7 @@ struct Draft {
     late: Vec<usize>,
 }
 
-impl Plan {
+impl ExecutionPlan {
     pub(in crate::transaction) fn of(work: &Work) -> Self {
         let mut draft = Draft {
             keys: vec![(Began::Reads, Known::Stored); work.keys.len()],
@@ -421,7 +421,9 @@ mod tests {
                 arguments: words.map(|word| word.as_bytes().to_vec()).collect(),
             });
         }
-        let Plan::Direct { guards, steps } = Plan::of(&work) else { return "shadows".into() };
+        let ExecutionPlan::Direct { guards, steps } = ExecutionPlan::of(&work) else {
+            return "shadows".into();
+        };
         let step = |step: &Step| {
             alloc::format!("{}{}", step.operation, if step.undone { "u" } else { "" })
         };

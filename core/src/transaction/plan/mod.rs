@@ -28,7 +28,7 @@ pub(crate) trait Places {
     /// The stable id of the participant that has `key`; none where there is no participant at all.
     fn participant_of(&self, key: &[u8]) -> Option<Vec<u8>>;
 
-    /// What two clients have in common who place keys alike.
+    /// The stamp that two clients have in common if they place keys alike.
     fn stamp(&self) -> Stamp;
 
     /// Whether `key` is one of comity's own.
@@ -92,7 +92,7 @@ struct Shape {
 
 /// A transaction by participants, the primary first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Plan {
+pub struct TransactionPlan {
     /// The stamp of the ring that places the keys: each participant's is this at its id.
     pub ring: Stamp,
     /// In canonical order: by the bytes of their ids.
@@ -134,7 +134,7 @@ fn too_many() -> Error {
     ))
 }
 
-impl Plan {
+impl TransactionPlan {
     /// What these commands, each its name and its arguments, come to if all expectations are met.
     ///
     /// # Errors

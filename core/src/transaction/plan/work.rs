@@ -131,7 +131,7 @@ impl Operation {
 
 /// How the elements of a reply are brought into one order before it is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::transaction) enum Order {
+pub(in crate::transaction) enum ReplyOrder {
     /// They have one.
     Given,
     /// By their bytes.
@@ -140,7 +140,7 @@ pub(in crate::transaction) enum Order {
     Pairs,
 }
 
-impl Order {
+impl ReplyOrder {
     pub(in crate::transaction) fn of(name: &[u8]) -> Self {
         match name.to_ascii_uppercase().as_slice() {
             b"SMEMBERS" | b"HKEYS" | b"HVALS" => Self::Members,
@@ -165,7 +165,7 @@ impl Check {
     pub fn new(read: Operation, reply: &Reply) -> Self {
         let with_scores =
             read.arguments.iter().any(|word| word.eq_ignore_ascii_case(b"WITHSCORES"));
-        let order = Order::of(&read.name);
+        let order = ReplyOrder::of(&read.name);
         let expected = match reply {
             // What RESP3 has as pairs, a script has in a row.
             Reply::Array(pairs) if with_scores => comparable(&in_a_row(pairs), order),
@@ -191,10 +191,10 @@ fn in_a_row(pairs: &[Reply]) -> Reply {
 }
 
 /// A reply in the form in which the script compares it.
-pub(in crate::transaction) fn comparable(reply: &Reply, order: Order) -> Vec<u8> {
+pub(in crate::transaction) fn comparable(reply: &Reply, order: ReplyOrder) -> Vec<u8> {
     let mut text = Vec::new();
     replies::write(&mut text, &reply.clone());
-    if order != Order::Given
+    if order != ReplyOrder::Given
         && let Some([Reply::Array(items)]) =
             replies::read(&text).and_then(|list| <[Reply; 1]>::try_from(list).ok())
     {
@@ -203,7 +203,7 @@ pub(in crate::transaction) fn comparable(reply: &Reply, order: Order) -> Vec<u8>
             [Reply::Bulk(bytes), ..] => bytes.clone(),
             _ => Vec::new(),
         };
-        let size = if order == Order::Pairs { 2 } else { 1 };
+        let size = if order == ReplyOrder::Pairs { 2 } else { 1 };
         let mut parts: Vec<&[Reply]> = items.chunks(size).collect();
         parts.sort_unstable_by_key(bytes);
         let items = parts.concat();
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_long_reply_is_compared_by_its_digest() {
-        let expected = |length| comparable(&Reply::bulk("a".repeat(length)), Order::Given);
+        let expected = |length| comparable(&Reply::bulk("a".repeat(length)), ReplyOrder::Given);
         assert_eq!(expected(60), [&b"$60\n"[..], &[b'a'; 60]].concat());
         // What sha1sum makes of "$100\n" and the letters.
         assert_eq!(expected(100), b"702718f394aca58c5eafef667b046471a274082e");

@@ -7,7 +7,7 @@ pub(in crate::transaction) mod text;
 
 use alloc::vec::Vec;
 
-pub use answer::{Answer, Held, Refusal, State, Swept};
+pub use answer::{Answer, Held, Rejection, State, Swept};
 pub use op::{Confirm, Finish, OnePhase, Op, Prepare, Query, Role, Sweep, Verdict};
 
 use super::Txid;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Found, Peer, Recovery, State, Vote, WATCH};
+use super::{Peer, Recovery, RecoveryOutcome, State, Vote, WATCH};
 use crate::error::Error;
 use crate::time::Span;
 use crate::transaction::effect::{Attempt, Cx, Effect, Outcome, back_off};
@@ -27,8 +27,8 @@ impl Recovery {
             }
             Outcome::Failed(failed) => self.on_trouble(place, failed.error, cx),
             Outcome::Refused { error, transient: true, .. } => self.on_trouble(place, error, cx),
-            Outcome::Refused { .. } if self.verdict_is_known() => self.end(self.found(), cx),
-            Outcome::Refused { error, .. } => self.end(Found::Failed(error), cx),
+            Outcome::Refused { .. } if self.verdict_is_known() => self.end(self.outcome(), cx),
+            Outcome::Refused { error, .. } => self.end(RecoveryOutcome::Failed(error), cx),
         }
     }
 
@@ -45,15 +45,15 @@ impl Recovery {
         self.retry(place, cx);
         if self.peers.get(place).and_then(|peer| peer.wake) >= Some(limit) {
             match self.state {
-                // Whoever does not answer an operator's decision goes without it.
+                // A participant that does not answer is left without the operator's decision.
                 State::Surveying | State::Imposing => {
                     self.ended(place);
                     self.vote(place, Vote::No);
                     self.go_on(cx);
                 }
-                _ if self.verdict_is_known() => self.end(self.found(), cx),
+                _ if self.verdict_is_known() => self.end(self.outcome(), cx),
                 _ if place == 0 && self.task.heuristic.is_some() => self.decide_alone(cx),
-                _ => self.end(Found::Failed(error), cx),
+                _ => self.end(RecoveryOutcome::Failed(error), cx),
             }
         }
     }
@@ -83,7 +83,7 @@ impl Recovery {
                     Answer::Aborted if self.proven.is_none() => self.proven = Some(Verdict::Abort),
                     _ => {}
                 }
-                // Only a vote of yes has a lock to be told of.
+                // Only a vote of yes has locked keys.
                 self.vote(
                     place,
                     match answer {
@@ -92,13 +92,13 @@ impl Recovery {
                     },
                 );
                 if self.state == State::Asking && self.verdict_is_known() {
-                    return self.finish_what_was_met(cx);
+                    return self.finish_found_lock(cx);
                 }
             }
             State::Voting => match answer {
                 Answer::Yes(held) => self.vote(place, Vote::Yes(held.keys)),
                 Answer::Aborted => self.vote(place, Vote::No),
-                // The client tells all at once what it has decided: this one was faster than the
+                // The client sends its decision to all participants at once: this one was faster than the
                 // primary. All votes must have been yes, also one that is lost since.
                 Answer::Committed { .. } => {
                     self.vote(place, Vote::Yes(Vec::new()));
@@ -136,21 +136,23 @@ impl Recovery {
             Answer::Staging(held) => self.on_staging(held, cx),
             Answer::Committed { participants } => {
                 self.decided(Verdict::Commit);
-                if self.task.met.is_none() {
+                if self.task.locked_at.is_none() {
                     self.learn(participants);
                     return self.turn(State::Collecting, cx);
                 }
-                self.finish_what_was_met(cx);
+                self.finish_found_lock(cx);
             }
             Answer::Aborted => {
                 self.decided(Verdict::Abort);
-                self.finish_what_was_met(cx);
+                self.finish_found_lock(cx);
             }
             Answer::Stale { .. } => {
                 self.decided(Verdict::Release);
-                self.finish_what_was_met(cx);
+                self.finish_found_lock(cx);
             }
-            Answer::Nothing if self.task.id.not_after.is_none() => self.end(Found::Unheard, cx),
+            Answer::Nothing if self.task.id.not_after.is_none() => {
+                self.end(RecoveryOutcome::Unheard, cx);
+            }
             // Its client may be about to begin.
             Answer::Nothing => self.watch(WATCH, cx),
             Answer::Mismatch => self.misnamed(cx),
@@ -165,9 +167,9 @@ impl Recovery {
         }
     }
 
-    /// The primary has said how it ended; once the participant where a lock was met has said what
-    /// keys it has, they are told.
-    fn finish_what_was_met(&mut self, cx: &mut Cx<'_>) {
+    /// The primary has answered how the transaction ended; `FINISH` is sent once the participant where a
+    /// lock was found has answered which keys it has locked.
+    fn finish_found_lock(&mut self, cx: &mut Cx<'_>) {
         if self.peers.iter().skip(1).any(|peer| peer.vote == Vote::Unknown) {
             return;
         }
@@ -218,10 +220,10 @@ impl Recovery {
             }
             Answer::Stale { .. } => {
                 self.decided(Verdict::Release);
-                // Only the lock that was met is known to be there still.
-                let met = self.task.met.clone();
+                // Only the lock that was found is known to be there still.
+                let locked_at = self.task.locked_at.clone();
                 self.peers.iter_mut().skip(1).for_each(|peer| {
-                    peer.ended = Some(&peer.id) != met.as_ref();
+                    peer.ended = Some(&peer.id) != locked_at.as_ref();
                 });
                 return self.turn(State::Releasing, cx);
             }
@@ -255,7 +257,7 @@ impl Recovery {
         self.ended(place);
     }
 
-    /// Whether a participant that was told an operator's decision may have what the primary has not
+    /// Whether a participant that was sent an operator's decision may have what the primary has not
     /// decided. All who are asked have voted yes, so a commit is what it comes to unless one says no;
     /// an abort is not, unless one says so.
     fn may_be_damaged(&self, place: usize, answer: &Answer) -> bool {

@@ -2,22 +2,22 @@
 //!
 //! | state | means | leaves it |
 //! | --- | --- | --- |
-//! | Asking | R1: the primary is asked for the state, and the participant where a lock was met for its vote | their answers |
+//! | Asking | R1: the primary is asked for the state, and the participant where a lock was found for its vote | their answers |
 //! | Watching | nothing is known yet, or the patience is not over | as much time |
 //! | Voting | R2: staging; the secondaries are made to vote | all votes |
-//! | Deciding | R3: the primary is told what the votes come to | its answer, which alone counts |
+//! | Deciding | R3: the primary is sent what the votes come to | its answer, which alone counts |
 //! | Collecting | decided long since: the votes tell which keys the others hold | all votes |
-//! | Finishing | R4: the others are told what the primary answered | all acknowledged |
-//! | Releasing | the primary does not know any more: the lock that was met is released | its answer |
+//! | Finishing | R4: the others are sent what the primary answered | all acknowledged |
+//! | Releasing | the primary does not know any more: the lock that was found is released | its answer |
 //! | Surveying | the operator decides in the place of a primary that does not answer: all nodes are asked for their votes | all votes, the time limit |
-//! | Imposing | those that voted yes are told what the operator has decided | all acknowledged, the time limit |
+//! | Imposing | those that voted yes are sent what the operator has decided | all acknowledged, the time limit |
 //! | Done | nothing is left to do | |
 //!
 //! Votes come to a commit if all are yes, or if one participant has applied it, which proves that all
 //! were: a server that restarted without what it had then says no.
 //!
 //! What the primary answers in Deciding is the outcome, whatever was asked of it: its own client or
-//! another recovery may have been faster. So nobody else is told anything before.
+//! another recovery may have been faster. So no other participant is sent a decision before.
 //!
 //! A vote is forced, which makes it no where there is none yet, only once the transaction's
 //! patience is over by the clock of the server that has its lock, or once it was watched for
@@ -41,10 +41,10 @@ pub(crate) const WATCH: Span = Span::from_secs(60);
 
 /// What a recovery has come to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Found {
-    /// It is committed, and that is told to all who were found to wait for it.
+pub enum RecoveryOutcome {
+    /// It is committed, and every participant that was found to wait has been sent that.
     Committed,
-    /// It is aborted, and that is told to all who were found to wait for it.
+    /// It is aborted, and every participant that was found to wait has been sent that.
     Aborted,
     /// It is over, and nobody knows how any more.
     Forgotten,
@@ -56,7 +56,7 @@ pub enum Found {
 }
 
 /// What an operator decides for a transaction whose primary is gone for good. It may be the
-/// contrary of what the primary has decided: every participant that is told is reported as damaged.
+/// contrary of what the primary has decided: every participant that was sent it is reported as damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Heuristic {
@@ -71,8 +71,9 @@ pub enum Heuristic {
 pub struct Task {
     /// Which transaction.
     pub id: TransactionId,
-    /// Where a lock of it was met.
-    pub met: Option<Vec<u8>>,
+    /// The stable id of the participant where a lock of the transaction was found; none where the recovery
+    /// was asked for by its id.
+    pub locked_at: Option<Vec<u8>>,
     /// Whether its patience is over.
     pub expired: bool,
     /// What is done where the primary does not answer, and who is asked then.
@@ -141,11 +142,12 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// Begins after a random part of `delay`: others may have met the same lock.
+    /// Begins after a random part of `delay`: other clients may have found the same lock.
     pub(crate) fn new(task: Task, delay: Span, cx: &mut Cx<'_>) -> Self {
         let mut peers = Vec::from([Peer::new(task.id.primary.clone())]);
-        peers
-            .extend(task.met.iter().filter(|met| **met != task.id.primary).cloned().map(Peer::new));
+        peers.extend(
+            task.locked_at.iter().filter(|id| **id != task.id.primary).cloned().map(Peer::new),
+        );
         let mut machine = Self {
             task,
             state: State::Asking,
@@ -174,11 +176,11 @@ impl Recovery {
         matches!(self.state, State::Done)
     }
 
-    /// What is still to be done about a lock that was met at `place`, when this is over.
+    /// What is still to be done about a lock that was found at `place`, when this recovery is over.
     pub(crate) fn left_at(&self, place: Vec<u8>) -> Option<Task> {
-        let told = self.peers.iter().any(|peer| peer.id == place && peer.ended);
-        (self.verdict_is_known() && !told).then(|| Task {
-            met: Some(place),
+        let ended = self.peers.iter().any(|peer| peer.id == place && peer.ended);
+        (self.verdict_is_known() && !ended).then(|| Task {
+            locked_at: Some(place),
             expired: true,
             heuristic: None,
             ..self.task.clone()
@@ -213,8 +215,8 @@ impl Recovery {
         }
     }
 
-    /// A lock of it was met again, and its patience is over by now.
-    pub(crate) fn hurry(&mut self, cx: &mut Cx<'_>) {
+    /// Begins at once: a lock of the transaction was found again, and its patience is over by now.
+    pub(crate) fn expedite(&mut self, cx: &mut Cx<'_>) {
         self.task.expired = true;
         if matches!(self.state, State::Watching { .. }) {
             self.turn(State::Asking, cx);
@@ -247,10 +249,10 @@ impl Recovery {
         let force = self.task.expired && not_after.is_some();
         let not_after = not_after.unwrap_or(NEVER);
         let query = |force| Query { txid, not_after, force };
-        // Its client may be dead, and have told its user that the outcome is in doubt.
-        let told = self.state == State::Deciding;
+        // Its client may be dead, and have notified its user that the outcome is in doubt.
+        let retain = self.state == State::Deciding;
         let finish = |keys: &Vec<Key>, verdict| {
-            Op::Finish(Finish { txid, not_after, verdict, told, keys: keys.clone() })
+            Op::Finish(Finish { txid, not_after, verdict, retain, keys: keys.clone() })
         };
         Some(match (self.state, &peer.vote) {
             (State::Asking, _) if place == 0 => Op::Status(query(force)),
@@ -307,41 +309,41 @@ impl Recovery {
             }
             State::Collecting => self.turn(State::Finishing, cx),
             State::Surveying => self.turn(State::Imposing, cx),
-            State::Finishing | State::Releasing | State::Imposing => self.end(self.found(), cx),
+            State::Finishing | State::Releasing | State::Imposing => self.end(self.outcome(), cx),
             State::Asking | State::Watching { .. } | State::Deciding | State::Done => {}
         }
     }
 
     /// What the primary has said.
-    const fn found(&self) -> Found {
+    const fn outcome(&self) -> RecoveryOutcome {
         match self.verdict {
-            Verdict::Commit => Found::Committed,
-            Verdict::Abort => Found::Aborted,
-            Verdict::Release => Found::Forgotten,
+            Verdict::Commit => RecoveryOutcome::Committed,
+            Verdict::Abort => RecoveryOutcome::Aborted,
+            Verdict::Release => RecoveryOutcome::Forgotten,
         }
     }
 
-    fn end(&mut self, found: Found, cx: &mut Cx<'_>) {
+    fn end(&mut self, outcome: RecoveryOutcome, cx: &mut Cx<'_>) {
         self.state = State::Done;
-        cx.effects.push(Effect::Found(found));
+        cx.effects.push(Effect::Recovered(outcome));
     }
 
-    /// Whether there were answers that do not help for longer than anybody waits. Those who wait are
-    /// told then: what was met can be met again.
+    /// Gives up, if no answer has decided it for longer than a caller waits. The lock can be found, and
+    /// recovered, again.
     fn gives_up(&mut self, until: Option<Time>, cx: &mut Cx<'_>) -> bool {
         let limit = *self.unhelped.get_or_insert(cx.now) + cx.timeout;
         if until < Some(limit) {
             return false;
         }
         if self.verdict_is_known() {
-            self.end(self.found(), cx);
+            self.end(self.outcome(), cx);
             return true;
         }
         let message = alloc::format!(
             "transaction {}: the servers go on giving answers that do not decide it",
             readable(&self.task.id.to_text())
         );
-        self.end(Found::Failed(Error::new(ErrorCode::InvalidState, message)), cx);
+        self.end(RecoveryOutcome::Failed(Error::new(ErrorCode::InvalidState, message)), cx);
         true
     }
 
@@ -380,7 +382,7 @@ impl Recovery {
 
     /// The id names a participant that is not the primary.
     fn misnamed(&mut self, cx: &mut Cx<'_>) {
-        self.end(Found::Failed(self.task.id.misnamed()), cx);
+        self.end(RecoveryOutcome::Failed(self.task.id.misnamed()), cx);
     }
 
     /// There is no such node here.
@@ -391,6 +393,6 @@ impl Recovery {
             readable(&self.task.id.to_text()),
             readable(&peer.id)
         );
-        self.end(Found::Failed(Error::new(ErrorCode::InvalidState, message)), cx);
+        self.end(RecoveryOutcome::Failed(Error::new(ErrorCode::InvalidState, message)), cx);
     }
 }

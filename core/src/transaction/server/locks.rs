@@ -8,7 +8,7 @@ use crate::transaction::protocol::text::{read_counted, write_counted};
 use crate::transaction::protocol::{COLUMN_END, WIDTH};
 use crate::transaction::{MAX_SHARED, Mode, Txid};
 
-/// Who holds a lock.
+/// A transaction that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Holder {
     pub(super) txid: Txid,
@@ -28,10 +28,10 @@ pub(super) enum Lock {
     },
 }
 
-/// Why a key cannot be had.
-pub(super) struct Obstacle<'a> {
+/// A holder that keeps another transaction from a key.
+pub(super) struct Conflict<'a> {
     pub(super) holder: &'a Holder,
-    /// It is readers who keep out a writer.
+    /// Readers keep out a writer.
     pub(super) readers: bool,
 }
 
@@ -95,21 +95,21 @@ impl Lock {
         }
     }
 
-    /// Who keeps this lock from one more transaction, which `joins` the holders or only looks.
-    pub(super) fn obstacle(
+    /// The holder that keeps one more transaction, which `joins` the holders or only looks, from this lock.
+    pub(super) fn conflict(
         &self,
         mode: Mode,
         joins: bool,
         now: ServerTime,
-    ) -> Option<Obstacle<'_>> {
+    ) -> Option<Conflict<'_>> {
         let first = || self.holders().iter().min_by_key(|holder| holder.deadline);
-        let obstacle = |readers| first().map(|holder| Obstacle { holder, readers });
+        let conflict = |readers| first().map(|holder| Conflict { holder, readers });
         match self {
-            Self::Exclusive(_) => obstacle(false),
-            Self::Shared { .. } if mode != Mode::Shared => obstacle(true),
+            Self::Exclusive(_) => conflict(false),
+            Self::Shared { .. } if mode != Mode::Shared => conflict(true),
             Self::Shared { closed_until, holders } => {
                 let closed = holders.len() >= MAX_SHARED || *closed_until > now;
-                (joins && closed).then(|| obstacle(false)).flatten()
+                (joins && closed).then(|| conflict(false)).flatten()
             }
         }
     }

@@ -111,8 +111,14 @@ impl Table<'_> {
         (register.state == State::Prepared).then_some(Answer::Pending { earlier })
     }
 
-    /// `ABORTED` where nothing was known.
-    fn bury(&mut self, txid: Txid, not_after: ServerTime, role: &Role, keep: ServerTime) -> Answer {
+    /// Records `ABORTED` where nothing was known of the transaction.
+    fn record_abort(
+        &mut self,
+        txid: Txid,
+        not_after: ServerTime,
+        role: &Role,
+        keep: ServerTime,
+    ) -> Answer {
         if let Some(pending) = self.pending(txid) {
             return pending;
         }
@@ -144,7 +150,7 @@ impl Table<'_> {
             Known::Nothing if !force => Answer::Nothing,
             Known::Nothing => {
                 let role = Role::Primary { participants: Vec::new() };
-                self.bury(txid, not_after, &role, self.now().after(KEPT))
+                self.record_abort(txid, not_after, &role, self.now().after(KEPT))
             }
         }
     }
@@ -164,7 +170,7 @@ impl Table<'_> {
             Known::Nothing if self.now() > not_after => Answer::Aborted,
             Known::Nothing => {
                 let role = Role::Secondary { primary: Vec::new() };
-                self.bury(txid, not_after, &role, ServerTime(0))
+                self.record_abort(txid, not_after, &role, ServerTime(0))
             }
         }
     }
@@ -179,12 +185,12 @@ impl Table<'_> {
     }
 
     fn finish(&mut self, op: &Finish) -> Answer {
-        let Finish { txid, not_after, verdict, told, ref keys } = *op;
-        let keep = if told { self.now().after(KEPT) } else { ServerTime(0) };
+        let Finish { txid, not_after, verdict, retain, ref keys } = *op;
+        let keep = if retain { self.now().after(KEPT) } else { ServerTime(0) };
         match self.known(txid) {
             Known::Unreadable => Answer::Mismatch,
             Known::Later => self.stale(),
-            Known::Register(mut register) if told && register.state != State::Prepared => {
+            Known::Register(mut register) if retain && register.state != State::Prepared => {
                 register.moment = keep;
                 self.set_register(txid, &register);
                 match register.state {
@@ -199,7 +205,7 @@ impl Table<'_> {
                     Answer::Mismatch
                 }
                 State::Prepared => {
-                    self.settle(txid, register, keys, verdict == Verdict::Commit, keep)
+                    self.end_vote(txid, register, keys, verdict == Verdict::Commit, keep)
                 }
             },
             Known::Nothing if verdict == Verdict::Release => Answer::Nothing,
@@ -212,13 +218,13 @@ impl Table<'_> {
             Known::Nothing if verdict == Verdict::Commit => Answer::Lost { keys: Vec::new() },
             Known::Nothing => {
                 let role = Role::Secondary { primary: Vec::new() };
-                self.bury(txid, not_after, &role, keep)
+                self.record_abort(txid, not_after, &role, keep)
             }
         }
     }
 
     /// Ends a vote: the shadows become the keys, or are dropped, and the locks are given back.
-    fn settle(
+    fn end_vote(
         &mut self,
         txid: Txid,
         mut register: Register,

@@ -18,7 +18,7 @@ pub(super) struct Register {
     /// Of the work, zero where it was never seen.
     pub(super) digest: u64,
     pub(super) not_after: ServerTime,
-    /// From when on others may recover a vote; until when anything else is kept for those who ask.
+    /// From when on others may recover a vote; until when any other register is kept for questions.
     pub(super) moment: ServerTime,
     /// A role as text, empty behind the letter where it points to nobody.
     pub(super) role: Vec<u8>,

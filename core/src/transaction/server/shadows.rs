@@ -11,7 +11,7 @@ use crate::keyspace::{Keyspace, Value};
 use crate::redis::{Reply, parse_number};
 use crate::transaction::plan::execution::Need;
 use crate::transaction::protocol::{replies, shadow};
-use crate::transaction::{Mode, Refusal, Txid, Work};
+use crate::transaction::{Mode, Rejection, Txid, Work};
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl<'a> Shadows<'a> {
     pub(super) fn execute(
         mut self,
         space: &mut Keyspace,
-    ) -> Result<(Vec<u8>, Vec<Outcome>), Refusal> {
+    ) -> Result<(Vec<u8>, Vec<Outcome>), Rejection> {
         let mut all = Vec::new();
         for place in 0..self.work.operations.len() {
             match self.operation(space, place) {
@@ -107,7 +107,7 @@ impl<'a> Shadows<'a> {
         Ok((all, self.outcomes(space)))
     }
 
-    fn operation(&mut self, space: &mut Keyspace, place: usize) -> Result<Reply, Refusal> {
+    fn operation(&mut self, space: &mut Keyspace, place: usize) -> Result<Reply, Rejection> {
         let (work, number) = (self.work, u32::try_from(place).unwrap_or(u32::MAX));
         let Some(operation) = work.operations.get(place) else { return Ok(Reply::Nil) };
         let key = work.key(operation).map_or(&[][..], |key| key.name.as_slice());
@@ -132,7 +132,7 @@ impl<'a> Shadows<'a> {
         let target = self.made.get(&operation.key).map_or(key, |(name, _)| name.as_slice());
         let reply = run(space, operation, target);
         match reply {
-            Reply::Error(error) => Err(Refusal::Failed { operation: number, error }),
+            Reply::Error(error) => Err(Rejection::Failed { operation: number, error }),
             reply => Ok(reply),
         }
     }
@@ -155,7 +155,7 @@ impl<'a> Shadows<'a> {
 }
 
 /// Refuses what would take long to copy.
-fn check_size(space: &Keyspace, key: &[u8], number: u32, work: &Work) -> Result<(), Refusal> {
+fn check_size(space: &Keyspace, key: &[u8], number: u32, work: &Work) -> Result<(), Rejection> {
     let sum = |sizes: &mut dyn Iterator<Item = usize>| sizes.sum::<usize>() as u64;
     let (count, bytes) = match space.value(key) {
         None => return Ok(()),
@@ -169,7 +169,7 @@ fn check_size(space: &Keyspace, key: &[u8], number: u32, work: &Work) -> Result<
     };
     for (size, limit) in [(count as u64, work.copy_elements), (bytes, work.copy_bytes)] {
         if size > limit.into() {
-            return Err(Refusal::Large { key: number, size, limit: limit.into() });
+            return Err(Rejection::Large { key: number, size, limit: limit.into() });
         }
     }
     Ok(())

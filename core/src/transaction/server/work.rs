@@ -12,12 +12,12 @@ use crate::keyspace::{Keyspace, ServerTime, command};
 use crate::redis::{Fields, Reply};
 use crate::stamp::{self, Stamp};
 use crate::time::Span;
-use crate::transaction::plan::execution::{Guard, Plan, Step};
-use crate::transaction::plan::work::{Order, comparable};
+use crate::transaction::plan::execution::{ExecutionPlan, Guard, Step};
+use crate::transaction::plan::work::{ReplyOrder, comparable};
 use crate::transaction::protocol::text::{read_counted, write_counted};
 use crate::transaction::protocol::{replies, shadow};
 use crate::transaction::{
-    Answer, MAX_PATIENCE, MAX_RECORDED, OnePhase, Operation, Prepare, Refusal, Role, State, Txid,
+    Answer, MAX_PATIENCE, MAX_RECORDED, OnePhase, Operation, Prepare, Rejection, Role, State, Txid,
     Work,
 };
 
@@ -78,7 +78,7 @@ pub(super) fn prepare(table: Table<'_>, op: &Prepare) -> Answer {
         return answer;
     }
     if let Err(refusal) = call.validate(true) {
-        let waits = keep && matches!(refusal, Refusal::Locked { .. });
+        let waits = keep && matches!(refusal, Rejection::Locked { .. });
         return call.refuse(decides && !waits, refusal);
     }
     let shadows = Shadows::new(call.table.meta, txid, work);
@@ -167,26 +167,26 @@ impl<'a> Call<'a> {
         if theirs.len() != ours.len() {
             return Some(Answer::Unstamped { found: theirs });
         }
-        // A copy of the same call is told of the stamp alone.
-        self.refuse(record, Refusal::Ring { theirs: theirs.clone(), members: Vec::new() });
-        let why = Refusal::Ring { theirs, members };
+        // A copy of the same call is answered with the stamp alone.
+        self.refuse(record, Rejection::Ring { theirs: theirs.clone(), members: Vec::new() });
+        let why = Rejection::Ring { theirs, members };
         Some(Answer::Refused { recorded: record, why })
     }
 
     /// Whether the locks and what was read are as they should be.
-    fn validate(&mut self, joins: bool) -> Result<(), Refusal> {
+    fn validate(&mut self, joins: bool) -> Result<(), Rejection> {
         let now = self.table.now();
         for ((number, key), lock) in (0..).zip(&self.work.keys).zip(&self.locks) {
             let Some(lock) = lock else { continue };
-            let Some(obstacle) = lock.obstacle(key.mode, joins, now) else { continue };
-            let holder = obstacle.holder.clone();
-            if obstacle.readers {
+            let Some(conflict) = lock.conflict(key.mode, joins, now) else { continue };
+            let holder = conflict.holder.clone();
+            if conflict.readers {
                 let closed_until = now.after(CLOSED);
                 let holders = lock.holders().to_vec();
                 self.table.set_lock(&key.name, Some(&Lock::Shared { closed_until, holders }));
             }
             let Holder { txid, not_after, deadline, primary } = holder;
-            return Err(Refusal::Locked {
+            return Err(Rejection::Locked {
                 key: number,
                 holder: txid,
                 primary,
@@ -199,18 +199,18 @@ impl<'a> Call<'a> {
             let name = self.work.key(&check.read).map_or(&[][..], |key| key.name.as_slice());
             let reply = run(self.table.space, &check.read, name);
             let failed = matches!(reply, Reply::Error(_));
-            if failed || comparable(&reply, Order::of(&check.read.name)) != check.expected {
-                return Err(Refusal::Changed { check: number });
+            if failed || comparable(&reply, ReplyOrder::of(&check.read.name)) != check.expected {
+                return Err(Rejection::Changed { check: number });
             }
         }
         Ok(())
     }
 
     /// Executes a whole transaction.
-    fn execute(&mut self) -> Result<Vec<u8>, Refusal> {
+    fn execute(&mut self) -> Result<Vec<u8>, Rejection> {
         let space = &mut *self.table.space;
-        match Plan::of(self.work) {
-            Plan::Shadows => {
+        match ExecutionPlan::of(self.work) {
+            ExecutionPlan::Shadows => {
                 let shadows = Shadows::new(self.table.meta, self.txid, self.work);
                 let (text, outcomes) = shadows.execute(space)?;
                 for (index, (key, outcome)) in self.work.keys.iter().zip(outcomes).enumerate() {
@@ -219,7 +219,7 @@ impl<'a> Call<'a> {
                 }
                 Ok(text)
             }
-            Plan::Direct { guards, steps } => {
+            ExecutionPlan::Direct { guards, steps } => {
                 check_types(space, self.work, &guards)?;
                 direct(space, self.work, &steps)
             }
@@ -227,7 +227,7 @@ impl<'a> Call<'a> {
     }
 
     /// Refuses. What is recorded is answered again to a copy of the same call.
-    fn refuse(&mut self, recorded: bool, why: Refusal) -> Answer {
+    fn refuse(&mut self, recorded: bool, why: Rejection) -> Answer {
         let answer = Answer::Refused { recorded, why };
         if recorded {
             let mut rest = Vec::new();
@@ -262,20 +262,20 @@ pub(super) fn run(space: &mut Keyspace, operation: &Operation, key: &[u8]) -> Re
     command::execute(space, &words)
 }
 
-fn check_types(space: &Keyspace, work: &Work, guards: &[Guard]) -> Result<(), Refusal> {
+fn check_types(space: &Keyspace, work: &Work, guards: &[Guard]) -> Result<(), Rejection> {
     for guard in guards {
         let place = usize::try_from(guard.key).unwrap_or(usize::MAX);
         let value = work.keys.get(place).and_then(|key| space.value(&key.name));
         if value.is_some_and(|value| value.type_name() != guard.wanted.name()) {
             let operation = u32::try_from(guard.operation).unwrap_or(u32::MAX);
-            return Err(Refusal::Failed { operation, error: WRONGTYPE.to_vec() });
+            return Err(Rejection::Failed { operation, error: WRONGTYPE.to_vec() });
         }
     }
     Ok(())
 }
 
 /// Executes operations on the keys themselves. If one fails, those before it are undone.
-fn direct(space: &mut Keyspace, work: &Work, steps: &[Step]) -> Result<Vec<u8>, Refusal> {
+fn direct(space: &mut Keyspace, work: &Work, steps: &[Step]) -> Result<Vec<u8>, Rejection> {
     let mut done: Vec<(usize, Reply)> = Vec::new();
     let mut before: Vec<(&[u8], Option<Vec<u8>>)> = Vec::new();
     for step in steps {
@@ -291,7 +291,7 @@ fn direct(space: &mut Keyspace, work: &Work, steps: &[Step]) -> Result<Vec<u8>, 
                     }
                 }
                 let operation = u32::try_from(step.operation).unwrap_or(u32::MAX);
-                return Err(Refusal::Failed { operation, error });
+                return Err(Rejection::Failed { operation, error });
             }
             reply => done.push((step.operation, reply)),
         }

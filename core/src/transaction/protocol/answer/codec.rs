@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Answer, Held, Refusal, State, Swept};
+use super::{Answer, Held, Rejection, State, Swept};
 use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Fields, Reply};
 use crate::stamp;
@@ -149,13 +149,13 @@ impl Answer {
             }
             verb => {
                 let recorded = fields.bytes()? == b"1";
-                Self::Refused { recorded, why: Refusal::pull(verb, fields)? }
+                Self::Refused { recorded, why: Rejection::pull(verb, fields)? }
             }
         })
     }
 }
 
-impl Refusal {
+impl Rejection {
     fn push(&self, out: &mut Argv, recorded: bool) {
         let mut verb = |verb: &[u8]| {
             out.push(verb);
@@ -278,11 +278,11 @@ mod tests {
         let replies = vec![Reply::Integer(-5), Reply::Nil, Reply::bulk("x\n")];
         let holder = b"node".to_vec();
         let refusals = [
-            Refusal::Locked { key: 1, holder: txid, primary: holder, not_after, deadline, now },
-            Refusal::Changed { check: 3 },
-            Refusal::Failed { operation: 9, error: b"WRONGTYPE no".to_vec() },
-            Refusal::Large { key: 0, size: 10_001, limit: 10_000 },
-            Refusal::Ring { theirs: b"0.4".to_vec(), members: b"1;".to_vec() },
+            Rejection::Locked { key: 1, holder: txid, primary: holder, not_after, deadline, now },
+            Rejection::Changed { check: 3 },
+            Rejection::Failed { operation: 9, error: b"WRONGTYPE no".to_vec() },
+            Rejection::Large { key: 0, size: 10_001, limit: 10_000 },
+            Rejection::Ring { theirs: b"0.4".to_vec(), members: b"1;".to_vec() },
         ];
         let (state, kept, role) = (State::Done, deadline, secondary.clone());
         let swept = Swept { txid, state, not_after, kept, role };
@@ -306,7 +306,7 @@ mod tests {
             Answer::Confirmed { states: vec![Some(State::Done), None, Some(State::Prepared)] },
         ];
         for why in refusals {
-            let recorded = matches!(why, Refusal::Changed { .. });
+            let recorded = matches!(why, Rejection::Changed { .. });
             all.push(Answer::Refused { recorded, why });
         }
         all

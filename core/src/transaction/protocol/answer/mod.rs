@@ -27,10 +27,10 @@ pub enum Answer {
     /// To `ONE_PHASE` and `PREPARE`: refused. Nothing was done.
     Refused {
         /// Whether the refusal is recorded: the transaction will never be applied here. So it is
-        /// in a `ONE_PHASE` that writes and at the primary, unless told to keep.
+        /// in a `ONE_PHASE` that writes and at the primary, unless the caller waits for the lock.
         recorded: bool,
         /// Why.
-        why: Refusal,
+        why: Rejection,
     },
     /// `ABORTED` is recorded; to `VOTE`: the vote is no.
     Aborted,
@@ -50,7 +50,7 @@ pub enum Answer {
     Staging(Held),
     /// To `VOTE`: the vote is yes.
     Yes(Held),
-    /// To `STATUS`, `VOTE` and `FINISH` that were told to leave it so: nothing is known of it.
+    /// To `STATUS`, `VOTE` and `FINISH` that record nothing: nothing is known of it.
     Nothing,
     /// Finished, how is recorded elsewhere or no longer: never read as committed, never as aborted.
     Stale {
@@ -103,12 +103,12 @@ pub enum Answer {
 
 /// Why a transaction is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum Rejection {
     /// Another transaction has locked a key.
     Locked {
         /// The key's place in the work's list.
         key: u32,
-        /// Who has.
+        /// The transaction that has locked it.
         holder: Txid,
         /// The stable id of the holder's primary.
         primary: Vec<u8>,
@@ -144,7 +144,7 @@ pub enum Refusal {
     Ring {
         /// That ring's stamp.
         theirs: Vec<u8>,
-        /// Who is in it; empty if that is not known.
+        /// Its members; empty if they are not known.
         members: Vec<u8>,
     },
 }
@@ -173,7 +173,7 @@ pub struct Swept {
     pub state: State,
     /// The transaction's `not_after`.
     pub not_after: ServerTime,
-    /// Until when it is kept for those who ask; a moment that is past, if it is not.
+    /// Until when it is kept for questions; a moment that is past, if it is not.
     pub kept: ServerTime,
     /// What the participant was: whom to ask before a finished register is removed. Where a
     /// transaction was aborted before it was heard of, it points to nobody.

@@ -10,8 +10,8 @@ use crate::keyspace::ServerTime;
 use crate::redis::{Argv, Script, parse_number, write_padded};
 use crate::stamp::Stamp;
 use crate::time::Span;
-use crate::transaction::plan::execution::{Need, Plan, read_order};
-use crate::transaction::plan::work::Order;
+use crate::transaction::plan::execution::{ExecutionPlan, Need, read_order};
+use crate::transaction::plan::work::ReplyOrder;
 use crate::transaction::protocol::text::{parse_hex, push_time, write_hex};
 use crate::transaction::protocol::{COLUMN_END, WIDTH, shadow};
 use crate::transaction::{Check, Key, MAX_PATIENCE, Mode, Operation, Txid, Work};
@@ -24,14 +24,14 @@ impl Op {
             Self::OnePhase(op) => {
                 push_keys(argv, meta, op.txid, &op.work.keys);
                 push_work(argv, op.txid, op.ring, op.not_after, &op.work);
-                let plan = Plan::of(&op.work);
+                let plan = ExecutionPlan::of(&op.work);
                 argv.push(&plan.word());
                 argv.push(&plan.order());
                 push_checks(argv, &op.work);
                 let all = &op.work.operations;
                 match &plan {
-                    Plan::Shadows => push_for_shadows(argv, all),
-                    Plan::Direct { steps, .. } => {
+                    ExecutionPlan::Shadows => push_for_shadows(argv, all),
+                    ExecutionPlan::Direct { steps, .. } => {
                         for step in steps {
                             if let Some(operation) = all.get(step.operation) {
                                 let letter = match operation.need() {
@@ -62,7 +62,7 @@ impl Op {
                 push_time(argv, op.not_after);
                 argv.push(op.verdict.word());
                 argv.push(&modes(&op.keys));
-                argv.push(if op.told { b"1" } else { b"0" });
+                argv.push(if op.retain { b"1" } else { b"0" });
             }
             Self::Status(query) | Self::Vote(query) => {
                 push_keys(argv, meta, query.txid, &[]);
@@ -161,8 +161,8 @@ impl Op {
                 let not_after = ServerTime(parse_number(words.next()?)?);
                 let verdict = Verdict::parse(words.next()?)?;
                 let keys = keys(names, words.next()?)?;
-                let told = words.next()? == b"1";
-                Some(Self::Finish(Finish { txid, not_after, verdict, told, keys }))
+                let retain = words.next()? == b"1";
+                Some(Self::Finish(Finish { txid, not_after, verdict, retain, keys }))
             }
             Script::Status | Script::Vote => {
                 let not_after = ServerTime(parse_number(words.next()?)?);
@@ -212,7 +212,7 @@ fn push_keys(argv: &mut Argv, meta: &[u8], txid: Txid, keys: &[Key]) {
     written().for_each(|(index, _)| argv.push(&shadow(meta, txid, index)));
 }
 
-/// The keys with these modes; the shadows behind them are told by the names.
+/// The keys with these modes; the names behind them are those of shadows.
 fn keys(names: &[&[u8]], modes: &[u8]) -> Option<Vec<Key>> {
     let written = modes.iter().filter(|mode| **mode == Mode::Write.letter()).count();
     (names.len() == modes.len() + written).then_some(())?;
@@ -237,7 +237,7 @@ fn push_work(argv: &mut Argv, txid: Txid, ring: Stamp, not_after: ServerTime, wo
 
 fn push_checks(argv: &mut Argv, work: &Work) {
     for Check { read, expected } in &work.checks {
-        read.encode(argv, Order::of(&read.name).letter(), Some(expected));
+        read.encode(argv, ReplyOrder::of(&read.name).letter(), Some(expected));
     }
 }
 
@@ -296,8 +296,8 @@ mod tests {
                 }));
             }
             for verdict in [Verdict::Commit, Verdict::Abort, Verdict::Release] {
-                let (keys, told) = (work.keys.clone(), verdict == Verdict::Abort);
-                ops.push(Op::Finish(Finish { txid, not_after, verdict, told, keys }));
+                let (keys, retain) = (work.keys.clone(), verdict == Verdict::Abort);
+                ops.push(Op::Finish(Finish { txid, not_after, verdict, retain, keys }));
             }
             ops.push(Op::OnePhase(OnePhase { txid, ring, not_after, work }));
         }

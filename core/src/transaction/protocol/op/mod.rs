@@ -101,9 +101,9 @@ pub struct Finish {
     pub not_after: ServerTime,
     /// How it ends.
     pub verdict: Verdict,
-    /// Whether somebody may have been told that its outcome is in doubt: what is recorded of it here is
-    /// then kept for [`KEPT`](crate::transaction::KEPT) for those who ask.
-    pub told: bool,
+    /// Whether its register is kept for [`KEPT`](crate::transaction::KEPT): its user may have been notified
+    /// that the outcome is in doubt, and ask.
+    pub retain: bool,
     /// All its keys here, in the order of its [`Work`] or of an answer; none where none is known.
     pub keys: Vec<Key>,
 }
@@ -133,7 +133,7 @@ pub enum Sweep {
     Registers {
         /// Whose.
         txids: Vec<Txid>,
-        /// Whether those go, too, that are kept for those who ask.
+        /// Whether registers that are kept are removed, too.
         kept: bool,
     },
     /// The names of what may be shadows, in a part of the server's whole key space.

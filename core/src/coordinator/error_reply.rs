@@ -6,7 +6,7 @@ use alloc::string::String;
 use crate::error::{Error, ErrorCode};
 
 /// A server's refusal.
-pub(super) struct Refusal {
+pub(super) struct ErrorReply {
     /// For the user, with the server's words.
     pub(super) error: Error,
     /// It may pass by itself soon.
@@ -54,7 +54,7 @@ const CROWDED: &[u8] = b"ERR max number of clients";
 pub(super) const NO_CLUSTER: &str = "the server is a node of a Redis Cluster, which is not supported: \
      connect to servers with 'cluster-enabled no', all of them as nodes of the ring";
 
-impl Refusal {
+impl ErrorReply {
     pub(super) fn of(text: &[u8]) -> Self {
         let words = String::from_utf8_lossy(text);
         let message = match text.starts_with(UNAUTHENTICATED) {
