@@ -14,7 +14,7 @@ use hmac_sha1_compact::Hash as Sha1;
 /// Each script, called as in `Script`, and the files of `src` of which it is put together.
 const SCRIPTS: [(&str, &[&str]); 12] = [
     ("Queue", &["stamp/check", "lock/server/queue"]),
-    ("Guard", &["stamp/check", "lock/server/guard"]),
+    ("Guard", &["stamp/check", "lock/fence_guard/guard"]),
     ("Counter", &["stamp/check", "counter/server/counter"]),
     (
         "OnePhase",

@@ -2,16 +2,18 @@
 //! its shortcuts. The embedded store runs it, and the differential test holds the two equal.
 
 mod queue;
+mod record;
 mod store;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use record::{Form, Header, Record, Role};
 use store::repair;
 
-use super::op::{Acquire, Answer, Body, Op, Why};
-use super::record::{Form, Header, Record, Role};
-use super::{AHEAD, Fence, Holder, Id, Inspection, RETENTION_MS, Waiter};
+use super::{
+    AHEAD, Acquire, Answer, Body, Fence, Holder, Id, Inspection, Op, RETENTION_MS, Waiter, Why,
+};
 use crate::keyspace::{Keyspace, Result, Score, ServerTime};
 use crate::redis::LockKeys;
 use crate::time::Span;

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
+use super::record::Role;
 use super::{BOUND, Call};
 use crate::keyspace::Result;
-use crate::lock::record::Role;
 use crate::lock::{Fence, Id, Push};
 use crate::time::Span;
 

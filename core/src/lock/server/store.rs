@@ -3,9 +3,9 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::record::{Form, Header, Record, Role};
 use super::{BOUND, Call, TOMBSTONE};
 use crate::keyspace::{Keyspace, Result, Score, ServerTime};
-use crate::lock::record::{Form, Header, Record, Role};
 use crate::lock::{AHEAD, Id, RETENTION_MS};
 use crate::redis::LockKeys;
 

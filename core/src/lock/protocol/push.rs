@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::op::{TTL_WIDTH, parse_fence};
-use super::{Fence, Id};
+use super::TTL_WIDTH;
+use super::answer::parse_fence;
 use crate::keyspace::ServerTime;
+use crate::lock::{Fence, Id};
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
 

@@ -1,10 +1,9 @@
 //! The fencing guard: accepts a fence unless a higher one was seen for the resource.
 
 use crate::keyspace::{Keyspace, Result};
+use crate::lock::Fence;
 use crate::redis::{Argv, Fields, Reply, parse_number};
 use crate::time::Span;
-
-use super::Fence;
 
 /// How long the highest fence is remembered after the last check that was accepted.
 const RETENTION: Span = Span::from_secs(7 * 24 * 3_600);

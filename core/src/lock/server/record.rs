@@ -1,9 +1,9 @@
-//! The lock's state string and records, as they lie in Redis. `mod.rs` has the table.
+//! The lock's state string and records, as they lie in Redis. `lock/mod.rs` has the table.
 
 use alloc::vec::Vec;
 
-use super::Id;
 use crate::keyspace::ServerTime;
+use crate::lock::Id;
 use crate::redis::{parse_number, write_padded};
 use crate::time::Span;
 
