@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use comity::coordinator::{Config, Coordinator};
 use comity::keyspace::ServerTime;
-use comity::lock::{Answer, Body, Fence, LockOptions, Op};
+use comity::lock::{Answer, AnswerKind, Fence, LockOptions, Op};
 use comity::redis::Command;
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
@@ -46,9 +46,9 @@ fn answer(command: &Command, now: Time) -> Answer {
     let now = ServerTime(now.as_micros());
     let (fence, expiry) = (Fence(now.0), now.after(TTL));
     let body = match Op::decode(command.argv.iter().skip(9)) {
-        Some(Op::Acquire(_)) => Body::Granted { fence, now, expiry },
-        Some(Op::Renew { .. }) => Body::Renewed { fence, now, expiry },
-        _ => Body::Released,
+        Some(Op::Acquire(_)) => AnswerKind::Granted { fence, now, expiry },
+        Some(Op::Renew { .. }) => AnswerKind::Renewed { fence, now, expiry },
+        _ => AnswerKind::Released,
     };
     body.into()
 }

@@ -8,7 +8,7 @@ use super::error_reply::{ErrorReply, NO_CLUSTER};
 use super::{Coordinator, Owner, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event, TransactionOutcome};
-use crate::lock::{Answer, Body, GuardAnswer, GuardOp, Op};
+use crate::lock::{Answer, AnswerKind, GuardAnswer, GuardOp, Op};
 use crate::redis::{Argv, Fields, LockKeys, NodeId, Reply, Script};
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
@@ -102,8 +102,8 @@ impl Call {
             )
         };
         match &self.question {
-            Question::Inspect { .. } => match Answer::decode(reply).map(|answer| answer.body) {
-                Some(Body::Info(inspection)) => Ok(Event::LockInspected { call, inspection }),
+            Question::Inspect { .. } => match Answer::decode(reply).map(|answer| answer.kind) {
+                Some(AnswerKind::Info(inspection)) => Ok(Event::LockInspected { call, inspection }),
                 _ => Err(strange()),
             },
             Question::Guard { .. } => {

@@ -9,7 +9,9 @@ use crate::counter;
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
-use crate::lock::{AHEAD, Anchor, Answer, Body, Fence, Lock, LockId, Outcome, Push, Why};
+use crate::lock::{
+    AHEAD, Answer, AnswerKind, ClockSample, EndReason, Fence, Lock, LockId, Outcome, Push,
+};
 use crate::machine::Failed;
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::stamp;
@@ -160,7 +162,7 @@ impl Coordinator {
             // What answers next may be another server with another clock.
             NodeChange::Lost => {
                 state.set_lost(self.now);
-                state.anchor = None;
+                state.clock_sample = None;
                 self.forget_clock(node);
             }
             NodeChange::PushReady => {
@@ -168,7 +170,7 @@ impl Coordinator {
                 self.on_push_ready(node);
             }
             NodeChange::PushLost => {
-                state.anchor = None;
+                state.clock_sample = None;
                 let error = Error::new(ErrorCode::Unreachable, "the push connection was lost");
                 self.on_push_failed(node, error);
             }
@@ -183,14 +185,16 @@ impl Coordinator {
             self.stats.ignored += 1;
             return;
         };
-        // Ahead of what the anchor allows: the server's clock was moved.
-        if state.anchor.is_some_and(|anchor| push.now > anchor.latest_server_time(self.now)) {
-            state.anchor = None;
+        // Ahead of what the clock sample allows: the server's clock was moved.
+        if state.clock_sample.is_some_and(|sample| push.now > sample.latest_server_time(self.now)) {
+            state.clock_sample = None;
         }
         // Nothing but the server's own clock says how high a fence can be.
-        let latest = state.anchor.map(|anchor| anchor.latest_server_time(self.now));
+        let latest = state.clock_sample.map(|sample| sample.latest_server_time(self.now));
         match latest.map(|latest| latest.after(AHEAD)) {
-            Some(highest) if push.fence.0 <= highest.0 => state.floor = state.floor.max(push.fence),
+            Some(highest) if push.fence.0 <= highest.0 => {
+                state.min_fence = state.min_fence.max(push.fence);
+            }
             Some(_) => self.stats.excessive_fences += 1,
             None => {}
         }
@@ -201,7 +205,7 @@ impl Coordinator {
             // A grant that nobody here remembers would keep the others waiting.
             let lock = LockId(self.next_operation());
             self.add_lock(lock, node, push.state_key, true, |cx| {
-                Lock::taking_back(lock, push.id, false, cx)
+                Lock::withdrawing(lock, push.id, false, cx)
             });
         }
     }
@@ -219,7 +223,7 @@ impl Coordinator {
             self.fail_request(request, failure);
         }
         for (number, node) in (0..).zip(&mut self.nodes) {
-            node.anchor = None;
+            node.clock_sample = None;
             asleep.push(NodeId(number));
         }
         for node in asleep {
@@ -370,14 +374,14 @@ impl Coordinator {
         let Some(node) = self.nodes.get_mut(pending.node.0 as usize) else {
             return Outcome::Answered { answer, sent_at };
         };
-        let (fence, server_now) = match &answer.body {
-            Body::Granted { fence, now, .. } | Body::Renewed { fence, now, .. } => {
+        let (fence, server_now) = match &answer.kind {
+            AnswerKind::Granted { fence, now, .. } | AnswerKind::Renewed { fence, now, .. } => {
                 (*fence, Some(*now))
             }
-            Body::Queued { now, .. } | Body::Unknown { now } => (Fence(0), Some(*now)),
+            AnswerKind::Queued { now, .. } | AnswerKind::Unknown { now } => (Fence(0), Some(*now)),
             // The server's clock is ahead of what we took it for.
-            Body::Gone(Why::Late) => {
-                node.anchor = None;
+            AnswerKind::Gone(EndReason::Late) => {
+                node.clock_sample = None;
                 (Fence(0), None)
             }
             _ => (Fence(0), None),
@@ -385,15 +389,15 @@ impl Coordinator {
         node.took(self.now.since(sent_at));
         match server_now {
             Some(now) if fence.0 > now.after(AHEAD).0 => self.stats.excessive_fences += 1,
-            _ => node.floor = node.floor.max(fence),
+            _ => node.min_fence = node.min_fence.max(fence),
         }
         if answer.excess {
             self.stats.excessive_fences += 1;
-            node.floor = Fence(0);
+            node.min_fence = Fence(0);
         }
         if let Some(server_now @ ServerTime(_)) = server_now {
-            let new = Anchor { sent_at, server_now };
-            node.anchor = Some(Anchor::better(node.anchor, new, self.now));
+            let new = ClockSample { sent_at, server_now };
+            node.clock_sample = Some(ClockSample::better(node.clock_sample, new, self.now));
         }
         if answer.nopush && !core::mem::replace(&mut node.mute, true) {
             let message = "the server does not let this client publish to its waiters";

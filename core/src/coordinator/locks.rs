@@ -198,10 +198,10 @@ impl Coordinator {
                     }
                 }
                 Effect::WantPush => self.want_push(node),
-                Effect::TakeBack { id, granted } => {
+                Effect::Withdraw { id, granted } => {
                     let new = LockId(self.next_operation());
                     self.add_lock(new, node, state_key.clone(), true, |cx| {
-                        Lock::taking_back(new, id, granted, cx)
+                        Lock::withdrawing(new, id, granted, cx)
                     });
                 }
             }

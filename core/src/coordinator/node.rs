@@ -11,7 +11,7 @@ use super::input::MAX_REASON;
 use super::outbox::Outbox;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode};
-use crate::lock::{Anchor, Cx, Effect, Fence};
+use crate::lock::{ClockSample, Cx, Effect, Fence};
 use crate::machine::Failed;
 use crate::redis::{Failure, NodeId, RequestId, Script};
 use crate::time::{Span, Time, request_timeout};
@@ -26,7 +26,7 @@ const BUSY: Span = Span::from_millis(50);
 
 /// How long a lease handed over by push lasts until its first renewal: four round trips, at least and at
 /// most these.
-const CLAIM: (Span, Span) = (Span::from_secs(2), Span::from_secs(10));
+const HANDOFF_TTL: (Span, Span) = (Span::from_secs(2), Span::from_secs(10));
 
 /// The push connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,8 +78,8 @@ pub(super) enum Loaded {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Node {
     pub(super) outbox: Outbox,
-    pub(super) anchor: Option<Anchor>,
-    pub(super) floor: Fence,
+    pub(super) clock_sample: Option<ClockSample>,
+    pub(super) min_fence: Fence,
     pub(super) push: Push,
     pub(super) push_failures: u32,
     /// A grant could not be published: said once.
@@ -116,8 +116,8 @@ impl Node {
     pub(super) fn new() -> Self {
         Self {
             outbox: Outbox::default(),
-            anchor: None,
-            floor: Fence(0),
+            clock_sample: None,
+            min_fence: Fence(0),
             push: Push::Off,
             push_failures: 0,
             mute: false,
@@ -295,11 +295,11 @@ impl Node {
             now,
             entropy,
             effects,
-            anchor: self.anchor,
+            clock_sample: self.clock_sample,
             push_ready: self.is_push_ready(),
-            floor: self.floor,
+            min_fence: self.min_fence,
             inbox,
-            claim: CLAIM.0.max(self.trip.part(4, 1)).min(CLAIM.1),
+            handoff_ttl: HANDOFF_TTL.0.max(self.trip.part(4, 1)).min(HANDOFF_TTL.1),
             beat: self.beat().min(BEAT.1),
             trip: self.trip,
             unsent: None,

@@ -1,11 +1,11 @@
-//! Who holds a lock and who waits for it, as answered to an inspection.
+//! The holders and the waiters of a lock, as answered to an inspection.
 
 use alloc::vec::Vec;
 
 use super::{Fence, Id};
 use crate::redis::{Argv, Fields};
 
-/// Who holds a lock and who waits for it.
+/// The holders and the waiters of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Inspection {
@@ -23,7 +23,7 @@ pub struct Inspection {
     pub waiters: Vec<Waiter>,
 }
 
-/// One who holds a lock.
+/// A holder of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Holder {
@@ -39,7 +39,7 @@ pub struct Holder {
     pub weight: u64,
 }
 
-/// One who waits for a lock.
+/// A request that waits for a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Waiter {

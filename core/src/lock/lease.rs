@@ -14,9 +14,9 @@ const DRIFT: (u64, u64) = (1, 100);
 /// And to be read no better than this.
 const GRANULARITY: Span = Span::from_millis(2);
 
-/// One exchange with a server that told its clock.
+/// One exchange with a server whose answer had its clock's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Anchor {
+pub struct ClockSample {
     /// When we sent the command.
     pub sent_at: Time,
     /// The server's clock when it executed it.
@@ -28,7 +28,7 @@ const fn drift(span: Span) -> Span {
     Span::from_micros(span.part(DRIFT.0, DRIFT.1).as_micros() + GRANULARITY.as_micros())
 }
 
-impl Anchor {
+impl ClockSample {
     /// The moment on our clock until which something that ends at `expiry` certainly lasts.
     #[must_use]
     pub fn valid_until(self, expiry: ServerTime) -> Time {
@@ -60,28 +60,28 @@ impl Anchor {
 mod tests {
     use super::*;
 
-    const fn anchor(sent_at: u64, server_now: u64) -> Anchor {
-        Anchor { sent_at: Time::from_micros(sent_at), server_now: ServerTime(server_now) }
+    const fn clock_sample(sent_at: u64, server_now: u64) -> ClockSample {
+        ClockSample { sent_at: Time::from_micros(sent_at), server_now: ServerTime(server_now) }
     }
 
     #[test]
     fn a_lease_is_shortened_by_one_percent_and_two_milliseconds() {
-        let until = anchor(1_000, 5_000_000).valid_until(ServerTime(15_000_000));
+        let until = clock_sample(1_000, 5_000_000).valid_until(ServerTime(15_000_000));
         assert_eq!(until, Time::from_micros(1_000 + 10_000_000 - 100_000 - 2_000));
-        assert_eq!(anchor(1_000, 9).valid_until(ServerTime(5)), Time::from_micros(1_000));
+        assert_eq!(clock_sample(1_000, 9).valid_until(ServerTime(5)), Time::from_micros(1_000));
     }
 
     #[test]
     fn the_better_anchor_has_the_shorter_trip_or_the_later_moment() {
         let now = Time::from_micros(3_000_000);
-        let slow = anchor(0, 1_000_000);
-        let fast = anchor(900_000, 1_500_000);
-        assert_eq!(Anchor::better(Some(slow), fast, now), fast);
-        let late = anchor(2_000_000, 2_000_000);
-        assert_eq!(Anchor::better(Some(fast), late, now), late);
-        let slower = anchor(1_000_000, 2_400_000);
-        assert_eq!(Anchor::better(Some(fast), slower, now), fast);
-        let stepped_ahead = anchor(1_000_000, 60_000_000);
-        assert_eq!(Anchor::better(Some(fast), stepped_ahead, now), stepped_ahead);
+        let slow = clock_sample(0, 1_000_000);
+        let fast = clock_sample(900_000, 1_500_000);
+        assert_eq!(ClockSample::better(Some(slow), fast, now), fast);
+        let late = clock_sample(2_000_000, 2_000_000);
+        assert_eq!(ClockSample::better(Some(fast), late, now), late);
+        let slower = clock_sample(1_000_000, 2_400_000);
+        assert_eq!(ClockSample::better(Some(fast), slower, now), fast);
+        let stepped_ahead = clock_sample(1_000_000, 60_000_000);
+        assert_eq!(ClockSample::better(Some(fast), stepped_ahead, now), stepped_ahead);
     }
 }

@@ -6,12 +6,12 @@
 //! | --- | --- | --- |
 //! | Acquiring | asked, nothing known yet | an answer, a push, the user's limit |
 //! | Waiting | in the queue; heartbeats keep the place | a push, an answer, the user's limit |
-//! | Claiming | told of a grant whose end cannot be placed on our clock | the answer to a renewal |
+//! | Confirming | a push has brought a grant whose end cannot be placed on our clock | the answer to a renewal |
 //! | Held | the lease is proven until `valid_until` | release, renewal, `valid_until` |
 //! | Renewing | as Held, with a renewal on its way | its answer, release, `valid_until` |
-//! | Unproven | the clock jumped: not held until a renewal is answered | its answer, `valid_until` |
+//! | Unverified | the clock jumped: not held until a renewal is answered | its answer, `valid_until` |
 //! | Releasing | the user gave it back and waits for the answer | the answer, the time limit |
-//! | Ending | the user is gone; the id is taken back in the background | an answer, 60 s |
+//! | Ending | the user is gone; the id is withdrawn in the background | an answer, 60 s |
 //! | Done | nothing is left to do | |
 //!
 //! # Keys
@@ -24,7 +24,7 @@
 //! | `...h` | sorted set | holders by expiry |
 //! | `...q` | sorted set | waiters by ticket |
 //! | `...r` | hash | records of both: the truth from which the others can be rebuilt |
-//! | `...t` | sorted set | finished ids that may still have a straggler in the network |
+//! | `...t` | sorted set | finished ids of which a late command may still be in the network |
 //!
 //! `docs/lock.md` says what is promised and what is not.
 
@@ -40,11 +40,11 @@ use core::fmt;
 
 pub use fence_guard::{GuardAnswer, GuardOp, execute as execute_guard};
 pub use inspection::{Holder, Inspection, Waiter};
-pub use lease::Anchor;
+pub use lease::ClockSample;
 pub(crate) use machine::{Attempt, Cx, Effect, Lock, Outcome};
 pub(crate) use options::check_ttl;
 pub use options::{LockOptions, MAX_LABEL, MAX_TTL, MIN_TTL};
-pub use protocol::{Acquire, Answer, Body, Op, Push, Why};
+pub use protocol::{Acquire, Answer, AnswerKind, EndReason, Op, Push};
 pub use server::execute;
 
 use crate::redis::{base64url, parse_base64url};
@@ -98,7 +98,7 @@ impl fmt::Debug for Id {
 
 #[cfg(feature = "serde")]
 impl serde::Serialize for Id {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> core::result::Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         out.collect_str(&self.0.escape_ascii())
     }
 }

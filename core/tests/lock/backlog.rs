@@ -84,7 +84,7 @@ fn a_lease_that_is_handed_over_lasts_four_times_as_long_as_answers_take() {
         co.lock_acquire(b"next", LockOptions::default(), now).expect("sound");
         let all =
             std::iter::from_fn(|| co.poll_command()).filter(|command| op_of(command) == "ACQ");
-        acquire_of(&all.last().expect("it is asked for")).claim
+        acquire_of(&all.last().expect("it is asked for")).handoff_ttl
     };
     assert_eq!(claim(&mut co, desk.now), Span::from_secs(2));
     for (trip, expected) in [(100, 2_000), (1_000, 4_000), (60_000, 10_000)] {

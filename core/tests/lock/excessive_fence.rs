@@ -51,7 +51,7 @@ fn a_message_with_the_highest_fence_bricks_nothing() {
         desk.ask(&mut asking);
         let command = take(&mut asking, "ACQ");
         let Some(Op::Acquire(asked)) = Op::decode(command.argv.iter().skip(9)) else { panic!() };
-        assert!(asked.floor.0 <= desk.now.as_micros() + 10, "{:?}", asked.floor);
+        assert!(asked.min_fence.0 <= desk.now.as_micros() + 10, "{:?}", asked.min_fence);
         let next = fence(&mut co, &mut desk);
         assert!(next <= desk.now.as_micros() + 10, "{next}");
         assert_eq!(co.stats().excessive_fences, u64::from(asks_before));
@@ -87,7 +87,7 @@ fn an_answer_with_one_is_not_the_floor_of_the_next() {
     co.lock_acquire(b"next", comity::lock::LockOptions::default(), desk.now).expect("sound");
     let command = take(&mut co, "ACQ");
     let Some(Op::Acquire(asked)) = Op::decode(command.argv.iter().skip(9)) else { panic!() };
-    assert_eq!(asked.floor, Fence(0));
+    assert_eq!(asked.min_fence, Fence(0));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_server_ignores_such_a_floor_and_says_so() {
             ["EVALSHA", comity::redis::Script::Queue.digest(), "6"].into_iter().collect();
         LockKeys::of_state(STATE).in_order().iter().for_each(|key| argv.push(key));
         argv.push(META);
-        Op::Acquire(Acquire { floor: Fence(floor), ..acquire(bits) }).encode(&mut argv);
+        Op::Acquire(Acquire { min_fence: Fence(floor), ..acquire(bits) }).encode(&mut argv);
         argv.push(&of_one());
         comity::lock::Answer::decode(&desk.execute(&argv)).expect("an answer")
     };

@@ -5,7 +5,7 @@ use crate::support::acquire::acquire;
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::Client;
 use crate::support::stamping::{META, of_one, stamp_server};
-use comity::lock::{Acquire, Answer, Body, Fence, GuardAnswer, GuardOp, Id, Op};
+use comity::lock::{Acquire, Answer, AnswerKind, Fence, GuardAnswer, GuardOp, Id, Op};
 use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::Span;
 
@@ -18,7 +18,14 @@ fn id(bits: u128) -> Id {
 fn request(bits: u128, wait: bool) -> Op {
     let span = Span::from_secs(600);
     let inbox = b"inbox".to_vec();
-    Op::Acquire(Acquire { ttl: span, claim: span, live: span, wait, inbox, ..acquire(bits) })
+    Op::Acquire(Acquire {
+        ttl: span,
+        handoff_ttl: span,
+        waiter_ttl: span,
+        wait,
+        inbox,
+        ..acquire(bits)
+    })
 }
 
 fn call(redis: &mut Client, op: &Op) -> Reply {
@@ -30,9 +37,9 @@ fn call(redis: &mut Client, op: &Op) -> Reply {
     redis.call(&argv)
 }
 
-fn body(redis: &mut Client, op: &Op) -> Body {
+fn body(redis: &mut Client, op: &Op) -> AnswerKind {
     let reply = call(redis, op);
-    Answer::decode(&reply).unwrap_or_else(|| panic!("{op:?}: {reply:?}")).body
+    Answer::decode(&reply).unwrap_or_else(|| panic!("{op:?}: {reply:?}")).kind
 }
 
 fn full(redis: &mut Client, full: bool) {
@@ -115,8 +122,10 @@ fn a_new_request_is_refused_in_every_form_and_changes_nothing() {
             for bits in 10..13 {
                 let reply = call(&mut redis, &request(bits, wait));
                 let refused = matches!(&reply, Reply::Error(text) if text.starts_with(b"OOM"));
-                let busy =
-                    matches!(Answer::decode(&reply), Some(Answer { body: Body::Busy { .. }, .. }));
+                let busy = matches!(
+                    Answer::decode(&reply),
+                    Some(Answer { kind: AnswerKind::Busy { .. }, .. })
+                );
                 // Who tries once is told so where nothing has to be written for that.
                 assert!(refused || (busy && !wait), "{form:?}: {reply:?}");
             }
@@ -135,7 +144,7 @@ fn a_renewal_goes_on_in_every_form() {
         full(&mut redis, true);
         let renew = Op::Renew { id: id(1), ttl: Span::from_secs(700) };
         let answer = body(&mut redis, &renew);
-        assert!(matches!(answer, Body::Renewed { .. }), "{form:?}: {answer:?}");
+        assert!(matches!(answer, AnswerKind::Renewed { .. }), "{form:?}: {answer:?}");
     }
 }
 
@@ -149,10 +158,10 @@ fn a_release_goes_on_in_every_form_and_hands_over() {
             make(&mut redis, form);
             full(&mut redis, true);
             let answer = body(&mut redis, &Op::Release { id: id(1), clean });
-            assert_eq!(answer, Body::Released, "{form:?}");
+            assert_eq!(answer, AnswerKind::Released, "{form:?}");
             if form != Form::One {
                 let next = body(&mut redis, &Op::Renew { id: id(2), ttl: Span::from_secs(1) });
-                assert!(matches!(next, Body::Renewed { .. }), "{form:?}: {next:?}");
+                assert!(matches!(next, AnswerKind::Renewed { .. }), "{form:?}: {next:?}");
             }
         }
     }
@@ -168,10 +177,13 @@ fn a_withdrawal_goes_on_in_every_form() {
             make(&mut redis, form);
             full(&mut redis, true);
             let answer = body(&mut redis, &Op::Cancel { id: id(bits), clean });
-            assert!(matches!(answer, Body::Cancelled | Body::WasGranted), "{form:?}: {answer:?}");
+            assert!(
+                matches!(answer, AnswerKind::Cancelled | AnswerKind::WasGranted),
+                "{form:?}: {answer:?}"
+            );
             full(&mut redis, false);
             let again = body(&mut redis, &request(bits, true));
-            let late = matches!(again, Body::Gone(_));
+            let late = matches!(again, AnswerKind::Gone(_));
             assert!(clean || late, "{form:?}: an id that was withdrawn is over: {again:?}");
         }
     }
@@ -185,13 +197,13 @@ fn who_waits_keeps_the_place_and_looking_goes_on() {
     make(&mut redis, Form::Queued);
     full(&mut redis, true);
     let answer = body(&mut redis, &request(3, true));
-    assert!(matches!(answer, Body::Queued { rank: 1, .. }), "{answer:?}");
+    assert!(matches!(answer, AnswerKind::Queued { rank: 1, .. }), "{answer:?}");
     // A grant whose answer was lost is told again.
-    assert!(matches!(body(&mut redis, &request(1, true)), Body::Granted { .. }));
+    assert!(matches!(body(&mut redis, &request(1, true)), AnswerKind::Granted { .. }));
     for form in FORMS {
         make(&mut redis, form);
         full(&mut redis, true);
-        assert!(matches!(body(&mut redis, &Op::Inspect), Body::Info(_)), "{form:?}");
+        assert!(matches!(body(&mut redis, &Op::Inspect), AnswerKind::Info(_)), "{form:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::support::acquire::acquire;
 use crate::support::view::View;
 use crate::support::{Rng, seed};
 use comity::keyspace::{Keyspace, ServerTime};
-use comity::lock::{self, Acquire, Body, Id, Op};
+use comity::lock::{self, Acquire, AnswerKind, Id, Op};
 use comity::redis::LockKeys;
 use comity::time::Span;
 
@@ -18,9 +18,9 @@ fn asked(bits: u128, wait: bool) -> Acquire {
     Acquire { ttl: Span::from_secs(5), wait, inbox, label, ..acquire(bits) }
 }
 
-fn execute(space: &mut Keyspace, op: &Op) -> Body {
+fn execute(space: &mut Keyspace, op: &Op) -> AnswerKind {
     let keys = LockKeys::of_state(STATE);
-    lock::execute(space, &keys, op).expect("the keys have their types").0.body
+    lock::execute(space, &keys, op).expect("the keys have their types").0.kind
 }
 
 /// Who holds with which fence, and who waits in which order; a heartbeat moves a waiter's deadline.
@@ -67,11 +67,11 @@ fn i6_a_request_sent_again_changes_nobody_nothing_and_no_order() {
             let again = execute(&mut space, &request);
             assert_eq!(members(&space), after_one, "{first:?}, then {again:?}");
             match (&first, &again) {
-                (Body::Granted { .. }, _) => {
+                (AnswerKind::Granted { .. }, _) => {
                     granted += 1;
                     assert_eq!(first, again);
                 }
-                (Body::Queued { ticket, .. }, Body::Queued { ticket: same, .. }) => {
+                (AnswerKind::Queued { ticket, .. }, AnswerKind::Queued { ticket: same, .. }) => {
                     queued += 1;
                     assert_eq!(ticket, same);
                 }
@@ -92,13 +92,13 @@ fn i6_an_end_sent_again_is_answered_alike_and_changes_nothing() {
         let clean = rng.chance(500);
         execute(&mut space, &Op::Release { id, clean });
         let after_one = members(&space);
-        assert_eq!(execute(&mut space, &Op::Release { id, clean }), Body::Released);
+        assert_eq!(execute(&mut space, &Op::Release { id, clean }), AnswerKind::Released);
         assert_eq!(members(&space), after_one);
-        assert_eq!(execute(&mut space, &Op::Cancel { id, clean }), Body::Cancelled);
+        assert_eq!(execute(&mut space, &Op::Cancel { id, clean }), AnswerKind::Cancelled);
         assert_eq!(members(&space), after_one);
         // I7: and the request that it ended does not bring it back.
         let straggler = Acquire { id, ..asked(0, true) };
-        assert!(matches!(execute(&mut space, &Op::Acquire(straggler)), Body::Gone(_)));
+        assert!(matches!(execute(&mut space, &Op::Acquire(straggler)), AnswerKind::Gone(_)));
         assert_eq!(members(&space), after_one);
     });
 }
@@ -114,10 +114,10 @@ fn i14_a_try_does_not_overtake_a_queue_and_leaves_no_trace() {
         let answer = execute(&mut space, &Op::Acquire(asked(rng.bits128(), false)));
         if before.holders.is_empty() {
             assert!(before.waiters.is_empty(), "a free lock with a queue after a call: {before:?}");
-            assert!(matches!(answer, Body::Granted { .. }), "{answer:?}");
+            assert!(matches!(answer, AnswerKind::Granted { .. }), "{answer:?}");
         } else {
             busy += 1;
-            assert!(matches!(answer, Body::Busy { .. }), "{answer:?}");
+            assert!(matches!(answer, AnswerKind::Busy { .. }), "{answer:?}");
             assert_eq!(members(&space), before);
         }
     });

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use comity::keyspace::{Keyspace, Score, ServerTime};
-use comity::lock::{Answer, Body, Fence, Id, Op, Push};
+use comity::lock::{Answer, AnswerKind, Fence, Id, Op, Push};
 use comity::memory::MemoryStore;
 use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::{Span, Time};
@@ -105,7 +105,7 @@ impl Server {
                 forget(self.store.keyspace_mut(), acquire.id);
             }
             if without == Some(Mechanism::Claim) {
-                acquire.claim = acquire.ttl;
+                acquire.handoff_ttl = acquire.ttl;
                 let mut head: Argv = argv.iter().take(9).collect();
                 Op::Acquire(acquire).encode(&mut head);
                 head.push(argv.iter().last().unwrap_or_default());
@@ -173,8 +173,8 @@ pub(crate) fn op_of(argv: &Argv) -> Option<Op> {
 
 /// The fence that an answer tells.
 pub(crate) fn fence_of(reply: &Reply) -> Option<Fence> {
-    match Answer::decode(reply)?.body {
-        Body::Granted { fence, .. } | Body::Renewed { fence, .. } => Some(fence),
+    match Answer::decode(reply)?.kind {
+        AnswerKind::Granted { fence, .. } | AnswerKind::Renewed { fence, .. } => Some(fence),
         _ => None,
     }
 }
@@ -228,7 +228,8 @@ fn stretched(now: ServerTime, expiry: ServerTime) -> ServerTime {
 
 fn undrifted(reply: Reply) -> Reply {
     let Some(mut answer) = Answer::decode(&reply) else { return reply };
-    if let Body::Granted { now, expiry, .. } | Body::Renewed { now, expiry, .. } = &mut answer.body
+    if let AnswerKind::Granted { now, expiry, .. } | AnswerKind::Renewed { now, expiry, .. } =
+        &mut answer.kind
     {
         *expiry = stretched(*now, *expiry);
     }

@@ -93,8 +93,8 @@ fn the_first_stamp_stays() {
 fn operations(pair: &mut Pair) -> Vec<Result<Reply, String>> {
     let acquire = lock::Op::Acquire(Acquire {
         ttl: Span::from_secs(5),
-        claim: Span::from_secs(1),
-        live: Span::from_secs(5),
+        handoff_ttl: Span::from_secs(1),
+        waiter_ttl: Span::from_secs(5),
         label: b"me".to_vec(),
         ..acquire(7)
     });

@@ -48,18 +48,18 @@ fn the_embedded_store_answers_as_redis_does() {
     }
 }
 
-fn request(bits: u128, ttl: Span, live: Span) -> Op {
+fn request(bits: u128, ttl: Span, waiter_ttl: Span) -> Op {
     Op::Acquire(Acquire {
         id: Id::from_bits(bits),
         capacity: 1,
         weight: 1,
         ttl,
-        claim: Span::from_secs(2),
-        live,
+        handoff_ttl: Span::from_secs(2),
+        waiter_ttl,
         wait: true,
         ticket: 0,
         inbox: b"inbox".to_vec(),
-        floor: Fence(0),
+        min_fence: Fence(0),
         not_after: ServerTime(0),
         label: Vec::new(),
     })

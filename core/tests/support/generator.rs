@@ -97,12 +97,12 @@ impl Generator {
                     capacity: if rng.chance(20) { capacity + 1 } else { capacity },
                     weight: if which == 1 { rng.between(1, 2) as u32 } else { 1 },
                     ttl,
-                    claim: Span::from_millis(rng.pick(&[20, 2_000])),
-                    live: Span::from_millis(rng.pick(&[100, 10_000])),
+                    handoff_ttl: Span::from_millis(rng.pick(&[20, 2_000])),
+                    waiter_ttl: Span::from_millis(rng.pick(&[100, 10_000])),
                     wait: rng.chance(800),
                     ticket: rng.pick(&[0, ticket, ticket, ticket + rng.clone().below(1_000_000)]),
                     inbox: rng.pick(&INBOXES).to_vec(),
-                    floor: Fence(match rng.below(40) {
+                    min_fence: Fence(match rng.below(40) {
                         0 => rng.pick(&[now + 3_600_000_001, (1 << 53) - 1]),
                         1..8 => now - 5,
                         8..16 => now + rng.below(9_000_000),

@@ -4,11 +4,11 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{Asked, Attempt, Cx, Effect, Extension, Lease, Lock, Outcome, Sent, State, Trouble};
+use super::{Asked, Attempt, Cx, Effect, Extension, Lease, Lock, Outage, Outcome, Sent, State};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
-use crate::lock::{Anchor, Body, Fence, Why};
+use crate::lock::{AnswerKind, ClockSample, EndReason, Fence};
 use crate::machine::Failed;
 use crate::redis::{Failure, readable};
 use crate::time::Time;
@@ -20,21 +20,21 @@ impl Lock {
         let sent = self.sent.remove(place);
         match outcome {
             Outcome::Answered { answer, sent_at } => {
-                (self.trouble, self.failures) = (None, 0);
+                (self.outage, self.failures) = (None, 0);
                 let more = answer.more;
-                self.on_answer(&sent, answer.body, sent_at, cx);
+                self.on_answer(&sent, answer.kind, sent_at, cx);
                 match self.state {
                     _ if !more => {}
                     State::Done => {
-                        cx.effects.push(Effect::TakeBack { id: self.id, granted: true });
+                        cx.effects.push(Effect::Withdraw { id: self.id, granted: true });
                     }
-                    _ => self.wake = Some(cx.now),
+                    _ => self.next_send_at = Some(cx.now),
                 }
             }
             Outcome::Failed(Failed { failure, error, lasting }) => {
                 match failure {
                     Failure::NotSent => self.sends = self.sends.saturating_sub(1),
-                    Failure::OutcomeUnknown => self.unclean |= sent.asked == Asked::Acquire,
+                    Failure::OutcomeUnknown => self.maybe_in_flight |= sent.asked == Asked::Acquire,
                 }
                 let error = error.about(format_args!("lock '{}'", readable(&self.name)));
                 self.on_failure(&sent, error, !lasting || self.waits_on(), cx);
@@ -42,7 +42,7 @@ impl Lock {
             Outcome::Refused { error, transient, passes, executed } => {
                 match executed {
                     false => self.sends = self.sends.saturating_sub(1),
-                    true => self.unclean |= sent.asked == Asked::Acquire,
+                    true => self.maybe_in_flight |= sent.asked == Asked::Acquire,
                 }
                 self.on_failure(&sent, error, transient || (passes && self.waits_on()), cx);
             }
@@ -51,9 +51,9 @@ impl Lock {
             return;
         }
         // An answer that says nothing to this state must not leave it without a next step.
-        let steps = self.wake.is_some() || !self.sent.is_empty();
+        let steps = self.next_send_at.is_some() || !self.sent.is_empty();
         if !steps && !self.is_done() && self.lease().is_none() {
-            self.wake = Some(cx.now + self.backoff(cx));
+            self.next_send_at = Some(cx.now + self.backoff(cx));
         }
     }
 
@@ -64,13 +64,13 @@ impl Lock {
             self.sends = self.sends.saturating_sub(1);
             match self.state {
                 // Not a repetition: nothing has been executed yet.
-                State::Releasing { .. } => self.take_back(true, cx),
+                State::Releasing { .. } => self.withdraw(true, cx),
                 _ => self.send_again(cx),
             }
         }
     }
 
-    /// Who waits in line waits out the server's absence, too.
+    /// Whether a failure of the server does not end the wait: a queued request waits out its absence.
     pub(super) const fn waits_on(&self) -> bool {
         self.has_queued && !matches!(self.state, State::Releasing { .. })
     }
@@ -78,8 +78,8 @@ impl Lock {
     /// What was sent is not answered before something else is done, which `error` is about: it is said
     /// if the wait ends first.
     pub(crate) fn is_held_up(&mut self, error: Error) {
-        if let Some(trouble) = &mut self.trouble {
-            trouble.error.get_or_insert(error);
+        if let Some(outage) = &mut self.outage {
+            outage.error.get_or_insert(error);
         }
     }
 
@@ -92,18 +92,18 @@ impl Lock {
             ErrorCode::RingMismatch => Some(error.message().to_string()),
             _ => None,
         };
-        let trouble = self.trouble.get_or_insert(Trouble { since: cx.now, error: None });
-        let error = error.after(trouble.error.take());
-        trouble.error = Some(error.clone());
-        let limit = trouble.since + cx.timeout;
-        let wake = cx.now + self.backoff(cx);
-        let give_up = !transient || (wake >= limit && !self.waits_on());
+        let outage = self.outage.get_or_insert(Outage { since: cx.now, error: None });
+        let error = error.after(outage.error.take());
+        outage.error = Some(error.clone());
+        let limit = outage.since + cx.timeout;
+        let next_send_at = cx.now + self.backoff(cx);
+        let give_up = !transient || (next_send_at >= limit && !self.waits_on());
         match self.state {
-            State::Acquiring | State::Waiting | State::Claiming | State::Releasing { .. }
+            State::Acquiring | State::Waiting | State::Confirming | State::Releasing { .. }
                 if give_up =>
             {
                 let granted = !matches!(self.state, State::Acquiring | State::Waiting);
-                let error = self.trouble.take().and_then(|t| t.error).unwrap_or(error);
+                let error = self.outage.take().and_then(|t| t.error).unwrap_or(error);
                 match over {
                     Some(why) if granted => self.lose(&why, cx),
                     _ => self.fail(error, cx),
@@ -115,16 +115,18 @@ impl Lock {
                     self.end(granted, cx);
                 }
             }
-            State::Held(_) | State::Renewing(_) | State::Unproven(_) if over.is_some() => {
+            State::Held(_) | State::Renewing(_) | State::Unverified(_) if over.is_some() => {
                 self.lose(&over.unwrap_or_default(), cx);
                 self.state = State::Done;
             }
             State::Ending { .. } if over.is_some() => self.state = State::Done,
             State::Done => {}
             _ => {
-                self.wake = Some(self.wake.map_or(wake, |planned| planned.min(wake)));
+                self.next_send_at = Some(
+                    self.next_send_at.map_or(next_send_at, |planned| planned.min(next_send_at)),
+                );
                 let failed = |extension: Extension| {
-                    sent.attempt >= extension.since && !transient || wake >= extension.limit
+                    sent.attempt >= extension.since && !transient || next_send_at >= extension.limit
                 };
                 let lives = self.lease().is_some_and(|lease| cx.now < lease.valid_until);
                 if lives && self.extension.is_some_and(failed) {
@@ -134,9 +136,9 @@ impl Lock {
         }
     }
 
-    fn on_answer(&mut self, sent: &Sent, body: Body, sent_at: Time, cx: &mut Cx<'_>) {
+    fn on_answer(&mut self, sent: &Sent, kind: AnswerKind, sent_at: Time, cx: &mut Cx<'_>) {
         let asked = sent.asked;
-        if let Body::Layout(form) = &body {
+        if let AnswerKind::Layout(form) = &kind {
             let message = format!(
                 "lock '{}': its state has a layout '{}' that this version does not know",
                 readable(&self.name),
@@ -146,54 +148,60 @@ impl Lock {
             return self.on_failure(sent, error, false, cx);
         }
         match self.state.clone() {
-            State::Acquiring | State::Waiting => self.on_acquire_answer(body, sent_at, cx),
-            State::Claiming => match body {
-                Body::Renewed { fence, now, expiry } | Body::Granted { fence, now, expiry } => {
-                    self.leased(fence, Anchor { sent_at, server_now: now }, expiry, cx);
+            State::Acquiring | State::Waiting => self.on_acquire_answer(kind, sent_at, cx),
+            State::Confirming => match kind {
+                AnswerKind::Renewed { fence, now, expiry }
+                | AnswerKind::Granted { fence, now, expiry } => {
+                    self.leased(fence, ClockSample { sent_at, server_now: now }, expiry, cx);
                 }
-                Body::Lost(_) => self.restart(cx),
-                Body::Queued { .. } if asked == Asked::Renew => {
+                AnswerKind::Lost(_) => self.restart(cx),
+                AnswerKind::Queued { .. } if asked == Asked::Renew => {
                     self.state = State::Waiting;
-                    self.wake = Some(cx.now);
+                    self.next_send_at = Some(cx.now);
                 }
                 _ => {}
             },
-            State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => match body {
-                Body::Renewed { now, expiry, .. } => {
-                    let valid_until = Anchor { sent_at, server_now: now }.valid_until(expiry);
+            State::Held(lease) | State::Renewing(lease) | State::Unverified(lease) => match kind {
+                AnswerKind::Renewed { now, expiry, .. } => {
+                    let valid_until = ClockSample { sent_at, server_now: now }.valid_until(expiry);
                     self.renewed(lease, sent.attempt, valid_until, cx);
                 }
-                Body::Lost(why) => self.lost(why, cx),
+                AnswerKind::Lost(why) => self.lost(why, cx),
                 // The server has forgotten the grant: it is the state of an earlier moment.
-                Body::Queued { .. } if asked == Asked::Renew => self.lost(Why::Unknown, cx),
+                AnswerKind::Queued { .. } if asked == Asked::Renew => {
+                    self.lost(EndReason::Unknown, cx);
+                }
                 // Anything else answers an acquisition from before the grant.
                 _ => {}
             },
-            State::Releasing { valid_until, repeated } if asked == Asked::TakeBack => match body {
-                Body::Released => self.released(cx),
+            State::Releasing { valid_until, repeated } if asked == Asked::Withdraw => match kind {
+                AnswerKind::Released => self.released(cx),
                 // An earlier, unanswered release may have been the one that ended it.
-                Body::Unknown { .. } if repeated && cx.now < valid_until => self.released(cx),
-                Body::Unknown { .. } => self.lost(Why::Unknown, cx),
-                Body::Lost(why) => self.lost(why, cx),
+                AnswerKind::Unknown { .. } if repeated && cx.now < valid_until => self.released(cx),
+                AnswerKind::Unknown { .. } => self.lost(EndReason::Unknown, cx),
+                AnswerKind::Lost(why) => self.lost(why, cx),
                 _ => {}
             },
-            State::Ending { .. } if asked == Asked::TakeBack => match body {
-                Body::Released | Body::Cancelled | Body::WasGranted | Body::Unknown { .. } => {
+            State::Ending { .. } if asked == Asked::Withdraw => match kind {
+                AnswerKind::Released
+                | AnswerKind::Cancelled
+                | AnswerKind::WasGranted
+                | AnswerKind::Unknown { .. } => {
                     self.state = State::Done;
                 }
-                Body::Lost(_) => self.end_if_unclean(cx),
+                AnswerKind::Lost(_) => self.end_unless_clean(cx),
                 _ => {}
             },
             _ => {}
         }
     }
 
-    fn on_acquire_answer(&mut self, body: Body, sent_at: Time, cx: &mut Cx<'_>) {
-        match body {
-            Body::Granted { fence, now, expiry } => {
-                self.leased(fence, Anchor { sent_at, server_now: now }, expiry, cx);
+    fn on_acquire_answer(&mut self, kind: AnswerKind, sent_at: Time, cx: &mut Cx<'_>) {
+        match kind {
+            AnswerKind::Granted { fence, now, expiry } => {
+                self.leased(fence, ClockSample { sent_at, server_now: now }, expiry, cx);
             }
-            Body::Queued { ticket, next, rank, holder, .. } => {
+            AnswerKind::Queued { ticket, next, rank, holder, .. } => {
                 self.holder.clone_from(&holder);
                 if self.state == State::Acquiring {
                     let (lock, name) = (self.lock, self.name.clone());
@@ -204,27 +212,27 @@ impl Lock {
                 self.ticket = ticket;
                 self.has_queued = true;
                 cx.effects.push(Effect::WantPush);
-                self.wake = Some(cx.now + self.heartbeat(next, rank, cx));
+                self.next_send_at = Some(cx.now + self.heartbeat(next, rank, cx));
             }
-            Body::Busy { holder, .. } => {
+            AnswerKind::Busy { holder, .. } => {
                 self.holder = holder;
                 let error = self.timed_out();
                 self.fail(error, cx);
-                self.end_if_unclean(cx);
+                self.end_unless_clean(cx);
             }
             // It was only this attempt that came too late: the next one keeps the place.
-            Body::Gone(Why::Late) => {
+            AnswerKind::Gone(EndReason::Late) => {
                 self.failures += 1;
-                self.wake = Some(cx.now + self.backoff(cx));
+                self.next_send_at = Some(cx.now + self.backoff(cx));
             }
-            Body::Gone(_) => self.restart(cx),
-            Body::Capacity(capacity) => {
+            AnswerKind::Gone(_) => self.restart(cx),
+            AnswerKind::Capacity(capacity) => {
                 let message = format!(
                     "lock '{}' is in use with capacity {capacity}, not 1",
                     readable(&self.name)
                 );
                 self.fail(Error::new(ErrorCode::InvalidState, message), cx);
-                self.end_if_unclean(cx);
+                self.end_unless_clean(cx);
             }
             _ => {}
         }
@@ -249,19 +257,25 @@ impl Lock {
         Error::new(ErrorCode::LockTimeout, format!("lock '{name}' was not granted in time: {why}"))
     }
 
-    /// A grant whose end the server has just told us.
-    fn leased(&mut self, fence: Fence, anchor: Anchor, expiry: ServerTime, cx: &mut Cx<'_>) {
-        let valid_until = anchor.valid_until(expiry);
+    /// A grant in an answer, whose end can be placed on our clock.
+    fn leased(
+        &mut self,
+        fence: Fence,
+        clock_sample: ClockSample,
+        expiry: ServerTime,
+        cx: &mut Cx<'_>,
+    ) {
+        let valid_until = clock_sample.valid_until(expiry);
         if valid_until > cx.now {
             self.granted(fence, valid_until, cx);
-            // A grant of an earlier moment, perhaps a short claim whose push was lost.
-            if expiry.since(anchor.server_now) < self.options.ttl {
+            // A grant of an earlier moment, perhaps a short hand-off whose push was lost.
+            if expiry.since(clock_sample.server_now) < self.options.ttl {
                 self.send_again(cx);
             }
         } else {
             // Slept past it: give it back, and ask anew.
-            cx.effects.push(Effect::TakeBack { id: self.id, granted: true });
-            (self.unclean, self.sent) = (false, Vec::new());
+            cx.effects.push(Effect::Withdraw { id: self.id, granted: true });
+            (self.maybe_in_flight, self.sent) = (false, Vec::new());
             self.restart(cx);
         }
     }
@@ -276,14 +290,14 @@ impl Lock {
 
     fn renewed(&mut self, mut lease: Lease, attempt: Attempt, valid_until: Time, cx: &mut Cx<'_>) {
         lease.valid_until = match self.state {
-            // What was known before the gap was told by a clock that has stood still since.
-            State::Unproven(_) => valid_until,
+            // What was known before the gap came from a clock that has stood still since.
+            State::Unverified(_) => valid_until,
             _ => lease.valid_until.max(valid_until),
         };
         let valid_until = lease.valid_until;
         if valid_until <= cx.now {
             // Over, unless another renewal on its way proves more.
-            if let State::Held(known) | State::Renewing(known) | State::Unproven(known) =
+            if let State::Held(known) | State::Renewing(known) | State::Unverified(known) =
                 &mut self.state
             {
                 known.valid_until = valid_until;
@@ -303,16 +317,16 @@ impl Lock {
         cx.effects.push(Effect::Event(Event::LockRenewed { lock, name, valid_until, asked }));
     }
 
-    fn lost(&mut self, why: Why, cx: &mut Cx<'_>) {
+    fn lost(&mut self, why: EndReason, cx: &mut Cx<'_>) {
         self.lose(
             match why {
-                Why::Expired => "it expired on the server",
-                Why::Finished => "it was given back",
-                Why::Late | Why::Unknown => "the server knows nothing of it",
+                EndReason::Expired => "it expired on the server",
+                EndReason::Finished => "it was given back",
+                EndReason::Late | EndReason::Unknown => "the server knows nothing of it",
             },
             cx,
         );
-        self.end_if_unclean(cx);
+        self.end_unless_clean(cx);
     }
 
     fn released(&mut self, cx: &mut Cx<'_>) {

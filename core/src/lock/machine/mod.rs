@@ -8,7 +8,7 @@ mod send;
 
 use send::POLL;
 
-use super::lease::Anchor;
+use super::lease::ClockSample;
 use super::{Answer, Fence, Id, LockId, LockOptions, Op, Push};
 use crate::entropy::Entropy;
 use crate::error::Error;
@@ -24,21 +24,21 @@ pub(crate) struct Cx<'a> {
     pub(crate) now: Time,
     pub(crate) entropy: &'a mut Entropy,
     pub(crate) effects: &'a mut Vec<Effect>,
-    pub(crate) anchor: Option<Anchor>,
+    pub(crate) clock_sample: Option<ClockSample>,
     /// Whether the node's push connection is subscribed.
     pub(crate) push_ready: bool,
     /// The highest fence seen on the node.
-    pub(crate) floor: Fence,
+    pub(crate) min_fence: Fence,
     pub(crate) inbox: &'a [u8],
     /// How long a lease handed over by push is to last until its first renewal.
-    pub(crate) claim: Span,
+    pub(crate) handoff_ttl: Span,
     /// How often a waiter may ask at most, by the number of those that wait.
     pub(crate) beat: Span,
     /// How long an answer took of late.
     pub(crate) trip: Span,
     /// Its attempt to acquire that has not left yet.
     pub(crate) unsent: Option<Attempt>,
-    /// How long a server may be out of reach before the user is told.
+    /// How long a server may be out of reach before the operation fails.
     pub(crate) timeout: Span,
     /// How long one command may take.
     pub(crate) request_timeout: Span,
@@ -59,8 +59,8 @@ pub(crate) enum Effect {
     Unsend,
     /// Somebody waits: open the push connection.
     WantPush,
-    /// Take this id back in the background.
-    TakeBack {
+    /// Withdraw this id in the background.
+    Withdraw {
         id: Id,
         granted: bool,
     },
@@ -108,10 +108,10 @@ struct Extension {
 enum State {
     Acquiring,
     Waiting,
-    Claiming,
+    Confirming,
     Held(Lease),
     Renewing(Lease),
-    Unproven(Lease),
+    Unverified(Lease),
     Releasing { valid_until: Time, repeated: bool },
     Ending { granted: bool, until: Time },
     Done,
@@ -123,7 +123,7 @@ enum Asked {
     Acquire,
     Renew,
     /// Release or cancel.
-    TakeBack,
+    Withdraw,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -134,7 +134,7 @@ struct Sent {
 
 /// Since when a server has not answered, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Trouble {
+struct Outage {
     since: Time,
     error: Option<Error>,
 }
@@ -153,16 +153,16 @@ pub(crate) struct Lock {
     /// When the user stops waiting.
     wait_until: Option<Time>,
     /// When to send next.
-    wake: Option<Time>,
+    next_send_at: Option<Time>,
     sent: Vec<Sent>,
     attempts: Attempt,
     /// An acquisition under this id may still be on its way to the server.
-    unclean: bool,
+    maybe_in_flight: bool,
     /// How many attempts under this id may have been executed.
     sends: u32,
     /// The label of the holder in the way, as last heard.
     holder: Vec<u8>,
-    trouble: Option<Trouble>,
+    outage: Option<Outage>,
     extension: Option<Extension>,
     failures: u32,
     polls: u32,
@@ -178,10 +178,10 @@ impl Lock {
         machine
     }
 
-    /// A machine that only takes back an id, in the background.
-    pub(crate) fn taking_back(lock: LockId, id: Id, granted: bool, cx: &mut Cx<'_>) -> Self {
+    /// A machine that only withdraws an id, in the background.
+    pub(crate) fn withdrawing(lock: LockId, id: Id, granted: bool, cx: &mut Cx<'_>) -> Self {
         let mut machine = Self::idle(lock, id, LockOptions::default());
-        (machine.unclean, machine.sends) = (true, 1);
+        (machine.maybe_in_flight, machine.sends) = (true, 1);
         machine.end(granted, cx);
         machine
     }
@@ -196,13 +196,13 @@ impl Lock {
             ticket: 0,
             has_queued: false,
             wait_until: None,
-            wake: None,
+            next_send_at: None,
             sent: Vec::new(),
             attempts: 0,
-            unclean: false,
+            maybe_in_flight: false,
             sends: 0,
             holder: Vec::new(),
-            trouble: None,
+            outage: None,
             extension: None,
             failures: 0,
             polls: 0,
@@ -228,7 +228,7 @@ impl Lock {
 
     /// Whether the user waits for a grant.
     pub(crate) const fn is_wanted(&self) -> bool {
-        matches!(self.state, State::Acquiring | State::Waiting | State::Claiming)
+        matches!(self.state, State::Acquiring | State::Waiting | State::Confirming)
     }
 
     /// Its number, if the user waits for the answer to a release.
@@ -261,7 +261,7 @@ impl Lock {
 
     const fn lease(&self) -> Option<&Lease> {
         match &self.state {
-            State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => Some(lease),
+            State::Held(lease) | State::Renewing(lease) | State::Unverified(lease) => Some(lease),
             _ => None,
         }
     }
@@ -269,8 +269,8 @@ impl Lock {
     /// The moment at which `handle_timeout` has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let own = match &self.state {
-            State::Acquiring | State::Waiting | State::Claiming => self.wait_until,
-            State::Held(lease) | State::Renewing(lease) | State::Unproven(lease) => {
+            State::Acquiring | State::Waiting | State::Confirming => self.wait_until,
+            State::Held(lease) | State::Renewing(lease) | State::Unverified(lease) => {
                 let ends = (!lease.overdue).then_some(lease.valid_until);
                 let limit = self.extension.map(|extension| extension.limit);
                 ends.into_iter().chain(limit).min()
@@ -279,7 +279,7 @@ impl Lock {
             State::Ending { until, .. } => Some(*until),
             State::Done => return None,
         };
-        [own, self.wake].into_iter().flatten().min()
+        [own, self.next_send_at].into_iter().flatten().min()
     }
 
     // The user's verbs.
@@ -288,11 +288,11 @@ impl Lock {
         if self.expire(cx) {
             return true;
         }
-        // Of an overdue lease the answer tells whether it had ended by now.
+        // The answer says whether an overdue lease had ended by now.
         let Some(lease) = self.lease() else { return false };
         self.state = State::Releasing { valid_until: lease.valid_until, repeated: false };
-        (self.trouble, self.extension) = (None, None);
-        self.take_back(true, cx);
+        (self.outage, self.extension) = (None, None);
+        self.withdraw(true, cx);
         true
     }
 
@@ -314,13 +314,13 @@ impl Lock {
                 self.state = State::Renewing(lease.clone());
             }
             // The answer proves it, as that of the renewal on its way would.
-            State::Unproven(_) => {}
+            State::Unverified(_) => {}
             _ => return false,
         }
         let (limit, since) = (cx.now + cx.timeout, self.attempts + 1);
         let waits = Extension { limit, since, ttl: self.options.ttl };
         self.extension.get_or_insert(waits).since = since;
-        self.trouble = None;
+        self.outage = None;
         self.options.ttl = ttl.unwrap_or(self.options.ttl);
         self.renew(cx);
         true
@@ -333,15 +333,15 @@ impl Lock {
             return;
         }
         match &self.state {
-            State::Acquiring | State::Waiting | State::Claiming
+            State::Acquiring | State::Waiting | State::Confirming
                 if self.wait_until.is_some_and(|until| cx.now >= until) =>
             {
-                let trouble = self.trouble.as_ref().and_then(|trouble| trouble.error.clone());
-                let error = trouble.unwrap_or_else(|| match self.state {
+                let outage = self.outage.as_ref().and_then(|outage| outage.error.clone());
+                let error = outage.unwrap_or_else(|| match self.state {
                     State::Acquiring if !self.has_queued => self.unanswered(),
                     _ => self.timed_out(),
                 });
-                let granted = matches!(self.state, State::Claiming);
+                let granted = matches!(self.state, State::Confirming);
                 self.fail(error, cx);
                 self.end(granted, cx);
                 return;
@@ -350,15 +350,15 @@ impl Lock {
                 self.state = State::Done;
                 return;
             }
-            State::Held(_) | State::Renewing(_) | State::Unproven(_)
+            State::Held(_) | State::Renewing(_) | State::Unverified(_)
                 if self.extension.is_some_and(|extension| cx.now >= extension.limit) =>
             {
                 self.not_renewed_in_time(cx);
             }
             _ => {}
         }
-        if self.wake.is_some_and(|wake| cx.now >= wake) {
-            self.wake = None;
+        if self.next_send_at.is_some_and(|next_send_at| cx.now >= next_send_at) {
+            self.next_send_at = None;
             self.send_again(cx);
         }
     }
@@ -367,7 +367,7 @@ impl Lock {
     /// is: a host that was busy elsewhere may have the answer at hand and not have read it.
     pub(super) fn expire(&mut self, cx: &mut Cx<'_>) -> bool {
         let in_doubt = self.sent.iter().any(|sent| sent.asked == Asked::Renew);
-        let (State::Held(lease) | State::Renewing(lease) | State::Unproven(lease)) =
+        let (State::Held(lease) | State::Renewing(lease) | State::Unverified(lease)) =
             &mut self.state
         else {
             return false;
@@ -376,7 +376,7 @@ impl Lock {
             return false;
         }
         if in_doubt {
-            (lease.overdue, self.wake) = (true, None);
+            (lease.overdue, self.next_send_at) = (true, None);
             return false;
         }
         self.lose("it was not renewed in time", cx);
@@ -392,19 +392,19 @@ impl Lock {
                 self.state = State::Renewing(lease);
                 self.renew(cx);
             }
-            State::Claiming | State::Unproven(_) => self.renew(cx),
+            State::Confirming | State::Unverified(_) => self.renew(cx),
             State::Releasing { valid_until, .. } => {
                 self.state = State::Releasing { valid_until, repeated: true };
-                self.take_back(true, cx);
+                self.withdraw(true, cx);
             }
-            State::Ending { granted, .. } => self.take_back(granted, cx),
+            State::Ending { granted, .. } => self.withdraw(granted, cx),
             State::Done => {}
         }
     }
 
     pub(crate) fn on_clock_gap(&mut self, cx: &mut Cx<'_>) {
         if let State::Held(lease) | State::Renewing(lease) = &self.state {
-            self.state = State::Unproven(lease.clone());
+            self.state = State::Unverified(lease.clone());
             self.renew(cx);
         }
     }
@@ -420,7 +420,7 @@ impl Lock {
     pub(crate) fn on_push_lost(&mut self, cx: &mut Cx<'_>) {
         if self.state == State::Waiting {
             self.polls = 0;
-            self.wake = Some(cx.now + cx.entropy.jitter(POLL.0));
+            self.next_send_at = Some(cx.now + cx.entropy.jitter(POLL.0));
         }
     }
 
@@ -428,16 +428,16 @@ impl Lock {
         if !matches!(self.state, State::Acquiring | State::Waiting) {
             return;
         }
-        let valid_until = cx.anchor.map(|anchor| anchor.valid_until(push.expiry));
-        // A claim that could end before its renewal arrives is not held before that is answered.
+        let valid_until = cx.clock_sample.map(|clock_sample| clock_sample.valid_until(push.expiry));
+        // A hand-off that could end before its renewal arrives is not held before that is answered.
         match valid_until.filter(|until| *until > cx.now + cx.trip) {
             Some(valid_until) => {
                 self.granted(push.fence, valid_until, cx);
-                // The claim is short: the first renewal makes the lease full.
+                // The hand-off is short: the first renewal makes the lease full.
                 self.send_again(cx);
             }
             None => {
-                self.state = State::Claiming;
+                self.state = State::Confirming;
                 self.renew(cx);
             }
         }

@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::{Asked, Attempt, Cx, Effect, Lock, Sent, State, Trouble};
+use super::{Asked, Attempt, Cx, Effect, Lock, Outage, Sent, State};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
@@ -11,16 +11,16 @@ use crate::redis::readable;
 use crate::time::Span;
 
 /// A lease handed over by push lasts at least this long until its first renewal.
-const CLAIM: Span = Span::from_secs(2);
+const HANDOFF_TTL: Span = Span::from_secs(2);
 /// A waiter that is silent for this long is passed over.
-const LIVE: Span = Span::from_secs(10);
+const WAITER_TTL: Span = Span::from_secs(10);
 /// How often a waiter asks where no push can reach it: at first, and in the end.
 pub(super) const POLL: (Span, Span) = (Span::from_millis(50), Span::from_millis(500));
-/// Where no push can tell, a lock goes from hand to hand no faster than this.
+/// Where no push can announce a grant, a lock is handed over no more often than this.
 const TURN: Span = Span::from_millis(50);
 /// The first pause after a failure, doubled each time up to the second.
 const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_millis(500));
-/// How long an id is taken back in the background. By then its last straggler is dead: no driver
+/// How long an id is withdrawn in the background. By then no late command can be executed: no driver
 /// may keep a command for longer.
 const ENDING: Span = Span::from_secs(60);
 /// Renewals that fall due within this span leave in one write.
@@ -31,10 +31,10 @@ const NEAR: u64 = 3;
 impl Lock {
     pub(super) fn send(&mut self, op: Op, cx: &mut Cx<'_>) {
         self.attempts += 1;
-        self.wake = None;
+        self.next_send_at = None;
         self.sends += 1;
-        let trouble = self.trouble.get_or_insert(Trouble { since: cx.now, error: None });
-        let limit = trouble.since + cx.timeout;
+        let outage = self.outage.get_or_insert(Outage { since: cx.now, error: None });
+        let limit = outage.since + cx.timeout;
         let mut deadline = cx.now + cx.request_timeout;
         if let Some(lease) = self.lease().filter(|lease| cx.now < lease.valid_until) {
             deadline = deadline.min(lease.valid_until);
@@ -47,7 +47,7 @@ impl Lock {
         let asked = match op {
             Op::Acquire(_) => Asked::Acquire,
             Op::Renew { .. } => Asked::Renew,
-            Op::Release { .. } | Op::Cancel { .. } | Op::Inspect => Asked::TakeBack,
+            Op::Release { .. } | Op::Cancel { .. } | Op::Inspect => Asked::Withdraw,
         };
         self.sent.push(Sent { attempt: self.attempts, asked });
         let background = cx.background;
@@ -55,20 +55,20 @@ impl Lock {
     }
 
     pub(super) fn acquire(&mut self, cx: &mut Cx<'_>) {
-        let not_after = cx
-            .anchor
-            .map_or(ServerTime(0), |anchor| anchor.latest_server_time(cx.now + cx.request_timeout));
+        let not_after = cx.clock_sample.map_or(ServerTime(0), |clock_sample| {
+            clock_sample.latest_server_time(cx.now + cx.request_timeout)
+        });
         let op = Op::Acquire(Acquire {
             id: self.id,
             capacity: 1,
             weight: 1,
             ttl: self.options.ttl,
-            claim: cx.claim,
-            live: LIVE.max(cx.beat.part(10, 3)),
+            handoff_ttl: cx.handoff_ttl,
+            waiter_ttl: WAITER_TTL.max(cx.beat.part(10, 3)),
             wait: self.options.wait != Some(Span::ZERO),
             ticket: self.ticket,
             inbox: cx.inbox.to_vec(),
-            floor: cx.floor,
+            min_fence: cx.min_fence,
             not_after,
             label: self.options.label.clone(),
         });
@@ -81,8 +81,8 @@ impl Lock {
         let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) else { return };
         self.sent.remove(place);
         self.sends = self.sends.saturating_sub(1);
-        if let Some(trouble) = &mut self.trouble {
-            trouble.since = trouble.since + waited;
+        if let Some(outage) = &mut self.outage {
+            outage.since = outage.since + waited;
         }
         if matches!(self.state, State::Acquiring | State::Waiting) {
             self.acquire(cx);
@@ -94,10 +94,10 @@ impl Lock {
     }
 
     pub(super) fn is_clean(&self) -> bool {
-        !self.unclean && !self.sent.iter().any(|sent| sent.asked == Asked::Acquire)
+        !self.maybe_in_flight && !self.sent.iter().any(|sent| sent.asked == Asked::Acquire)
     }
 
-    pub(super) fn take_back(&mut self, granted: bool, cx: &mut Cx<'_>) {
+    pub(super) fn withdraw(&mut self, granted: bool, cx: &mut Cx<'_>) {
         let (id, clean) = (self.id, self.is_clean());
         let op = if granted { Op::Release { id, clean } } else { Op::Cancel { id, clean } };
         self.send(op, cx);
@@ -106,18 +106,18 @@ impl Lock {
     /// When to ask again while waiting.
     pub(super) fn heartbeat(&mut self, next: Span, rank: u64, cx: &mut Cx<'_>) -> Span {
         let regular = if cx.push_ready {
-            // The next in line find a grant whose message was lost while it can still be claimed.
-            if rank < NEAR { CLAIM.part(3, 4) } else { LIVE.part(3, 10) }
+            // The first in the queue find a grant whose message was lost before its hand-off ends.
+            if rank < NEAR { HANDOFF_TTL.part(3, 4) } else { WAITER_TTL.part(3, 10) }
         } else {
             self.polls += 1;
             let often = Span::from_micros(POLL.0.as_micros() << self.polls.min(8)).min(POLL.1);
             // As many have to be served first, each in no less than that.
             let turn = Span::from_micros(TURN.as_micros().saturating_mul(rank));
-            if rank < NEAR { often } else { often.max(turn.min(LIVE.part(3, 10))) }
+            if rank < NEAR { often } else { often.max(turn.min(WAITER_TTL.part(3, 10))) }
         };
         // Of many that wait here each asks less often, and is believed alive for longer; the next in line
         // not so seldom that a grant could pass unclaimed.
-        let seldom = if rank < NEAR { cx.beat.min(CLAIM.part(3, 4)) } else { cx.beat };
+        let seldom = if rank < NEAR { cx.beat.min(HANDOFF_TTL.part(3, 4)) } else { cx.beat };
         let regular = regular.max(seldom);
         let regular = regular + cx.entropy.jitter(regular.part(1, 10));
         if rank >= NEAR {
@@ -135,14 +135,14 @@ impl Lock {
         let at = at.on_grid(GRID.min(third.part(1, 20)));
         let ends = self.lease().zip(self.options.max_hold);
         let within = ends.is_none_or(|(lease, max_hold)| at < lease.granted_at + max_hold);
-        self.wake = (self.options.renew && within).then_some(at);
+        self.next_send_at = (self.options.renew && within).then_some(at);
     }
 
     // Ends.
 
     /// Leaves the rest to the background: until the server has answered, the id may hold the lock.
     pub(super) fn end(&mut self, granted: bool, cx: &mut Cx<'_>) {
-        self.trouble = None;
+        self.outage = None;
         let unsent = cx.unsent.filter(|attempt| self.sent.iter().any(|s| s.attempt == *attempt));
         if let Some(unsent) = unsent {
             self.sent.retain(|sent| sent.attempt != unsent);
@@ -155,11 +155,11 @@ impl Lock {
         }
         self.state = State::Ending { granted, until: cx.now + ENDING };
         cx.background = true;
-        self.take_back(granted, cx);
+        self.withdraw(granted, cx);
     }
 
-    /// The server has said that the id is over; only a straggler could bring it back.
-    pub(super) fn end_if_unclean(&mut self, cx: &mut Cx<'_>) {
+    /// The server has answered that the id is over; only a late command could bring it back.
+    pub(super) fn end_unless_clean(&mut self, cx: &mut Cx<'_>) {
         if self.is_clean() {
             self.state = State::Done;
         } else {
@@ -173,14 +173,14 @@ impl Lock {
         cx.effects.push(Effect::Event(Event::LockFailed { lock, name, error, holder }));
     }
 
-    /// Who waits for a renewal is told that there is none; the lease lasts as long as it did.
+    /// Notifies the user that the renewal has failed; the lease lasts as long as before.
     pub(super) fn not_renewed(&mut self, error: Error, cx: &mut Cx<'_>) {
         let Some(extension) = self.extension.take() else { return };
         self.options.ttl = extension.ttl;
         if !self.options.renew
             && let State::Held(lease) | State::Renewing(lease) = &self.state
         {
-            (self.state, self.wake) = (State::Held(lease.clone()), None);
+            (self.state, self.next_send_at) = (State::Held(lease.clone()), None);
         }
         let (lock, name) = (self.lock, self.name.clone());
         cx.effects.push(Effect::Event(Event::LockNotRenewed { lock, name, error }));
@@ -188,7 +188,7 @@ impl Lock {
 
     /// The same, when its time is over: what is on its way may have been executed.
     pub(super) fn not_renewed_in_time(&mut self, cx: &mut Cx<'_>) {
-        let earlier = self.trouble.as_mut().and_then(|trouble| trouble.error.take());
+        let earlier = self.outage.as_mut().and_then(|outage| outage.error.take());
         let silent = || {
             Error::new(ErrorCode::NoAnswer, "the server did not answer in time")
                 .about(format_args!("lock '{}'", readable(&self.name)))
@@ -213,14 +213,14 @@ impl Lock {
     /// A new request in place of one that cannot be granted any more, within the same wait.
     pub(super) fn restart(&mut self, cx: &mut Cx<'_>) {
         if !self.is_clean() {
-            cx.effects.push(Effect::TakeBack { id: self.id, granted: false });
+            cx.effects.push(Effect::Withdraw { id: self.id, granted: false });
         }
         self.id = Id::from_bits(cx.entropy.bits128());
         self.state = State::Acquiring;
-        (self.ticket, self.unclean, self.sends) = (0, false, 0);
+        (self.ticket, self.maybe_in_flight, self.sends) = (0, false, 0);
         self.sent.clear();
         self.failures += 1;
-        self.wake = Some(cx.now + self.backoff(cx));
+        self.next_send_at = Some(cx.now + self.backoff(cx));
     }
 
     pub(super) fn backoff(&self, cx: &mut Cx<'_>) -> Span {

@@ -10,7 +10,7 @@ use crate::time::Span;
 
 /// Why an id is not, or no longer, in the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
+pub enum EndReason {
     /// Its lease ended without a release.
     Expired,
     /// It was released or cancelled.
@@ -25,24 +25,24 @@ pub enum Why {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answer {
     /// The answer proper.
-    pub body: Body,
+    pub kind: AnswerKind,
     /// More expired holders or dead waiters are left: ask again.
     pub more: bool,
     /// A grant could not be published.
     pub nopush: bool,
-    /// The caller's floor was beyond what the server's clock can have given, and was ignored.
+    /// The caller's `min_fence` was beyond what the server's clock can have given, and was ignored.
     pub excess: bool,
 }
 
-impl From<Body> for Answer {
-    fn from(body: Body) -> Self {
-        Self { body, more: false, nopush: false, excess: false }
+impl From<AnswerKind> for Answer {
+    fn from(kind: AnswerKind) -> Self {
+        Self { kind, more: false, nopush: false, excess: false }
     }
 }
 
 /// What a lock answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Body {
+pub enum AnswerKind {
     /// The lease.
     Granted {
         /// The fencing token.
@@ -84,11 +84,11 @@ pub enum Body {
         holder: Vec<u8>,
     },
     /// The request is over and cannot be granted any more.
-    Gone(Why),
+    Gone(EndReason),
     /// The lock is in use with another capacity.
     Capacity(u64),
     /// There is no lease to renew.
-    Lost(Why),
+    Lost(EndReason),
     /// Given back, by this call or an earlier one.
     Released,
     /// Nothing is known of the id.
@@ -100,13 +100,13 @@ pub enum Body {
     Cancelled,
     /// Withdrawn, and it had been granted.
     WasGranted,
-    /// Who holds and who waits.
+    /// The holders and the waiters.
     Info(Inspection),
     /// The state string is of a layout this version does not know.
     Layout(Vec<u8>),
 }
 
-impl Why {
+impl EndReason {
     const ALL: [Self; 4] = [Self::Expired, Self::Finished, Self::Late, Self::Unknown];
 
     const fn word(self) -> &'static str {
@@ -128,7 +128,7 @@ impl Answer {
     #[must_use]
     pub fn encode(&self) -> Reply {
         let mut out = Argv::new();
-        self.body.encode(&mut out);
+        self.kind.encode(&mut out);
         let flags = [(self.more, "more"), (self.nopush, "nopush"), (self.excess, "floor")];
         let flags: Vec<&str> =
             flags.iter().filter(|(told, _)| *told).map(|(_, flag)| *flag).collect();
@@ -142,15 +142,15 @@ impl Answer {
     #[must_use]
     pub fn decode(reply: &Reply) -> Option<Self> {
         let mut fields = Fields::of(reply);
-        let body = Body::decode(&mut fields)?;
+        let kind = AnswerKind::decode(&mut fields)?;
         let flags = fields.bytes().unwrap_or_default();
         let has = |flag: &[u8]| flags.split(|&byte| byte == b',').any(|word| word == flag);
         let (more, nopush, excess) = (has(b"more"), has(b"nopush"), has(b"floor"));
-        Some(Self { body, more, nopush, excess })
+        Some(Self { kind, more, nopush, excess })
     }
 }
 
-impl Body {
+impl AnswerKind {
     fn encode(&self, out: &mut Argv) {
         match self {
             Self::Granted { fence, now, expiry } => lease(out, b"GRANTED", *fence, *now, *expiry),
@@ -208,8 +208,8 @@ impl Body {
                 waiters: fields.number()?,
                 holder: fields.bytes()?.to_vec(),
             },
-            b"GONE" => Self::Gone(Why::parse(fields.bytes()?)?),
-            b"LOST" => Self::Lost(Why::parse(fields.bytes()?)?),
+            b"GONE" => Self::Gone(EndReason::parse(fields.bytes()?)?),
+            b"LOST" => Self::Lost(EndReason::parse(fields.bytes()?)?),
             b"CAPACITY" => Self::Capacity(fields.number()?),
             b"RELEASED" => Self::Released,
             b"UNKNOWN" => Self::Unknown { now: ServerTime(fields.number()?) },
@@ -222,12 +222,12 @@ impl Body {
     }
 }
 
-/// A fence in an answer. One that no server of ours gives would be the floor of every later one.
+/// A fence in an answer. One that no server of ours gives would be a lower bound of every later one.
 pub(super) fn parse_fence(number: u64) -> Option<Fence> {
     (number < 1 << 53).then_some(Fence(number))
 }
 
-/// A lease goes over the wire as what is left of it: the script need not add for that.
+/// A lease goes over the wire as what is left of it: so the script need not add.
 fn lease(out: &mut Argv, verb: &[u8], fence: Fence, now: ServerTime, expiry: ServerTime) {
     out.push(verb);
     out.push_number(fence.0);

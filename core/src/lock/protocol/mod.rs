@@ -4,7 +4,7 @@ mod answer;
 mod op;
 mod push;
 
-pub use answer::{Answer, Body, Why};
+pub use answer::{Answer, AnswerKind, EndReason};
 pub use op::{Acquire, Op};
 pub use push::Push;
 

@@ -34,7 +34,7 @@ pub enum Op {
         /// Whether every acquisition sent under this id was answered.
         clean: bool,
     },
-    /// Who holds and who waits.
+    /// The holders and the waiters.
     Inspect,
 }
 
@@ -50,9 +50,9 @@ pub struct Acquire {
     /// How long the lease lasts without renewal.
     pub ttl: Span,
     /// How long a lease handed over by push lasts until its first renewal.
-    pub claim: Span,
+    pub handoff_ttl: Span,
     /// How long a waiter counts as alive after it was heard.
-    pub live: Span,
+    pub waiter_ttl: Span,
     /// Whether to queue when the lock is not free.
     pub wait: bool,
     /// The place in the queue this request had, zero for none.
@@ -60,7 +60,7 @@ pub struct Acquire {
     /// Where to publish a later grant.
     pub inbox: Vec<u8>,
     /// The highest fence the caller has seen.
-    pub floor: Fence,
+    pub min_fence: Fence,
     /// Not to be executed after this moment, zero for no limit.
     pub not_after: ServerTime,
     /// Shown to others as the owner.
@@ -83,7 +83,7 @@ impl Op {
                 write_padded(&mut columns, u64::from(a.weight), WEIGHT_WIDTH);
                 write_padded(&mut columns, u64::from(a.capacity), WEIGHT_WIDTH);
                 argv.push(&columns);
-                argv.push_padded(a.floor.0, TIME_WIDTH);
+                argv.push_padded(a.min_fence.0, TIME_WIDTH);
                 argv.push_padded(a.not_after.0, TIME_WIDTH);
                 // How long the state of a free lock that is granted at once is to be kept.
                 argv.push_number(a.ttl.as_micros().div_ceil(1_000) + RETENTION_MS);
@@ -91,7 +91,7 @@ impl Op {
                 argv.push(if a.wait { b"1" } else { b"0" });
                 // What a free lock does not need.
                 let mut queueing = Vec::with_capacity(48 + a.inbox.len());
-                for number in [a.claim.as_micros(), a.live.as_micros(), a.ticket] {
+                for number in [a.handoff_ttl.as_micros(), a.waiter_ttl.as_micros(), a.ticket] {
                     write_padded(&mut queueing, number, 1);
                     queueing.push(b' ');
                 }
@@ -136,7 +136,7 @@ impl Acquire {
     fn decode<'a>(id: Id, words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let (ttl, weights) = words.next()?.split_at_checked(TTL_WIDTH)?;
         let (weight, capacity) = weights.split_at_checked(WEIGHT_WIDTH)?;
-        let floor = Fence(parse_number(words.next()?)?);
+        let min_fence = Fence(parse_number(words.next()?)?);
         let not_after = ServerTime(parse_number(words.next()?)?);
         words.next()?;
         let label = words.next()?.to_vec();
@@ -147,12 +147,12 @@ impl Acquire {
             capacity: u32::try_from(parse_number(capacity)?).ok()?,
             weight: u32::try_from(parse_number(weight)?).ok()?,
             ttl: Span::from_micros(parse_number(ttl)?),
-            claim: Span::from_micros(parse_number(queueing.next()?)?),
-            live: Span::from_micros(parse_number(queueing.next()?)?),
+            handoff_ttl: Span::from_micros(parse_number(queueing.next()?)?),
+            waiter_ttl: Span::from_micros(parse_number(queueing.next()?)?),
             wait,
             ticket: parse_number(queueing.next()?)?,
             inbox: queueing.next()?.to_vec(),
-            floor,
+            min_fence,
             not_after,
             label,
         })

@@ -12,13 +12,14 @@ use record::{Form, Header, Record, Role};
 use store::repair;
 
 use super::{
-    AHEAD, Acquire, Answer, Body, Fence, Holder, Id, Inspection, Op, RETENTION_MS, Waiter, Why,
+    AHEAD, Acquire, Answer, AnswerKind, EndReason, Fence, Holder, Id, Inspection, Op, RETENTION_MS,
+    Waiter,
 };
 use crate::keyspace::{Keyspace, Result, Score, ServerTime};
 use crate::redis::LockKeys;
 use crate::time::Span;
 
-/// How long a finished id is remembered where a straggler may still come.
+/// How long a finished id is remembered where a late command of it may still come.
 const TOMBSTONE: Span = Span::from_secs(60);
 /// Up to this length of a lease, an idle state may stay as long as the lease would have let it.
 const SHORT: Span = Span::from_secs(60);
@@ -41,7 +42,7 @@ pub fn execute(space: &mut Keyspace, keys: &LockKeys, op: &Op) -> Result<(Answer
         Some(bytes) => match Header::decode(bytes) {
             Ok(header) => Some(header),
             Err(form) => {
-                return Ok((Body::Layout(form).into(), Vec::new()));
+                return Ok((AnswerKind::Layout(form).into(), Vec::new()));
             }
         },
         None => None,
@@ -56,7 +57,7 @@ pub fn execute(space: &mut Keyspace, keys: &LockKeys, op: &Op) -> Result<(Answer
         && record.id == *id
     {
         release(space, keys, record.ttl)?;
-        return Ok((Body::Released.into(), Vec::new()));
+        return Ok((AnswerKind::Released.into(), Vec::new()));
     }
     let mut call = Call::load(space, keys, header, op)?;
     call.run(op)
@@ -85,9 +86,9 @@ struct Call<'a> {
     queued: bool,
     loaded: BTreeMap<Id, Record>,
     touched: Vec<Id>,
-    buried: Vec<Vec<u8>>,
+    tombstoned: Vec<Vec<u8>>,
     pushes: Vec<Published>,
-    floor: Fence,
+    min_fence: Fence,
     excess: bool,
     ttl_ms: u64,
     more: bool,
@@ -101,13 +102,13 @@ impl<'a> Call<'a> {
         op: &Op,
     ) -> Result<Self> {
         let now = space.now();
-        let (floor, capacity) = match op {
-            Op::Acquire(acquire) => (acquire.floor, u64::from(acquire.capacity)),
+        let (min_fence, capacity) = match op {
+            Op::Acquire(acquire) => (acquire.min_fence, u64::from(acquire.capacity)),
             _ => (Fence(0), 1),
         };
         // Beyond what a server's clock can have given: it would be the least of all fences to come.
-        let excess = floor.0 > now.after(AHEAD).0;
-        let floor = if excess { Fence(0) } else { floor };
+        let excess = min_fence.0 > now.after(AHEAD).0;
+        let min_fence = if excess { Fence(0) } else { min_fence };
         let damaged = match &header {
             None => [&keys.holders, &keys.queue, &keys.records, &keys.tombstones]
                 .into_iter()
@@ -131,9 +132,9 @@ impl<'a> Call<'a> {
             queued: false,
             loaded: BTreeMap::new(),
             touched: Vec::new(),
-            buried: Vec::new(),
+            tombstoned: Vec::new(),
             pushes: Vec::new(),
-            floor,
+            min_fence,
             excess,
             ttl_ms: 0,
             more: false,
@@ -176,15 +177,15 @@ impl<'a> Call<'a> {
         }
         self.reap()?;
         // The caller's own may be one of those that are left for the next calls.
-        let over = |record: &&Record| record.role == Role::Holder && record.till <= self.now;
+        let over = |record: &&Record| record.role == Role::Holder && record.expires_at <= self.now;
         if self.loaded.get(&mine).filter(over).is_some() {
             self.remove(mine);
-            self.bury(mine, b'x');
+            self.add_tombstone(mine, b'x');
         }
         let role = self.loaded.get(&mine).map(|record| record.role);
         let why = match (was, role) {
             (None, _) => self.fate(mine)?,
-            (Some(_), Some(Role::Gone)) if !ending => Some(Why::Expired),
+            (Some(_), Some(Role::Gone)) if !ending => Some(EndReason::Expired),
             _ => None,
         };
         let here = matches!(role, Some(Role::Holder | Role::Waiter));
@@ -194,15 +195,15 @@ impl<'a> Call<'a> {
             Op::Release { clean, .. } => {
                 self.end(mine, was, *clean);
                 Some(match (was, why) {
-                    (Some(_), _) | (None, Some(Why::Finished)) => Body::Released,
-                    (None, Some(why)) => Body::Lost(why),
-                    (None, None) => Body::Unknown { now: self.now },
+                    (Some(_), _) | (None, Some(EndReason::Finished)) => AnswerKind::Released,
+                    (None, Some(why)) => AnswerKind::Lost(why),
+                    (None, None) => AnswerKind::Unknown { now: self.now },
                 })
             }
             Op::Cancel { clean, .. } => {
                 self.end(mine, was, *clean);
                 let granted = was == Some(Role::Holder);
-                Some(if granted { Body::WasGranted } else { Body::Cancelled })
+                Some(if granted { AnswerKind::WasGranted } else { AnswerKind::Cancelled })
             }
             Op::Inspect => None,
         };
@@ -210,12 +211,12 @@ impl<'a> Call<'a> {
         let here = |record: &&Record| record.role != Role::Gone;
         let caller = self.loaded.get(&mine).filter(here).map(|record| record.id);
         let passed = self.promote(caller)?;
-        let body = match early {
-            Some(body) => body,
+        let kind = match early {
+            Some(kind) => kind,
             None => self.outcome(op, mine, was, passed)?,
         };
         self.store()?;
-        let answer = Answer { body, more: self.more, nopush: false, excess: self.excess };
+        let answer = Answer { kind, more: self.more, nopush: false, excess: self.excess };
         Ok((answer, core::mem::take(&mut self.pushes)))
     }
 
@@ -251,28 +252,28 @@ impl<'a> Call<'a> {
         self.touch(id);
     }
 
-    fn bury(&mut self, id: Id, why: u8) {
+    fn add_tombstone(&mut self, id: Id, why: u8) {
         self.header.horizon = self.now.after(TOMBSTONE);
-        self.buried.push([id.as_bytes(), &[why][..]].concat());
+        self.tombstoned.push([id.as_bytes(), &[why][..]].concat());
     }
 
     /// How an id that is no longer here ended, as far as it is remembered.
-    fn fate(&self, id: Id) -> Result<Option<Why>> {
+    fn fate(&self, id: Id) -> Result<Option<EndReason>> {
         if self.header.horizon > self.now
             && let Some(tombstones) = self.space.sorted_set(&self.keys.tombstones)?
         {
-            for (mark, why) in [(b'x', Why::Expired), (b'f', Why::Finished)] {
+            for (mark, why) in [(b'x', EndReason::Expired), (b'f', EndReason::Finished)] {
                 let member = [id.as_bytes(), &[mark][..]].concat();
                 if tombstones.score(&member).is_some_and(|until| until.number() > self.now.0) {
                     return Ok(Some(why));
                 }
             }
         }
-        Ok(self.header.has_finished(id).then_some(Why::Finished))
+        Ok(self.header.has_finished(id).then_some(EndReason::Finished))
     }
 
     fn tick(&mut self) -> u64 {
-        let next = self.header.clock.max(self.floor.0).saturating_add(1);
+        let next = self.header.clock.max(self.min_fence.0).saturating_add(1);
         let clock = next.max(self.now.0);
         self.header.clock = clock;
         clock
@@ -281,20 +282,20 @@ impl<'a> Call<'a> {
     fn reap(&mut self) -> Result<()> {
         let expired: Vec<Id> = if self.queued {
             let set = self.space.sorted_set(&self.keys.holders)?;
-            let due = |(_, till): &(&[u8], Score)| till.number() <= self.now.0;
+            let due = |(_, expires_at): &(&[u8], Score)| expires_at.number() <= self.now.0;
             set.into_iter()
                 .flat_map(|set| set.iter().take_while(due).take(BOUND))
                 .filter_map(|(id, _)| Id::parse(id))
                 .collect()
         } else {
-            self.loaded.values().filter(|r| r.till <= self.now).map(|r| r.id).collect()
+            self.loaded.values().filter(|r| r.expires_at <= self.now).map(|r| r.id).collect()
         };
         self.more = self.queued && expired.len() == BOUND;
         for id in expired {
             self.load_or_blank(id, Role::Holder)?;
             if self.loaded.get(&id).is_some_and(|record| record.role == Role::Holder) {
                 self.remove(id);
-                self.bury(id, b'x');
+                self.add_tombstone(id, b'x');
             }
         }
         Ok(())
@@ -308,12 +309,17 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    fn acquire(&mut self, acquire: &Acquire, here: bool, why: Option<Why>) -> Option<Body> {
-        let live_until = self.now.after(acquire.live);
+    fn acquire(
+        &mut self,
+        acquire: &Acquire,
+        here: bool,
+        why: Option<EndReason>,
+    ) -> Option<AnswerKind> {
+        let live_until = self.now.after(acquire.waiter_ttl);
         if here {
             let record = self.loaded.get_mut(&acquire.id)?;
             if record.role == Role::Waiter {
-                record.till = live_until;
+                record.expires_at = live_until;
                 self.touch(acquire.id);
             }
             return None;
@@ -321,13 +327,13 @@ impl<'a> Call<'a> {
         let in_use = self.header.holders + self.header.waiters > 0;
         let capacity = u64::from(acquire.capacity);
         if let Some(why) = why {
-            return Some(Body::Gone(why));
+            return Some(AnswerKind::Gone(why));
         }
         if acquire.not_after.0 > 0 && self.now > acquire.not_after {
-            return Some(Body::Gone(Why::Late));
+            return Some(AnswerKind::Gone(EndReason::Late));
         }
         if in_use && self.header.capacity != capacity {
-            return Some(Body::Capacity(self.header.capacity));
+            return Some(AnswerKind::Capacity(self.header.capacity));
         }
         self.header.capacity = capacity;
         // A waiter that was dropped returns to its old place.
@@ -341,13 +347,13 @@ impl<'a> Call<'a> {
         let record = Record {
             id: acquire.id,
             role: Role::Waiter,
-            till: live_until,
+            expires_at: live_until,
             number,
             weight: u64::from(acquire.weight),
             capacity,
             ttl: acquire.ttl,
-            claim: acquire.claim,
-            live: acquire.live,
+            handoff_ttl: acquire.handoff_ttl,
+            waiter_ttl: acquire.waiter_ttl,
             inbox: acquire.inbox.clone(),
             label: acquire.label.clone(),
         };
@@ -356,42 +362,42 @@ impl<'a> Call<'a> {
         None
     }
 
-    fn renew(&mut self, id: Id, ttl: Span, why: Option<Why>) -> Option<Body> {
-        let till = self.now.after(ttl);
+    fn renew(&mut self, id: Id, ttl: Span, why: Option<EndReason>) -> Option<AnswerKind> {
+        let expires_at = self.now.after(ttl);
         match self.loaded.get_mut(&id) {
             Some(record) if record.role == Role::Holder => {
-                record.till = record.till.max(till);
+                record.expires_at = record.expires_at.max(expires_at);
                 // What is left of a longer lease is its length from here on: the state is kept by that.
-                record.ttl = record.till.since(self.now).min(WIDEST);
+                record.ttl = record.expires_at.since(self.now).min(WIDEST);
                 self.touch(id);
                 None
             }
             Some(record) if record.role == Role::Waiter => None,
-            _ => Some(Body::Lost(why.unwrap_or(Why::Unknown))),
+            _ => Some(AnswerKind::Lost(why.unwrap_or(EndReason::Unknown))),
         }
     }
 
     fn end(&mut self, id: Id, was: Option<Role>, clean: bool) {
         if !clean {
-            self.bury(id, b'f');
+            self.add_tombstone(id, b'f');
         } else if was.is_some() {
             self.header.finish(id.as_bytes());
         }
     }
 
     /// What an acquisition or a renewal of a record that is here came to.
-    fn outcome(&mut self, op: &Op, mine: Id, was: Option<Role>, passed: u64) -> Result<Body> {
+    fn outcome(&mut self, op: &Op, mine: Id, was: Option<Role>, passed: u64) -> Result<AnswerKind> {
         let now = self.now;
         let (role, number, expiry) = self
             .loaded
             .get(&mine)
-            .map_or((Role::Gone, 0, now), |record| (record.role, record.number, record.till));
+            .map_or((Role::Gone, 0, now), |record| (record.role, record.number, record.expires_at));
         let renewal = matches!(op, Op::Renew { .. });
         if role == Role::Holder {
             let fence = Fence(number);
             return Ok(match renewal {
-                true => Body::Renewed { fence, now, expiry },
-                false => Body::Granted { fence, now, expiry },
+                true => AnswerKind::Renewed { fence, now, expiry },
+                false => AnswerKind::Granted { fence, now, expiry },
             });
         }
         let waits = matches!(op, Op::Acquire(acquire) if acquire.wait);
@@ -401,12 +407,12 @@ impl<'a> Call<'a> {
             let ahead = queue.map_or(0, |set| set.count_below(Score::from_number(number)) as u64);
             let (next, holder) = self.next_holder()?;
             let rank = ahead.saturating_sub(passed);
-            return Ok(Body::Queued { ticket: number, now, next, rank, holder });
+            return Ok(AnswerKind::Queued { ticket: number, now, next, rank, holder });
         }
         self.loaded.remove(&mine);
         self.header.waiters -= 1;
         let (next, holder) = self.next_holder()?;
-        Ok(Body::Busy { next, waiters: self.header.waiters, holder })
+        Ok(AnswerKind::Busy { next, waiters: self.header.waiters, holder })
     }
 
     fn inspect(&mut self) -> Result<(Answer, Vec<Published>)> {
@@ -430,17 +436,17 @@ impl<'a> Call<'a> {
             let Some(record) = self.record(id)? else { continue };
             let label = record.label.clone();
             match record.role {
-                Role::Holder if record.till > now => inspection.holders.push(Holder {
+                Role::Holder if record.expires_at > now => inspection.holders.push(Holder {
                     id,
                     label,
                     fence: Fence(record.number),
-                    expiry_us: record.till.0,
+                    expiry_us: record.expires_at.0,
                     weight: record.weight,
                 }),
                 Role::Waiter => inspection.waiters.push(Waiter { id, label }),
                 _ => {}
             }
         }
-        Ok((Body::Info(inspection).into(), Vec::new()))
+        Ok((AnswerKind::Info(inspection).into(), Vec::new()))
     }
 }

@@ -1,4 +1,4 @@
-//! Who is next.
+//! The queue: granting the lock to the next waiter.
 
 use alloc::vec::Vec;
 
@@ -9,7 +9,7 @@ use crate::lock::{Fence, Id, Push};
 use crate::time::Span;
 
 impl Call<'_> {
-    /// The first in line, the caller among them by its ticket.
+    /// The first waiter, the caller among them by its ticket.
     pub(super) fn head(&mut self, mine: Option<Id>) -> Result<Option<Id>> {
         let line: Vec<Id> = if self.queued {
             let gone = |id: &Id| {
@@ -41,7 +41,7 @@ impl Call<'_> {
             }
             let now = self.now;
             let Some(record) = self.loaded.get(&id) else { break };
-            if Some(id) != mine && record.till <= now {
+            if Some(id) != mine && record.expires_at <= now {
                 self.remove(id);
             } else if self.header.used + record.weight <= self.header.capacity {
                 self.grant(id, Some(id) == mine);
@@ -56,11 +56,11 @@ impl Call<'_> {
     pub(super) fn grant(&mut self, id: Id, to_caller: bool) {
         let fence = self.tick();
         let Some(record) = self.loaded.get_mut(&id) else { return };
-        // The caller learns of its grant by the answer; others must claim theirs.
-        let lease = if to_caller { record.ttl } else { record.ttl.min(record.claim) };
+        // The caller learns of its grant by the answer; the others have to renew theirs.
+        let lease = if to_caller { record.ttl } else { record.ttl.min(record.handoff_ttl) };
         record.role = Role::Holder;
         record.number = fence;
-        record.till = self.now.after(lease);
+        record.expires_at = self.now.after(lease);
         self.header.holders += 1;
         self.header.waiters -= 1;
         self.header.used += record.weight;
@@ -69,7 +69,7 @@ impl Call<'_> {
                 id,
                 fence: Fence(fence),
                 now: self.now,
-                expiry: record.till,
+                expiry: record.expires_at,
                 state_key: self.keys.state.clone(),
             };
             self.pushes.push((record.inbox.clone(), push.encode()));
@@ -93,9 +93,9 @@ impl Call<'_> {
         }
         let record = |id: &Id| self.loaded.get(id).filter(|r| r.role == Role::Holder);
         let holders = first.iter().chain(&self.touched).filter_map(record);
-        let first = holders.min_by_key(|record| record.till);
+        let first = holders.min_by_key(|record| record.expires_at);
         Ok(first.map_or((Span::ZERO, Vec::new()), |record| {
-            (record.till.since(self.now), record.label.clone())
+            (record.expires_at.since(self.now), record.label.clone())
         }))
     }
 }

@@ -97,9 +97,9 @@ impl Header {
                 let id = Id::parse(columns.cut(22)?)?;
                 let since = ServerTime(columns.number(16)?);
                 let ttl = Span::from_micros(columns.number(11)?);
-                let till = since.after(ttl);
+                let expires_at = since.after(ttl);
                 let (weight, capacity) = (columns.number(10)?, columns.number(10)?);
-                let mut record = Record::blank(id, Role::Holder, till, weight, capacity);
+                let mut record = Record::blank(id, Role::Holder, expires_at, weight, capacity);
                 (record.number, record.ttl, record.label) = (header.clock, ttl, columns.0.to_vec());
                 header.form = Form::One(record);
             }
@@ -132,7 +132,7 @@ impl Header {
             Form::One(record) => {
                 out.extend_from_slice(record.id.as_bytes());
                 let ttl = record.ttl.as_micros();
-                write_padded(&mut out, record.till.0.saturating_sub(ttl), 16);
+                write_padded(&mut out, record.expires_at.0.saturating_sub(ttl), 16);
                 write_padded(&mut out, ttl, 11);
                 write_padded(&mut out, record.weight, 10);
                 write_padded(&mut out, record.capacity, 10);
@@ -181,15 +181,15 @@ pub(super) enum Role {
 pub(super) struct Record {
     pub(super) id: Id,
     pub(super) role: Role,
-    /// A holder's expiry, a waiter's live deadline.
-    pub(super) till: ServerTime,
+    /// A holder's expiry, a waiter's deadline.
+    pub(super) expires_at: ServerTime,
     /// A holder's fence, a waiter's ticket.
     pub(super) number: u64,
     pub(super) weight: u64,
     pub(super) capacity: u64,
     pub(super) ttl: Span,
-    pub(super) claim: Span,
-    pub(super) live: Span,
+    pub(super) handoff_ttl: Span,
+    pub(super) waiter_ttl: Span,
     pub(super) inbox: Vec<u8>,
     pub(super) label: Vec<u8>,
 }
@@ -198,32 +198,40 @@ impl Record {
     pub(super) const fn blank(
         id: Id,
         role: Role,
-        till: ServerTime,
+        expires_at: ServerTime,
         weight: u64,
         capacity: u64,
     ) -> Self {
         Self {
             id,
             role,
-            till,
+            expires_at,
             number: 0,
             weight,
             capacity,
             ttl: Span::ZERO,
-            claim: Span::ZERO,
-            live: Span::ZERO,
+            handoff_ttl: Span::ZERO,
+            waiter_ttl: Span::ZERO,
             inbox: Vec::new(),
             label: Vec::new(),
         }
     }
 
-    /// `role,till,number,weight,capacity,ttl,claim,live,inbox,label`; the label may hold anything.
+    /// `role,expires_at,number,weight,capacity,ttl,handoff_ttl,waiter_ttl,inbox,label`; the label may hold anything.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(120 + self.inbox.len() + self.label.len());
         out.push(if self.role == Role::Holder { b'h' } else { b'w' });
-        let spans = [self.ttl, self.claim, self.live].map(Span::as_micros);
-        let [ttl, claim, live] = spans;
-        let numbers = [self.till.0, self.number, self.weight, self.capacity, ttl, claim, live];
+        let spans = [self.ttl, self.handoff_ttl, self.waiter_ttl].map(Span::as_micros);
+        let [ttl, handoff_ttl, waiter_ttl] = spans;
+        let numbers = [
+            self.expires_at.0,
+            self.number,
+            self.weight,
+            self.capacity,
+            ttl,
+            handoff_ttl,
+            waiter_ttl,
+        ];
         for number in numbers {
             out.push(b',');
             write_padded(&mut out, number, 1);
@@ -244,11 +252,13 @@ impl Record {
             _ => return None,
         };
         let mut number = || parse_number(fields.next()?).filter(|number| *number < LIMIT);
-        let till = ServerTime(number()?);
+        let expires_at = ServerTime(number()?);
         let (place, weight, capacity) = (number()?, number()?, number()?);
-        let [ttl, claim, live] = [number()?, number()?, number()?].map(Span::from_micros);
-        let mut record = Self::blank(id, role, till, weight, capacity);
-        (record.number, record.ttl, record.claim, record.live) = (place, ttl, claim, live);
+        let [ttl, handoff_ttl, waiter_ttl] =
+            [number()?, number()?, number()?].map(Span::from_micros);
+        let mut record = Self::blank(id, role, expires_at, weight, capacity);
+        (record.number, record.ttl, record.handoff_ttl, record.waiter_ttl) =
+            (place, ttl, handoff_ttl, waiter_ttl);
         let inbox = fields.next()?.iter();
         record.inbox = inbox.map(|byte| if *byte == b'{' { b',' } else { *byte }).collect();
         record.label = fields.next()?.to_vec();

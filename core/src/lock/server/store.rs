@@ -11,7 +11,7 @@ use crate::redis::LockKeys;
 
 impl Call<'_> {
     pub(super) fn store(&mut self) -> Result<()> {
-        if self.touched.is_empty() && self.buried.is_empty() {
+        if self.touched.is_empty() && self.tombstoned.is_empty() {
             return Ok(());
         }
         let keys = self.keys;
@@ -27,15 +27,15 @@ impl Call<'_> {
         let mut keep = self.ttl_ms.max(RETENTION_MS);
         for record in self.touched.iter().filter_map(|id| self.loaded.get(id)) {
             if record.role != Role::Gone {
-                keep = keep.max(retained(record.till, self.now));
+                keep = keep.max(retained(record.expires_at, self.now));
             }
         }
-        if !self.buried.is_empty() {
+        if !self.tombstoned.is_empty() {
             let (now, until) = (Score::from_number(self.now.0), self.header.horizon);
-            let buried = core::mem::take(&mut self.buried);
+            let tombstoned = core::mem::take(&mut self.tombstoned);
             self.space.with_sorted_set(&keys.tombstones, |set| {
                 set.remove_up_to(now, 2 * BOUND);
-                for member in buried {
+                for member in tombstoned {
                     set.add(&member, Score::from_number(until.0));
                 }
             })?;
@@ -78,15 +78,15 @@ impl Call<'_> {
     }
 }
 
-fn retained(till: ServerTime, now: ServerTime) -> u64 {
-    till.since(now).as_micros().div_ceil(1_000) + RETENTION_MS
+fn retained(expires_at: ServerTime, now: ServerTime) -> u64 {
+    expires_at.since(now).as_micros().div_ceil(1_000) + RETENTION_MS
 }
 
 fn write_record(space: &mut Keyspace, keys: &LockKeys, id: &[u8], record: &Record) -> Result<()> {
     let holder = record.role == Role::Holder;
     let waiter = record.role == Role::Waiter;
     space.with_sorted_set(&keys.holders, |set| match holder {
-        true => set.add(id, Score::from_number(record.till.0)),
+        true => set.add(id, Score::from_number(record.expires_at.0)),
         false => set.remove(id),
     })?;
     space.with_sorted_set(&keys.queue, |set| match waiter {
@@ -102,7 +102,7 @@ fn write_record(space: &mut Keyspace, keys: &LockKeys, id: &[u8], record: &Recor
     })
 }
 
-/// A key was lost. The records say who holds and who waits; a holder without a record keeps the
+/// A key was lost. The records name the holders and the waiters; a holder without a record keeps the
 /// whole capacity until its expiry; a waiter without one comes back by its own heartbeat.
 pub(super) fn repair(
     space: &mut Keyspace,
@@ -122,9 +122,17 @@ pub(super) fn repair(
     let numbers = records.values().map(|r| r.number).filter(|number| *number <= now.after(AHEAD).0);
     header.clock = numbers.fold(header.clock, u64::max);
     let expiries = space.sorted_set(&keys.holders)?.cloned().unwrap_or_default();
-    for (id, till) in expiries.iter().filter_map(|(id, till)| Some((Id::parse(id)?, till))) {
-        let (till, capacity) = (ServerTime(till.number()), header.capacity);
-        records.entry(id).or_insert(Record::blank(id, Role::Holder, till, capacity, capacity));
+    for (id, expires_at) in
+        expiries.iter().filter_map(|(id, expires_at)| Some((Id::parse(id)?, expires_at)))
+    {
+        let (expires_at, capacity) = (ServerTime(expires_at.number()), header.capacity);
+        records.entry(id).or_insert(Record::blank(
+            id,
+            Role::Holder,
+            expires_at,
+            capacity,
+            capacity,
+        ));
     }
     space.sorted_set(&keys.queue)?;
     for key in [&keys.holders, &keys.queue, &keys.records] {
@@ -141,7 +149,7 @@ pub(super) fn repair(
             _ => header.waiters += 1,
         }
         write_record(space, keys, record.id.as_bytes(), record)?;
-        last = last.max(record.till);
+        last = last.max(record.expires_at);
     }
     let keep = retained(last, now);
     for key in [&keys.holders, &keys.queue, &keys.records] {
