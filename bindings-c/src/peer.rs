@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 
-use comity::counter::PNCounter;
+use comity::crdt::PNCounter;
 use comity::error::{Error, ErrorCode, Result};
 
 use crate::comity_bytes;

@@ -141,7 +141,7 @@ fn all_of_the_ring_and_the_peer_counter_is_in_the_header() {
             assert!(declared.contains(&name), "{method} of the ring is not in the header");
         }
     }
-    let peer = read("../core/src/counter/peer.rs");
+    let peer = read("../core/src/crdt/pn_counter.rs");
     let peer = peer.split_once("impl PNCounter").expect("it is there").1;
     for method in methods(peer) {
         let name = match method.as_str() {

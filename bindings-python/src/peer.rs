@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use comity::counter::{self, Overflow};
+use comity::counter::Overflow;
+use comity::crdt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyType};
 
@@ -20,7 +21,7 @@ pub(crate) fn forked() {
 }
 
 struct Replica {
-    counter: counter::PNCounter,
+    counter: crdt::PNCounter,
     /// In which process it counts.
     forks: u64,
 }
@@ -44,7 +45,7 @@ impl PNCounter {
                 invalid(py, format!("replica must be 16 bytes, not {}", bytes.len()))
             })?),
         };
-        let counter = counter::PNCounter::new(id);
+        let counter = crdt::PNCounter::new(id);
         Ok(Self(Mutex::new(Replica { counter, forks: FORKS.load(SeqCst) })))
     }
 
@@ -75,7 +76,7 @@ impl PNCounter {
 
     /// All that is known here: the same bytes for the same counts, in every language.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.with(py, counter::PNCounter::to_bytes)?;
+        let bytes = self.with(py, crdt::PNCounter::to_bytes)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -130,11 +131,7 @@ impl PNCounter {
             .map_err(|overflow: Overflow| raised(py, &overflow.into()))
     }
 
-    fn with<T>(
-        &self,
-        py: Python<'_>,
-        call: impl FnOnce(&mut counter::PNCounter) -> T,
-    ) -> PyResult<T> {
+    fn with<T>(&self, py: Python<'_>, call: impl FnOnce(&mut crdt::PNCounter) -> T) -> PyResult<T> {
         let forks = FORKS.load(SeqCst);
         let id = match guarded(py, &self.0, |replica| replica.forks == forks)? {
             true => None,

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use comity::counter::{self, Overflow};
+use comity::counter::Overflow;
+use comity::crdt;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::{Result, outcome, unpacked};
@@ -11,7 +12,7 @@ use crate::pack::Writer;
 /// A replica of a peer counter.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct RawPNCounter(counter::PNCounter);
+pub struct RawPNCounter(crdt::PNCounter);
 
 #[wasm_bindgen]
 #[allow(missing_docs, reason = "js/core/peer.ts has the documentation")]
@@ -21,7 +22,7 @@ impl RawPNCounter {
     #[wasm_bindgen(constructor)]
     pub fn new(replica: &[u8]) -> Result<RawPNCounter> {
         let id = u128::from_be_bytes(unpacked(replica.try_into().ok())?);
-        Ok(Self(counter::PNCounter::new(id)))
+        Ok(Self(crdt::PNCounter::new(id)))
     }
 
     /// # Errors

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use comity::counter::{PNCounter, Slots};
+use comity::crdt::{PNCounter, Slots};
 use crdts::{CmRDT, CvRDT};
 
 const TURNS: usize = 21;

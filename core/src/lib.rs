@@ -7,6 +7,7 @@
 //! * [`ring`]: placement of keys on nodes.
 //! * [`lock`]: the queued lock; `docs/lock.md` says what it promises.
 //! * [`counter`]: the counter; `docs/counter.md` says what it promises.
+//! * [`crdt`]: the peer counter, which needs no server.
 //! * [`transaction`]: what a participant is asked and answers.
 //! * [`snapshot`]: the bytes of what outlives a process.
 //! * [`redis`]: commands and replies, and the [`wire`](redis::wire) that they go over.
@@ -39,6 +40,7 @@ extern crate alloc;
 
 pub mod coordinator;
 pub mod counter;
+pub mod crdt;
 mod entropy;
 pub mod error;
 pub mod event;

@@ -8,8 +8,9 @@ use super::error_reply::ErrorReply;
 use super::{Coordinator, CounterEntry, Life, Request, Timer, closed};
 use crate::counter::{
     self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Leaving,
-    Outcome, Slots, Tally,
+    Outcome, Tally,
 };
+use crate::crdt::Slots;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::redis::{Keys, NodeId, Reply, readable};
@@ -63,7 +64,7 @@ impl Coordinator {
     }
 
     /// Counts what the replicas of a peer counter have counted, by the bytes of
-    /// [`PNCounter::to_bytes`](crate::counter::PNCounter::to_bytes): each unit once, however often
+    /// [`PNCounter::to_bytes`](crate::crdt::PNCounter::to_bytes): each unit once, however often
     /// and by whomever they are merged. It shows in the value when the server has it, which a
     /// [`counter_flush`](Self::counter_flush) waits for. One command a replica; each has a slot of
     /// the counter for good.

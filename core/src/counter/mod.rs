@@ -51,17 +51,15 @@
 
 mod journal;
 mod machine;
-mod op;
-mod peer;
+mod options;
+mod protocol;
 mod server;
 mod slot;
 mod tally;
 
-use alloc::format;
-
 pub(crate) use machine::{Attempt, Counter, Cx, Effect, Outcome};
-pub use op::{Answer, Op, Part, Scanned, Totals, Verb, View};
-pub use peer::{PNCounter, Slots};
+pub use options::{CounterOptions, Durability, MAX_DELAY};
+pub use protocol::{Answer, Op, Part, Scanned, Totals, Verb, View};
 pub use server::execute;
 pub use slot::{Mark, SlotId};
 pub use tally::{Overflow, Tally};
@@ -74,8 +72,6 @@ use crate::time::Span;
 pub const MAX_SLOTS: usize = 65_536;
 /// The most of them that hold what replicas of peer counters have counted: they are there for good.
 pub const MAX_PEERS: usize = 32_768;
-/// The longest [`Durability`] delay.
-pub const MAX_DELAY: Span = Span::from_secs(3_600);
 /// The most calls that wait on one counter.
 pub const MAX_WAITERS: usize = 65_536;
 
@@ -88,84 +84,6 @@ pub struct CounterId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Token(pub u64);
-
-/// When what was counted is safe, and how much may be unsafe until then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Durability {
-    /// Flushed at once; what is counted during a round trip shares the next one.
-    Sync,
-    /// Flushed after a delay, or earlier where much is pending.
-    Batched {
-        /// The longest that a unit waits for its flush, at most [`MAX_DELAY`].
-        max_delay: Span,
-        /// The most units that may be unacknowledged: half of them flush at once, and an addition
-        /// beyond them is refused. At least 2; `u64::MAX` for no bound.
-        max_units: u64,
-    },
-    /// As batched without a bound; besides, what is pending is told to the host in an event,
-    /// to be written down. A unit is safe when either is done.
-    Journaled {
-        /// The longest that a unit waits for both, at most [`MAX_DELAY`].
-        max_delay: Span,
-    },
-}
-
-/// How a counter is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct CounterOptions {
-    /// When what was counted is safe.
-    pub durability: Durability,
-    /// Whether the host keeps the [`Tally`] itself and is asked for it by `poll_counter_due`
-    /// before each flush.
-    pub collected: bool,
-}
-
-impl Default for CounterOptions {
-    fn default() -> Self {
-        let durability =
-            Durability::Batched { max_delay: Span::from_millis(10), max_units: u64::MAX };
-        Self { durability, collected: false }
-    }
-}
-
-impl CounterOptions {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// `InvalidArgument`, naming the option, the value and the range.
-    pub fn check(&self) -> Result<()> {
-        if let Durability::Batched { max_units: units @ 0..2, .. } = self.durability {
-            return Err(Error::invalid(format!("max_units: {units} is below 2")));
-        }
-        if self.max_delay() > MAX_DELAY {
-            let us = self.max_delay().as_micros();
-            return Err(Error::invalid(format!("max_delay: {us} us is above 1 h")));
-        }
-        Ok(())
-    }
-
-    const fn max_delay(&self) -> Span {
-        match self.durability {
-            Durability::Sync => Span::ZERO,
-            Durability::Batched { max_delay, .. } | Durability::Journaled { max_delay } => {
-                max_delay
-            }
-        }
-    }
-
-    const fn max_units(&self) -> u64 {
-        match self.durability {
-            Durability::Batched { max_units, .. } => max_units,
-            Durability::Sync | Durability::Journaled { .. } => u64::MAX,
-        }
-    }
-
-    const fn is_journaled(&self) -> bool {
-        matches!(self.durability, Durability::Journaled { .. })
-    }
-}
 
 /// What a counter stands at, as far as is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -193,7 +111,7 @@ impl CounterValue {
     /// `Overflow` beyond them.
     pub fn as_i64(&self) -> Result<i64> {
         i64::try_from(self.value).map_err(|_| {
-            let message = format!("the value {} is beyond 64 bits", self.value);
+            let message = alloc::format!("the value {} is beyond 64 bits", self.value);
             Error::new(crate::error::ErrorCode::Overflow, message)
         })
     }
@@ -243,29 +161,4 @@ pub(crate) type Leaving = Table<SlotId, Saved>;
 /// The bytes of what a counter of this name has to take up again; see [`journal`].
 pub(crate) fn restore(name: &[u8], bytes: &[u8]) -> Result<Leaving> {
     journal::decode(name, bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_have_one_text() {
-        for (owner, incarnation) in [(0, 0), (u128::MAX, 9_999_999_999_999_999), (7, 1)] {
-            let id = SlotId { owner, incarnation };
-            assert_eq!(SlotId::parse(&id.to_text()), Some(id));
-        }
-        let bad: [&[u8]; 4] = [b"", b"tp", &[b'A'; 37], &[b'A'; 39]];
-        assert!(bad.into_iter().all(|text| SlotId::parse(text).is_none()));
-    }
-
-    #[test]
-    fn options_are_checked() {
-        let with = |durability| CounterOptions { durability, collected: false }.check();
-        let max_delay = MAX_DELAY + Span::from_micros(1);
-        assert!(with(Durability::Journaled { max_delay }).is_err());
-        assert!(with(Durability::Batched { max_delay: Span::ZERO, max_units: 1 }).is_err());
-        assert!(with(Durability::Batched { max_delay: MAX_DELAY, max_units: 2 }).is_ok());
-        assert!(with(Durability::Sync).is_ok());
-    }
 }

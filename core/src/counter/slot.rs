@@ -138,3 +138,18 @@ pub(super) fn decode_marked(digits: &[u8]) -> Option<(Tally, Mark)> {
     (mark.len() == WIDTH).then_some(())?;
     Some((decode_tally(tally)?, Mark(parse_number(mark)?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_one_text() {
+        for (owner, incarnation) in [(0, 0), (u128::MAX, 9_999_999_999_999_999), (7, 1)] {
+            let id = SlotId { owner, incarnation };
+            assert_eq!(SlotId::parse(&id.to_text()), Some(id));
+        }
+        let bad: [&[u8]; 4] = [b"", b"tp", &[b'A'; 37], &[b'A'; 39]];
+        assert!(bad.into_iter().all(|text| SlotId::parse(text).is_none()));
+    }
+}

@@ -14,7 +14,7 @@
 //!
 //! | kind | what |
 //! | --- | --- |
-//! | 1 | [the slots](crate::counter::Slots) of a peer counter |
+//! | 1 | [the slots](crate::crdt::Slots) of a peer counter |
 //! | 2 | the journal of a server counter |
 //! | 3 | [a ring](crate::ring::Ring) |
 

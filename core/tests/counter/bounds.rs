@@ -7,9 +7,8 @@ use crate::support::counter_desk::{HITS, KEY, Replica, stands, up};
 use crate::support::desk::{Desk, events};
 use crate::support::pair::Pair;
 use crate::support::redis_server::RedisServer;
-use comity::counter::{
-    Answer, MAX_PEERS, MAX_SLOTS, Mark, Op, PNCounter, SlotId, Slots, Tally, Verb,
-};
+use comity::counter::{Answer, MAX_PEERS, MAX_SLOTS, Mark, Op, SlotId, Tally, Verb};
+use comity::crdt::{PNCounter, Slots};
 use comity::error::ErrorCode;
 use comity::event::Event;
 use comity::memory::MemoryStore;

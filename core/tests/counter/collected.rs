@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use crate::support::stamping::alone;
 use comity::coordinator::{Config, Coordinator};
-use comity::counter::{CounterId, CounterOptions, Durability, PNCounter, Tally};
+use comity::counter::{CounterId, CounterOptions, Durability, Tally};
+use comity::crdt::PNCounter;
 use comity::error::ErrorCode;
 use comity::event::Event;
 use comity::memory::MemoryStore;

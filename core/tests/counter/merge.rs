@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::counter_desk::{Replica, op_of};
 use crate::support::desk::{Desk, events};
-use comity::counter::{Freshness, Op, PNCounter, Slots};
+use comity::counter::{Freshness, Op};
+use comity::crdt::{PNCounter, Slots};
 use comity::event::Event;
 use comity::memory::MemoryStore;
 use comity::snapshot::Snapshot;

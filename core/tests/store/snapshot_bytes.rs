@@ -4,7 +4,8 @@
 
 use crate::support::snapshots::{check, resealed, sealed};
 use comity::coordinator::{Config, Coordinator};
-use comity::counter::{CounterOptions, PNCounter, Slots};
+use comity::counter::CounterOptions;
+use comity::crdt::{PNCounter, Slots};
 use comity::error::ErrorCode;
 use comity::memory::MemoryStore;
 use comity::ring::{NodeSpec, Ring, RingConfig};

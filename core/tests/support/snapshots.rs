@@ -1,7 +1,8 @@
 //! Reads any bytes as each kind of snapshot, and checks what must hold of whatever is accepted.
 
 use comity::coordinator::{Config, Coordinator};
-use comity::counter::{CounterOptions, PNCounter, Slots};
+use comity::counter::CounterOptions;
+use comity::crdt::{PNCounter, Slots};
 use comity::memory::MemoryStore;
 use comity::ring::{NodeSpec, Ring};
 use comity::snapshot::{Decoded, Snapshot};

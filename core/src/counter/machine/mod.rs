@@ -3,7 +3,7 @@
 
 mod answer;
 mod audit;
-mod lives;
+mod previous;
 mod send;
 mod wait;
 
@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use self::wait::{Waiter, Want};
 use super::{
     Answer, CounterId, CounterOptions, CounterValue, Durability, Freshness, Leaving, MAX_SLOTS,
-    Mark, Op, Saved, SlotId, Slots, Tally, Token, View, journal,
+    Mark, Op, Saved, SlotId, Tally, Token, View, journal,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};

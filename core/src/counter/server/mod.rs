@@ -6,9 +6,11 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::op::{Answer, Op, Part, Scanned, Totals, Verb, View, parse_total};
+use super::protocol::parse_total;
 use super::slot::{Slot, TIME_WIDTH};
-use super::{MAX_PEERS, MAX_SLOTS, Mark, SlotId, Tally, Token};
+use super::{
+    Answer, MAX_PEERS, MAX_SLOTS, Mark, Op, Part, Scanned, SlotId, Tally, Token, Totals, Verb, View,
+};
 use crate::keyspace::{Keyspace, Result, ServerTime};
 use crate::redis::{base64url, parse_number, write_padded};
 use crate::time::Span;

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Counter, Cx, Leaving, MAX_SLOTS, Mark, Saved, SlotId, Slots, Tally, journal};
+use super::{Counter, Cx, Leaving, MAX_SLOTS, Mark, Saved, SlotId, Tally, journal};
+use crate::crdt::Slots;
 use crate::error::{Error, ErrorCode, Result};
 
 impl Counter {

@@ -1,78 +1,11 @@
-//! The counter's operations and answers, and both directions of their encoding.
+//! What a counter answers: a flat array of bulk strings, the verb first.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::slot::{Slot, decode_marked, decode_tally, encode_marked, encode_tally};
-use super::{Mark, SlotId, Tally, Token};
-use crate::redis::{Argv, Fields, Reply, base64url, decode_base64url, parse_number};
-
-/// What a client asks of a counter. See `counter.lua`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// Issue an incarnation. Nothing is counted; one that is never used costs nothing.
-    Join,
-    /// Raise the slot to at least `tally`.
-    Add {
-        /// Whose slot.
-        id: SlotId,
-        /// What its owner has counted in all.
-        tally: Tally,
-        /// Tells this flush from others of the same slot.
-        mark: Mark,
-        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
-        known: Tally,
-    },
-    /// The same, and the owner is done with the slot.
-    Retire {
-        /// Whose slot.
-        id: SlotId,
-        /// What its owner has counted in all, or zero where somebody else retires it.
-        tally: Tally,
-        /// Tells this flush from others of the same slot.
-        mark: Mark,
-        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
-        known: Tally,
-    },
-    /// The same, and nobody will ever tell more of the slot: only its id is kept, which is refused from
-    /// then on. Where somebody else has raised the slot, it is retired.
-    Fold {
-        /// Whose slot.
-        id: SlotId,
-        /// What its owner has counted in all, and all of it is acknowledged.
-        tally: Tally,
-        /// Tells this flush from others of the same slot.
-        mark: Mark,
-        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
-        known: Tally,
-    },
-    /// What the counter and the slot stand at.
-    Get {
-        /// Whose slot, none before there is one.
-        id: Option<SlotId>,
-    },
-    /// Let the value be zero, once.
-    Reset {
-        /// Names this reset: a repeated one is answered as the first was.
-        op: u128,
-        /// Only if so many resets were before it.
-        epoch: u64,
-        /// Whose slot to answer with, none before there is one.
-        id: Option<SlotId>,
-    },
-    /// A part of all slots.
-    Scan {
-        /// Where the last part ended, `0` for the first part and after the last.
-        cursor: u64,
-    },
-    /// Correct the totals, if nothing has changed since `version`.
-    Fix {
-        /// The version under which the slots were read.
-        version: Token,
-        /// The sum of all slots and of what was folded.
-        totals: Totals,
-    },
-}
+use crate::counter::slot::{Slot, decode_marked, decode_tally, encode_marked, encode_tally};
+use crate::counter::{Mark, SlotId, Tally, Token};
+use crate::redis::{Argv, Fields, Reply, parse_number};
 
 /// Sums of increments and decrements, beyond what one slot can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -180,7 +113,7 @@ impl Totals {
     }
 
     /// The difference of what was counted since `zero`, if it fits.
-    pub(super) fn since(self, zero: Self) -> Option<i128> {
+    pub(in crate::counter) fn since(self, zero: Self) -> Option<i128> {
         let change = |now: u128, then: u128| match now.checked_sub(then) {
             Some(up) => i128::try_from(up).ok(),
             // A server that has lost some of it may be behind its own zero point.
@@ -189,107 +122,20 @@ impl Totals {
         change(self.p, zero.p)?.checked_sub(change(self.n, zero.n)?)
     }
 
-    fn push(self, out: &mut Argv) {
+    pub(super) fn push(self, out: &mut Argv) {
         out.push(self.p.to_string().as_bytes());
         out.push(self.n.to_string().as_bytes());
     }
 
-    fn pull<'a>(fields: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+    pub(super) fn pull<'a>(fields: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         Some(Self { p: parse_total(fields.next()?)?, n: parse_total(fields.next()?)? })
     }
 }
 
 /// A decimal number of digits only, at most 2^128 - 1.
-pub(super) fn parse_total(text: &[u8]) -> Option<u128> {
+pub(in crate::counter) fn parse_total(text: &[u8]) -> Option<u128> {
     text.first().filter(|byte| byte.is_ascii_digit())?;
     core::str::from_utf8(text).ok()?.parse().ok()
-}
-
-impl Op {
-    /// Appends the operation and its arguments, as the script takes them.
-    pub fn encode(&self, argv: &mut Argv) {
-        match self {
-            Self::Join => words(argv, b"JOIN", b""),
-            Self::Add { id, tally, mark, known } => {
-                raise(argv, b"ADD", id, (*tally, *mark), *known);
-            }
-            Self::Retire { id, tally, mark, known } => {
-                raise(argv, b"RETIRE", id, (*tally, *mark), *known);
-            }
-            Self::Fold { id, tally, mark, known } => {
-                raise(argv, b"FOLD", id, (*tally, *mark), *known);
-            }
-            Self::Get { id: Some(id) } => words(argv, b"GET", &id.to_text()),
-            Self::Get { id: None } => words(argv, b"GET", b""),
-            Self::Reset { op, epoch, id } => {
-                words(argv, b"RESET", &base64url(*op));
-                argv.push_number(*epoch);
-                argv.push(id.map(|id| id.to_text()).as_ref().map_or(b"", |text| text));
-            }
-            Self::Scan { cursor } => {
-                argv.push(b"SCAN");
-                argv.push_number(*cursor);
-            }
-            Self::Fix { version, totals } => {
-                words(argv, b"FIX", b"");
-                argv.push_number(version.0);
-                totals.push(argv);
-            }
-        }
-    }
-
-    /// The operation in the words of an argv behind the keys; none if they are not one.
-    pub fn decode<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let (op, id) = (words.next()?, words.next()?);
-        Some(match op {
-            b"JOIN" => Self::Join,
-            b"ADD" => {
-                let (tally, mark, known) = raised(&mut words)?;
-                Self::Add { id: SlotId::parse(id)?, tally, mark, known }
-            }
-            b"RETIRE" => {
-                let (tally, mark, known) = raised(&mut words)?;
-                Self::Retire { id: SlotId::parse(id)?, tally, mark, known }
-            }
-            b"FOLD" => {
-                let (tally, mark, known) = raised(&mut words)?;
-                Self::Fold { id: SlotId::parse(id)?, tally, mark, known }
-            }
-            b"GET" if id.is_empty() => Self::Get { id: None },
-            b"GET" => Self::Get { id: Some(SlotId::parse(id)?) },
-            b"RESET" => Self::Reset {
-                op: decode_base64url(id)?,
-                epoch: parse_number(words.next()?)?,
-                id: match words.next()? {
-                    b"" => None,
-                    text => Some(SlotId::parse(text)?),
-                },
-            },
-            b"SCAN" => Self::Scan { cursor: parse_number(id)? },
-            b"FIX" => Self::Fix {
-                version: Token(parse_number(words.next()?)?),
-                totals: Totals::pull(&mut words)?,
-            },
-            _ => return None,
-        })
-    }
-}
-
-fn words(argv: &mut Argv, op: &[u8], id: &[u8]) {
-    argv.push(op);
-    argv.push(id);
-}
-
-fn raise(argv: &mut Argv, op: &[u8], id: &SlotId, told: (Tally, Mark), known: Tally) {
-    words(argv, op, &id.to_text());
-    let digits = [encode_marked(told.0, told.1), encode_tally(known)].concat();
-    digits.chunks(20).for_each(|column| argv.push(column));
-}
-
-fn raised<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<(Tally, Mark, Tally)> {
-    let (p, n, mark) = (words.next()?, words.next()?, words.next()?);
-    let (tally, mark) = decode_marked(&[p, n, mark].concat())?;
-    Some((tally, mark, decode_tally(&[words.next()?, words.next()?].concat())?))
 }
 
 impl Answer {

@@ -4,7 +4,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{MAX_SLOTS, Overflow, Tally};
+use crate::counter::{MAX_SLOTS, Overflow, Tally};
 use crate::error::{Error, Result};
 use crate::snapshot::{Reader, Sections, Snapshot, corrupt, write_uvarint};
 
@@ -217,7 +217,7 @@ impl Snapshot for Slots {
 /// One replica of a peer counter.
 ///
 /// ```
-/// use comity::counter::PNCounter;
+/// use comity::crdt::PNCounter;
 ///
 /// // Each replica draws 128 random bits, anew with every start.
 /// let (mut here, mut there) = (PNCounter::new(1), PNCounter::new(2));
