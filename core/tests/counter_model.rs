@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use comity::coordinator::{Config, Coordinator};
 use comity::counter::{
-    Answer, CounterId, CounterOptions, Durability, Freshness, Mark, Op, SlotId, Tally, Verb,
+    Answer, CounterId, CounterOptions, Durability, FlushStamp, Freshness, Op, SlotId, Tally, Verb,
     execute,
 };
 use comity::event::Event;
@@ -376,8 +376,8 @@ impl Model for Small {
             }
             Action::Prune(id) => {
                 world.left.prunes -= 1;
-                let (tally, mark, known) = (Tally::ZERO, Mark::REPLAY, Tally::ZERO);
-                self.execute(&mut world.server, &Op::Retire { id, tally, mark, known });
+                let (tally, flush_stamp, known) = (Tally::ZERO, FlushStamp::REPLAY, Tally::ZERO);
+                self.execute(&mut world.server, &Op::Retire { id, tally, flush_stamp, known });
             }
         }
         world.network.sort_by_key(|op| format!("{op:?}"));

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::error_reply::ErrorReply;
 use super::{Coordinator, CounterEntry, Life, Request, Timer, closed};
 use crate::counter::{
-    self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Leaving,
-    Outcome, Tally,
+    self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Outcome,
+    PreviousSlots, Tally,
 };
 use crate::crdt::Slots;
 use crate::error::{Error, ErrorCode, Result};
@@ -30,7 +30,7 @@ impl Coordinator {
         options: CounterOptions,
         now: Time,
     ) -> Result<CounterId> {
-        self.open(name, options, Leaving::new(), now)
+        self.open(name, options, PreviousSlots::new(), now)
     }
 
     /// Opens the counter `name` and counts what `bytes`, of a `CounterJournal` or of
@@ -59,7 +59,7 @@ impl Coordinator {
     pub fn counter_take_up(&mut self, counter: CounterId, bytes: &[u8], now: Time) -> Result<()> {
         self.counter_verb(counter, now, |machine, cx| {
             let leaving = counter::restore(machine.name(), bytes)?;
-            machine.take_up(leaving, cx)
+            machine.restore_into(leaving, cx)
         })
     }
 
@@ -81,7 +81,7 @@ impl Coordinator {
         &mut self,
         name: &[u8],
         options: CounterOptions,
-        leaving: Leaving,
+        leaving: PreviousSlots,
         now: Time,
     ) -> Result<CounterId> {
         self.admit()?;

@@ -1,9 +1,9 @@
 //! The counter: exactly once through Redis, counted at memory speed.
 //!
 //! Each replica owns a *slot*: how much it has counted up and down in all, two numbers that only
-//! rise and that nobody else writes. A flush tells the server these sums, and the server keeps the
+//! rise and that nobody else writes. A flush sends the server these sums, and the server keeps the
 //! higher of each, so that a flush may be lost, repeated, late or out of order. The value is the sum
-//! of all slots since the last reset. Nothing is ever told as a difference.
+//! of all slots since the last reset. Nothing is ever sent as a difference.
 //!
 //! # A server counter's states at the client
 //!
@@ -23,7 +23,7 @@
 //!
 //! | field | holds |
 //! | --- | --- |
-//! | a slot's id, 38 characters | 20 digits each of P, N and the mark of the last raise, 16 digits of its moment; of a retired slot the moment of its retirement, and behind it `r` and the id that was retired next |
+//! | a slot's id, 38 characters | 20 digits each of P, N and the flush stamp of the last raise, 16 digits of its moment; of a retired slot the moment of its retirement, and behind it `r` and the id that was retired next |
 //! | `tp`, `tn` | totals: the sums of all slots and of what was folded; decimal text of any length |
 //! | `zp`, `zn`, `ep` | the totals at the last reset, and how many resets there were |
 //! | `fp`, `fn`, `gc` | what was folded, and the highest incarnation of it that no list has |
@@ -33,13 +33,13 @@
 //! | `head`, `tail` | the retired slots' list in the order of their retirement |
 //! | `ops` | the last eight resets |
 //!
-//! The mark tells two copies of a process apart that share a slot: of each raise the answer says which
+//! The flush stamp tells two copies of a process apart that share a slot: of each raise the answer says which
 //! was the last one before, and it has to be the owner's. A raise over what was never acknowledged to
-//! its owner gets a mark that is nobody's, so that this shows when its answer is lost, too.
+//! its owner gets a flush stamp that is nobody's, so that this shows when its answer is lost, too.
 //!
 //! A slot that is retired is still raised. After seven days, or where its place is needed, it may be
-//! folded into one sum; who comes back after that is told that the server does not know, and never
-//! counted again. A slot of which nobody can tell more, its owner having closed and handed out no bytes,
+//! folded into one sum; an owner that comes back after that is answered that its slot is not known, and is
+//! never counted again. A slot that nobody can raise any more, its owner having closed and handed out no bytes,
 //! is folded at once, and its id is listed: whatever comes of it later is known to be counted. There are
 //! at most 256 ids in each of 256 bins, by the owner's random bits, for seven days from the incarnation;
 //! what leaves a bin raises the floor `gc`, below which nothing that is unknown is ever counted.
@@ -61,7 +61,7 @@ pub(crate) use machine::{Attempt, Counter, Cx, Effect, Outcome};
 pub use options::{CounterOptions, Durability, MAX_DELAY};
 pub use protocol::{Answer, Op, Part, Scanned, Totals, Verb, View};
 pub use server::execute;
-pub use slot::{Mark, SlotId};
+pub use slot::{FlushStamp, SlotId};
 pub use tally::{Overflow, Tally};
 
 use crate::error::{Error, Result};
@@ -89,7 +89,7 @@ pub struct Token(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CounterValue {
-    /// The value: what the server last told of the others, and all that was counted here.
+    /// The value: what the server last answered of the others, and all that was counted here.
     pub value: i128,
     /// How old the server's part is at most; none before its first answer, when `value` is only what
     /// was counted here.
@@ -146,19 +146,19 @@ pub struct Audit {
 
 /// A slot of an earlier life: what was counted in it, and how much of that was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Saved {
+pub(crate) struct PreviousSlot {
     pub(crate) tally: Tally,
     pub(crate) acknowledged: Tally,
     /// What of it was handed out to be restored.
-    pub(crate) told: Tally,
-    /// [`Mark::REPLAY`] where bytes were restored: others may restore them, too.
-    pub(crate) mark: Mark,
+    pub(crate) exported: Tally,
+    /// [`FlushStamp::REPLAY`] where bytes were restored: others may restore them, too.
+    pub(crate) flush_stamp: FlushStamp,
 }
 
 /// The slots of earlier lives, by id.
-pub(crate) type Leaving = Table<SlotId, Saved>;
+pub(crate) type PreviousSlots = Table<SlotId, PreviousSlot>;
 
-/// The bytes of what a counter of this name has to take up again; see [`journal`].
-pub(crate) fn restore(name: &[u8], bytes: &[u8]) -> Result<Leaving> {
+/// The slots that a counter of this name has to restore, from bytes; see [`journal`].
+pub(crate) fn restore(name: &[u8], bytes: &[u8]) -> Result<PreviousSlots> {
     journal::decode(name, bytes)
 }

@@ -22,7 +22,7 @@ pub enum Durability {
         /// beyond them is refused. At least 2; `u64::MAX` for no bound.
         max_units: u64,
     },
-    /// As batched without a bound; besides, what is pending is told to the host in an event,
+    /// As batched without a bound; besides, what is pending is handed to the host in an event,
     /// to be written down. A unit is safe when either is done.
     Journaled {
         /// The longest that a unit waits for both, at most [`MAX_DELAY`].

@@ -1,4 +1,4 @@
-//! Slots: who owns one, and what the server keeps of it.
+//! Slots: the id of a slot's owner, and what the server keeps of it.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,7 +9,7 @@ use crate::time::Time;
 
 /// The digits of an incarnation, and of a moment.
 pub(super) const TIME_WIDTH: usize = 16;
-/// The digits of a part of a tally, and of a mark.
+/// The digits of a part of a tally, and of a flush stamp.
 const WIDTH: usize = 20;
 
 /// Names one slot of a counter for ever: the random identity of its owner and the incarnation that
@@ -63,16 +63,16 @@ impl fmt::Debug for SlotId {
 /// Tells the flushes of one slot apart: the client's clock when the flushed value was sent first.
 /// Two processes that share a slot unknowingly differ in it though their values agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Mark(pub u64);
+pub struct FlushStamp(pub u64);
 
-impl Mark {
-    /// The mark of what is only repeated: a saved slot of an earlier life.
+impl FlushStamp {
+    /// The flush stamp of what is only repeated: a saved slot of an earlier life.
     pub const REPLAY: Self = Self(0);
-    /// The server's mark of a slot whose owner did not know of the raise before: the owner finds it
+    /// The server's flush stamp of a slot whose owner did not know of the raise before: the owner finds it
     /// out though the answer to its own be lost.
     pub const SHARED: Self = Self(u64::MAX);
 
-    /// The mark of what is sent first at this moment.
+    /// The flush stamp of what is sent first at this moment.
     pub(super) fn at(now: Time) -> Self {
         Self(now.as_micros().clamp(1, u64::MAX - 1))
     }
@@ -82,7 +82,7 @@ impl Mark {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slot {
     pub(super) tally: Tally,
-    pub(super) mark: Mark,
+    pub(super) flush_stamp: FlushStamp,
     /// When it was last raised; of a retired one, when it was retired.
     pub(super) stamp: u64,
     /// Of a retired one, the id text that was retired next, empty for none.
@@ -90,11 +90,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// The columns of tally, mark and moment together.
+    /// The columns of tally, flush stamp and moment together.
     pub(super) const LEN: usize = 3 * WIDTH + TIME_WIDTH;
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = encode_marked(self.tally, self.mark);
+        let mut bytes = encode_stamped(self.tally, self.flush_stamp);
         write_padded(&mut bytes, self.stamp, TIME_WIDTH);
         if let Some(next) = &self.retired {
             bytes.push(b'r');
@@ -106,9 +106,9 @@ impl Slot {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (columns, rest) = bytes.split_at_checked(Self::LEN)?;
         let (marked, stamp) = columns.split_at_checked(3 * WIDTH)?;
-        let (tally, mark) = decode_marked(marked)?;
+        let (tally, flush_stamp) = decode_stamped(marked)?;
         let retired = rest.split_first().map(|(_, next)| next.to_vec());
-        Some(Self { tally, mark, stamp: parse_number(stamp)?, retired })
+        Some(Self { tally, flush_stamp, stamp: parse_number(stamp)?, retired })
     }
 }
 
@@ -121,9 +121,9 @@ pub(super) fn encode_tally(tally: Tally) -> Vec<u8> {
 }
 
 /// 60 digits.
-pub(super) fn encode_marked(tally: Tally, mark: Mark) -> Vec<u8> {
+pub(super) fn encode_stamped(tally: Tally, flush_stamp: FlushStamp) -> Vec<u8> {
     let mut bytes = encode_tally(tally);
-    write_padded(&mut bytes, mark.0, WIDTH);
+    write_padded(&mut bytes, flush_stamp.0, WIDTH);
     bytes
 }
 
@@ -133,10 +133,10 @@ pub(super) fn decode_tally(digits: &[u8]) -> Option<Tally> {
     Some(Tally { p: parse_number(p)?, n: parse_number(n)? })
 }
 
-pub(super) fn decode_marked(digits: &[u8]) -> Option<(Tally, Mark)> {
-    let (tally, mark) = digits.split_at_checked(2 * WIDTH)?;
-    (mark.len() == WIDTH).then_some(())?;
-    Some((decode_tally(tally)?, Mark(parse_number(mark)?)))
+pub(super) fn decode_stamped(digits: &[u8]) -> Option<(Tally, FlushStamp)> {
+    let (tally, flush_stamp) = digits.split_at_checked(2 * WIDTH)?;
+    (flush_stamp.len() == WIDTH).then_some(())?;
+    Some((decode_tally(tally)?, FlushStamp(parse_number(flush_stamp)?)))
 }
 
 #[cfg(test)]

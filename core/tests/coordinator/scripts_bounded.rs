@@ -7,7 +7,7 @@ use crate::support::redis_server::RedisServer;
 use crate::support::resp::{Client, bytes, items};
 use crate::support::stamping::{META, of_one, push_member};
 use crate::support::transaction_script::RING;
-use comity::counter::{MAX_SLOTS, Mark, Op as CounterOp, SlotId, Tally};
+use comity::counter::{FlushStamp, MAX_SLOTS, Op as CounterOp, SlotId, Tally};
 use comity::lock::{Acquire, Id, Op as LockOp};
 use comity::redis::{Argv, LockKeys, Reply, Script};
 use comity::time::Span;
@@ -156,19 +156,27 @@ fn a_counter_s_script_does_no_more_for_many_slots_and_ids() {
         }
         counted.fill(KEY.as_bytes(), [(b"gc".to_vec(), vec![b'0'; 16])]);
         counted.redis.command(["HSET", KEY, "ops", ""]);
-        let (tally, mark, known) = (up(1), Mark(1), Tally::ZERO);
+        let (tally, flush_stamp, known) = (up(1), FlushStamp(1), Tally::ZERO);
         let new = |owner| slot(owner, now + 1);
         let first = if retired { b"LIVE".to_vec() } else { b"FULL".to_vec() };
         let (id, op) = (Some(new(1)), 7);
         assert_eq!(counted.counter(&CounterOp::Join), b"JOINED");
-        assert_eq!(counted.counter(&CounterOp::Add { id: new(1), tally, mark, known }), first);
+        assert_eq!(
+            counted.counter(&CounterOp::Add { id: new(1), tally, flush_stamp, known }),
+            first
+        );
         counted.counter(&CounterOp::Get { id });
-        counted.counter(&CounterOp::Retire { id: new(2), tally, mark, known });
-        counted.counter(&CounterOp::Fold { id: new(3), tally, mark, known: tally });
-        counted.counter(&CounterOp::Fold { id: slot(9, now), tally, mark, known: tally });
+        counted.counter(&CounterOp::Retire { id: new(2), tally, flush_stamp, known });
+        counted.counter(&CounterOp::Fold { id: new(3), tally, flush_stamp, known: tally });
+        counted.counter(&CounterOp::Fold { id: slot(9, now), tally, flush_stamp, known: tally });
         // As an audit that prunes does.
-        let (tally, mark) = (Tally::ZERO, Mark::REPLAY);
-        counted.counter(&CounterOp::Retire { id: slot(MAX_SLOTS - 3, now), tally, mark, known });
+        let (tally, flush_stamp) = (Tally::ZERO, FlushStamp::REPLAY);
+        counted.counter(&CounterOp::Retire {
+            id: slot(MAX_SLOTS - 3, now),
+            tally,
+            flush_stamp,
+            known,
+        });
         counted.counter(&CounterOp::Reset { op, epoch: 0, id });
         assert_eq!(counted.counter(&CounterOp::Scan { cursor: 0 }), b"PART");
     }

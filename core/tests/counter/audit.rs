@@ -3,7 +3,7 @@
 
 use crate::support::counter_desk::{KEY, Replica, audited, execute, op_of, send, stands, up};
 use crate::support::desk::{Desk, events};
-use comity::counter::{Audit, Mark, Op, SlotId, Tally, Verb};
+use comity::counter::{Audit, FlushStamp, Op, SlotId, Tally, Verb};
 use comity::time::Span;
 
 /// More than a part.
@@ -11,7 +11,7 @@ const SLOTS: u64 = 1_000;
 
 fn add(owner: u64, tally: Tally) -> Op {
     let id = SlotId { owner: u128::from(owner), incarnation: 1_750_000_000_000_000 };
-    Op::Add { id, tally, mark: Mark(1), known: Tally::ZERO }
+    Op::Add { id, tally, flush_stamp: FlushStamp(1), known: Tally::ZERO }
 }
 
 /// A counter of many slots, slot `n` having counted `n + 1`.

@@ -7,7 +7,7 @@ use crate::support::counter_desk::{HITS, KEY, Replica, stands, up};
 use crate::support::desk::{Desk, events};
 use crate::support::pair::Pair;
 use crate::support::redis_server::RedisServer;
-use comity::counter::{Answer, MAX_PEERS, MAX_SLOTS, Mark, Op, SlotId, Tally, Verb};
+use comity::counter::{Answer, FlushStamp, MAX_PEERS, MAX_SLOTS, Op, SlotId, Tally, Verb};
 use comity::crdt::{PNCounter, Slots};
 use comity::error::ErrorCode;
 use comity::event::Event;
@@ -50,26 +50,26 @@ fn verb(pair: &mut Pair, op: &Op) -> Verb {
 fn an_incarnation_from_after_now_is_taken_by_no_operation() {
     let server = RedisServer::start();
     let mut pair = Pair::new(&server);
-    let (mark, known, tally) = (Mark(1), Tally::ZERO, up(1));
+    let (flush_stamp, known, tally) = (FlushStamp(1), Tally::ZERO, up(1));
     let latest = pair.now + HOUR;
     for incarnation in [latest + 1, (1 << 53) - 1, 1 << 53, SlotId::PEER - 1] {
         let id = SlotId { owner: 7, incarnation };
         for op in [
-            Op::Add { id, tally, mark, known },
-            Op::Retire { id, tally, mark: Mark::REPLAY, known },
-            Op::Fold { id, tally, mark, known: tally },
+            Op::Add { id, tally, flush_stamp, known },
+            Op::Retire { id, tally, flush_stamp: FlushStamp::REPLAY, known },
+            Op::Fold { id, tally, flush_stamp, known: tally },
         ] {
             assert_eq!(verb(&mut pair, &op), Verb::Ahead, "{op:?}");
         }
     }
     assert_eq!(verb(&mut pair, &Op::Join), Verb::Joined(pair.now), "nothing was raised");
     let id = SlotId { owner: 7, incarnation: latest };
-    assert_eq!(verb(&mut pair, &Op::Add { id, tally, mark, known }), Verb::Live);
+    assert_eq!(verb(&mut pair, &Op::Add { id, tally, flush_stamp, known }), Verb::Live);
     assert_eq!(verb(&mut pair, &Op::Join), Verb::Joined(latest + 1), "none is issued twice");
     // A clock that was set back: what was issued before is no excess.
     pair.set_field(KEY, "hw", &(latest + 2 * HOUR).to_string());
     let id = SlotId { owner: 8, incarnation: latest + 2 * HOUR };
-    assert_eq!(verb(&mut pair, &Op::Add { id, tally, mark, known }), Verb::Live);
+    assert_eq!(verb(&mut pair, &Op::Add { id, tally, flush_stamp, known }), Verb::Live);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn the_slots_of_a_made_up_journal_are_in_nobodys_way() {
     let space = desk.store.keyspace_mut();
     let row = |owner: u64| {
         let id = SlotId { owner: owner.into(), incarnation: 1_750_000_000_000_000 + owner };
-        Op::Retire { id, tally: up(1), mark: Mark::REPLAY, known: Tally::ZERO }
+        Op::Retire { id, tally: up(1), flush_stamp: FlushStamp::REPLAY, known: Tally::ZERO }
     };
     // More than there is room for, as from several such journals.
     for owner in 0..MAX_SLOTS as u64 + 1_000 {
@@ -148,7 +148,7 @@ fn peer_counters_take_half_of_the_slots_and_no_more() {
     let room = MAX_PEERS - 60;
     for owner in 0..room as u128 {
         let id = SlotId { owner: owner << 64 | 1 << 60, incarnation: SlotId::PEER };
-        let op = Op::Add { id, tally: up(1), mark: Mark::REPLAY, known: Tally::ZERO };
+        let op = Op::Add { id, tally: up(1), flush_stamp: FlushStamp::REPLAY, known: Tally::ZERO };
         let space = desk.store.keyspace_mut();
         assert_eq!(
             comity::counter::execute(space, KEY.as_bytes(), &op).expect("a hash").verb,

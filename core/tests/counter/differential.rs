@@ -7,7 +7,7 @@ use crate::support::counter_ops::{CounterOps, KEY};
 use crate::support::pair::{Difference, Pair};
 use crate::support::redis_server::RedisServer;
 use crate::support::seed;
-use comity::counter::{Answer, Mark, Op, SlotId, Tally, Totals, Verb};
+use comity::counter::{Answer, FlushStamp, Op, SlotId, Tally, Totals, Verb};
 use comity::redis::{Reply, Script};
 
 const OPERATIONS: u64 = 12_000;
@@ -158,18 +158,19 @@ fn sums_are_exact_far_beyond_64_bits() {
     for (owner, edge) in edges.into_iter().enumerate() {
         let id = SlotId { owner: owner as u128, incarnation: 1_750_000_000_000_000 };
         let tally = Tally { p: edge, n: edge / 3 };
-        let (known, mark) = (Tally::ZERO, Mark(7));
-        let add = Op::Add { id, tally, mark, known };
+        let (known, flush_stamp) = (Tally::ZERO, FlushStamp(7));
+        let add = Op::Add { id, tally, flush_stamp, known };
         totals.p += u128::from(tally.p);
         totals.n += u128::from(tally.n);
-        for op in [&add, &Op::Retire { id, tally, mark: Mark(8), known }, &add] {
+        for op in [&add, &Op::Retire { id, tally, flush_stamp: FlushStamp(8), known }, &add] {
             assert_eq!(decoded(&pair.counter(KEY, op).unwrap()).view.totals, totals);
         }
     }
     assert!(totals.p > u128::from(u64::MAX) * 2);
     pair.set_field(KEY, "tp", "99999999999999999999999999999999999999");
     let id = SlotId { owner: 99, incarnation: 1_750_000_000_000_000 };
-    let add = Op::Add { id, tally: Tally { p: 1, n: 0 }, mark: Mark(7), known: Tally::ZERO };
+    let add =
+        Op::Add { id, tally: Tally { p: 1, n: 0 }, flush_stamp: FlushStamp(7), known: Tally::ZERO };
     let sum = decoded(&pair.counter(KEY, &add).unwrap()).view.totals.p;
     assert_eq!(sum, 10_u128.pow(38));
 }
@@ -183,7 +184,7 @@ fn a_key_of_another_type_is_the_same_error() {
     for op in [
         Op::Join,
         Op::Get { id: None },
-        Op::Add { id, tally: Tally { p: 1, n: 0 }, mark: Mark(1), known: Tally::ZERO },
+        Op::Add { id, tally: Tally { p: 1, n: 0 }, flush_stamp: FlushStamp(1), known: Tally::ZERO },
     ] {
         let reply = pair.counter(KEY, &op).unwrap();
         assert!(matches!(&reply, Reply::Error(text) if text.starts_with(b"WRONGTYPE")));
@@ -211,23 +212,26 @@ fn a_counter_takes_so_many_slots_and_no_more() {
         pair.set_field(KEY, field, "");
     }
     let full = pair
-        .counter(KEY, &Op::Add { id: id(70_000), tally, mark: Mark(9), known: Tally::ZERO })
+        .counter(
+            KEY,
+            &Op::Add { id: id(70_000), tally, flush_stamp: FlushStamp(9), known: Tally::ZERO },
+        )
         .unwrap();
     assert_eq!(decoded(&full).verb, Verb::Full);
     // Two are retired: the first of them, and none that is live, makes room for one more.
     let known = Tally::ZERO;
     for owner in [5, 6] {
-        let retire = Op::Retire { id: id(owner), tally, mark: Mark::REPLAY, known };
+        let retire = Op::Retire { id: id(owner), tally, flush_stamp: FlushStamp::REPLAY, known };
         assert_eq!(decoded(&pair.counter(KEY, &retire).unwrap()).verb, Verb::Retired);
     }
     for (op, verb) in [
-        (Op::Add { id: id(70_000), tally, mark: Mark(9), known }, Verb::Live),
-        (Op::Add { id: id(5), tally, mark: Mark(9), known }, Verb::Unknown),
+        (Op::Add { id: id(70_000), tally, flush_stamp: FlushStamp(9), known }, Verb::Live),
+        (Op::Add { id: id(5), tally, flush_stamp: FlushStamp(9), known }, Verb::Unknown),
         (
             Op::Retire {
                 id: SlotId { owner: 1, incarnation: pair.now },
                 tally,
-                mark: Mark(9),
+                flush_stamp: FlushStamp(9),
                 known,
             },
             Verb::Retired,
@@ -239,7 +243,7 @@ fn a_counter_takes_so_many_slots_and_no_more() {
     // The slots there are still count.
     let tally = Tally { p: 3, n: 0 };
     let live = pair
-        .counter(KEY, &Op::Add { id: id(9), tally, mark: Mark(9), known: Tally::ZERO })
+        .counter(KEY, &Op::Add { id: id(9), tally, flush_stamp: FlushStamp(9), known: Tally::ZERO })
         .unwrap();
     assert_eq!(decoded(&live).verb, Verb::Live);
     assert_eq!(decoded(&live).view.totals.p, 65_540);

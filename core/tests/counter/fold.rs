@@ -3,7 +3,7 @@
 
 use crate::support::counter_desk::{KEY, Replica, execute, op_of, send, stands, up};
 use crate::support::desk::{Desk, events};
-use comity::counter::{MAX_SLOTS, Mark, Op, SlotId, Tally, Verb, execute as run};
+use comity::counter::{FlushStamp, MAX_SLOTS, Op, SlotId, Tally, Verb, execute as run};
 use comity::event::Event;
 use comity::keyspace::{Keyspace, ServerTime};
 use comity::redis::Failure;
@@ -44,10 +44,13 @@ fn a_counter_outlives_more_short_lives_than_it_has_slots() {
         space.set_now(ServerTime(1_750_000_000_000_000 + life * 10));
         let Verb::Joined(incarnation) = ask(&mut space, &Op::Join) else { panic!("life {life}") };
         let owner = u128::from(life.wrapping_mul(0x9E37_79B9_7F4A_7C15)) << 64;
-        let (id, tally, mark) = (SlotId { owner, incarnation }, up(2), Mark(1));
+        let (id, tally, flush_stamp) = (SlotId { owner, incarnation }, up(2), FlushStamp(1));
         let known = Tally::ZERO;
-        assert_eq!(ask(&mut space, &Op::Add { id, tally, mark, known }), Verb::Live);
-        assert_eq!(ask(&mut space, &Op::Fold { id, tally, mark, known: tally }), Verb::Folded);
+        assert_eq!(ask(&mut space, &Op::Add { id, tally, flush_stamp, known }), Verb::Live);
+        assert_eq!(
+            ask(&mut space, &Op::Fold { id, tally, flush_stamp, known: tally }),
+            Verb::Folded
+        );
         if life.is_multiple_of(1_000) {
             early.push((life, id));
         }
@@ -55,11 +58,11 @@ fn a_counter_outlives_more_short_lives_than_it_has_slots() {
     assert!(fields(&space) <= 15 + 256, "{} fields", fields(&space));
     // Whatever comes late of whichever life is counted already. The last 50,000 are known by their ids.
     for (life, id) in early {
-        let (tally, mark, known) = (up(2), Mark(1), Tally::ZERO);
+        let (tally, flush_stamp, known) = (up(2), FlushStamp(1), Tally::ZERO);
         for op in [
-            Op::Add { id, tally, mark, known },
-            Op::Retire { id, tally: Tally::ZERO, mark: Mark::REPLAY, known },
-            Op::Fold { id, tally, mark, known: tally },
+            Op::Add { id, tally, flush_stamp, known },
+            Op::Retire { id, tally: Tally::ZERO, flush_stamp: FlushStamp::REPLAY, known },
+            Op::Fold { id, tally, flush_stamp, known: tally },
         ] {
             let verb = ask(&mut space, &op);
             let known = verb == Verb::Folded || (verb == Verb::Unknown && life + 50_000 < lives);
@@ -74,8 +77,11 @@ fn a_counter_outlives_more_short_lives_than_it_has_slots() {
         space.set_now(ServerTime(1_750_000_000_000_000 + 8 * DAY + life));
         let owner = u128::from(life.wrapping_mul(0x9E37_79B9_7F4A_7C15)) << 64;
         let id = SlotId { owner, incarnation: 1_750_000_000_000_000 + 8 * DAY + life };
-        let (tally, mark) = (up(2), Mark(1));
-        assert_eq!(ask(&mut space, &Op::Fold { id, tally, mark, known: tally }), Verb::Folded);
+        let (tally, flush_stamp) = (up(2), FlushStamp(1));
+        assert_eq!(
+            ask(&mut space, &Op::Fold { id, tally, flush_stamp, known: tally }),
+            Verb::Folded
+        );
     }
     let hash = space.hash(KEY.as_bytes()).expect("a hash").expect("it is there");
     let listed: usize = hash
@@ -253,7 +259,7 @@ fn full() -> (Desk, Replica) {
     desk.store.keyspace_mut().set_now(ServerTime(desk.now.as_micros()));
     for owner in 0..MAX_SLOTS as u64 {
         let id = SlotId { owner: owner.into(), incarnation: desk.now.as_micros() };
-        let op = Op::Add { id, tally: up(1), mark: Mark(1), known: Tally::ZERO };
+        let op = Op::Add { id, tally: up(1), flush_stamp: FlushStamp(1), known: Tally::ZERO };
         assert_eq!(ask(desk.store.keyspace_mut(), &op), Verb::Live);
     }
     let space = desk.store.keyspace_mut();
@@ -329,7 +335,7 @@ fn a_pruned_slot_makes_room_though_the_answers_are_slow() {
     }
     // Who was pruned and whose place was not needed is still counted.
     let late = SlotId { owner: 0, incarnation: 1_750_000_000_000_000 };
-    let op = Op::Add { id: late, tally: up(4), mark: Mark(2), known: up(1) };
+    let op = Op::Add { id: late, tally: up(4), flush_stamp: FlushStamp(2), known: up(1) };
     assert_eq!(execute(&mut desk, &op).verb, Verb::Retired);
     assert_eq!(stands(&mut desk).totals.p, MAX_SLOTS as u128 + 5 + 18 + 3);
 }

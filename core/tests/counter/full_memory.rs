@@ -6,7 +6,7 @@ use crate::support::desk::{Desk, events};
 use crate::support::redis_server::RedisServer;
 use crate::support::resp::Client;
 use crate::support::stamping::{META, of_one, stamp_server};
-use comity::counter::{Answer, Mark, Op, SlotId, Tally, Verb};
+use comity::counter::{Answer, FlushStamp, Op, SlotId, Tally, Verb};
 use comity::error::ErrorCode;
 use comity::event::Event;
 use comity::redis::{Argv, Reply, Script};
@@ -36,30 +36,33 @@ fn what_begins_is_refused_and_what_has_begun_goes_on() {
     stamp_server(&mut redis);
     let Verb::Joined(incarnation) = verb(&mut redis, &Op::Join) else { panic!("no incarnation") };
     let id = |owner| SlotId { owner, incarnation };
-    let (mark, known) = (Mark(1), Tally::ZERO);
+    let (flush_stamp, known) = (FlushStamp(1), Tally::ZERO);
     for owner in 1..5 {
-        let op = Op::Add { id: id(owner), tally: up(1), mark, known };
+        let op = Op::Add { id: id(owner), tally: up(1), flush_stamp, known };
         assert_eq!(verb(&mut redis, &op), Verb::Live);
     }
     full(&mut redis, true);
-    let new = |owner| Op::Add { id: id(owner), tally: up(1), mark, known };
-    for op in [Op::Join, new(10), Op::Retire { id: id(11), tally: up(1), mark, known }] {
+    let new = |owner| Op::Add { id: id(owner), tally: up(1), flush_stamp, known };
+    for op in [Op::Join, new(10), Op::Retire { id: id(11), tally: up(1), flush_stamp, known }] {
         let reply = run(&mut redis, &op);
         let refused = matches!(&reply, Reply::Error(text) if text.starts_with(b"OOM"));
         assert!(refused, "{op:?}: {reply:?}");
     }
     for (op, wanted) in [
         (Op::Get { id: Some(id(1)) }, Verb::Live),
-        (Op::Add { id: id(1), tally: up(20), mark, known: up(1) }, Verb::Live),
-        (Op::Retire { id: id(2), tally: up(20), mark, known: up(1) }, Verb::Retired),
-        (Op::Retire { id: id(3), tally: Tally::ZERO, mark: Mark::REPLAY, known }, Verb::Retired),
-        (Op::Add { id: id(3), tally: up(20), mark, known: up(1) }, Verb::Retired),
-        (Op::Fold { id: id(4), tally: up(1), mark, known: up(1) }, Verb::Folded),
-        (Op::Fold { id: id(4), tally: up(1), mark, known: up(1) }, Verb::Folded),
+        (Op::Add { id: id(1), tally: up(20), flush_stamp, known: up(1) }, Verb::Live),
+        (Op::Retire { id: id(2), tally: up(20), flush_stamp, known: up(1) }, Verb::Retired),
+        (
+            Op::Retire { id: id(3), tally: Tally::ZERO, flush_stamp: FlushStamp::REPLAY, known },
+            Verb::Retired,
+        ),
+        (Op::Add { id: id(3), tally: up(20), flush_stamp, known: up(1) }, Verb::Retired),
+        (Op::Fold { id: id(4), tally: up(1), flush_stamp, known: up(1) }, Verb::Folded),
+        (Op::Fold { id: id(4), tally: up(1), flush_stamp, known: up(1) }, Verb::Folded),
         // It takes no slot.
-        (Op::Fold { id: id(12), tally: up(1), mark, known: up(1) }, Verb::Folded),
+        (Op::Fold { id: id(12), tally: up(1), flush_stamp, known: up(1) }, Verb::Folded),
         (Op::Reset { op: 1, epoch: 0, id: Some(id(1)) }, Verb::Reset(1)),
-        (Op::Add { id: id(1), tally: up(27), mark, known: up(20) }, Verb::Live),
+        (Op::Add { id: id(1), tally: up(27), flush_stamp, known: up(20) }, Verb::Live),
     ] {
         assert_eq!(verb(&mut redis, &op), wanted, "{op:?}");
     }

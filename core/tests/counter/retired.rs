@@ -3,7 +3,7 @@
 
 use crate::support::counter_desk::{Replica, execute, stands, up};
 use crate::support::desk::{Desk, events};
-use comity::counter::{Mark, Op, SlotId, Tally, Verb};
+use comity::counter::{FlushStamp, Op, SlotId, Tally, Verb};
 use comity::error::ErrorCode;
 use comity::event::Event;
 use comity::time::Span;
@@ -27,7 +27,7 @@ fn fold(desk: &mut Desk) {
     desk.now = desk.now + Span::from_secs(7 * 24 * 3_600 + 1);
     let Verb::Joined(incarnation) = execute(desk, &Op::Join).verb else { panic!("no incarnation") };
     let (id, known) = (SlotId { owner: 77, incarnation }, Tally::ZERO);
-    execute(desk, &Op::Retire { id, tally: up(100), mark: Mark(1), known });
+    execute(desk, &Op::Retire { id, tally: up(100), flush_stamp: FlushStamp(1), known });
 }
 
 /// How much was lost, and why.

@@ -1,6 +1,6 @@
 //! Makes up counter operations for two servers side by side.
 
-use comity::counter::{Answer, Mark, Op, SlotId, Tally, Token, Totals, Verb};
+use comity::counter::{Answer, FlushStamp, Op, SlotId, Tally, Token, Totals, Verb};
 
 use super::Rng;
 use super::pair::{Difference, Pair};
@@ -51,8 +51,8 @@ impl CounterOps {
                 self.old.push(gone);
                 // Retired in any case, so that the hash stays small.
                 let (id, tally) = gone;
-                let (mark, known) = (Mark::REPLAY, Tally::ZERO);
-                let op = Op::Retire { id, tally, mark, known };
+                let (flush_stamp, known) = (FlushStamp::REPLAY, Tally::ZERO);
+                let op = Op::Retire { id, tally, flush_stamp, known };
                 pair.counter(KEY, &op)?;
             }
         }
@@ -69,17 +69,17 @@ impl CounterOps {
             let incarnation = now + rng.below(9_000_000);
             let (id, tally) = (SlotId { owner: rng.bits128(), incarnation }, Tally { p: 1, n: 0 });
             self.slots.push((id, tally));
-            return Op::Add { id, tally, mark: Mark(now), known: Tally::ZERO };
+            return Op::Add { id, tally, flush_stamp: FlushStamp(now), known: Tally::ZERO };
         }
         if rng.chance(10) {
             // At the bound of what may come from ahead of its clock, and beyond.
             let incarnation = now + 3_600_000_000 + rng.pick(&[0, 1, 1 << 50]);
             let (id, tally) = (SlotId { owner: rng.bits128(), incarnation }, Tally { p: 1, n: 0 });
-            let (mark, known) = (Mark(now), Tally::ZERO);
+            let (flush_stamp, known) = (FlushStamp(now), Tally::ZERO);
             return rng.pick(&[
-                Op::Add { id, tally, mark, known },
-                Op::Retire { id, tally, mark, known },
-                Op::Fold { id, tally, mark, known },
+                Op::Add { id, tally, flush_stamp, known },
+                Op::Retire { id, tally, flush_stamp, known },
+                Op::Fold { id, tally, flush_stamp, known },
             ]);
         }
         if rng.chance(30) {
@@ -87,13 +87,15 @@ impl CounterOps {
             let id = SlotId { owner: rng.below(3).into(), incarnation: SlotId::PEER };
             let tally = Tally { p: rng.below(1 << 40), n: rng.below(9) };
             return match rng.chance(300) {
-                true => Op::Retire { id, tally, mark: Mark::REPLAY, known: Tally::ZERO },
-                false => Op::Add { id, tally, mark: Mark::REPLAY, known: Tally::ZERO },
+                true => {
+                    Op::Retire { id, tally, flush_stamp: FlushStamp::REPLAY, known: Tally::ZERO }
+                }
+                false => Op::Add { id, tally, flush_stamp: FlushStamp::REPLAY, known: Tally::ZERO },
             };
         }
         let at = rng.index(self.slots.len());
-        let own = Mark(now + rng.below(3));
-        let mark = rng.pick(&[own, own, own, Mark::REPLAY]);
+        let own = FlushStamp(now + rng.below(3));
+        let flush_stamp = rng.pick(&[own, own, own, FlushStamp::REPLAY]);
         // What the owner knows is what is there, or less where a copy of it has counted.
         let last = self.slots[at].1;
         let known = rng.pick(&[last, last, Tally { n: last.n / 2, ..last }, Tally::ZERO]);
@@ -105,7 +107,7 @@ impl CounterOps {
                 let told = *tally;
                 *tally = Tally { p: tally.p.saturating_add(up), n: tally.n.saturating_add(down) };
                 let tally = rng.pick(&[*tally, *tally, *tally, told, Tally { p: up, n: 0 }]);
-                Op::Add { id: *id, tally, mark, known }
+                Op::Add { id: *id, tally, flush_stamp, known }
             }
             40..52 => {
                 let (id, tally) = self.slots[at];
@@ -115,8 +117,8 @@ impl CounterOps {
                 }
                 let tally = rng.pick(&[tally, tally, Tally::ZERO]);
                 rng.pick(&[
-                    Op::Retire { id, tally, mark, known },
-                    Op::Fold { id, tally, mark, known: tally },
+                    Op::Retire { id, tally, flush_stamp, known },
+                    Op::Fold { id, tally, flush_stamp, known: tally },
                 ])
             }
             52..66 if !self.old.is_empty() => {
@@ -124,10 +126,10 @@ impl CounterOps {
                 let known = tally;
                 let tally = Tally { p: tally.p.saturating_add(rng.below(2)), ..tally };
                 match rng.below(10) {
-                    0..2 => Op::Retire { id, tally, mark, known },
-                    2 => Op::Fold { id, tally, mark, known },
+                    0..2 => Op::Retire { id, tally, flush_stamp, known },
+                    2 => Op::Fold { id, tally, flush_stamp, known },
                     3 => Op::Get { id: Some(id) },
-                    _ => Op::Add { id, tally, mark, known },
+                    _ => Op::Add { id, tally, flush_stamp, known },
                 }
             }
             52..74 => {

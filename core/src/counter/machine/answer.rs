@@ -1,10 +1,10 @@
 //! What answers and failures mean to a counter's machine.
 
 use super::{
-    Answer, Attempt, Counter, Cx, Effect, HEAL, Mark, Outcome, Own, Seen, Sent, SlotId, Tally,
-    Task, View, Want,
+    ActiveSlot, Answer, Attempt, Counter, Cx, Effect, FlushStamp, Outcome, Pending, RESYNC, Sent,
+    ServerView, SlotId, Tally, Task, View,
 };
-use crate::counter::{MAX_PEERS, MAX_SLOTS, Saved, Verb};
+use crate::counter::{MAX_PEERS, MAX_SLOTS, PreviousSlot, Verb};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::machine::Failed;
@@ -13,7 +13,7 @@ use crate::time::{Span, Time};
 
 /// What an answer says of a slot.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum SlotOwnership {
     /// As it was left.
     Ours,
     /// The server has less than it had acknowledged.
@@ -22,21 +22,21 @@ enum Standing {
     Shared,
 }
 
-impl Standing {
-    /// Of a slot of which `acknowledged` was answered, `flight` was sent and `told` handed out to be
-    /// restored.
+impl SlotOwnership {
+    /// Of a slot of which `acknowledged` was answered, `in_flight` was sent and `exported` was handed out to
+    /// be restored.
     fn of(
         answer: &Answer,
         acknowledged: Tally,
-        flight: Option<(Tally, Mark)>,
-        told: Tally,
+        in_flight: Option<(Tally, FlushStamp)>,
+        exported: Tally,
     ) -> Self {
-        let (before, mark) = (answer.before, answer.mark);
-        if before == acknowledged || flight == Some((before, mark)) {
+        let (before, flush_stamp) = (answer.before, answer.flush_stamp);
+        if before == acknowledged || in_flight == Some((before, flush_stamp)) {
             Self::Ours
         } else if before.is_within(acknowledged) {
             Self::Behind
-        } else if mark == Mark::REPLAY && before.is_within(told) {
+        } else if flush_stamp == FlushStamp::REPLAY && before.is_within(exported) {
             // Bytes that were handed out were restored elsewhere: they held nothing but ours.
             Self::Ours
         } else {
@@ -66,7 +66,7 @@ impl Counter {
             }
             Outcome::Failed(Failed { error, lasting: true, .. }) => {
                 self.fail_waiters(|_| true, &error, cx);
-                self.on_untold(error, cx);
+                self.on_not_taken(error, cx);
                 self.back_off(cx);
             }
             Outcome::Failed(Failed { error, .. }) | Outcome::Refused { error, transient: true } => {
@@ -81,21 +81,21 @@ impl Counter {
         self.work(cx);
     }
 
-    /// Who waits for this is told at once; what was counted is kept and tried again.
+    /// Fails the calls that wait for this task at once; what was counted is kept and sent again.
     fn on_refused(&mut self, task: Task, error: Error, cx: &mut Cx<'_>) {
         match task {
-            Task::Read => self.fail_waiters(Want::reads, &error, cx),
+            Task::Read => self.fail_waiters(Pending::reads, &error, cx),
             Task::Call(call) => self.fail(call, error, cx),
             _ => {
                 self.hold_back(cx);
-                self.on_untold(error, cx);
+                self.on_not_taken(error, cx);
             }
         }
     }
 
-    /// What was counted is not taken. It is said once.
-    fn on_untold(&mut self, error: Error, cx: &mut Cx<'_>) {
-        self.fail_waiters(|want| matches!(want, Want::Flush { .. }), &error, cx);
+    /// The server does not take what was counted. Emits `CounterRefused` once.
+    fn on_not_taken(&mut self, error: Error, cx: &mut Cx<'_>) {
+        self.fail_waiters(|pending| matches!(pending, Pending::Flush { .. }), &error, cx);
         if !core::mem::replace(&mut self.refused, true) {
             let (counter, name) = self.named();
             cx.effects.push(Effect::Event(Event::CounterRefused { counter, name, error }));
@@ -106,12 +106,12 @@ impl Counter {
     /// be in the way of all that comes after; what was counted here is kept.
     fn on_no_slot(&mut self, sent: Sent, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) {
         let error = if answer.verb == Verb::Full { self.full() } else { self.ahead(sent.task) };
-        if self.own.is_none() || matches!(sent.task, Task::Flush) {
-            self.see_without_own(answer, sent_at);
-            self.tell_epoch(answer.view.epoch);
+        if self.active.is_none() || matches!(sent.task, Task::Flush) {
+            self.update_view_without_slot(answer, sent_at);
+            self.set_epoch(answer.view.epoch);
             self.serve_reads(sent.attempt, answer.view.version, cx);
         }
-        if let (Task::Flush, Some(own)) = (sent.task, &mut self.own)
+        if let (Task::Flush, Some(own)) = (sent.task, &mut self.active)
             && !core::mem::replace(&mut own.acknowledged, Tally::ZERO).is_zero()
         {
             self.report_regressed(cx);
@@ -130,14 +130,14 @@ impl Counter {
     fn on_answer(&mut self, sent: Sent, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) {
         // One command at a time: a version from before the last answer is a server that lost some.
         let version = answer.view.version;
-        let mut behind = self.seen.is_some_and(|seen| version < seen.view.version);
+        let mut behind = self.server_view.is_some_and(|seen| version < seen.view.version);
         let mut stale = false;
         match (sent.task, &answer.verb) {
             (Task::Join, Verb::Joined(incarnation)) => {
                 let id = SlotId { owner: self.owner, incarnation: *incarnation };
-                let (acknowledged, told) = (Tally::ZERO, Tally::ZERO);
-                self.own = Some(Own { id, acknowledged, told, flight: None });
-                self.see(answer, sent_at);
+                let (acknowledged, exported) = (Tally::ZERO, Tally::ZERO);
+                self.active = Some(ActiveSlot { id, acknowledged, exported, in_flight: None });
+                self.update_view(answer, sent_at);
             }
             (Task::Leave(id), _) if id.is_peer() => stale = self.on_merged(id, answer, sent_at),
             (Task::Leave(id), _) => behind |= self.on_left(id, answer, sent_at, cx),
@@ -160,12 +160,15 @@ impl Counter {
         if behind {
             self.report_regressed(cx);
         }
-        if self.own.is_some() && !self.own_now().is_zero() {
-            let later = HEAL + cx.entropy.jitter(HEAL.part(1, 2));
-            self.heal = Some(cx.now + if stale { Span::ZERO } else { later });
+        if self.active.is_some() && !self.own_now().is_zero() {
+            let later = RESYNC + cx.entropy.jitter(RESYNC.part(1, 2));
+            self.resync_at = Some(cx.now + if stale { Span::ZERO } else { later });
         }
-        if self.seen.is_some_and(|seen| (seen.sent_at, seen.view.version) == (sent_at, version)) {
-            self.tell_epoch(answer.view.epoch);
+        if self
+            .server_view
+            .is_some_and(|seen| (seen.sent_at, seen.view.version) == (sent_at, version))
+        {
+            self.set_epoch(answer.view.epoch);
             self.serve_reads(sent.attempt, version, cx);
         }
         self.serve(cx);
@@ -176,42 +179,43 @@ impl Counter {
         self.advance(self.total, cx);
     }
 
-    fn see(&mut self, answer: &Answer, sent_at: Time) {
-        self.seen = Some(Seen { view: answer.view, sent_at });
+    fn update_view(&mut self, answer: &Answer, sent_at: Time) {
+        self.server_view = Some(ServerView { view: answer.view, sent_at });
     }
 
     /// An answer about another slot, when the one in use holds nothing yet.
-    fn see_without_own(&mut self, answer: &Answer, sent_at: Time) {
+    fn update_view_without_slot(&mut self, answer: &Answer, sent_at: Time) {
         let view = View { own: Tally::ZERO, ..answer.view };
-        self.seen = Some(Seen { view, sent_at });
+        self.server_view = Some(ServerView { view, sent_at });
     }
 
     /// An answer about the own slot. Whether the server had lost some of it.
     fn settle(&mut self, task: Task, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) -> bool {
-        let Some(own) = self.own.clone() else {
-            self.see(answer, sent_at);
+        let Some(own) = self.active.clone() else {
+            self.update_view(answer, sent_at);
             return false;
         };
-        let standing = Standing::of(answer, own.acknowledged, own.flight, own.told);
-        if standing == Standing::Shared {
+        let ownership = SlotOwnership::of(answer, own.acknowledged, own.in_flight, own.exported);
+        if ownership == SlotOwnership::Shared {
             self.lose(self.shared(), answer, sent_at, cx);
             return false;
         }
-        let flight = own.flight.filter(|_| !matches!(task, Task::Flush | Task::Retire));
-        let told = own.told;
-        self.own = Some(Own { acknowledged: answer.view.own, flight, ..own });
-        self.see(answer, sent_at);
-        let behind = standing == Standing::Behind;
+        let in_flight = own.in_flight.filter(|_| !matches!(task, Task::Flush | Task::Retire));
+        let exported = own.exported;
+        self.active = Some(ActiveSlot { acknowledged: answer.view.own, in_flight, ..own });
+        self.update_view(answer, sent_at);
+        let behind = ownership == SlotOwnership::Behind;
         if behind {
             // A flush has given it back by now; after a read it is to be.
             self.urgent = self.is_pending();
         }
         if answer.verb == Verb::Retired {
             // By its owner's close, or by a pruner: a retired slot is not counted in for long. What is
-            // handed over has a mark of its own, because a copy of this process does the same.
+            // handed over has a flush stamp of its own, because a copy of this process does the same.
             let (tally, acknowledged) = (self.own_now(), answer.view.own);
-            let saved = Saved { tally, acknowledged, told, mark: Mark::at(cx.now) };
-            if let Some(Own { id, .. }) = self.leave_own()
+            let saved =
+                PreviousSlot { tally, acknowledged, exported, flush_stamp: FlushStamp::at(cx.now) };
+            if let Some(ActiveSlot { id, .. }) = self.leave_own()
                 && saved.tally != saved.acknowledged
             {
                 self.leaving.insert(id, saved);
@@ -226,25 +230,25 @@ impl Counter {
         let base = Tally { p: self.base.p + counted.p, n: self.base.n + counted.n };
         self.leave_own();
         self.base = base;
-        self.see_without_own(answer, sent_at);
+        self.update_view_without_slot(answer, sent_at);
     }
 
     /// An answer about a slot of an earlier life. Whether the server had lost some of it.
     fn on_left(&mut self, id: SlotId, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) -> bool {
         let Some(saved) = self.leaving.remove(&id) else { return false };
         let lost = saved.tally.since(saved.acknowledged);
-        let flight = Some((saved.tally, saved.mark));
-        let standing = Standing::of(answer, saved.acknowledged, flight, saved.told);
-        // Whoever wrote restored bytes may have counted more since: nothing of it is missing here.
-        let shared = standing == Standing::Shared && saved.mark != Mark::REPLAY;
+        let in_flight = Some((saved.tally, saved.flush_stamp));
+        let ownership = SlotOwnership::of(answer, saved.acknowledged, in_flight, saved.exported);
+        // The process that wrote restored bytes may have counted more since: nothing is missing here.
+        let shared = ownership == SlotOwnership::Shared && saved.flush_stamp != FlushStamp::REPLAY;
         if self.leaving.is_empty() {
-            self.see_without_own(answer, sent_at);
+            self.update_view_without_slot(answer, sent_at);
         }
         match answer.verb {
             Verb::Unknown | Verb::Folded if lost.is_zero() => {}
             Verb::Unknown | Verb::Folded => self.report_lost(lost, self.unknown(), cx),
             _ if shared => self.report_lost(lost, self.shared(), cx),
-            _ => return standing == Standing::Behind,
+            _ => return ownership == SlotOwnership::Behind,
         }
         false
     }
@@ -257,12 +261,12 @@ impl Counter {
         if !saved.tally.is_within(stored) {
             // More of it was merged while this was on its way.
             let acknowledged = saved.acknowledged.max(stored);
-            self.merging.insert(id, Saved { acknowledged, ..saved });
+            self.merging.insert(id, PreviousSlot { acknowledged, ..saved });
         }
-        if self.own.is_none() {
-            self.see_without_own(answer, sent_at);
+        if self.active.is_none() {
+            self.update_view_without_slot(answer, sent_at);
         }
-        self.own.is_some() && self.merging.is_empty()
+        self.active.is_some() && self.merging.is_empty()
     }
 
     fn full(&self) -> Error {
@@ -306,12 +310,12 @@ impl Counter {
         Error::new(ErrorCode::NoAnswer, message)
     }
 
-    /// What is pending under this slot is never told again: a copy of it may have been, or the server
+    /// What is pending under this slot is never sent again: a copy of it may have been, or the server
     /// may have it without knowing.
     fn lose(&mut self, error: Error, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) {
         let lost = self.own_now().since(self.acknowledged());
         self.leave_own();
-        self.see_without_own(answer, sent_at);
+        self.update_view_without_slot(answer, sent_at);
         // A forgotten slot with nothing pending has lost nothing; a copy of this process is news.
         if answer.verb != Verb::Unknown || !lost.is_zero() {
             self.report_lost(lost, error, cx);
@@ -324,9 +328,9 @@ impl Counter {
         cx.effects.push(Effect::Event(Event::CounterRegressed { counter, name, node }));
     }
 
-    /// Who waits for these units is told first that they are not safe.
+    /// Fails the flushes that wait for these units first.
     fn report_lost(&mut self, lost: Tally, error: Error, cx: &mut Cx<'_>) {
-        self.fail_waiters(|want| matches!(want, Want::Flush { .. }), &error, cx);
+        self.fail_waiters(|pending| matches!(pending, Pending::Flush { .. }), &error, cx);
         let (counter, name) = self.named();
         cx.effects.push(Effect::Event(Event::CounterLost { counter, name, lost, error }));
     }

@@ -1,9 +1,9 @@
-//! Compares the totals with the sum of all slots, part by part, and retires who was silent for long.
+//! Compares the totals with the sum of all slots, part by part, and retires slots that were silent for long.
 
 use alloc::vec::Vec;
 
 use super::{Answer, Op, SlotId, Tally, Token};
-use crate::counter::{Audit, Mark, Part, Totals, Verb};
+use crate::counter::{Audit, FlushStamp, Part, Totals, Verb};
 use crate::table::Table;
 use crate::time::Span;
 
@@ -20,7 +20,7 @@ enum Step {
 /// An audit under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Auditing {
-    /// Who was not raised for so long is retired.
+    /// A slot that was not raised for so long is retired.
     prune: Option<Span>,
     step: Step,
     tries: u32,
@@ -28,7 +28,7 @@ pub(super) struct Auditing {
     version: Option<Token>,
     /// What was counted in each slot, and what is to be known of it. A slot may come in two parts.
     slots: Table<SlotId, (Tally, Kind)>,
-    /// Who is to be retired.
+    /// The slots to be retired.
     idle: Vec<SlotId>,
     found: Audit,
 }
@@ -68,7 +68,7 @@ impl Auditing {
                 Some(id) => Op::Retire {
                     id: *id,
                     tally: Tally::ZERO,
-                    mark: Mark::REPLAY,
+                    flush_stamp: FlushStamp::REPLAY,
                     known: Tally::ZERO,
                 },
                 None => Op::Get { id: None },
@@ -81,7 +81,7 @@ impl Auditing {
             (Step::Scan { .. }, Verb::Part(part)) => self.on_part(part, answer, own),
             (Step::Fix { totals }, Verb::Fixed) => {
                 self.found.compared = true;
-                // `answer` tells the totals after the correction; the difference was kept before.
+                // `answer` has the totals after the correction; the difference was kept before.
                 debug_assert_eq!(answer.view.totals, totals);
                 self.prune_next()
             }

@@ -9,10 +9,10 @@ mod wait;
 
 use alloc::vec::Vec;
 
-use self::wait::{Waiter, Want};
+use self::wait::{Pending, Waiter};
 use super::{
-    Answer, CounterId, CounterOptions, CounterValue, Durability, Freshness, Leaving, MAX_SLOTS,
-    Mark, Op, Saved, SlotId, Tally, Token, View, journal,
+    Answer, CounterId, CounterOptions, CounterValue, Durability, FlushStamp, Freshness, MAX_SLOTS,
+    Op, PreviousSlot, PreviousSlots, SlotId, Tally, Token, View, journal,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
@@ -26,8 +26,8 @@ pub(crate) type Attempt = u64;
 
 /// Flushes that fall due within this span leave in one write.
 const GRID: Span = Span::from_millis(10);
-/// How often a slot is told again though nothing was counted: a server that lost it has it back.
-const HEAL: Span = Span::from_secs(60);
+/// How often a slot is sent again though nothing was counted: a server that lost it has it back.
+const RESYNC: Span = Span::from_secs(60);
 
 pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect>;
 
@@ -66,14 +66,14 @@ pub(crate) enum Outcome {
 
 /// The slot in use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Own {
+struct ActiveSlot {
     id: SlotId,
-    /// What the server has said that it has.
+    /// What the server has answered that it has.
     acknowledged: Tally,
     /// What was handed out to be restored, and may come back from anywhere.
-    told: Tally,
+    exported: Tally,
     /// What was sent and not answered; sent again as it is until it is.
-    flight: Option<(Tally, Mark)>,
+    in_flight: Option<(Tally, FlushStamp)>,
 }
 
 /// What is on its way.
@@ -93,7 +93,7 @@ enum Task {
 }
 
 impl Task {
-    /// Whether it tells nothing of what was counted.
+    /// Whether it sends nothing of what was counted.
     const fn asks(self) -> bool {
         matches!(self, Self::Read | Self::Call(_))
     }
@@ -107,13 +107,13 @@ struct Sent {
 
 /// The server's part of the value, from one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Seen {
+struct ServerView {
     view: View,
     sent_at: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Life {
+enum Lifecycle {
     Open,
     Closing { until: Time },
     Done,
@@ -126,17 +126,17 @@ pub(crate) struct Counter {
     name: Vec<u8>,
     owner: u128,
     options: CounterOptions,
-    life: Life,
+    lifecycle: Lifecycle,
     /// All that was counted since the opening.
     total: Tally,
     /// What of it was counted before the slot in use, or the next one, began.
     base: Tally,
-    own: Option<Own>,
+    active: Option<ActiveSlot>,
     /// Slots of earlier lives: each is raised and retired.
-    leaving: Leaving,
+    leaving: PreviousSlots,
     /// Slots of peer counters: each is raised.
-    merging: Leaving,
-    seen: Option<Seen>,
+    merging: PreviousSlots,
+    server_view: Option<ServerView>,
     sent: Option<Sent>,
     attempts: Attempt,
     waiters: Table<CallId, Waiter>,
@@ -148,8 +148,8 @@ pub(crate) struct Counter {
     pending_since: Option<Time>,
     /// When the last flush left: what it does not carry was counted later.
     flushed_at: Option<Time>,
-    /// When the slot is told again.
-    heal: Option<Time>,
+    /// When the slot is sent again though nothing was counted.
+    resync_at: Option<Time>,
     /// Not before this moment is anything sent again.
     retry: Option<Time>,
     /// Nor what was counted, which the server has refused.
@@ -157,7 +157,7 @@ pub(crate) struct Counter {
     failures: u32,
     /// Why the last command came to nothing.
     trouble: Option<Error>,
-    /// The user was told that the server refuses.
+    /// `CounterRefused` was emitted, and nothing was accepted since.
     refused: bool,
     /// The total in the journal that the host has still to write down.
     journal: Option<Tally>,
@@ -170,7 +170,7 @@ impl Counter {
         counter: CounterId,
         name: &[u8],
         options: CounterOptions,
-        leaving: Leaving,
+        leaving: PreviousSlots,
         cx: &mut Cx<'_>,
     ) -> Self {
         let mut machine = Self {
@@ -178,13 +178,13 @@ impl Counter {
             name: name.to_vec(),
             owner: cx.entropy.bits128(),
             options,
-            life: Life::Open,
+            lifecycle: Lifecycle::Open,
             total: Tally::ZERO,
             base: Tally::ZERO,
-            own: None,
-            leaving: Leaving::new(),
-            merging: Leaving::new(),
-            seen: None,
+            active: None,
+            leaving: PreviousSlots::new(),
+            merging: PreviousSlots::new(),
+            server_view: None,
             sent: None,
             attempts: 0,
             waiters: Table::new(),
@@ -192,7 +192,7 @@ impl Counter {
             urgent: false,
             pending_since: None,
             flushed_at: None,
-            heal: None,
+            resync_at: None,
             retry: None,
             held: None,
             failures: 0,
@@ -208,18 +208,18 @@ impl Counter {
     }
 
     pub(crate) const fn is_done(&self) -> bool {
-        matches!(self.life, Life::Done)
+        matches!(self.lifecycle, Lifecycle::Done)
     }
 
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.life, Life::Open)
+        matches!(self.lifecycle, Lifecycle::Open)
     }
 
     pub(crate) fn name(&self) -> &[u8] {
         &self.name
     }
 
-    /// What an event says of which counter it is about.
+    /// The number and the name of the counter, for its events.
     fn named(&self) -> (CounterId, Vec<u8>) {
         (self.counter, self.name.to_vec())
     }
@@ -229,9 +229,9 @@ impl Counter {
         self.total.since(self.base)
     }
 
-    /// What the server has said that it has of the slot in use.
+    /// What the server has answered that it has of the slot in use.
     fn acknowledged(&self) -> Tally {
-        self.own.as_ref().map_or(Tally::ZERO, |own| own.acknowledged)
+        self.active.as_ref().map_or(Tally::ZERO, |own| own.acknowledged)
     }
 
     /// What was counted and is not acknowledged, of this life and of earlier ones.
@@ -260,22 +260,25 @@ impl Counter {
     }
 
     /// When the slot in use is to be compared with the server's, if anything was counted.
-    fn heals_at(&self) -> Option<Time> {
-        self.heal.filter(|_| !self.own_now().is_zero())
+    fn next_resync(&self) -> Option<Time> {
+        self.resync_at.filter(|_| !self.own_now().is_zero())
     }
 
     /// The moment at which `handle_timeout` has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let limit = match self.life {
-            Life::Open => None,
-            Life::Closing { until } => Some(until),
-            Life::Done => return None,
+        let limit = match self.lifecycle {
+            Lifecycle::Open => None,
+            Lifecycle::Closing { until } => Some(until),
+            Lifecycle::Done => return None,
         };
         let waiters = self.next_limit();
         // A command on its way moves things by its end, and a pause comes before all else. Nothing is
-        // told, and so nothing compared, before a refusal's pause is over.
-        let heal = self.heals_at().map(|heal| self.held.map_or(heal, |held| heal.max(held)));
-        let idle = [self.retry.or(heal), self.held].map(|at| at.filter(|_| self.sent.is_none()));
+        // sent, and so nothing compared, before a refusal's pause is over.
+        let resync_at = self
+            .next_resync()
+            .map(|resync_at| self.held.map_or(resync_at, |held| resync_at.max(held)));
+        let idle =
+            [self.retry.or(resync_at), self.held].map(|at| at.filter(|_| self.sent.is_none()));
         [limit, waiters, self.due].into_iter().chain(idle).flatten().min()
     }
 
@@ -300,7 +303,7 @@ impl Counter {
     /// All that was counted since the opening is `total` now. A lower one changes nothing.
     pub(crate) fn advance(&mut self, total: Tally, cx: &mut Cx<'_>) {
         self.total = self.total.max(total);
-        if !self.is_pending() || self.life == Life::Done {
+        if !self.is_pending() || self.lifecycle == Lifecycle::Done {
             return;
         }
         self.pending_since.get_or_insert(cx.now);
@@ -309,7 +312,7 @@ impl Counter {
         if many || self.options.durability == Durability::Sync {
             self.urgent = true;
         }
-        // A host that has told something says no more of it before it is asked.
+        // A host that has reported a tally reports no more before it is asked.
         if self.due.is_none() && (!self.urgent || self.options.collected) {
             let delay = self.options.max_delay();
             let due = self.pending_since.max(self.flushed_at).unwrap_or(cx.now) + delay;
@@ -321,7 +324,7 @@ impl Counter {
     /// The host's answer to being asked: its tally, which is flushed at once.
     pub(crate) fn collect(&mut self, total: Tally, cx: &mut Cx<'_>) {
         self.total = self.total.max(total);
-        if self.is_pending() && self.life != Life::Done {
+        if self.is_pending() && self.lifecycle != Lifecycle::Done {
             self.pending_since.get_or_insert(cx.now);
             self.urgent = true;
             self.work(cx);
@@ -329,8 +332,8 @@ impl Counter {
     }
 
     pub(crate) fn value(&self, now: Time) -> Result<CounterValue> {
-        let seen = self.seen.unwrap_or(Seen { view: View::default(), sent_at: now });
-        let known = self.seen.is_some();
+        let seen = self.server_view.unwrap_or(ServerView { view: View::default(), sent_at: now });
+        let known = self.server_view.is_some();
         let View { own, totals, zero, epoch, version } = seen.view;
         let server = totals.since(zero);
         // What of an earlier life is not acknowledged is not in the totals, as far as is known.
@@ -344,7 +347,7 @@ impl Counter {
             .ok_or_else(|| Error::new(ErrorCode::Overflow, "the value is beyond 128 bits"))?;
         Ok(CounterValue {
             value,
-            staleness: self.seen.map(|seen| now.since(seen.sent_at)),
+            staleness: self.server_view.map(|seen| now.since(seen.sent_at)),
             token: version,
             epoch,
             pending: self.pending(),
@@ -363,18 +366,18 @@ impl Counter {
 
     /// Flushes what is pending, folds or retires the slot, and is done by `until`.
     pub(crate) fn close(&mut self, cx: &mut Cx<'_>) {
-        if self.life == Life::Open {
-            self.life = Life::Closing { until: cx.now + cx.timeout };
+        if self.lifecycle == Lifecycle::Open {
+            self.lifecycle = Lifecycle::Closing { until: cx.now + cx.timeout };
             self.retry = None;
             let error = Error::new(ErrorCode::Closed, "the counter was closed");
-            self.fail_waiters(|want| !matches!(want, Want::Flush { .. }), &error, cx);
+            self.fail_waiters(|pending| !matches!(pending, Pending::Flush { .. }), &error, cx);
             self.work(cx);
         }
     }
 
     /// Is done now, whatever is still pending.
     pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>) {
-        if self.life == Life::Done {
+        if self.lifecycle == Lifecycle::Done {
             return;
         }
         let error =
@@ -383,7 +386,7 @@ impl Counter {
         if self.options.is_journaled() && !self.pending().is_zero() {
             self.write_journal(cx);
         }
-        self.life = Life::Done;
+        self.lifecycle = Lifecycle::Done;
         let (counter, name) = self.named();
         let unacknowledged = self.pending();
         let node = NodeId(0);
@@ -394,7 +397,7 @@ impl Counter {
     // Time and connections.
 
     pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
-        if let Life::Closing { until } = self.life
+        if let Lifecycle::Closing { until } = self.lifecycle
             && cx.now >= until
         {
             return self.give_up(cx);
@@ -411,11 +414,11 @@ impl Counter {
         self.work(cx);
     }
 
-    /// The node may be another server now: whatever it lost is told to it soon.
+    /// The node may be another server now: the slot is sent again soon, in case it was lost.
     pub(crate) fn on_reconnected(&mut self, cx: &mut Cx<'_>) {
-        if self.own.is_some() && !self.own_now().is_zero() {
+        if self.active.is_some() && !self.own_now().is_zero() {
             let soon = cx.now + cx.entropy.jitter(Span::from_secs(1));
-            self.heal = Some(self.heal.map_or(soon, |heal| heal.min(soon)));
+            self.resync_at = Some(self.resync_at.map_or(soon, |resync_at| resync_at.min(soon)));
         }
     }
 }

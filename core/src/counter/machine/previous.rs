@@ -2,14 +2,19 @@
 
 use alloc::vec::Vec;
 
-use super::{Counter, Cx, Leaving, MAX_SLOTS, Mark, Saved, SlotId, Tally, journal};
+use super::{
+    Counter, Cx, FlushStamp, MAX_SLOTS, PreviousSlot, PreviousSlots, SlotId, Tally, journal,
+};
 use crate::crdt::Slots;
 use crate::error::{Error, ErrorCode, Result};
 
 impl Counter {
-    /// Takes up the slots of earlier lives, as an opening with them does: not once there is an own one.
-    pub(crate) fn take_up(&mut self, leaving: Leaving, cx: &mut Cx<'_>) -> Result<()> {
-        let fresh = self.own.is_none() && self.seen.is_none() && self.sent.is_none();
+    /// Restores the slots of earlier lives into a counter that has just been opened.
+    ///
+    /// # Errors
+    /// `InvalidState` once anything was counted, asked or restored; nothing is changed.
+    pub(crate) fn restore_into(&mut self, leaving: PreviousSlots, cx: &mut Cx<'_>) -> Result<()> {
+        let fresh = self.active.is_none() && self.server_view.is_none() && self.sent.is_none();
         let idle = self.leaving.is_empty() && self.merging.is_empty();
         if !fresh || !idle || !self.total.is_zero() {
             let message = "the counter is in use: only what has just been opened can be restored";
@@ -20,8 +25,8 @@ impl Counter {
         Ok(())
     }
 
-    /// Takes up slots of earlier lives and of peer counters.
-    pub(super) fn sort(&mut self, slots: Leaving) {
+    /// Adds slots of earlier lives and of peer counters to those that are to be raised.
+    pub(super) fn sort(&mut self, slots: PreviousSlots) {
         for (id, saved) in slots.iter() {
             let of_kind = if id.is_peer() { &mut self.merging } else { &mut self.leaving };
             of_kind.insert(*id, *saved);
@@ -40,8 +45,11 @@ impl Counter {
             if let Some(known) = self.merging.get_mut(&id(owner)) {
                 known.tally = known.tally.max(tally);
             } else {
-                let (acknowledged, mark) = (Tally::ZERO, Mark::REPLAY);
-                self.merging.insert(id(owner), Saved { tally, acknowledged, told: tally, mark });
+                let (acknowledged, flush_stamp) = (Tally::ZERO, FlushStamp::REPLAY);
+                self.merging.insert(
+                    id(owner),
+                    PreviousSlot { tally, acknowledged, exported: tally, flush_stamp },
+                );
             }
         }
         self.work(cx);
@@ -50,14 +58,15 @@ impl Counter {
 
     /// What this life and unfinished earlier ones have counted, as far as it has a slot.
     pub(crate) fn snapshot(&mut self) -> Vec<u8> {
-        self.leaving.each_mut(|saved| saved.told = saved.tally);
-        self.merging.each_mut(|saved| saved.told = saved.tally);
+        self.leaving.each_mut(|saved| saved.exported = saved.tally);
+        self.merging.each_mut(|saved| saved.exported = saved.tally);
         let (mut slots, tally) = (self.leaving.clone(), self.own_now());
         self.merging.iter().for_each(|(id, saved)| slots.insert(*id, *saved));
-        if let Some(own) = &mut self.own {
-            own.told = tally;
-            let (acknowledged, mark) = (own.acknowledged, Mark::REPLAY);
-            slots.insert(own.id, Saved { tally, acknowledged, told: tally, mark });
+        if let Some(own) = &mut self.active {
+            own.exported = tally;
+            let (acknowledged, flush_stamp) = (own.acknowledged, FlushStamp::REPLAY);
+            slots
+                .insert(own.id, PreviousSlot { tally, acknowledged, exported: tally, flush_stamp });
         }
         journal::encode(&self.name, &slots)
     }

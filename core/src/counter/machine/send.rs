@@ -1,7 +1,9 @@
 //! What a counter's machine sends, and when.
 
-use super::{Attempt, Counter, Cx, Effect, Life, Mark, Op, Own, Sent, Tally, Task, Want};
-use crate::counter::Saved;
+use super::{
+    ActiveSlot, Attempt, Counter, Cx, Effect, FlushStamp, Lifecycle, Op, Pending, Sent, Tally, Task,
+};
+use crate::counter::PreviousSlot;
 use crate::event::Event;
 use crate::time::{Span, Time};
 
@@ -12,7 +14,7 @@ impl Counter {
     /// Sends the next thing, if there is one and nothing is on its way.
     pub(super) fn work(&mut self, cx: &mut Cx<'_>) {
         self.journal_what_is_due(cx);
-        if self.sent.is_some() || self.life == Life::Done {
+        if self.sent.is_some() || self.lifecycle == Lifecycle::Done {
             return;
         }
         self.held = self.held.filter(|held| cx.now < *held);
@@ -20,56 +22,57 @@ impl Counter {
             return;
         }
         self.retry = None;
-        let told = if self.held.is_none() { self.next_telling(cx.now) } else { None };
-        match told.or_else(|| self.next_asking()) {
+        let write = if self.held.is_none() { self.next_write(cx.now) } else { None };
+        match write.or_else(|| self.next_query()) {
             Some(task) => self.send(task, cx),
-            None if matches!(self.life, Life::Closing { .. }) && self.held.is_none() => {
+            None if matches!(self.lifecycle, Lifecycle::Closing { .. }) && self.held.is_none() => {
                 self.give_up(cx);
             }
             None => {}
         }
     }
 
-    /// What is to be told. Slots of earlier lives are settled before there is a new one, so that there
+    /// The next write. Slots of earlier lives are settled before there is a new one, so that there
     /// is never more than one life's worth of them.
-    fn next_telling(&self, now: Time) -> Option<Task> {
+    fn next_write(&self, now: Time) -> Option<Task> {
         if let Some((id, _)) = self.leaving.first() {
             return Some(Task::Leave(*id));
         }
-        let closing = matches!(self.life, Life::Closing { .. });
-        let flight = self.own.as_ref().is_some_and(|own| own.flight.is_some());
-        let healing = self.heals_at().is_some_and(|heal| now >= heal);
+        let closing = matches!(self.lifecycle, Lifecycle::Closing { .. });
+        let in_flight = self.active.as_ref().is_some_and(|own| own.in_flight.is_some());
+        let resyncs = self.next_resync().is_some_and(|resync_at| now >= resync_at);
         let wanted = self.urgent || closing || self.wants_flush();
-        if flight || healing || (self.is_pending() && wanted) {
-            return Some(if self.own.is_some() { Task::Flush } else { Task::Join });
+        if in_flight || resyncs || (self.is_pending() && wanted) {
+            return Some(if self.active.is_some() { Task::Flush } else { Task::Join });
         }
         // Of a peer counter there may be many: they hold up nothing of what is counted here, and take
         // turns with what is asked.
-        let turn = || self.attempts.is_multiple_of(2) || self.next_asking().is_none();
+        let turn = || self.attempts.is_multiple_of(2) || self.next_query().is_none();
         if let Some((id, _)) = self.merging.first().filter(|_| turn()) {
             return Some(Task::Leave(*id));
         }
-        if let Some(own) = self.own.as_ref().filter(|_| closing) {
+        if let Some(own) = self.active.as_ref().filter(|_| closing) {
             // All was answered. What was handed out may come back and be compared with the slot.
-            let end = if own.told.is_zero() { Task::Fold } else { Task::Retire };
+            let end = if own.exported.is_zero() { Task::Fold } else { Task::Retire };
             return (!self.own_now().is_zero()).then_some(end);
         }
-        let unnamed = self.own.is_none() && self.options.is_journaled();
+        let unnamed = self.active.is_none() && self.options.is_journaled();
         (unnamed && !closing).then_some(Task::Join)
     }
 
-    /// What is to be asked.
-    fn next_asking(&self) -> Option<Task> {
-        let ready =
-            |want: &Want| matches!(want, Want::Reset { epoch: Some(_), .. } | Want::Audit(_));
-        if let Some((call, _)) = self.waiters.iter().find(|(_, waiter)| ready(&waiter.want)) {
+    /// The next query.
+    fn next_query(&self) -> Option<Task> {
+        let ready = |pending: &Pending| {
+            matches!(pending, Pending::Reset { epoch: Some(_), .. } | Pending::Audit(_))
+        };
+        if let Some((call, _)) = self.waiters.iter().find(|(_, waiter)| ready(&waiter.pending)) {
             return Some(Task::Call(*call));
         }
-        self.waiters.values().any(|waiter| waiter.want.reads()).then_some(Task::Read)
+        self.waiters.values().any(|waiter| waiter.pending.reads()).then_some(Task::Read)
     }
 
     fn wants_flush(&self) -> bool {
-        self.waiters.values().any(|waiter| matches!(waiter.want, Want::Flush { .. }))
+        self.waiters.values().any(|waiter| matches!(waiter.pending, Pending::Flush { .. }))
     }
 
     fn send(&mut self, task: Task, cx: &mut Cx<'_>) {
@@ -80,33 +83,34 @@ impl Counter {
             Task::Leave(id) => {
                 let of_kind = if id.is_peer() { &self.merging } else { &self.leaving };
                 let Some(saved) = of_kind.get(&id) else { return };
-                let Saved { tally, mark, acknowledged: known, .. } = *saved;
+                let PreviousSlot { tally, flush_stamp, acknowledged: known, .. } = *saved;
                 match id.is_peer() {
-                    true => Op::Add { id, tally, mark, known },
-                    false => Op::Retire { id, tally, mark, known },
+                    true => Op::Add { id, tally, flush_stamp, known },
+                    false => Op::Retire { id, tally, flush_stamp, known },
                 }
             }
             Task::Fold => {
-                let Some(own) = &self.own else { return };
+                let Some(own) = &self.active else { return };
                 let (id, tally) = (own.id, own.acknowledged);
-                Op::Fold { id, tally, mark: Mark::at(cx.now), known: tally }
+                Op::Fold { id, tally, flush_stamp: FlushStamp::at(cx.now), known: tally }
             }
             Task::Flush | Task::Retire => {
-                let Some(own) = &mut self.own else { return };
+                let Some(own) = &mut self.active else { return };
                 // The same numbers until they are answered; the first flush takes what is due.
-                if own.flight.is_none() {
+                if own.in_flight.is_none() {
                     self.flushed_at = Some(cx.now);
                 }
-                let (tally, mark) = *own.flight.get_or_insert_with(|| (own_now, Mark::at(cx.now)));
+                let (tally, flush_stamp) =
+                    *own.in_flight.get_or_insert_with(|| (own_now, FlushStamp::at(cx.now)));
                 let (id, known) = (own.id, own.acknowledged);
-                (self.urgent, self.heal) = (false, None);
+                (self.urgent, self.resync_at) = (false, None);
                 self.not_due();
                 match task {
-                    Task::Retire => Op::Retire { id, tally, mark, known },
-                    _ => Op::Add { id, tally, mark, known },
+                    Task::Retire => Op::Retire { id, tally, flush_stamp, known },
+                    _ => Op::Add { id, tally, flush_stamp, known },
                 }
             }
-            Task::Read => Op::Get { id: self.own.as_ref().map(|own| own.id) },
+            Task::Read => Op::Get { id: self.active.as_ref().map(|own| own.id) },
             Task::Call(call) => match self.op_of(call) {
                 Some(op) => op,
                 None => return,
@@ -115,7 +119,7 @@ impl Counter {
         self.sent = Some(Sent { attempt: self.attempts, task });
         let (attempt, background) = (self.attempts, cx.background);
         let mut deadline = cx.now + cx.request_timeout;
-        if let Life::Closing { until } = self.life {
+        if let Lifecycle::Closing { until } = self.lifecycle {
             deadline = deadline.min(until);
         }
         cx.effects.push(Effect::Send { attempt, op, deadline, background });
@@ -145,7 +149,7 @@ impl Counter {
         cx.now + pause.part(1, 2) + cx.entropy.jitter(pause.part(1, 2))
     }
 
-    /// Nothing is left to flush. A host that has told something is asked all the same: it says no
+    /// Nothing is left to flush. A host that has reported a tally is asked all the same: it reports no
     /// more before that.
     const fn not_due(&mut self) {
         if !self.options.collected {
@@ -154,14 +158,14 @@ impl Counter {
     }
 
     /// A new slot begins; what was counted before is settled or reported.
-    pub(super) fn leave_own(&mut self) -> Option<Own> {
+    pub(super) fn leave_own(&mut self) -> Option<ActiveSlot> {
         self.base = self.total;
-        (self.urgent, self.heal, self.pending_since) = (false, None, None);
+        (self.urgent, self.resync_at, self.pending_since) = (false, None, None);
         self.not_due();
-        if let Some(seen) = &mut self.seen {
+        if let Some(seen) = &mut self.server_view {
             seen.view.own = Tally::ZERO;
         }
-        self.own.take()
+        self.active.take()
     }
 
     /// Hands what is pending to the host to be written down, if that is wanted now.
@@ -173,7 +177,7 @@ impl Counter {
 
     /// One journal at a time. What has no slot yet cannot be counted exactly once from a journal.
     pub(super) fn write_journal(&mut self, cx: &mut Cx<'_>) {
-        let covered = self.own.is_some() || self.own_now().is_zero();
+        let covered = self.active.is_some() || self.own_now().is_zero();
         if covered && self.journal.is_none() && self.journaled != self.total {
             self.journal = Some(self.total);
             let (counter, name) = self.named();

@@ -17,13 +17,13 @@ const REMEMBERED: u64 = 8;
 pub(super) struct Waiter {
     /// When it has failed.
     pub(super) limit: Time,
-    pub(super) want: Want,
+    pub(super) pending: Pending,
     /// Why it was not served yet.
     pub(super) trouble: Option<Error>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Want {
+pub(super) enum Pending {
     /// All up to this is safe.
     Flush {
         upto: Tally,
@@ -33,7 +33,7 @@ pub(super) enum Want {
         after: Attempt,
         least: Token,
     },
-    /// The value is zero. The epoch is asked for first where nobody has said it.
+    /// The value is zero. The epoch is asked for first where it is not known.
     Reset {
         op: u128,
         epoch: Option<u64>,
@@ -44,11 +44,11 @@ pub(super) enum Want {
 
 impl Waiter {
     const fn audits(&self) -> bool {
-        matches!(self.want, Want::Audit(_))
+        matches!(self.pending, Pending::Audit(_))
     }
 }
 
-impl Want {
+impl Pending {
     /// Whether it waits for an answer of whatever kind.
     pub(super) const fn reads(&self) -> bool {
         matches!(self, Self::Read { .. } | Self::Reset { epoch: None, .. })
@@ -68,7 +68,7 @@ impl Safe {
 }
 
 impl Counter {
-    fn wait(&mut self, call: CallId, want: Want, cx: &mut Cx<'_>) -> Result<()> {
+    fn wait(&mut self, call: CallId, pending: Pending, cx: &mut Cx<'_>) -> Result<()> {
         if self.waiters.len() >= MAX_WAITERS {
             return Err(Error::limit(alloc::format!(
                 "{MAX_WAITERS} calls wait on this counter, which is the limit"
@@ -76,10 +76,10 @@ impl Counter {
         }
         // The pause after what came to nothing earlier is none of this call's: the server may be back.
         (self.retry, self.failures) = (None, 0);
-        if matches!(want, Want::Flush { .. }) {
+        if matches!(pending, Pending::Flush { .. }) {
             self.held = None;
         }
-        self.waiters.insert(call, Waiter { limit: cx.now + cx.timeout, want, trouble: None });
+        self.waiters.insert(call, Waiter { limit: cx.now + cx.timeout, pending, trouble: None });
         self.work(cx);
         Ok(())
     }
@@ -91,18 +91,18 @@ impl Counter {
             cx.effects.push(Effect::Event(Event::CounterFlushed { call, counter, name }));
             return Ok(());
         }
-        self.wait(call, Want::Flush { upto: self.total }, cx)
+        self.wait(call, Pending::Flush { upto: self.total }, cx)
     }
 
     pub(crate) fn read(&mut self, call: CallId, how: Freshness, cx: &mut Cx<'_>) -> Result<()> {
         let Freshness::AtLeast(least) = how else {
-            return self.wait(call, Want::Read { after: self.attempts, least: Token(0) }, cx);
+            return self.wait(call, Pending::Read { after: self.attempts, least: Token(0) }, cx);
         };
-        if self.seen.is_some_and(|seen| seen.view.version >= least) {
-            cx.effects.push(self.told(call, cx.now));
+        if self.server_view.is_some_and(|seen| seen.view.version >= least) {
+            cx.effects.push(self.read_answer(call, cx.now));
             return Ok(());
         }
-        self.wait(call, Want::Read { after: self.attempts, least }, cx)
+        self.wait(call, Pending::Read { after: self.attempts, least }, cx)
     }
 
     pub(crate) fn reset(
@@ -113,8 +113,8 @@ impl Counter {
     ) -> Result<()> {
         // Copies of a process draw alike: two resets are told apart by their moments then.
         let op = cx.entropy.bits128() ^ u128::from(cx.now.as_micros());
-        let known = self.seen.map(|seen| seen.view.epoch);
-        self.wait(call, Want::Reset { op, epoch: epoch.or(known), exact: epoch.is_some() }, cx)
+        let known = self.server_view.map(|seen| seen.view.epoch);
+        self.wait(call, Pending::Reset { op, epoch: epoch.or(known), exact: epoch.is_some() }, cx)
     }
 
     pub(crate) fn audit(
@@ -123,31 +123,31 @@ impl Counter {
         prune: Option<Span>,
         cx: &mut Cx<'_>,
     ) -> Result<()> {
-        self.wait(call, Want::Audit(Box::new(Auditing::new(prune))), cx)
+        self.wait(call, Pending::Audit(Box::new(Auditing::new(prune))), cx)
     }
 
     /// What a call of its own sends next.
     pub(super) fn op_of(&self, call: CallId) -> Option<Op> {
-        match &self.waiters.get(&call)?.want {
-            Want::Reset { op, epoch, .. } => {
-                let id = self.own.as_ref().map(|own| own.id);
+        match &self.waiters.get(&call)?.pending {
+            Pending::Reset { op, epoch, .. } => {
+                let id = self.active.as_ref().map(|own| own.id);
                 Some(Op::Reset { op: *op, epoch: epoch.unwrap_or(0), id })
             }
-            Want::Audit(auditing) => Some(auditing.op()),
-            Want::Flush { .. } | Want::Read { .. } => None,
+            Pending::Audit(auditing) => Some(auditing.op()),
+            Pending::Flush { .. } | Pending::Read { .. } => None,
         }
     }
 
     /// An answer to a call's own operation.
     pub(super) fn on_call_answer(&mut self, call: CallId, answer: &Answer, cx: &mut Cx<'_>) {
-        let own = self.own.as_ref().map(|own| own.id);
+        let own = self.active.as_ref().map(|own| own.id);
         let (counter, name) = self.named();
         let Some(waiter) = self.waiters.get_mut(&call) else { return };
-        let effect = match (&mut waiter.want, &answer.verb) {
-            (Want::Reset { .. }, Verb::Reset(epoch)) => {
+        let effect = match (&mut waiter.pending, &answer.verb) {
+            (Pending::Reset { .. }, Verb::Reset(epoch)) => {
                 Effect::Event(Event::CounterReset { call, counter, name, epoch: *epoch })
             }
-            (Want::Reset { epoch: Some(epoch), exact, .. }, Verb::Conflict) => {
+            (Pending::Reset { epoch: Some(epoch), exact, .. }, Verb::Conflict) => {
                 let now = answer.view.epoch;
                 // If it had been executed, the server would still remember it.
                 if !*exact && now.checked_sub(*epoch).is_some_and(|past| past < REMEMBERED) {
@@ -157,7 +157,7 @@ impl Counter {
                 let message = alloc::format!("the counter is at epoch {now}, not {epoch}");
                 Effect::Failed { call, error: Error::new(ErrorCode::InvalidState, message) }
             }
-            (Want::Audit(auditing), _) => match auditing.on_answer(answer, own) {
+            (Pending::Audit(auditing), _) => match auditing.on_answer(answer, own) {
                 Scan::Goes => {
                     waiter.limit = cx.now + cx.timeout;
                     return;
@@ -174,16 +174,16 @@ impl Counter {
         cx.effects.push(effect);
     }
 
-    /// A reset that goes by the epoch there is has now been told of one.
-    pub(super) fn tell_epoch(&mut self, now: u64) {
+    /// Gives resets that were called without an epoch the one that is now known.
+    pub(super) fn set_epoch(&mut self, now: u64) {
         self.waiters.each_mut(|waiter| {
-            if let Want::Reset { epoch: epoch @ None, .. } = &mut waiter.want {
+            if let Pending::Reset { epoch: epoch @ None, .. } = &mut waiter.pending {
                 *epoch = Some(now);
             }
         });
     }
 
-    fn told(&self, call: CallId, now: Time) -> Effect {
+    fn read_answer(&self, call: CallId, now: Time) -> Effect {
         let (counter, name) = self.named();
         match self.value(now) {
             Ok(value) => Effect::Event(Event::CounterRead { call, counter, name, value }),
@@ -191,7 +191,7 @@ impl Counter {
         }
     }
 
-    /// Whether nothing of earlier lives and of peer counters is to be told.
+    /// Whether nothing of earlier lives and of peer counters is left to be sent.
     fn is_settled(&self) -> bool {
         self.leaving.is_empty() && self.merging.is_empty()
     }
@@ -208,11 +208,11 @@ impl Counter {
         }
     }
 
-    /// Tells those whose units are safe.
+    /// Ends the flushes whose units are safe.
     pub(super) fn serve(&mut self, cx: &mut Cx<'_>) {
         let safe = self.safe();
-        let done = self.waiters.iter().filter(|(_, waiter)| match waiter.want {
-            Want::Flush { upto } => safe.holds(upto),
+        let done = self.waiters.iter().filter(|(_, waiter)| match waiter.pending {
+            Pending::Flush { upto } => safe.holds(upto),
             _ => false,
         });
         for call in done.map(|(call, _)| *call).collect::<Vec<_>>() {
@@ -222,10 +222,10 @@ impl Counter {
         }
     }
 
-    /// Tells those who waited for an answer as recent as this attempt's.
+    /// Ends the reads that waited for an answer as recent as this attempt's.
     pub(super) fn serve_reads(&mut self, attempt: Attempt, version: Token, cx: &mut Cx<'_>) {
-        let done = self.waiters.iter().filter_map(|(call, waiter)| match waiter.want {
-            Want::Read { after, least } if attempt > after => Some((*call, least)),
+        let done = self.waiters.iter().filter_map(|(call, waiter)| match waiter.pending {
+            Pending::Read { after, least } if attempt > after => Some((*call, least)),
             _ => None,
         });
         for (call, least) in done.collect::<Vec<_>>() {
@@ -235,7 +235,7 @@ impl Counter {
                 let error = Error::new(ErrorCode::InvalidState, message);
                 cx.effects.push(Effect::Failed { call, error });
             } else {
-                cx.effects.push(self.told(call, cx.now));
+                cx.effects.push(self.read_answer(call, cx.now));
             }
         }
     }
@@ -267,11 +267,11 @@ impl Counter {
 
     pub(super) fn fail_waiters(
         &mut self,
-        which: impl Fn(&Want) -> bool,
+        which: impl Fn(&Pending) -> bool,
         error: &Error,
         cx: &mut Cx<'_>,
     ) {
-        let failed = self.waiters.iter().filter(|(_, waiter)| which(&waiter.want));
+        let failed = self.waiters.iter().filter(|(_, waiter)| which(&waiter.pending));
         for call in failed.map(|(call, _)| *call).collect::<Vec<_>>() {
             self.fail(call, error.clone(), cx);
         }

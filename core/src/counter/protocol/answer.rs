@@ -3,8 +3,8 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use crate::counter::slot::{Slot, decode_marked, decode_tally, encode_marked, encode_tally};
-use crate::counter::{Mark, SlotId, Tally, Token};
+use crate::counter::slot::{Slot, decode_stamped, decode_tally, encode_stamped, encode_tally};
+use crate::counter::{FlushStamp, SlotId, Tally, Token};
 use crate::redis::{Argv, Fields, Reply, parse_number};
 
 /// Sums of increments and decrements, beyond what one slot can hold.
@@ -39,7 +39,7 @@ pub struct Scanned {
     /// What was counted.
     pub tally: Tally,
     /// Tells its last raise from others.
-    pub mark: Mark,
+    pub flush_stamp: FlushStamp,
     /// When it was last raised, or retired, in microseconds of the server's clock.
     pub stamp: u64,
     /// Whether it is retired.
@@ -99,8 +99,8 @@ pub struct Answer {
     pub verb: Verb,
     /// The slot before the call.
     pub before: Tally,
-    /// The mark of the slot's last raise before the call.
-    pub mark: Mark,
+    /// The flush stamp of the slot's last raise before the call.
+    pub flush_stamp: FlushStamp,
     /// What the counter stands at after the call.
     pub view: View,
 }
@@ -144,7 +144,7 @@ impl Answer {
     pub fn encode(&self) -> Reply {
         let mut out = Argv::new();
         out.push(self.verb.word());
-        out.push(&encode_marked(self.before, self.mark));
+        out.push(&encode_stamped(self.before, self.flush_stamp));
         out.push(&encode_tally(self.view.own));
         self.view.totals.push(&mut out);
         self.view.zero.push(&mut out);
@@ -164,7 +164,7 @@ impl Answer {
         let mut fields = Fields::of(reply);
         let mut next = core::iter::from_fn(|| fields.bytes());
         let word = next.next()?;
-        let (before, mark) = decode_marked(next.next()?)?;
+        let (before, flush_stamp) = decode_stamped(next.next()?)?;
         let view = View {
             own: decode_tally(next.next()?)?,
             totals: Totals::pull(&mut next)?,
@@ -188,7 +188,7 @@ impl Answer {
             b"MOVED" => Verb::Moved,
             _ => return None,
         };
-        Some(Self { verb, before, mark, view })
+        Some(Self { verb, before, flush_stamp, view })
     }
 }
 
@@ -217,10 +217,12 @@ impl Part {
         out.push_number(self.cursor);
         self.folded.push(out);
         out.push_number(self.now_us);
-        for Scanned { id, tally, mark, stamp, retired } in &self.slots {
+        for Scanned { id, tally, flush_stamp, stamp, retired } in &self.slots {
             let retired = retired.then(Vec::new);
             out.push(&id.to_text());
-            out.push(&Slot { tally: *tally, mark: *mark, stamp: *stamp, retired }.encode());
+            out.push(
+                &Slot { tally: *tally, flush_stamp: *flush_stamp, stamp: *stamp, retired }.encode(),
+            );
         }
     }
 
@@ -230,9 +232,9 @@ impl Part {
         let now_us = parse_number(fields.next()?)?;
         let mut slots = Vec::new();
         while let Some(id) = fields.next() {
-            let Slot { tally, mark, stamp, retired } = Slot::decode(fields.next()?)?;
+            let Slot { tally, flush_stamp, stamp, retired } = Slot::decode(fields.next()?)?;
             let (id, retired) = (SlotId::parse(id)?, retired.is_some());
-            slots.push(Scanned { id, tally, mark, stamp, retired });
+            slots.push(Scanned { id, tally, flush_stamp, stamp, retired });
         }
         Some(Self { cursor, folded, now_us, slots })
     }

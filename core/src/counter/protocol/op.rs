@@ -1,8 +1,8 @@
 //! What a client asks of a counter, and the words of an argv that say it, in both directions.
 
 use super::Totals;
-use crate::counter::slot::{decode_marked, decode_tally, encode_marked, encode_tally};
-use crate::counter::{Mark, SlotId, Tally, Token};
+use crate::counter::slot::{decode_stamped, decode_tally, encode_stamped, encode_tally};
+use crate::counter::{FlushStamp, SlotId, Tally, Token};
 use crate::redis::{Argv, base64url, decode_base64url, parse_number};
 
 /// What a client asks of a counter. See `counter.lua`.
@@ -17,8 +17,8 @@ pub enum Op {
         /// What its owner has counted in all.
         tally: Tally,
         /// Tells this flush from others of the same slot.
-        mark: Mark,
-        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
+        flush_stamp: FlushStamp,
+        /// What was acknowledged to its owner: whatever is beyond was sent by somebody else.
         known: Tally,
     },
     /// The same, and the owner is done with the slot.
@@ -28,11 +28,11 @@ pub enum Op {
         /// What its owner has counted in all, or zero where somebody else retires it.
         tally: Tally,
         /// Tells this flush from others of the same slot.
-        mark: Mark,
-        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
+        flush_stamp: FlushStamp,
+        /// What was acknowledged to its owner: whatever is beyond was sent by somebody else.
         known: Tally,
     },
-    /// The same, and nobody will ever tell more of the slot: only its id is kept, which is refused from
+    /// The same, and nobody will ever raise the slot again: only its id is kept, which is refused from
     /// then on. Where somebody else has raised the slot, it is retired.
     Fold {
         /// Whose slot.
@@ -40,8 +40,8 @@ pub enum Op {
         /// What its owner has counted in all, and all of it is acknowledged.
         tally: Tally,
         /// Tells this flush from others of the same slot.
-        mark: Mark,
-        /// What was acknowledged to its owner: whatever is beyond, somebody else has told.
+        flush_stamp: FlushStamp,
+        /// What was acknowledged to its owner: whatever is beyond was sent by somebody else.
         known: Tally,
     },
     /// What the counter and the slot stand at.
@@ -77,14 +77,14 @@ impl Op {
     pub fn encode(&self, argv: &mut Argv) {
         match self {
             Self::Join => words(argv, b"JOIN", b""),
-            Self::Add { id, tally, mark, known } => {
-                raise(argv, b"ADD", id, (*tally, *mark), *known);
+            Self::Add { id, tally, flush_stamp, known } => {
+                raise(argv, b"ADD", id, (*tally, *flush_stamp), *known);
             }
-            Self::Retire { id, tally, mark, known } => {
-                raise(argv, b"RETIRE", id, (*tally, *mark), *known);
+            Self::Retire { id, tally, flush_stamp, known } => {
+                raise(argv, b"RETIRE", id, (*tally, *flush_stamp), *known);
             }
-            Self::Fold { id, tally, mark, known } => {
-                raise(argv, b"FOLD", id, (*tally, *mark), *known);
+            Self::Fold { id, tally, flush_stamp, known } => {
+                raise(argv, b"FOLD", id, (*tally, *flush_stamp), *known);
             }
             Self::Get { id: Some(id) } => words(argv, b"GET", &id.to_text()),
             Self::Get { id: None } => words(argv, b"GET", b""),
@@ -111,16 +111,16 @@ impl Op {
         Some(match op {
             b"JOIN" => Self::Join,
             b"ADD" => {
-                let (tally, mark, known) = raised(&mut words)?;
-                Self::Add { id: SlotId::parse(id)?, tally, mark, known }
+                let (tally, flush_stamp, known) = raised(&mut words)?;
+                Self::Add { id: SlotId::parse(id)?, tally, flush_stamp, known }
             }
             b"RETIRE" => {
-                let (tally, mark, known) = raised(&mut words)?;
-                Self::Retire { id: SlotId::parse(id)?, tally, mark, known }
+                let (tally, flush_stamp, known) = raised(&mut words)?;
+                Self::Retire { id: SlotId::parse(id)?, tally, flush_stamp, known }
             }
             b"FOLD" => {
-                let (tally, mark, known) = raised(&mut words)?;
-                Self::Fold { id: SlotId::parse(id)?, tally, mark, known }
+                let (tally, flush_stamp, known) = raised(&mut words)?;
+                Self::Fold { id: SlotId::parse(id)?, tally, flush_stamp, known }
             }
             b"GET" if id.is_empty() => Self::Get { id: None },
             b"GET" => Self::Get { id: Some(SlotId::parse(id)?) },
@@ -147,14 +147,14 @@ fn words(argv: &mut Argv, op: &[u8], id: &[u8]) {
     argv.push(id);
 }
 
-fn raise(argv: &mut Argv, op: &[u8], id: &SlotId, told: (Tally, Mark), known: Tally) {
+fn raise(argv: &mut Argv, op: &[u8], id: &SlotId, to: (Tally, FlushStamp), known: Tally) {
     words(argv, op, &id.to_text());
-    let digits = [encode_marked(told.0, told.1), encode_tally(known)].concat();
+    let digits = [encode_stamped(to.0, to.1), encode_tally(known)].concat();
     digits.chunks(20).for_each(|column| argv.push(column));
 }
 
-fn raised<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<(Tally, Mark, Tally)> {
-    let (p, n, mark) = (words.next()?, words.next()?, words.next()?);
-    let (tally, mark) = decode_marked(&[p, n, mark].concat())?;
-    Some((tally, mark, decode_tally(&[words.next()?, words.next()?].concat())?))
+fn raised<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<(Tally, FlushStamp, Tally)> {
+    let (p, n, flush_stamp) = (words.next()?, words.next()?, words.next()?);
+    let (tally, flush_stamp) = decode_stamped(&[p, n, flush_stamp].concat())?;
+    Some((tally, flush_stamp, decode_tally(&[words.next()?, words.next()?].concat())?))
 }

@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use super::protocol::parse_total;
 use super::slot::{Slot, TIME_WIDTH};
 use super::{
-    Answer, MAX_PEERS, MAX_SLOTS, Mark, Op, Part, Scanned, SlotId, Tally, Token, Totals, Verb, View,
+    Answer, FlushStamp, MAX_PEERS, MAX_SLOTS, Op, Part, Scanned, SlotId, Tally, Token, Totals,
+    Verb, View,
 };
 use crate::keyspace::{Keyspace, Result, ServerTime};
 use crate::redis::{base64url, parse_number, write_padded};
@@ -129,9 +130,10 @@ impl<'a> Call<'a> {
     }
 
     fn answer(&self, verb: Verb, before: Option<&Slot>, own: Option<Tally>) -> Answer {
-        let (before, mark) = before.map_or((Tally::ZERO, Mark(0)), |slot| (slot.tally, slot.mark));
+        let (before, flush_stamp) =
+            before.map_or((Tally::ZERO, FlushStamp(0)), |slot| (slot.tally, slot.flush_stamp));
         let view = View { own: own.unwrap_or_default(), ..self.view };
-        Answer { verb, before, mark, view }
+        Answer { verb, before, flush_stamp, view }
     }
 
     fn run(&mut self, op: &Op) -> Answer {
@@ -144,14 +146,14 @@ impl<'a> Call<'a> {
                 self.put(b"hw", incarnation.to_string());
                 self.answer(Verb::Joined(incarnation), None, None)
             }
-            Op::Add { id, tally, mark, known } => {
-                self.raise(id, (*tally, *mark), *known, End::None)
+            Op::Add { id, tally, flush_stamp, known } => {
+                self.raise(id, (*tally, *flush_stamp), *known, End::None)
             }
-            Op::Retire { id, tally, mark, known } => {
-                self.raise(id, (*tally, *mark), *known, End::Retire)
+            Op::Retire { id, tally, flush_stamp, known } => {
+                self.raise(id, (*tally, *flush_stamp), *known, End::Retire)
             }
-            Op::Fold { id, tally, mark, known } => {
-                self.raise(id, (*tally, *mark), *known, End::Fold)
+            Op::Fold { id, tally, flush_stamp, known } => {
+                self.raise(id, (*tally, *flush_stamp), *known, End::Fold)
             }
             Op::Get { id } => {
                 let text = id.map(|id| id.to_text());
@@ -177,11 +179,11 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// `ADD`, `RETIRE` and `FOLD`: the slot becomes the maximum of what it was and of what is told.
+    /// `ADD`, `RETIRE` and `FOLD`: the slot becomes the maximum of what it was and of what is sent.
     fn raise(
         &mut self,
         id: &SlotId,
-        (tally, mark): (Tally, Mark),
+        (tally, flush_stamp): (Tally, FlushStamp),
         known: Tally,
         end: End,
     ) -> Answer {
@@ -201,7 +203,7 @@ impl<'a> Call<'a> {
         let was_retired = slot.as_ref().is_some_and(|slot| slot.retired.is_some());
         let end = if was_retired || id.is_peer() { End::None } else { end };
         let end = match end {
-            // What somebody else has raised is not folded by who does not know of it.
+            // What somebody else has raised is not folded by an owner that does not know of it.
             End::Fold if !old.is_within(tally) => End::Retire,
             _ => end,
         };
@@ -224,7 +226,7 @@ impl<'a> Call<'a> {
         let version = self.tick();
         let before = slot.clone();
         let mut slot =
-            slot.unwrap_or(Slot { tally: Tally::ZERO, mark, stamp: version, retired: None });
+            slot.unwrap_or(Slot { tally: Tally::ZERO, flush_stamp, stamp: version, retired: None });
         if before.is_none() && id.is_peer() {
             self.put(b"peers", (peers + 1).to_string());
         } else if before.is_none() {
@@ -238,12 +240,12 @@ impl<'a> Call<'a> {
             self.put_totals("tp", "tn", totals);
             // What was not acknowledged to the owner, somebody else has told: a copy of it, or who
             // restored its bytes.
-            let foreign = mark != Mark::REPLAY && !old.is_within(known);
+            let foreign = flush_stamp != FlushStamp::REPLAY && !old.is_within(known);
             slot.tally = new;
-            slot.mark = match slot.mark {
-                Mark::REPLAY if foreign => Mark::REPLAY,
-                _ if foreign => Mark::SHARED,
-                _ => mark,
+            slot.flush_stamp = match slot.flush_stamp {
+                FlushStamp::REPLAY if foreign => FlushStamp::REPLAY,
+                _ if foreign => FlushStamp::SHARED,
+                _ => flush_stamp,
             };
         }
         if !was_retired {
@@ -381,8 +383,8 @@ impl<'a> Call<'a> {
         let page = self.hash.iter().skip(from).take(PAGE);
         let slots = page.filter_map(|(field, bytes)| {
             let (id, slot) = (SlotId::parse(field)?, Slot::decode(bytes)?);
-            let Slot { tally, mark, stamp, retired } = slot;
-            Some(Scanned { id, tally, mark, stamp, retired: retired.is_some() })
+            let Slot { tally, flush_stamp, stamp, retired } = slot;
+            Some(Scanned { id, tally, flush_stamp, stamp, retired: retired.is_some() })
         });
         let next = from.saturating_add(PAGE);
         let part = Part {
