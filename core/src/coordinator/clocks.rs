@@ -1,9 +1,9 @@
-//! What the servers' clocks show: a transaction says until when, by them, it may still be executed.
+//! What the servers' clocks show: the `not_after` of a transaction is a moment of theirs.
 
 use alloc::vec::Vec;
 
 use super::error_reply::ErrorReply;
-use super::transactions::{Stage, TransactionCall};
+use super::transaction_calls::{Stage, TransactionCall};
 use super::{Coordinator, Request, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::keyspace::ServerTime;
@@ -93,8 +93,8 @@ impl Coordinator {
         self.begin_those_at_clocks(pending.background);
     }
 
-    /// It is asked for again soon if somebody still wants to know; who wants to is told at once if
-    /// waiting does not help.
+    /// The clock is asked for again soon if a transaction still needs it; transactions that need it fail at
+    /// once if waiting does not help.
     pub(super) fn on_no_clock(&mut self, node: NodeId, error: &Error, lasting: bool) {
         let id = self.id_in_ring(node).unwrap_or_default().to_vec();
         let waits = |u: &TransactionCall| u.stage == Stage::Clocks && u.place_of(&id).is_some();
@@ -125,7 +125,7 @@ impl Coordinator {
         let waiting = self.transaction_calls.iter().filter(|(_, u)| u.stage == Stage::Clocks);
         for handle in waiting.map(|(handle, _)| *handle).collect::<Vec<_>>() {
             self.begin(handle, background);
-            self.index_transaction_call(handle);
+            self.reschedule_transaction_call(handle);
         }
     }
 }

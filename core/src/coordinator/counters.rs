@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::error_reply::ErrorReply;
-use super::{Coordinator, CounterEntry, Life, Request, Timer, closed};
+use super::{Coordinator, CounterEntry, Lifecycle, Request, Timer, closed};
 use crate::counter::{
     self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Outcome,
     PreviousSlots, Tally,
@@ -84,23 +84,23 @@ impl Coordinator {
         leaving: PreviousSlots,
         now: Time,
     ) -> Result<CounterId> {
-        self.admit()?;
+        self.check_open()?;
         Keys::check_name("counter", name)?;
         options.check()?;
-        if self.counted.contains_key(name) {
+        if self.counters_by_name.contains_key(name) {
             let message = format!("counter '{}' is open already", readable(name));
             return Err(Error::new(ErrorCode::InvalidState, message));
         }
-        self.hear(now);
+        self.advance_now(now);
         let counter = CounterId(self.next_operation());
-        let (node, key) = (self.place(name)?, self.keys.counter(name));
+        let (node, key) = (self.locate(name)?, self.keys.counter(name));
         let mut effects = Vec::new();
         let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true);
         let machine = Counter::new(counter, name, options, leaving, &mut cx);
-        let entry = CounterEntry { machine, node, key, indexed: None };
+        let entry = CounterEntry { machine, node, key, scheduled_at: None };
         self.counters.insert(counter, Box::new(entry));
-        self.counted.add(name.to_vec(), counter);
-        self.settle_counter(counter, effects);
+        self.counters_by_name.add(name.to_vec(), counter);
+        self.apply_counter_effects(counter, effects);
         self.stats.counter_opens += 1;
         Ok(counter)
     }
@@ -116,8 +116,8 @@ impl Coordinator {
     }
 
     /// Tells what the host has counted in all since the opening, for counters with
-    /// [`collected`](CounterOptions::collected). It is to be told when something is counted and
-    /// nothing was pending, when half of `max_units` were counted since it was told last,
+    /// [`collected`](CounterOptions::collected). It is to be called when something is counted and
+    /// nothing was pending, when half of `max_units` were counted since the last call,
     /// before a flush, a read or a close, and whenever
     /// [`poll_counter_due`](Self::poll_counter_due) asks. A lower tally than before changes
     /// nothing, so threads need no order among themselves.
@@ -135,19 +135,19 @@ impl Coordinator {
     /// with [`counter_collect`](Self::counter_collect). To be called until it gives none, before
     /// commands are polled.
     pub fn poll_counter_due(&mut self) -> Option<CounterId> {
-        let asked = core::iter::from_fn(|| self.asked.pop_front());
-        asked.into_iter().find(|counter| self.counters.contains_key(counter))
+        let due = core::iter::from_fn(|| self.due_counters.pop_front());
+        due.into_iter().find(|counter| self.counters.contains_key(counter))
     }
 
     /// The host's tally, asked for by [`poll_counter_due`](Self::poll_counter_due); what of it is
-    /// pending is flushed at once. From here on the host counts as one that has told all.
+    /// pending is flushed at once. From here on the host counts as one that has reported all.
     ///
     /// # Errors
     /// `InvalidState`, `Closed`; nothing is changed.
     pub fn counter_collect(&mut self, counter: CounterId, tally: Tally, now: Time) -> Result<()> {
-        self.hear(now);
+        self.advance_now(now);
         let collect = |machine: &mut Counter, cx: &mut Cx<'_>| machine.collect(tally, cx);
-        let collected = self.with_counter(counter, true, collect);
+        let collected = self.step_counter(counter, true, collect);
         collected.ok_or_else(|| self.no_counter())
     }
 
@@ -209,7 +209,7 @@ impl Coordinator {
 
     /// Compares the server's totals with the sum of all slots and corrects them if they differ.
     /// With `prune`, slots that nobody has raised for so long are retired, and new ones take their
-    /// places when there are no others: whoever comes back is still counted, until then or for seven
+    /// places when there are no others: an owner that comes back is still counted, until then or for seven
     /// days. Each part of it has [`Config::timeout`](super::Config::timeout) to be answered. Leads to
     /// `CounterAudited` or `CallFailed`.
     ///
@@ -239,11 +239,11 @@ impl Coordinator {
     /// The bytes of the last `CounterJournal` are written down.
     ///
     /// # Errors
-    /// `InvalidState` for a counter that is not open or has told of no journal.
+    /// `InvalidState` for a counter that is not open or has emitted no `CounterJournal`.
     pub fn counter_journaled(&mut self, counter: CounterId, now: Time) -> Result<()> {
-        self.hear(now);
-        let told = self.with_counter(counter, true, Counter::journaled);
-        if told != Some(true) {
+        self.advance_now(now);
+        let waited = self.step_counter(counter, true, Counter::journaled);
+        if waited != Some(true) {
             let message = "the counter is not open, or waits for no journal";
             return Err(Error::new(ErrorCode::InvalidState, message));
         }
@@ -266,8 +266,8 @@ impl Coordinator {
 
     /// Why there is no such counter.
     fn no_counter(&self) -> Error {
-        match self.life {
-            Life::Open => {
+        match self.lifecycle {
+            Lifecycle::Open => {
                 Error::new(ErrorCode::InvalidState, "the counter is not open in this coordinator")
             }
             _ => closed(),
@@ -280,14 +280,14 @@ impl Coordinator {
         now: Time,
         verb: impl FnOnce(&mut Counter, &mut Cx<'_>) -> Result<T>,
     ) -> Result<T> {
-        if self.life != Life::Open {
+        if self.lifecycle != Lifecycle::Open {
             return Err(closed());
         }
-        self.hear(now);
+        self.advance_now(now);
         if !self.counters.get(&counter).is_some_and(|entry| entry.machine.is_open()) {
             return Err(self.no_counter());
         }
-        let done = self.with_counter(counter, false, verb);
+        let done = self.step_counter(counter, false, verb);
         done.unwrap_or_else(|| Err(self.no_counter()))
     }
 
@@ -325,7 +325,7 @@ impl Coordinator {
         outcome: Outcome,
         background: bool,
     ) {
-        self.with_counter(counter, background, |machine, cx| {
+        self.step_counter(counter, background, |machine, cx| {
             machine.on_outcome(attempt, outcome, cx);
         });
     }
@@ -333,12 +333,12 @@ impl Coordinator {
     pub(super) fn every_counter_of(&mut self, node: NodeId, step: fn(&mut Counter, &mut Cx<'_>)) {
         let of_node = self.counters.iter().filter(|(_, entry)| entry.node == node);
         for counter in of_node.map(|(counter, _)| *counter).collect::<Vec<_>>() {
-            self.with_counter(counter, true, step);
+            self.step_counter(counter, true, step);
         }
     }
 
     /// Lets `step` work on a counter, and does what the counter then wants done.
-    pub(super) fn with_counter<T>(
+    pub(super) fn step_counter<T>(
         &mut self,
         counter: CounterId,
         background: bool,
@@ -348,18 +348,18 @@ impl Coordinator {
         let entry = self.counters.get_mut(&counter)?;
         let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
         let result = step(&mut entry.machine, &mut cx);
-        self.settle_counter(counter, effects);
+        self.apply_counter_effects(counter, effects);
         Some(result)
     }
 
-    fn settle_counter(&mut self, counter: CounterId, effects: Vec<Effect>) {
+    fn apply_counter_effects(&mut self, counter: CounterId, effects: Vec<Effect>) {
         let Some(node) = self.counters.get(&counter).map(|entry| entry.node) else { return };
         for effect in effects {
             match effect {
                 Effect::Send { attempt, op, deadline, background } => {
                     self.send_counter(counter, attempt, &op, deadline, background);
                 }
-                Effect::Ask => self.asked.push_back(counter),
+                Effect::Ask => self.due_counters.push_back(counter),
                 Effect::Failed { call, error } => {
                     let error = error.at(node);
                     self.events.push_back(Event::CallFailed { call, node, error });
@@ -374,11 +374,11 @@ impl Coordinator {
         let Some(entry) = self.counters.get_mut(&counter) else { return };
         let done = entry.machine.is_done();
         let wanted = entry.machine.deadline();
-        self.timers.adjust(Timer::Counter(counter), &mut entry.indexed, wanted);
+        self.timers.adjust(Timer::Counter(counter), &mut entry.scheduled_at, wanted);
         if done {
             let name = entry.machine.name().to_vec();
             self.counters.remove(&counter);
-            self.counted.remove(&name);
+            self.counters_by_name.remove(&name);
             self.finish_closing();
         }
     }

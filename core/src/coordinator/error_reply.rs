@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use crate::error::{Error, ErrorCode};
 
-/// A server's refusal.
+/// A server's error reply, read as a refusal.
 pub(super) struct ErrorReply {
     /// For the user, with the server's words.
     pub(super) error: Error,
@@ -42,11 +42,11 @@ const NOT_EXECUTED: [&[u8]; 9] = [
     b"DENIED",
 ];
 
-/// What Redis says, without a code word of its own, to a long command of a client that has not
+/// What Redis answers, without a code word of its own, to a long command of a client that has not
 /// authenticated.
 const UNAUTHENTICATED: &[u8] = b"ERR Protocol error: unauthenticated";
 
-/// What Redis says, without a code word of its own, to who connects when it has `maxclients` others. It
+/// What Redis answers, without a code word of its own, to a connection beyond `maxclients` others. It
 /// closes the connection then.
 const CROWDED: &[u8] = b"ERR max number of clients";
 
@@ -84,7 +84,7 @@ impl ErrorReply {
         Self { error: Error::new(code, message), transient, away, passes, executed }
     }
 
-    /// Whether it is said to whoever connects, in place of an answer to what was asked first.
+    /// Whether it is the answer to a new connection, in place of one to the first command.
     pub(super) fn is_of_connection(text: &[u8]) -> bool {
         text.starts_with(CROWDED)
     }

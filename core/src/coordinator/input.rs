@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::error_reply::ErrorReply;
-use super::{Coordinator, Owner, Request, Timer};
+use super::{Coordinator, ReplyTarget, Request, Timer};
 use crate::counter;
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
@@ -21,13 +21,13 @@ use crate::transaction;
 /// A host that comes so long after what was due was busy elsewhere.
 pub(super) const LATE: Span = Span::from_millis(100);
 
-/// So many bytes of the reason of [`Coordinator::handle_unreachable`] are told.
+/// The bytes of the reason of [`Coordinator::handle_unreachable`] that messages repeat.
 pub const MAX_REASON: usize = 512;
 
 impl Coordinator {
     /// A reply to `request`.
     pub fn handle_reply(&mut self, request: RequestId, reply: &Reply, now: Time) {
-        self.hear(now);
+        self.advance_now(now);
         if let Reply::Error(text) = reply
             && ErrorReply::is_of_connection(text)
             && let Some(node) = self.requests.get(&request).map(|pending| pending.node)
@@ -40,16 +40,16 @@ impl Coordinator {
             return;
         };
         self.stats.replies += 1;
-        let parked = self.on_heard(pending.node, reply);
+        let released = self.on_heard(pending.node, reply);
         self.on_reply(request, &pending, reply);
-        self.index_probe(pending.node);
-        for owner in parked {
-            self.resend(owner, true);
+        self.reschedule_probe(pending.node);
+        for target in released {
+            self.resend(target, true);
         }
     }
 
-    /// What a reply says of its server. Who was parked until it answered.
-    fn on_heard(&mut self, node: NodeId, reply: &Reply) -> VecDeque<Owner> {
+    /// Notes that the server of a reply answers, or refuses. Gives the targets that awaited its answer.
+    fn on_heard(&mut self, node: NodeId, reply: &Reply) -> VecDeque<ReplyTarget> {
         if let Reply::Error(text) = reply
             && let ErrorReply { error, away: true, .. } = ErrorReply::of(text)
         {
@@ -57,11 +57,11 @@ impl Coordinator {
             return VecDeque::new();
         }
         let state = self.nodes.get_mut(node.0 as usize);
-        let parked = state.map(|state| state.set_heard(self.now)).unwrap_or_default();
+        let released = state.map(|state| state.set_heard(self.now)).unwrap_or_default();
         if !matches!(reply, Reply::Error(_)) {
             self.on_answering(node);
         }
-        parked
+        released
     }
 
     fn on_reply(&mut self, request: RequestId, pending: &Request, reply: &Reply) {
@@ -76,42 +76,42 @@ impl Coordinator {
         }
         if let Some(found) = stamp::refusal(reply) {
             self.on_other_stamp(request, pending, found);
-            return self.unpark(pending.node, request);
+            return self.release_awaiting_script(pending.node, request);
         }
-        match pending.owner {
-            Owner::Lock(lock, attempt) => {
+        match pending.target {
+            ReplyTarget::Lock(lock, attempt) => {
                 let outcome = self.lock_outcome(pending, reply);
-                self.with_lock(lock, pending.background, |machine, cx| {
+                self.step_lock(lock, pending.background, |machine, cx| {
                     machine.on_outcome(attempt, outcome, cx);
                 });
             }
-            Owner::Counter(counter, attempt) => {
+            ReplyTarget::Counter(counter, attempt) => {
                 let outcome = Self::counter_outcome(pending, reply);
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
-            Owner::Call(call) => self.on_call_reply(call, pending.background, reply),
-            Owner::Stamp(round) => self.on_stamp_reply(round, pending.node, reply),
-            Owner::Subscription => match reply {
+            ReplyTarget::Query(call) => self.on_query_reply(call, pending.background, reply),
+            ReplyTarget::Stamp(round) => self.on_stamp_reply(round, pending.node, reply),
+            ReplyTarget::Subscription => match reply {
                 Reply::Error(text) => self.on_push_failed(pending.node, ErrorReply::of(text).error),
                 _ => self.on_push_ready(pending.node),
             },
-            Owner::Transaction(..)
-            | Owner::Recovery(..)
-            | Owner::Sweep(..)
-            | Owner::Confirm(..) => {
+            ReplyTarget::Transaction(..)
+            | ReplyTarget::Recovery(..)
+            | ReplyTarget::Sweep(..)
+            | ReplyTarget::Confirm(..) => {
                 let outcome = self.transaction_outcome(pending, reply);
-                self.on_transaction_outcome(pending.owner, pending.background, outcome);
+                self.on_transaction_outcome(pending.target, pending.background, outcome);
             }
-            Owner::Wait(node, attempt) => self.on_wait_reply(node, attempt, reply),
-            Owner::Time(_) => self.on_time_reply(pending, reply),
+            ReplyTarget::Wait(node, attempt) => self.on_wait_reply(node, attempt, reply),
+            ReplyTarget::Time(_) => self.on_time_reply(pending, reply),
         }
-        self.unpark(pending.node, request);
+        self.release_awaiting_script(pending.node, request);
     }
 
     /// There is no reply to `request`, and there will be none.
     pub fn handle_failure(&mut self, request: RequestId, failure: Failure, now: Time) {
-        self.hear(now);
-        self.on_failure_told(request, failure);
+        self.advance_now(now);
+        self.on_reported_failure(request, failure);
         self.fail_request(request, failure);
     }
 
@@ -124,7 +124,7 @@ impl Coordinator {
     /// A `lasting` one does not pass by waiting, like a name that does not exist or a certificate that
     /// is not trusted: the verbs whose requests fail then end at once, and not at their time.
     pub fn handle_unreachable(&mut self, node: NodeId, reason: &str, lasting: bool, now: Time) {
-        self.hear(now);
+        self.advance_now(now);
         if let Some(state) = self.nodes.get_mut(node.0 as usize) {
             let reason = state.set_unreachable(reason, lasting);
             self.on_outage(node, Error::new(ErrorCode::Unreachable, reason));
@@ -135,11 +135,11 @@ impl Coordinator {
     /// of clients reached"), in its set-up or in place of its first answer: nothing was sent. Told before
     /// the requests that fail for it as [`Failure::NotSent`]: their error then is a `ServerRefused` with
     /// these words, until the node is connected or answers. Unless the server answers on another
-    /// connection it is an outage, and a `NodeDown` says the words.
+    /// connection it is an outage, and a `NodeDown` repeats the words.
     ///
-    /// Whether it passes is known here: who may wait does, and the others are told at once.
+    /// Whether it passes is known here: operations that may wait do, and the others fail at once.
     pub fn handle_refused(&mut self, node: NodeId, text: &[u8], now: Time) {
-        self.hear(now);
+        self.advance_now(now);
         let ErrorReply { error, transient, .. } = ErrorReply::of(text);
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         self.stats.refusals += 1;
@@ -149,8 +149,8 @@ impl Coordinator {
 
     /// Something happened to the connections to `node`.
     pub fn handle_node(&mut self, node: NodeId, change: NodeChange, now: Time) {
-        self.hear(now);
-        if self.life == super::Life::Closed {
+        self.advance_now(now);
+        if self.lifecycle == super::Lifecycle::Closed {
             return;
         }
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
@@ -179,7 +179,7 @@ impl Coordinator {
 
     /// A message on the push connection of `node`.
     pub fn handle_message(&mut self, node: NodeId, channel: &[u8], payload: &[u8], now: Time) {
-        self.hear(now);
+        self.advance_now(now);
         let push = Push::decode(payload).filter(|_| channel == self.inbox);
         let (Some(push), Some(state)) = (push, self.nodes.get_mut(node.0 as usize)) else {
             self.stats.ignored += 1;
@@ -199,9 +199,9 @@ impl Coordinator {
             None => {}
         }
         self.stats.pushes += 1;
-        if let Some(lock) = self.ids.get(&push.id).copied() {
-            self.with_lock(lock, true, |machine, cx| machine.on_push(&push, cx));
-        } else if self.keys.is_lock(&push.state_key) && self.life != super::Life::Closed {
+        if let Some(lock) = self.locks_by_request.get(&push.id).copied() {
+            self.step_lock(lock, true, |machine, cx| machine.on_push(&push, cx));
+        } else if self.keys.is_lock(&push.state_key) && self.lifecycle != super::Lifecycle::Closed {
             // A grant that nobody here remembers would keep the others waiting.
             let lock = LockId(self.next_operation());
             self.add_lock(lock, node, push.state_key, true, |cx| {
@@ -212,12 +212,12 @@ impl Coordinator {
 
     /// The host slept or its clock jumped: every lease is unproven until the server confirms it.
     pub fn handle_clock_gap(&mut self, now: Time) {
-        self.hear(now);
+        self.advance_now(now);
         // What is on its way was sent before the gap: its answer would prove a lease for longer
         // than it lasts.
         let mut asleep = Vec::new();
-        let owned = |request: &Request| matches!(request.owner, Owner::Lock(..));
-        let sent = self.requests.iter().filter(|(_, request)| owned(request));
+        let of_lock = |request: &Request| matches!(request.target, ReplyTarget::Lock(..));
+        let sent = self.requests.iter().filter(|(_, request)| of_lock(request));
         for (request, polled) in sent.map(|(id, r)| (*id, r.polled)).collect::<Vec<_>>() {
             let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
             self.fail_request(request, failure);
@@ -238,22 +238,22 @@ impl Coordinator {
     /// Nothing falls due but here. A host that was held up hands in what has arrived meanwhile first,
     /// and nothing that was answered in time is taken for late.
     pub fn handle_timeout(&mut self, now: Time) {
-        self.hear(now);
+        self.advance_now(now);
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
                 Timer::Lock(lock) => {
                     if let Some(entry) = self.locks.get_mut(&lock) {
-                        entry.indexed = None;
+                        entry.scheduled_at = None;
                     }
-                    self.with_lock(lock, true, Lock::on_timeout);
+                    self.step_lock(lock, true, Lock::on_timeout);
                 }
                 Timer::Counter(counter) => {
                     if let Some(entry) = self.counters.get_mut(&counter) {
-                        entry.indexed = None;
+                        entry.scheduled_at = None;
                     }
-                    self.with_counter(counter, true, counter::Counter::on_timeout);
+                    self.step_counter(counter, true, counter::Counter::on_timeout);
                 }
-                Timer::Call(call) => self.on_call_timeout(call),
+                Timer::Query(call) => self.on_query_timeout(call),
                 Timer::TransactionCall(handle) => self.on_transaction_call_timeout(handle),
                 Timer::Transaction(txid) => self.on_transaction_timeout(txid),
                 Timer::Recovery(txid) => self.on_recovery_timeout(txid),
@@ -265,7 +265,7 @@ impl Coordinator {
                 Timer::Close => {
                     self.drop_locks();
                     for counter in self.counters.keys().copied().collect::<Vec<_>>() {
-                        self.with_counter(counter, true, counter::Counter::give_up);
+                        self.step_counter(counter, true, counter::Counter::give_up);
                     }
                     self.drop_transactions();
                     self.finish_closing();
@@ -276,7 +276,7 @@ impl Coordinator {
 
     /// Moves the clock. An earlier `now` than before counts as the same moment, and one from 2^63 on
     /// as the last before.
-    pub(super) fn hear(&mut self, now: Time) {
+    pub(super) fn advance_now(&mut self, now: Time) {
         self.now = self.now.max(now.min(Time::LAST));
     }
 
@@ -284,9 +284,9 @@ impl Coordinator {
         let now = self.now;
         let Some(request) = self.requests.get_mut(&id) else { return };
         // A host that comes late may have the answer at hand and not have read it: once more.
-        let first = request.limit == request.deadline + super::GRACE;
+        let first = request.limit == request.deadline + super::DRIVER_GRACE;
         if request.polled && first && now.since(request.limit) >= LATE {
-            request.limit = now + super::GRACE;
+            request.limit = now + super::DRIVER_GRACE;
             self.timers.insert(request.limit, Timer::Request(id));
             return;
         }
@@ -302,7 +302,7 @@ impl Coordinator {
             return;
         }
         let failure = if polled { Failure::OutcomeUnknown } else { Failure::NotSent };
-        self.on_failure_told(id, failure);
+        self.on_reported_failure(id, failure);
         self.fail_request(id, failure);
     }
 
@@ -328,38 +328,38 @@ impl Coordinator {
         let failed = node.failed(failure, held_up, pending.node);
         if failed.error.code() == ErrorCode::ServerRefused {
             let Failed { error, lasting, .. } = failed;
-            self.refuse(pending.owner, pending.node, pending.background, error, !lasting);
-            return self.unpark(pending.node, request);
+            self.refuse(pending.target, pending.node, pending.background, error, !lasting);
+            return self.release_awaiting_script(pending.node, request);
         }
-        match pending.owner {
-            Owner::Lock(lock, attempt) => {
-                self.with_lock(lock, pending.background, |machine, cx| {
+        match pending.target {
+            ReplyTarget::Lock(lock, attempt) => {
+                self.step_lock(lock, pending.background, |machine, cx| {
                     machine.on_outcome(attempt, Outcome::Failed(failed), cx);
                 });
             }
-            Owner::Counter(counter, attempt) => {
+            ReplyTarget::Counter(counter, attempt) => {
                 let outcome = counter::Outcome::Failed(failed);
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
-            Owner::Call(call) => self.on_call_failed(call, failed.error, !failed.lasting),
-            Owner::Stamp(round) => self.on_stamp_failure(round, pending.node, failed),
-            Owner::Subscription => self.on_push_failed(pending.node, failed.error),
-            Owner::Transaction(..)
-            | Owner::Recovery(..)
-            | Owner::Sweep(..)
-            | Owner::Confirm(..)
-            | Owner::Wait(..) => {
+            ReplyTarget::Query(call) => self.on_query_failed(call, failed.error, !failed.lasting),
+            ReplyTarget::Stamp(round) => self.on_stamp_failure(round, pending.node, failed),
+            ReplyTarget::Subscription => self.on_push_failed(pending.node, failed.error),
+            ReplyTarget::Transaction(..)
+            | ReplyTarget::Recovery(..)
+            | ReplyTarget::Sweep(..)
+            | ReplyTarget::Confirm(..)
+            | ReplyTarget::Wait(..) => {
                 let outcome = transaction::effect::Outcome::Failed(failed);
-                self.on_transaction_outcome(pending.owner, pending.background, outcome);
+                self.on_transaction_outcome(pending.target, pending.background, outcome);
             }
-            Owner::Time(_) => self.on_no_clock(pending.node, &failed.error, failed.lasting),
+            ReplyTarget::Time(_) => self.on_no_clock(pending.node, &failed.error, failed.lasting),
         }
-        self.unpark(pending.node, request);
+        self.release_awaiting_script(pending.node, request);
     }
 
     // Locks.
 
-    /// What a reply means to a lock; what it tells of the node is kept.
+    /// What a reply means to a lock. Keeps what is in it of the node: its clock and its highest fence.
     fn lock_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         let sent_at = pending.sent_at;
         if let Reply::Error(text) = reply {
@@ -399,7 +399,7 @@ impl Coordinator {
             let new = ClockSample { sent_at, server_now };
             node.clock_sample = Some(ClockSample::better(node.clock_sample, new, self.now));
         }
-        if answer.nopush && !core::mem::replace(&mut node.mute, true) {
+        if answer.nopush && !core::mem::replace(&mut node.publish_denied, true) {
             let message = "the server does not let this client publish to its waiters";
             let error = Error::new(ErrorCode::ServerRefused, message);
             let node = pending.node;
@@ -417,7 +417,7 @@ impl Coordinator {
         let locks: Vec<LockId> =
             self.locks.iter().filter(|(_, entry)| wanted(entry)).map(|(lock, _)| *lock).collect();
         for lock in locks {
-            self.with_lock(lock, true, |machine, cx| step(machine, cx));
+            self.step_lock(lock, true, |machine, cx| step(machine, cx));
         }
     }
 }

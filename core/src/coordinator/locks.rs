@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::call::Question;
-use super::{Coordinator, Life, LockEntry, Timer, closed};
+use super::queries::QueryKind;
+use super::{Coordinator, Lifecycle, LockEntry, Timer, closed};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
 use crate::lock::{Cx, Effect, Fence, GuardOp, Lock, LockId, LockOptions, check_ttl};
@@ -23,12 +23,12 @@ impl Coordinator {
     /// # Errors
     /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
     pub fn lock_acquire(&mut self, name: &[u8], options: LockOptions, now: Time) -> Result<LockId> {
-        self.admit()?;
+        self.check_open()?;
         Keys::check_name("lock", name)?;
         options.check()?;
-        self.hear(now);
+        self.advance_now(now);
         let lock = LockId(self.next_operation());
-        let node = self.place(name)?;
+        let node = self.locate(name)?;
         let state_key = self.keys.lock(name);
         self.add_lock(lock, node, state_key, false, |cx| Lock::new(lock, name, options, cx));
         self.stats.lock_acquires += 1;
@@ -41,15 +41,15 @@ impl Coordinator {
     /// `LockLost` for a lease that has ended, or was given back by a close, as often as it is asked;
     /// `NotHeld`, `Closed`. Nothing is changed.
     pub fn lock_release(&mut self, lock: LockId, now: Time) -> Result<()> {
-        self.held(lock, now, |machine, cx| machine.release(cx))
+        self.with_held_lock(lock, now, |machine, cx| machine.release(cx))
     }
 
     /// Ends the request in any state, giving back what it may hold; legal after its end, too, and
     /// then a lease that was lost is forgotten: of those, the 65,536 latest requests are remembered.
     /// No event follows.
     pub fn lock_cancel(&mut self, lock: LockId, now: Time) {
-        self.hear(now);
-        self.with_lock(lock, false, Lock::cancel);
+        self.advance_now(now);
+        self.step_lock(lock, false, Lock::cancel);
         self.lost.remove(&lock);
     }
 
@@ -62,7 +62,7 @@ impl Coordinator {
     /// as it is asked; `NotHeld`, `Closed`. Nothing is changed.
     pub fn lock_renew(&mut self, lock: LockId, ttl: Option<Span>, now: Time) -> Result<()> {
         ttl.map_or(Ok(()), check_ttl)?;
-        self.held(lock, now, |machine, cx| machine.renew_now(ttl, cx))
+        self.with_held_lock(lock, now, |machine, cx| machine.renew_now(ttl, cx))
     }
 
     /// Whether the lock is certainly held at `now`.
@@ -82,12 +82,12 @@ impl Coordinator {
     /// # Errors
     /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
     pub fn lock_inspect(&mut self, name: &[u8], now: Time) -> Result<CallId> {
-        self.admit()?;
+        self.check_open()?;
         Keys::check_name("lock", name)?;
-        self.hear(now);
-        let node = self.place(name)?;
+        self.advance_now(now);
+        let node = self.locate(name)?;
         let state_key = self.keys.lock(name);
-        Ok(self.ask(node, Question::Inspect { state_key }))
+        Ok(self.ask(node, QueryKind::Inspect { state_key }))
     }
 
     /// Asks the guard of `resource` whether `fence` is at least as high as every one it has seen.
@@ -96,30 +96,30 @@ impl Coordinator {
     /// # Errors
     /// `InvalidArgument`, `LimitExceeded`, `Closed`; nothing is changed.
     pub fn fence_check(&mut self, resource: &[u8], fence: Fence, now: Time) -> Result<CallId> {
-        self.admit()?;
+        self.check_open()?;
         Keys::check_name("resource", resource)?;
         if fence.0 >= 1 << 53 {
             return Err(Error::invalid(format!("fence: {} is not below 2^53", fence.0)));
         }
-        self.hear(now);
-        let node = self.place(resource)?;
+        self.advance_now(now);
+        let node = self.locate(resource)?;
         let key = self.keys.fence(resource);
-        Ok(self.ask(node, Question::Guard { key, op: GuardOp { fence } }))
+        Ok(self.ask(node, QueryKind::Guard { key, op: GuardOp { fence } }))
     }
 
     // Workings.
 
-    fn held(
+    fn with_held_lock(
         &mut self,
         lock: LockId,
         now: Time,
         verb: impl FnOnce(&mut Lock, &mut Cx<'_>) -> bool,
     ) -> Result<()> {
-        if self.life != Life::Open {
+        if self.lifecycle != Lifecycle::Open {
             return Err(self.lost.get(&lock).cloned().unwrap_or_else(closed));
         }
-        self.hear(now);
-        if self.with_lock(lock, false, verb) == Some(true) {
+        self.advance_now(now);
+        if self.step_lock(lock, false, verb) == Some(true) {
             return Ok(());
         }
         let not_held = || Error::new(ErrorCode::NotHeld, "the lock is not held");
@@ -148,14 +148,14 @@ impl Coordinator {
             unsent: None,
             waits: false,
             id: None,
-            indexed: None,
+            scheduled_at: None,
         };
         self.locks.insert(lock, Box::new(entry));
-        self.settle(lock, effects);
+        self.apply_lock_effects(lock, effects);
     }
 
-    /// Lets `step` work on a lock, and does what the lock then wants done.
-    pub(super) fn with_lock<T>(
+    /// Lets `step` work on a lock's machine, and applies its effects.
+    pub(super) fn step_lock<T>(
         &mut self,
         lock: LockId,
         background: bool,
@@ -170,12 +170,12 @@ impl Coordinator {
             node.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
         cx.unsent = unsent;
         let result = step(&mut entry.machine, &mut cx);
-        self.settle(lock, effects);
+        self.apply_lock_effects(lock, effects);
         Some(result)
     }
 
-    /// Does what a lock wants done, and keeps the index and the timers as they should be.
-    pub(super) fn settle(&mut self, lock: LockId, effects: Vec<Effect>) {
+    /// Applies the effects of a lock's machine, and reschedules it.
+    pub(super) fn apply_lock_effects(&mut self, lock: LockId, effects: Vec<Effect>) {
         let Some(entry) = self.locks.get(&lock) else { return };
         let (node, state_key) = (entry.node, entry.state_key.clone());
         for effect in effects {
@@ -188,13 +188,13 @@ impl Coordinator {
                     if let Event::LockLost { lock, error, .. } = &event {
                         self.remember_lost(*lock, error.clone());
                     }
-                    self.tell(event);
+                    self.emit(event);
                 }
                 Effect::Unsend => {
                     let entry = self.locks.get_mut(&lock);
                     if let Some((request, _)) = entry.and_then(|entry| entry.unsent.take()) {
                         self.take_request(request);
-                        self.unpark(node, request);
+                        self.release_awaiting_script(node, request);
                     }
                 }
                 Effect::WantPush => self.want_push(node),
@@ -206,7 +206,7 @@ impl Coordinator {
                 }
             }
         }
-        self.index(lock);
+        self.reschedule_lock(lock);
     }
 
     fn remember_lost(&mut self, lock: LockId, error: Error) {
@@ -217,22 +217,22 @@ impl Coordinator {
         }
     }
 
-    /// What is held is given back, which has its own event, and is lost to who holds on to it; who
-    /// waits is told that it is over.
+    /// Gives back every lock that is held, which has its own event, and remembers it as lost for later
+    /// verbs; ends every wait with `LockFailed`.
     pub(super) fn close_locks(&mut self, error: &Error) {
         for lock in self.locks.keys().copied().collect::<Vec<_>>() {
             let Some(entry) = self.locks.get(&lock) else { continue };
             if entry.machine.is_wanted() {
                 let (name, error) = (entry.machine.name().to_vec(), error.clone());
-                self.tell(Event::LockFailed { lock, name, error, holder: None });
-                self.with_lock(lock, true, Lock::cancel);
+                self.emit(Event::LockFailed { lock, name, error, holder: None });
+                self.step_lock(lock, true, Lock::cancel);
             } else {
                 let words = format!(
                     "lock '{}' was given back when the coordinator was closed",
                     readable(entry.machine.name())
                 );
                 let error = Error::new(ErrorCode::LockLost, words).at(entry.node);
-                let given_back = self.with_lock(lock, true, Lock::release) == Some(true);
+                let given_back = self.step_lock(lock, true, Lock::release) == Some(true);
                 if given_back && !self.lost.contains_key(&lock) {
                     self.remember_lost(lock, error);
                 }
@@ -242,7 +242,7 @@ impl Coordinator {
 
     /// The time for that is over: what the server has not answered goes untold no longer.
     pub(super) fn drop_locks(&mut self) {
-        self.ids.clear();
+        self.locks_by_request.clear();
         let mut locks = core::mem::take(&mut self.locks);
         let words = "the coordinator was closed, and the release was not confirmed in time";
         let mut untold = Vec::new();
@@ -253,11 +253,11 @@ impl Coordinator {
         });
         for (lock, name) in untold {
             let error = Error::new(ErrorCode::Closed, words);
-            self.tell(Event::LockFailed { lock, name, error, holder: None });
+            self.emit(Event::LockFailed { lock, name, error, holder: None });
         }
     }
 
-    pub(super) fn index(&mut self, lock: LockId) {
+    pub(super) fn reschedule_lock(&mut self, lock: LockId) {
         let Some(entry) = self.locks.get_mut(&lock) else { return };
         let done = entry.machine.is_done();
         let waits = entry.machine.is_waiting() && !done;
@@ -268,13 +268,13 @@ impl Coordinator {
         }
         let id = (!done).then(|| entry.machine.id());
         let deadline = entry.machine.deadline().filter(|_| !done);
-        self.timers.adjust(Timer::Lock(lock), &mut entry.indexed, deadline);
+        self.timers.adjust(Timer::Lock(lock), &mut entry.scheduled_at, deadline);
         if entry.id != id {
             if let Some(old) = core::mem::replace(&mut entry.id, id) {
-                self.ids.remove(&old);
+                self.locks_by_request.remove(&old);
             }
             if let Some(new) = id {
-                self.ids.insert(new, lock);
+                self.locks_by_request.insert(new, lock);
             }
         }
         if done {

@@ -11,14 +11,14 @@
 //!
 //! The order matters to a host that was busy elsewhere: first what has arrived, then the time that has
 //! passed. A lease whose renewal is not answered is in doubt when it ends, not lost: it is lost when the
-//! answer says so, or when the host reports that there is none. What is polled leaves before the user is
-//! told what is polled with it: a lock that was handed over is renewed at once, for it is short.
+//! answer says so, or when the host reports that there is none. Commands leave before the user is
+//! notified of the events that are polled with them: a lock that was handed over is renewed at once, for it is short.
 //!
 //! Replies to unknown or finished requests are ignored, so duplicates and stragglers do no harm;
 //! so does an early, late or repeated `handle_timeout`. Limits refuse verbs only, never an input.
 
-mod call;
 mod clocks;
+mod commits;
 mod counters;
 mod error_reply;
 mod input;
@@ -28,14 +28,14 @@ mod outage;
 mod outbox;
 mod output;
 mod push;
-mod recoveries;
-mod replicas;
+mod queries;
+mod recovery;
+mod replication;
 mod scripts;
 mod stamping;
 mod stats;
 mod timers;
-mod transacting;
-mod transactions;
+mod transaction_calls;
 mod waiting;
 
 use alloc::boxed::Box;
@@ -43,15 +43,15 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::vec::Vec;
 
-use call::{Call, Question};
+use commits::TransactionEntry;
 pub use input::MAX_REASON;
 use node::Node;
-use recoveries::RecoveryEntry;
+use queries::{Query, QueryKind};
+use recovery::RecoveryEntry;
 use stamping::Stamping;
 pub use stats::Stats;
 use timers::{Timer, Timers};
-use transacting::TransactionEntry;
-use transactions::TransactionCall;
+use transaction_calls::TransactionCall;
 
 use crate::counter::{self, CounterId};
 use crate::entropy::Entropy;
@@ -74,7 +74,7 @@ pub const MAX_OPERATIONS: usize = 1 << 20;
 
 /// A request that its driver has not reported on is given up this long after its deadline, and again so
 /// long after a host that comes late to that, because it was busy elsewhere.
-const GRACE: Span = Span::from_secs(1);
+const DRIVER_GRACE: Span = Span::from_secs(1);
 
 /// How a coordinator is set up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,7 +86,7 @@ pub struct Config {
     pub prefix: Vec<u8>,
     /// How long a verb tries to reach a server before it fails: 10 ms to 60 s.
     pub timeout: Span,
-    /// Whether grants are received by push. Without, waiters ask, the first in line
+    /// Whether grants are received by push. Without, waiters ask, the first in the queue
     /// every 50 to 500 ms.
     pub push: bool,
 }
@@ -99,12 +99,12 @@ impl Config {
     }
 }
 
-/// Whom the answer to a request is for.
+/// What the answer to a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Owner {
+enum ReplyTarget {
     Lock(LockId, Attempt),
     Counter(CounterId, counter::Attempt),
-    Call(CallId),
+    Query(CallId),
     Transaction(Txid, transaction::Attempt),
     Recovery(Txid, transaction::Attempt),
     Sweep(CallId, transaction::Attempt),
@@ -121,7 +121,7 @@ enum Owner {
 /// A command between its rendering and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Request {
-    owner: Owner,
+    target: ReplyTarget,
     node: NodeId,
     script: Option<Script>,
     sent_at: Time,
@@ -141,10 +141,10 @@ struct LockEntry {
     unsent: Option<(RequestId, Attempt)>,
     /// Whether it is counted among those that wait at its node.
     waits: bool,
-    /// What the index knows of it.
+    /// Its id in `locks_by_request`, if it is there.
     id: Option<Id>,
-    /// What the timers know of it.
-    indexed: Option<Time>,
+    /// When its timer goes off, if it has one.
+    scheduled_at: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -152,12 +152,12 @@ struct CounterEntry {
     machine: counter::Counter,
     node: NodeId,
     key: Vec<u8>,
-    /// What the timers know of it.
-    indexed: Option<Time>,
+    /// When its timer goes off, if it has one.
+    scheduled_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Life {
+enum Lifecycle {
     Open,
     Closing,
     Closed,
@@ -177,20 +177,20 @@ pub struct Coordinator {
     stamping: Stamping,
     entropy: Entropy,
     now: Time,
-    life: Life,
+    lifecycle: Lifecycle,
     nodes: Vec<Node>,
     /// Those with commands that have not been polled, and some whose last one has been.
     ready: Table<NodeId, ()>,
     locks: Table<LockId, Box<LockEntry>>,
-    ids: Table<Id, LockId>,
-    /// Leases that were lost, for whoever asks to renew or release them.
+    locks_by_request: Table<Id, LockId>,
+    /// Leases that were lost, for later calls that renew or release them.
     lost: Table<LockId, Error>,
     counters: Table<CounterId, Box<CounterEntry>>,
     /// The names of the counters that are open.
-    counted: Names<CounterId>,
+    counters_by_name: Names<CounterId>,
     /// Counters whose totals the host is asked for.
-    asked: VecDeque<CounterId>,
-    calls: Table<CallId, Call>,
+    due_counters: VecDeque<CounterId>,
+    queries: Table<CallId, Query>,
     /// Transactions as their users see them.
     transaction_calls: Table<Handle, Box<TransactionCall>>,
     /// Transactions by the ids they run under, until all participants know of the end.
@@ -203,7 +203,7 @@ pub struct Coordinator {
     sessions: Sessions,
     key_queues: KeyQueues,
     /// Until then transactions ask one participant after the other.
-    contended_until: Time,
+    serialize_until: Time,
     requests: Table<RequestId, Request>,
     timers: Timers,
     events: VecDeque<Event>,
@@ -243,15 +243,15 @@ impl Coordinator {
             stamping,
             entropy,
             now: now.min(Time::LAST),
-            life: Life::Open,
+            lifecycle: Lifecycle::Open,
             ready: Table::new(),
             locks: Table::new(),
-            ids: Table::new(),
+            locks_by_request: Table::new(),
             lost: Table::new(),
             counters: Table::new(),
-            counted: Names::default(),
-            asked: VecDeque::new(),
-            calls: Table::new(),
+            counters_by_name: Names::default(),
+            due_counters: VecDeque::new(),
+            queries: Table::new(),
             transaction_calls: Table::new(),
             transactions: Table::new(),
             recoveries: Table::new(),
@@ -259,7 +259,7 @@ impl Coordinator {
             first_conflict_at: Table::new(),
             sessions: Sessions::default(),
             key_queues: KeyQueues::default(),
-            contended_until: Time::from_micros(0),
+            serialize_until: Time::from_micros(0),
             requests: Table::new(),
             timers: Timers::default(),
             events: VecDeque::new(),
@@ -283,7 +283,7 @@ impl Coordinator {
         self.stamping.name(node).or_else(|| self.id_in_ring(node))
     }
 
-    /// The channel on which this coordinator is told of its grants.
+    /// The channel on which this coordinator receives its grants.
     #[must_use]
     pub fn inbox(&self) -> &[u8] {
         &self.inbox
@@ -296,10 +296,10 @@ impl Coordinator {
     /// # Errors
     /// `LimitExceeded`, `Closed`; nothing is changed.
     pub fn check_nodes(&mut self, now: Time) -> Result<Vec<CallId>> {
-        self.admit()?;
-        self.hear(now);
+        self.check_open()?;
+        self.advance_now(now);
         let nodes = (0..).zip(&self.nodes).map(|(number, _)| NodeId(number)).collect::<Vec<_>>();
-        Ok(nodes.into_iter().map(|node| self.ask(node, Question::Check)).collect())
+        Ok(nodes.into_iter().map(|node| self.ask(node, QueryKind::Check)).collect())
     }
 
     /// Ends everything: gives back what is held, withdraws what waits, flushes and retires what is
@@ -308,19 +308,19 @@ impl Coordinator {
     /// `Closed`, but `LockLost` of a lock that was held; inputs and outputs go on until the event
     /// `Closed`, which comes within [`Config::timeout`].
     pub fn close(&mut self, now: Time) {
-        self.hear(now);
-        if self.life != Life::Open {
+        self.advance_now(now);
+        if self.lifecycle != Lifecycle::Open {
             return;
         }
-        self.life = Life::Closing;
+        self.lifecycle = Lifecycle::Closing;
         self.timers.insert(self.now + self.timeout, Timer::Close);
         let error = closed();
-        for call in self.calls.keys().copied().collect::<Vec<_>>() {
-            self.end_call(call, |call, id| call.failed(id, error.clone()));
+        for call in self.queries.keys().copied().collect::<Vec<_>>() {
+            self.end_query(call, |call, id| call.failed(id, error.clone()));
         }
         self.close_locks(&error);
         for counter in self.counters.keys().copied().collect::<Vec<_>>() {
-            self.with_counter(counter, true, counter::Counter::close);
+            self.step_counter(counter, true, counter::Counter::close);
         }
         self.close_recoveries(&error);
         self.close_transactions();
@@ -329,13 +329,13 @@ impl Coordinator {
 
     // Workings.
 
-    fn admit(&self) -> Result<()> {
-        if self.life != Life::Open {
+    fn check_open(&self) -> Result<()> {
+        if self.lifecycle != Lifecycle::Open {
             return Err(closed());
         }
         let under_way = self.locks.len()
             + self.counters.len()
-            + self.calls.len()
+            + self.queries.len()
             + self.transaction_calls.len()
             + self.transactions.len();
         if under_way >= MAX_OPERATIONS {
@@ -355,7 +355,7 @@ impl Coordinator {
         self.operations
     }
 
-    fn place(&self, name: &[u8]) -> Result<NodeId> {
+    fn locate(&self, name: &[u8]) -> Result<NodeId> {
         let index = self.ring.node(name);
         let none = || Error::new(ErrorCode::Internal, "a ring that was not empty finds no node");
         index.map(|index| NodeId(index.number())).ok_or_else(none)
@@ -366,8 +366,8 @@ impl Coordinator {
             && self.counters.is_empty()
             && self.transaction_calls.is_empty()
             && self.transactions.is_empty();
-        if self.life == Life::Closing && settled {
-            self.life = Life::Closed;
+        if self.lifecycle == Lifecycle::Closing && settled {
+            self.lifecycle = Lifecycle::Closed;
             self.events.push_back(Event::Closed);
             self.requests.clear();
             self.timers.clear();
@@ -377,13 +377,13 @@ impl Coordinator {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn emit(&mut self, event: Event) {
         self.stats.count(&event);
         self.events.push_back(event);
     }
 }
 
-/// What a verb after the close is told, and what the close ends.
+/// The error of a verb after the close, and of what the close ends.
 fn closed() -> Error {
     Error::new(ErrorCode::Closed, "the coordinator was closed")
 }

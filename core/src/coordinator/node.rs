@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::Owner;
+use super::ReplyTarget;
 use super::clocks::Clock;
 use super::input::MAX_REASON;
 use super::outbox::Outbox;
@@ -53,7 +53,7 @@ struct Unreachable {
 struct Silence {
     /// When the next may be sent.
     next: Time,
-    parked: VecDeque<Owner>,
+    awaiting_answer: VecDeque<ReplyTarget>,
 }
 
 /// Why a command was not sent to a server that answers.
@@ -66,13 +66,13 @@ const PROBE: Span = Span::from_secs(1);
 
 /// Whether a server has a script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Loaded {
-    /// Until it says otherwise.
+pub(super) enum ScriptState {
+    /// Until it answers otherwise.
     Assumed,
-    /// It said that it has not: the next command brings the text.
+    /// It has answered that it has not: the next command brings the text.
     Missing,
     /// This request brings it; the others wait for its end.
-    Loading { by: RequestId, parked: Vec<Owner> },
+    Loading { by: RequestId, awaiting_script: Vec<ReplyTarget> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,32 +82,32 @@ pub(super) struct Node {
     pub(super) min_fence: Fence,
     pub(super) push: Push,
     pub(super) push_failures: u32,
-    /// A grant could not be published: said once.
-    pub(super) mute: bool,
+    /// A grant could not be published: `PushUnavailable` is emitted once.
+    pub(super) publish_denied: bool,
     pub(super) clock: Clock,
     unreachable: Option<Unreachable>,
     /// When it last answered anything.
     heard: Option<Time>,
     /// When a connection to it was last lost.
     lost_at: Option<Time>,
-    /// Since when it does not answer, and why, as was told.
+    /// Since when it does not answer, and why, as of the `NodeDown` that was emitted.
     outage: Option<(Time, String)>,
     /// When something came to nothing first since it was reached, and it is not known whose doing that
     /// was.
     suspected_at: Option<Time>,
     /// When it was last connected to, or answered.
     reached_at: Option<Time>,
-    /// How many wait in line here.
+    /// How many lock requests wait in queues here.
     pub(super) waiting: u64,
     /// How long an answer took of late.
     pub(super) trip: Span,
     silence: Option<Silence>,
-    /// What the timers know of it.
-    pub(super) probe_indexed: Option<Time>,
+    /// When its timer goes off, if it has one.
+    pub(super) probe_scheduled_at: Option<Time>,
     pub(super) replication: Replication,
-    /// What the timers know of it.
-    pub(super) replication_due: Option<Time>,
-    pub(super) scripts: [Loaded; Script::ALL.len()],
+    /// When its timer goes off, if it has one.
+    pub(super) replication_scheduled_at: Option<Time>,
+    pub(super) scripts: [ScriptState; Script::ALL.len()],
     /// The last request before the server was known to have this client's stamp.
     pub(super) stamped: RequestId,
 }
@@ -120,7 +120,7 @@ impl Node {
             min_fence: Fence(0),
             push: Push::Off,
             push_failures: 0,
-            mute: false,
+            publish_denied: false,
             clock: Clock::Unknown,
             unreachable: None,
             heard: None,
@@ -131,15 +131,15 @@ impl Node {
             waiting: 0,
             trip: Span::ZERO,
             silence: None,
-            probe_indexed: None,
+            probe_scheduled_at: None,
             replication: Replication::default(),
-            replication_due: None,
-            scripts: [const { Loaded::Assumed }; Script::ALL.len()],
+            replication_scheduled_at: None,
+            scripts: [const { ScriptState::Assumed }; Script::ALL.len()],
             stamped: RequestId(0),
         }
     }
 
-    /// It cannot be reached, for this reason. As much of it as is told.
+    /// It cannot be reached, for this reason. Gives the part of it that messages repeat.
     pub(super) fn set_unreachable<'a>(&mut self, reason: &'a str, lasting: bool) -> &'a str {
         let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
         let error = Error::new(ErrorCode::Unreachable, format!("{AWAY}: {reason}"));
@@ -174,11 +174,11 @@ impl Node {
         self.reached_at = Some(now);
     }
 
-    /// It has answered. Who was parked until then.
-    pub(super) fn set_heard(&mut self, now: Time) -> VecDeque<Owner> {
+    /// It has answered. Gives the targets that awaited that.
+    pub(super) fn set_heard(&mut self, now: Time) -> VecDeque<ReplyTarget> {
         self.heard = Some(now);
         self.set_reached(now);
-        self.silence.take().map(|silence| silence.parked).unwrap_or_default()
+        self.silence.take().map(|silence| silence.awaiting_answer).unwrap_or_default()
     }
 
     /// Until when it counts as one that answers, if it does: for `timeout` after its last answer.
@@ -210,14 +210,14 @@ impl Node {
         first
     }
 
-    /// It has answered: since when it had not, if that was told.
+    /// It has answered. Gives the moment since which it had not, if a `NodeDown` was emitted.
     pub(super) fn end_outage(&mut self) -> Option<Time> {
         self.outage.take().map(|(since, _)| since)
     }
 
     /// It has not answered.
     pub(super) fn set_silent(&mut self, now: Time) {
-        let begun = || Silence { next: now + PROBE, parked: VecDeque::new() };
+        let begun = || Silence { next: now + PROBE, awaiting_answer: VecDeque::new() };
         self.silence.get_or_insert_with(begun);
     }
 
@@ -226,29 +226,30 @@ impl Node {
         self.silence.is_some()
     }
 
-    /// Whether a command that nobody waits for may be sent now; if not, its owner is parked.
-    pub(super) fn admits(&mut self, owner: Owner, now: Time) -> bool {
+    /// Whether a command that nobody waits for may be sent now; if not, its target awaits an answer.
+    pub(super) fn admits(&mut self, target: ReplyTarget, now: Time) -> bool {
         let Some(silence) = &mut self.silence else { return true };
         if now < silence.next {
-            silence.parked.push_back(owner);
+            silence.awaiting_answer.push_back(target);
             return false;
         }
         silence.next = now + PROBE;
         true
     }
 
-    /// When one of the parked is to find out whether it answers again.
+    /// When one of the targets that await an answer is sent again, to find out whether the server answers.
     pub(super) fn probe_due(&self) -> Option<Time> {
-        let silence = self.silence.as_ref().filter(|silence| !silence.parked.is_empty())?;
+        let silence =
+            self.silence.as_ref().filter(|silence| !silence.awaiting_answer.is_empty())?;
         Some(silence.next)
     }
 
-    /// Who is to find out.
-    pub(super) fn unpark_one(&mut self) -> Option<Owner> {
-        self.silence.as_mut()?.parked.pop_front()
+    /// The next target that awaits an answer, to be sent again.
+    pub(super) fn release_one(&mut self) -> Option<ReplyTarget> {
+        self.silence.as_mut()?.awaiting_answer.pop_front()
     }
 
-    /// What is told of a command without an answer. `held_up`: nothing but what the host had to do
+    /// The failure of a command without an answer. `held_up`: nothing but what the host had to do
     /// besides kept it from being sent, unless the server is away.
     pub(super) fn failed(&self, failure: Failure, held_up: bool, node: NodeId) -> Failed {
         let silent = "the server did not answer in time";

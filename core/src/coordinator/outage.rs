@@ -1,27 +1,27 @@
-//! A server's outage, from the first sign of it to its next answer that is no error: each is told once,
+//! A server's outage, from the first sign of it to its next answer that is no error: each is reported once,
 //! whatever failed for it.
 
 use super::input::LATE;
-use super::{Coordinator, Life, Owner};
+use super::{Coordinator, Lifecycle, ReplyTarget};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::redis::{Failure, NodeId, RequestId};
 
 impl Coordinator {
-    /// The host says that there is no answer to `request`. One that was not answered by its deadline is
+    /// The host reports that there is no answer to `request`. One that was not answered by its deadline is
     /// a sign that its server is away. One that came to nothing otherwise may be the host's own doing,
     /// which has not said why: two of them are, one behind the other.
-    pub(super) fn on_failure_told(&mut self, request: RequestId, failure: Failure) {
+    pub(super) fn on_reported_failure(&mut self, request: RequestId, failure: Failure) {
         let Some(request) = self.requests.get(&request).filter(|request| request.polled) else {
             return;
         };
         // A `WAIT` is meant to take its time.
-        if matches!(request.owner, Owner::Wait(..) | Owner::Confirm(..)) {
+        if matches!(request.target, ReplyTarget::Wait(..) | ReplyTarget::Confirm(..)) {
             return;
         }
         let (node, sent_at, deadline) = (request.node, request.sent_at, request.deadline);
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
-        // Why was said before; or there was more to send than could be sent in time.
+        // The reason was reported before; or there was more to send than could be sent in time.
         let explained = state.is_explained() || state.is_reached_since(sent_at);
         if failure == Failure::NotSent && explained {
             return;
@@ -46,9 +46,9 @@ impl Coordinator {
     /// A sign that a server is away.
     pub(super) fn on_outage(&mut self, node: NodeId, error: Error) {
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
-        if self.life == Life::Open && state.begin_outage(&error, self.now) {
+        if self.lifecycle == Lifecycle::Open && state.begin_outage(&error, self.now) {
             let waiting = state.waiting;
-            self.tell(Event::NodeDown { node, error: error.at(node), waiting });
+            self.emit(Event::NodeDown { node, error: error.at(node), waiting });
         }
     }
 
@@ -66,7 +66,7 @@ impl Coordinator {
     pub(super) fn on_answering(&mut self, node: NodeId) {
         let state = self.nodes.get_mut(node.0 as usize);
         if let Some(since) = state.and_then(super::Node::end_outage) {
-            self.tell(Event::NodeUp { node, outage: self.now.since(since) });
+            self.emit(Event::NodeUp { node, outage: self.now.since(since) });
         }
     }
 }

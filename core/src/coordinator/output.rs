@@ -1,9 +1,9 @@
 //! What goes out: commands, events, the next deadline, counters.
 
-use super::call::{Call, Question};
-use super::node::{Loaded, Push};
+use super::node::{Push, ScriptState};
 use super::outbox::Urgency;
-use super::{Coordinator, Life, Owner, Request, Stats, Timer};
+use super::queries::{Query, QueryKind};
+use super::{Coordinator, Lifecycle, ReplyTarget, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
 use crate::lock::{Attempt, LockId, Op};
@@ -33,15 +33,15 @@ impl Coordinator {
     /// write.
     pub fn poll_command_for(&mut self, node: NodeId) -> Option<Command> {
         while let Some(command) = self.nodes.get_mut(node.0 as usize)?.outbox.pop() {
-            // Whoever it was for has given up on it.
+            // Its request has been given up.
             let Some(request) = self.requests.get(&command.request) else { continue };
             if self.now.since(request.sent_at) >= STALE && self.ask_anew(command.request) {
                 continue;
             }
             let Some(request) = self.requests.get_mut(&command.request) else { continue };
             request.polled = command.deadline > self.now;
-            let (owner, polled) = (request.owner, request.polled);
-            if let Owner::Lock(lock, _) = owner
+            let (target, polled) = (request.target, request.polled);
+            if let ReplyTarget::Lock(lock, _) = target
                 && let Some(entry) = self.locks.get_mut(&lock)
                 && entry.unsent.is_some_and(|(unsent, _)| unsent == command.request)
             {
@@ -56,9 +56,10 @@ impl Coordinator {
         None
     }
 
-    /// Whether a request is an acquisition that has not been polled, of one who waits.
+    /// Whether a request is an acquisition that has not been polled, of a lock that is waited for.
     pub(super) fn waits_to_leave(&self, request: RequestId) -> bool {
-        let Some(Owner::Lock(lock, _)) = self.requests.get(&request).map(|request| request.owner)
+        let Some(ReplyTarget::Lock(lock, _)) =
+            self.requests.get(&request).map(|request| request.target)
         else {
             return false;
         };
@@ -77,7 +78,7 @@ impl Coordinator {
     /// asked than could be sent, which is not the server's doing. Whether it did.
     fn ask_anew(&mut self, request: RequestId) -> bool {
         let Some(pending) = self.requests.get(&request) else { return false };
-        let (Owner::Lock(lock, attempt), node) = (pending.owner, pending.node) else {
+        let (ReplyTarget::Lock(lock, attempt), node) = (pending.target, pending.node) else {
             return false;
         };
         let (waited, background) = (self.now.since(pending.sent_at), pending.background);
@@ -85,12 +86,12 @@ impl Coordinator {
             return false;
         }
         self.take_request(request);
-        self.unpark(node, request);
+        self.release_awaiting_script(node, request);
         if let Some(entry) = self.locks.get_mut(&lock) {
             entry.unsent = None;
         }
         let last = self.request_count;
-        self.with_lock(lock, background, |machine, cx| machine.ask_anew(attempt, waited, cx));
+        self.step_lock(lock, background, |machine, cx| machine.ask_anew(attempt, waited, cx));
         if self.request_count > last
             && let Some(node) = self.nodes.get_mut(node.0 as usize)
         {
@@ -126,7 +127,7 @@ impl Coordinator {
     ) {
         let Some(entry) = self.locks.get(&lock) else { return };
         let (node, keys) = (entry.node, LockKeys::of_state(&entry.state_key));
-        let owner = Owner::Lock(lock, attempt);
+        let target = ReplyTarget::Lock(lock, attempt);
         let request = self.next_request();
         let mut argv = Argv::with_capacity(24, 384 + 6 * keys.state.len());
         self.start_script(Script::Queue, node, request, &mut argv);
@@ -146,7 +147,7 @@ impl Coordinator {
             entry.unsent = Some((request, attempt));
         }
         let script = Some(Script::Queue);
-        self.queue_by(urgency, request, owner, node, script, argv, deadline, background);
+        self.queue_by(urgency, request, target, node, script, argv, deadline, background);
     }
 
     pub(super) fn send_counter(
@@ -170,13 +171,13 @@ impl Coordinator {
         if matches!(op, counter::Op::Add { .. }) {
             self.stats.counter_flushes += 1;
         }
-        let owner = Owner::Counter(counter, attempt);
-        self.queue(request, owner, node, Some(Script::Counter), argv, deadline, background);
+        let target = ReplyTarget::Counter(counter, attempt);
+        self.queue(request, target, node, Some(Script::Counter), argv, deadline, background);
     }
 
     pub(super) fn send_transaction(
         &mut self,
-        owner: Owner,
+        target: ReplyTarget,
         node: NodeId,
         op: &transaction::Op,
         deadline: Time,
@@ -190,21 +191,21 @@ impl Coordinator {
         if op.script().goes_by_id() {
             argv.push(Stamp::of_member(self.stamping.text(node)));
         }
-        self.queue(request, owner, node, Some(op.script()), argv, deadline, background);
+        self.queue(request, target, node, Some(op.script()), argv, deadline, background);
     }
 
     /// Whether a server may be sent now what nobody waits for; if not, it is when it answers.
-    pub(super) fn admits(&mut self, node: NodeId, owner: Owner) -> bool {
+    pub(super) fn admits(&mut self, node: NodeId, target: ReplyTarget) -> bool {
         let state = self.nodes.get_mut(node.0 as usize);
-        let admitted = state.is_some_and(|state| state.admits(owner, self.now));
-        self.index_probe(node);
+        let admitted = state.is_some_and(|state| state.admits(target, self.now));
+        self.reschedule_probe(node);
         admitted
     }
 
     /// A `WAIT` of so many whole milliseconds.
     pub(super) fn send_wait(
         &mut self,
-        owner: Owner,
+        target: ReplyTarget,
         node: NodeId,
         replicas: u32,
         span: Span,
@@ -215,39 +216,39 @@ impl Coordinator {
         argv.push(b"WAIT");
         argv.push_number(replicas.into());
         argv.push_number(span.as_micros() / 1_000);
-        self.queue(request, owner, node, None, argv, deadline, true);
+        self.queue(request, target, node, None, argv, deadline, true);
     }
 
     pub(super) fn send_time(&mut self, node: NodeId, for_whom: Handle) {
         let request = self.next_request();
         let argv = [&b"TIME"[..]].into_iter().collect();
         let deadline = self.now + request_timeout(self.timeout);
-        self.queue(request, Owner::Time(for_whom), node, None, argv, deadline, false);
+        self.queue(request, ReplyTarget::Time(for_whom), node, None, argv, deadline, false);
     }
 
-    pub(super) fn ask(&mut self, node: NodeId, question: Question) -> CallId {
+    pub(super) fn ask(&mut self, node: NodeId, kind: QueryKind) -> CallId {
         let call = CallId(self.next_operation());
         let limit = self.now + self.timeout;
-        self.calls.insert(
+        self.queries.insert(
             call,
-            Call { node, question, limit, wake: None, failures: 0, trouble: None, checked: None },
+            Query { node, kind, limit, wake: None, failures: 0, trouble: None, checked: None },
         );
-        self.send_call(call, false);
+        self.send_query(call, false);
         call
     }
 
-    pub(super) fn send_call(&mut self, id: CallId, background: bool) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let (node, script) = (call.node, call.question.script());
+    pub(super) fn send_query(&mut self, id: CallId, background: bool) {
+        let Some(call) = self.queries.get(&id) else { return };
+        let (node, script) = (call.node, call.kind.script());
         let deadline = (self.now + request_timeout(self.timeout)).min(call.limit);
         let mut arguments = Argv::new();
         let (meta, stamp) = (&self.stamping.meta, self.stamping.text(node));
-        call.question.encode(&self.inbox, meta, stamp, &mut arguments);
+        call.kind.encode(&self.inbox, meta, stamp, &mut arguments);
         let request = self.next_request();
         let mut argv = Argv::new();
         self.start_script(script, node, request, &mut argv);
         arguments.iter().for_each(|word| argv.push(word));
-        self.queue(request, Owner::Call(id), node, Some(script), argv, deadline, background);
+        self.queue(request, ReplyTarget::Query(id), node, Some(script), argv, deadline, background);
     }
 
     pub(super) fn send_stamp(&mut self, round: u32, node: NodeId, op: &stamp::Op) {
@@ -259,7 +260,7 @@ impl Coordinator {
         op.encode(&self.stamping.meta, &mut argv);
         self.stats.scripts_sent += 1;
         let deadline = self.now + request_timeout(self.timeout);
-        self.queue(request, Owner::Stamp(round), node, None, argv, deadline, false);
+        self.queue(request, ReplyTarget::Stamp(round), node, None, argv, deadline, false);
     }
 
     pub(super) fn want_push(&mut self, node: NodeId) {
@@ -272,7 +273,7 @@ impl Coordinator {
         let argv = [&b"SUBSCRIBE"[..], &self.inbox].into_iter().collect();
         // It takes a connection of its own, and several round trips.
         let deadline = self.now + self.timeout;
-        self.queue(request, Owner::Subscription, node, None, argv, deadline, true);
+        self.queue(request, ReplyTarget::Subscription, node, None, argv, deadline, true);
     }
 
     /// The last request that was made.
@@ -289,9 +290,9 @@ impl Coordinator {
     fn start_script(&mut self, script: Script, node: NodeId, by: RequestId, argv: &mut Argv) {
         let loaded = self.nodes.get_mut(node.0 as usize);
         let loaded = loaded.map(|node| &mut node.scripts[script as usize]);
-        let missing = loaded.filter(|loaded| **loaded == Loaded::Missing);
+        let missing = loaded.filter(|loaded| **loaded == ScriptState::Missing);
         if let Some(loaded) = missing {
-            *loaded = Loaded::Loading { by, parked: alloc::vec::Vec::new() };
+            *loaded = ScriptState::Loading { by, awaiting_script: alloc::vec::Vec::new() };
         } else if script != Script::Check {
             argv.push(b"EVALSHA");
             argv.push(script.digest().as_bytes());
@@ -307,7 +308,7 @@ impl Coordinator {
     fn queue(
         &mut self,
         request: RequestId,
-        owner: Owner,
+        target: ReplyTarget,
         node: NodeId,
         script: Option<Script>,
         argv: Argv,
@@ -315,7 +316,7 @@ impl Coordinator {
         background: bool,
     ) {
         let urgency = Urgency::Usual;
-        self.queue_by(urgency, request, owner, node, script, argv, deadline, background);
+        self.queue_by(urgency, request, target, node, script, argv, deadline, background);
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is one field of the request")]
@@ -323,26 +324,26 @@ impl Coordinator {
         &mut self,
         urgency: Urgency,
         request: RequestId,
-        owner: Owner,
+        target: ReplyTarget,
         node: NodeId,
         script: Option<Script>,
         argv: Argv,
         deadline: Time,
         background: bool,
     ) {
-        if self.life == Life::Closed {
+        if self.lifecycle == Lifecycle::Closed {
             return;
         }
-        let origin = self.origin(owner, background);
-        let route = match owner {
-            Owner::Subscription => Route::Subscribe,
-            Owner::Confirm(..) | Owner::Wait(..) => Route::Blocking,
+        let origin = self.origin(target, background);
+        let route = match target {
+            ReplyTarget::Subscription => Route::Subscribe,
+            ReplyTarget::Confirm(..) | ReplyTarget::Wait(..) => Route::Blocking,
             _ => Route::Node,
         };
         let sent_at = self.now;
-        let limit = deadline + super::GRACE;
+        let limit = deadline + super::DRIVER_GRACE;
         let pending =
-            Request { owner, node, script, sent_at, deadline, limit, background, polled: false };
+            Request { target, node, script, sent_at, deadline, limit, background, polled: false };
         self.requests.insert(request, pending);
         self.timers.insert(limit, Timer::Request(request));
         self.stats.commands += 1;
@@ -352,24 +353,24 @@ impl Coordinator {
             self.ready.insert(node, ());
         }
     }
-    /// Whom a command of `owner` serves.
-    pub(super) fn origin(&self, owner: Owner, background: bool) -> Origin {
-        match owner {
-            Owner::Lock(LockId(number), _)
-            | Owner::Counter(CounterId(number), _)
-            | Owner::Call(CallId(number))
-            | Owner::Sweep(CallId(number), _)
-            | Owner::Time(Handle(number))
+    /// The operation that a command of `target` serves.
+    pub(super) fn origin(&self, target: ReplyTarget, background: bool) -> Origin {
+        match target {
+            ReplyTarget::Lock(LockId(number), _)
+            | ReplyTarget::Counter(CounterId(number), _)
+            | ReplyTarget::Query(CallId(number))
+            | ReplyTarget::Sweep(CallId(number), _)
+            | ReplyTarget::Time(Handle(number))
                 if !background =>
             {
                 Origin::Operation(number)
             }
-            Owner::Transaction(txid, _) if !background => {
+            ReplyTarget::Transaction(txid, _) if !background => {
                 let of = self.transactions.get(&txid).map(|entry| entry.handle);
                 of.map_or(Origin::Background, |Handle(number)| Origin::Operation(number))
             }
-            Owner::Recovery(txid, _) if !background => self.resolving(txid),
-            Owner::Stamp(_) => self.stamping.origin(),
+            ReplyTarget::Recovery(txid, _) if !background => self.resolving(txid),
+            ReplyTarget::Stamp(_) => self.stamping.origin(),
             _ => Origin::Background,
         }
     }

@@ -1,7 +1,8 @@
-//! Scripts that a server does not have, and who is sent again once it has them, or answers again.
+//! Scripts that a server does not have, and commands that are sent again once it has them, or answers
+//! again.
 
-use super::node::Loaded;
-use super::{Coordinator, Owner, Request, Timer};
+use super::node::ScriptState;
+use super::{Coordinator, ReplyTarget, Request, Timer};
 use crate::redis::{NodeId, RequestId};
 
 impl Coordinator {
@@ -13,77 +14,84 @@ impl Coordinator {
             return;
         };
         match &mut node.scripts[script as usize] {
-            Loaded::Loading { parked, .. } => parked.push(pending.owner),
+            ScriptState::Loading { awaiting_script, .. } => awaiting_script.push(pending.target),
             loaded => {
-                *loaded = Loaded::Missing;
-                self.resend(pending.owner, pending.background);
+                *loaded = ScriptState::Missing;
+                self.resend(pending.target, pending.background);
             }
         }
     }
 
-    pub(super) fn resend(&mut self, owner: Owner, background: bool) {
-        match owner {
-            Owner::Lock(lock, attempt) => {
-                self.with_lock(lock, background, |machine, cx| {
+    pub(super) fn resend(&mut self, target: ReplyTarget, background: bool) {
+        match target {
+            ReplyTarget::Lock(lock, attempt) => {
+                self.step_lock(lock, background, |machine, cx| {
                     machine.on_script_missing(attempt, cx);
                 });
             }
-            Owner::Counter(counter, attempt) => {
-                self.with_counter(counter, background, |machine, cx| {
+            ReplyTarget::Counter(counter, attempt) => {
+                self.step_counter(counter, background, |machine, cx| {
                     machine.on_script_missing(attempt, cx);
                 });
             }
-            Owner::Call(call) => self.resend_call(call, background),
-            Owner::Transaction(txid, attempt) => {
-                self.with_transaction(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+            ReplyTarget::Query(call) => self.resend_query(call, background),
+            ReplyTarget::Transaction(txid, attempt) => {
+                self.step_transaction(txid, background, |m, cx| m.on_script_missing(attempt, cx));
             }
-            Owner::Recovery(txid, attempt) => {
-                self.with_recovery(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+            ReplyTarget::Recovery(txid, attempt) => {
+                self.step_recovery(txid, background, |m, cx| m.on_script_missing(attempt, cx));
             }
-            Owner::Sweep(call, attempt) => {
-                self.with_sweep(call, background, |m, cx| m.on_script_missing(attempt, cx));
+            ReplyTarget::Sweep(call, attempt) => {
+                self.step_sweep(call, background, |m, cx| m.on_script_missing(attempt, cx));
             }
-            Owner::Confirm(node, attempt) => {
-                self.with_replication(node, |m, cx| m.on_script_missing(attempt, cx));
+            ReplyTarget::Confirm(node, attempt) => {
+                self.step_replication(node, |m, cx| m.on_script_missing(attempt, cx));
             }
-            Owner::Wait(..) | Owner::Time(_) | Owner::Stamp(_) | Owner::Subscription => {}
+            ReplyTarget::Wait(..)
+            | ReplyTarget::Time(_)
+            | ReplyTarget::Stamp(_)
+            | ReplyTarget::Subscription => {}
         }
     }
 
     /// Whether this request brings a script.
     pub(super) fn is_loading(&self, node: NodeId, request: RequestId) -> bool {
         let scripts = self.nodes.get(node.0 as usize).map_or(&[][..], |node| &node.scripts);
-        scripts.iter().any(|loaded| matches!(loaded, Loaded::Loading { by, .. } if *by == request))
+        scripts
+            .iter()
+            .any(|loaded| matches!(loaded, ScriptState::Loading { by, .. } if *by == request))
     }
 
-    /// Whatever came of the command that brought a script: the others may try now.
-    pub(super) fn unpark(&mut self, node: NodeId, request: RequestId) {
+    /// Sends the commands again that awaited the script of this request, whatever came of that.
+    pub(super) fn release_awaiting_script(&mut self, node: NodeId, request: RequestId) {
         let Some(node) = self.nodes.get_mut(node.0 as usize) else { return };
         let loading = node
             .scripts
             .iter_mut()
-            .find(|loaded| matches!(loaded, Loaded::Loading { by, .. } if *by == request));
+            .find(|loaded| matches!(loaded, ScriptState::Loading { by, .. } if *by == request));
         let Some(loaded) = loading else { return };
-        if let Loaded::Loading { parked, .. } = core::mem::replace(loaded, Loaded::Assumed) {
-            for owner in parked {
-                self.resend(owner, true);
+        if let ScriptState::Loading { awaiting_script, .. } =
+            core::mem::replace(loaded, ScriptState::Assumed)
+        {
+            for target in awaiting_script {
+                self.resend(target, true);
             }
         }
     }
 
-    /// Lets somebody find out whether a silent server answers again. Whoever it was for may be gone.
+    /// Sends one command again, to find out whether a silent server answers. Its target may be gone.
     pub(super) fn on_probe_timeout(&mut self, node: NodeId) {
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
-        state.probe_indexed = None;
-        if let Some(owner) = state.unpark_one() {
-            self.resend(owner, true);
+        state.probe_scheduled_at = None;
+        if let Some(target) = state.release_one() {
+            self.resend(target, true);
         }
-        self.index_probe(node);
+        self.reschedule_probe(node);
     }
 
-    pub(super) fn index_probe(&mut self, node: NodeId) {
+    pub(super) fn reschedule_probe(&mut self, node: NodeId) {
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         let due = state.probe_due();
-        self.timers.adjust(Timer::Probe(node), &mut state.probe_indexed, due);
+        self.timers.adjust(Timer::Probe(node), &mut state.probe_scheduled_at, due);
     }
 }

@@ -1,7 +1,7 @@
 //! Having the servers stamped, and what is done where one belongs to another ring: see `stamp`.
 //!
-//! Nothing is asked in advance. Who is answered that a server has no stamp waits for a round, which
-//! all share, and is sent again when that has stamped it.
+//! Nothing is asked in advance. A command that is answered that its server has no stamp waits for a round,
+//! which all share, and is sent again when that has stamped the server.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::error_reply::ErrorReply;
-use super::{Coordinator, Owner, Request};
+use super::{Coordinator, ReplyTarget, Request};
 use crate::counter;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lock::Outcome;
@@ -26,10 +26,10 @@ const TAG: &[u8] = b"t";
 /// How many servers that do not answer an error names.
 const SHOWN: usize = 8;
 
-/// Who waits for a server to be stamped.
+/// A command that waits for its server to be stamped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Parked {
-    owner: Owner,
+struct AwaitingStamp {
+    target: ReplyTarget,
     node: NodeId,
     background: bool,
 }
@@ -51,7 +51,7 @@ pub(super) struct Stamping {
     /// Counts the rounds.
     rounds: u32,
     round: Option<Round>,
-    parked: Vec<Parked>,
+    awaiting_stamp: Vec<AwaitingStamp>,
     origin: Option<Origin>,
 }
 
@@ -81,7 +81,7 @@ impl Stamping {
             name,
             rounds: 0,
             round: None,
-            parked: Vec::new(),
+            awaiting_stamp: Vec::new(),
             origin: None,
         };
         Ok((ring, stamping))
@@ -92,7 +92,7 @@ impl Stamping {
         self.name.as_deref().filter(|_| node == NodeId(0))
     }
 
-    /// Whom the commands of the round serve.
+    /// The operation that the commands of the round serve.
     pub(super) fn origin(&self) -> Origin {
         self.origin.unwrap_or(Origin::Background)
     }
@@ -133,34 +133,34 @@ fn spellings(id: &[u8]) -> Vec<Vec<u8>> {
 impl Coordinator {
     /// A server has not acted, for its stamp is not this client's.
     pub(super) fn on_other_stamp(&mut self, request: RequestId, pending: &Request, found: Answer) {
-        let Request { owner, node, background, .. } = *pending;
+        let Request { target, node, background, .. } = *pending;
         if !self.stamping.may_replace(&found.stamp) {
             let error = self.mismatch(node, &found, false);
-            return self.refuse(owner, node, background, error, false);
+            return self.refuse(target, node, background, error, false);
         }
         let stamped = self.nodes.get(node.0 as usize).is_some_and(|node| node.stamped >= request);
         if stamped {
             // It was sent before.
-            return self.resend(owner, background);
+            return self.resend(target, background);
         }
-        self.park(owner, node, background);
+        self.await_stamp(target, node, background);
     }
 
-    /// `owner` waits until `node` is stamped.
-    pub(super) fn park(&mut self, owner: Owner, node: NodeId, background: bool) {
-        if let Owner::Lock(lock, _) = owner {
+    /// `target` waits until `node` is stamped.
+    pub(super) fn await_stamp(&mut self, target: ReplyTarget, node: NodeId, background: bool) {
+        if let ReplyTarget::Lock(lock, _) = target {
             let message = format!(
                 "server '{}' serves nothing until all servers of its ring have answered",
                 self.called(node)
             );
             let error = Error::new(ErrorCode::Unreachable, message);
-            self.with_lock(lock, background, |machine, _| machine.is_held_up(error));
+            self.step_lock(lock, background, |machine, _| machine.is_held_up(error));
         }
-        self.stamping.parked.push(Parked { owner, node, background });
+        self.stamping.awaiting_stamp.push(AwaitingStamp { target, node, background });
         if self.stamping.round.is_some() {
             return;
         }
-        self.stamping.origin = Some(self.origin(owner, background));
+        self.stamping.origin = Some(self.origin(target, background));
         self.stamping.rounds = self.stamping.rounds.wrapping_add(1);
         self.stamping.round = Some(Round::new(self.nodes.len()));
         let round = self.stamping.rounds;
@@ -222,17 +222,19 @@ impl Coordinator {
         let other = round.other().and_then(|(at, found, twice)| {
             Some(self.mismatch(NodeId(u32::try_from(at).ok()?), found, twice))
         });
-        // Whoever needs the stamp of one server needs all of them to answer.
+        // The stamp of one server needs the answers of all of them.
         let lasts = |seen: &Seen| matches!(seen, Seen::Missing { lasting: true, .. });
         let lasting = round.seen().iter().any(lasts);
-        for Parked { owner, node, background } in core::mem::take(&mut self.stamping.parked) {
+        for AwaitingStamp { target, node, background } in
+            core::mem::take(&mut self.stamping.awaiting_stamp)
+        {
             let ours = round.seen().get(node.0 as usize) == Some(&Seen::Ours);
             match &other {
-                Some(error) => self.refuse(owner, node, background, error.clone(), false),
-                None if ours => self.resend(owner, background),
+                Some(error) => self.refuse(target, node, background, error.clone(), false),
+                None if ours => self.resend(target, background),
                 None => {
                     let error = self.missing(node, round.seen());
-                    self.refuse(owner, node, background, error, !lasting);
+                    self.refuse(target, node, background, error, !lasting);
                 }
             }
         }
@@ -284,38 +286,38 @@ impl Coordinator {
         readable(self.node_id(node).unwrap_or_default())
     }
 
-    /// What `owner` asked for was not done.
+    /// What `target` asked for was not done.
     pub(super) fn refuse(
         &mut self,
-        owner: Owner,
+        target: ReplyTarget,
         node: NodeId,
         background: bool,
         error: Error,
         transient: bool,
     ) {
         let error = error.at(node);
-        match owner {
-            Owner::Lock(lock, attempt) => {
+        match target {
+            ReplyTarget::Lock(lock, attempt) => {
                 let outcome =
                     Outcome::Refused { error, transient, executed: false, passes: transient };
-                self.with_lock(lock, background, |machine, cx| {
+                self.step_lock(lock, background, |machine, cx| {
                     machine.on_outcome(attempt, outcome, cx);
                 });
             }
-            Owner::Counter(counter, attempt) => {
+            ReplyTarget::Counter(counter, attempt) => {
                 let outcome = counter::Outcome::Refused { error, transient };
                 self.on_counter_outcome(counter, attempt, outcome, background);
             }
-            Owner::Call(call) => self.on_call_failed(call, error, transient),
-            Owner::Stamp(round) => {
+            ReplyTarget::Query(call) => self.on_query_failed(call, error, transient),
+            ReplyTarget::Stamp(round) => {
                 self.on_seen(round, node, Seen::Missing { error, lasting: !transient });
             }
-            Owner::Subscription => self.on_push_failed(node, error),
-            Owner::Time(_) => self.on_no_clock(node, &error, !transient),
+            ReplyTarget::Subscription => self.on_push_failed(node, error),
+            ReplyTarget::Time(_) => self.on_no_clock(node, &error, !transient),
             _ => {
                 let executed = false;
                 let outcome = transaction::effect::Outcome::Refused { error, transient, executed };
-                self.on_transaction_outcome(owner, background, outcome);
+                self.on_transaction_outcome(target, background, outcome);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::transaction::{Handle, Txid};
 pub(super) enum Timer {
     Lock(LockId),
     Counter(CounterId),
-    Call(CallId),
+    Query(CallId),
     TransactionCall(Handle),
     Transaction(Txid),
     Recovery(Txid),
@@ -35,7 +35,7 @@ impl Key for Due {
         let (kind, id, session) = match timer {
             Timer::Lock(LockId(id)) => (0, id, 0),
             Timer::Counter(CounterId(id)) => (1, id, 0),
-            Timer::Call(CallId(id)) => (2, id, 0),
+            Timer::Query(CallId(id)) => (2, id, 0),
             Timer::TransactionCall(Handle(id)) => (3, id, 0),
             Timer::Transaction(txid) => (4, txid.use_of_slot(), txid.session()),
             Timer::Recovery(txid) => (5, txid.use_of_slot(), txid.session()),

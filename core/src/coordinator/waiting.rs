@@ -1,11 +1,11 @@
-//! Which server a transaction waits for, for who is told that it was not decided in time.
+//! The server that a transaction waits for, for the error of one that was not decided in time.
 
 use alloc::format;
 use alloc::string::String;
 use core::iter::once;
 
 use super::Coordinator;
-use super::transactions::Stage;
+use super::transaction_calls::Stage;
 use crate::error::{Error, ErrorCode};
 use crate::redis::{NodeId, readable};
 use crate::transaction::{Handle, Reason, TransactionPlan};
@@ -58,7 +58,7 @@ impl Coordinator {
         let call = loop {
             let call = self.transaction_calls.get(&of)?;
             match self.key_queues.blocker_of(of, call.keys()) {
-                // Who is ahead has come before, so this ends.
+                // A blocker has come before, so this ends.
                 Some(ahead) if call.stage == Stage::Queued => of = ahead,
                 _ => break call,
             }
@@ -80,7 +80,7 @@ impl Coordinator {
     }
 }
 
-/// The node that kept a transaction from its end, and so those behind it in line from their beginning.
+/// The node that kept a transaction from its end, and so those behind it in its queues from their beginning.
 pub(super) fn culprit(error: &Error) -> Option<NodeId> {
     use ErrorCode::{Aborted, NoAnswer, OutcomeUnknown, Unreachable};
     let waited = matches!(error.code(), Aborted | NoAnswer | OutcomeUnknown | Unreachable);

@@ -1,9 +1,9 @@
-//! Waiting for replicas: whoever wants to know is in the round of a node's.
+//! Waiting for replicas: the transactions that wait at one node share its rounds.
 
 use alloc::vec::Vec;
 
 use super::error_reply::ErrorReply;
-use super::{Coordinator, Owner, Timer};
+use super::{Coordinator, ReplyTarget, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::redis::{NodeId, Reply};
@@ -12,7 +12,7 @@ use crate::transaction::replication::Replication;
 use crate::transaction::{self, Attempt, Copied, Copies, Effect, Handle, TransactionPlan, Txid};
 
 impl Coordinator {
-    pub(super) fn with_replication(
+    pub(super) fn step_replication(
         &mut self,
         node: NodeId,
         step: impl FnOnce(&mut Replication, &mut Cx<'_>),
@@ -27,9 +27,15 @@ impl Coordinator {
                 Effect::Wait { attempt, confirm, replicas, span, deadline } => {
                     // In this order, and with nothing in between.
                     let op = transaction::Op::Confirm(confirm);
-                    self.send_transaction(Owner::Confirm(node, attempt), node, &op, deadline, true);
-                    let owner = Owner::Wait(node, attempt);
-                    self.send_wait(owner, node, replicas, span, deadline);
+                    self.send_transaction(
+                        ReplyTarget::Confirm(node, attempt),
+                        node,
+                        &op,
+                        deadline,
+                        true,
+                    );
+                    let target = ReplyTarget::Wait(node, attempt);
+                    self.send_wait(target, node, replicas, span, deadline);
                 }
                 Effect::Copied { txid, copied } => self.on_copied(node, txid, copied),
                 _ => {}
@@ -37,12 +43,12 @@ impl Coordinator {
         }
         let Some(state) = self.nodes.get_mut(index) else { return };
         let due = state.replication.deadline();
-        self.timers.adjust(Timer::Replication(node), &mut state.replication_due, due);
+        self.timers.adjust(Timer::Replication(node), &mut state.replication_scheduled_at, due);
     }
 
     fn on_copied(&mut self, node: NodeId, txid: Txid, copied: Copied) {
         let id = self.id_in_ring(node).unwrap_or_default().to_vec();
-        self.with_transaction(txid, true, |machine, cx| {
+        self.step_transaction(txid, true, |machine, cx| {
             if let Some(place) = machine.place_of(&id) {
                 machine.on_copied(place, copied, cx);
             }
@@ -54,7 +60,7 @@ impl Coordinator {
             Reply::Integer(count) => u32::try_from(*count).ok(),
             _ => None,
         };
-        self.with_replication(node, |machine, cx| match (count, reply) {
+        self.step_replication(node, |machine, cx| match (count, reply) {
             (Some(count), _) => machine.on_waited(attempt, count, cx),
             (None, Reply::Error(text)) => {
                 let ErrorReply { error, transient, executed, .. } = ErrorReply::of(text);
@@ -74,12 +80,13 @@ impl Coordinator {
 
     pub(super) fn on_replication_timeout(&mut self, node: NodeId) {
         if let Some(state) = self.nodes.get_mut(node.0 as usize) {
-            state.replication_due = None;
+            state.replication_scheduled_at = None;
         }
-        self.with_replication(node, Replication::on_timeout);
+        self.step_replication(node, Replication::on_timeout);
     }
 
-    /// Says where too few replicas have it. How many have it everywhere.
+    /// Emits `TransactionNotDurable` for each node where too few replicas have it. Gives how many have it
+    /// at every node.
     pub(super) fn emit_not_durable(
         &mut self,
         transaction: Handle,

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::error_reply::ErrorReply;
-use super::transactions::{Concern, Stage};
-use super::{Coordinator, Owner, Request, Timer};
+use super::transaction_calls::{Concern, Stage};
+use super::{Coordinator, ReplyTarget, Request, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::redis::{NodeId, Reply};
@@ -17,11 +17,11 @@ use crate::transaction::{Answer, Begin, Effect, Handle, Rejection, Slot, Txid};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TransactionEntry {
     pub(super) machine: Transaction,
-    /// What its user knows it by.
+    /// Its handle, by which its user knows it.
     pub(super) handle: Handle,
     pub(super) concern: Concern,
     /// What the timers know of it.
-    indexed: Option<Time>,
+    scheduled_at: Option<Time>,
 }
 
 impl Coordinator {
@@ -30,12 +30,12 @@ impl Coordinator {
         let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
         let machine = Transaction::new(begin, &mut cx);
         let concern = Concern::User;
-        let entry = TransactionEntry { machine, handle, concern, indexed: None };
+        let entry = TransactionEntry { machine, handle, concern, scheduled_at: None };
         self.transactions.insert(txid, Box::new(entry));
-        self.settle_transaction(txid, effects, background);
+        self.apply_transaction_effects(txid, effects, background);
     }
 
-    pub(super) fn with_transaction(
+    pub(super) fn step_transaction(
         &mut self,
         txid: Txid,
         background: bool,
@@ -45,18 +45,18 @@ impl Coordinator {
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
         let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
         step(&mut entry.machine, &mut cx);
-        self.settle_transaction(txid, effects, background);
+        self.apply_transaction_effects(txid, effects, background);
     }
 
-    fn settle_transaction(&mut self, txid: Txid, effects: Vec<Effect>, background: bool) {
+    fn apply_transaction_effects(&mut self, txid: Txid, effects: Vec<Effect>, background: bool) {
         for effect in effects {
             match effect {
                 Effect::Send { attempt, to, op, deadline, background } => {
-                    let owner = Owner::Transaction(txid, attempt);
+                    let target = ReplyTarget::Transaction(txid, attempt);
                     // Its plan is of this ring.
                     let Some(node) = self.node_named(&to) else { continue };
-                    if !self.is_notified(txid) || self.admits(node, owner) {
-                        self.send_transaction(owner, node, &op, deadline, background);
+                    if !self.is_notified(txid) || self.admits(node, target) {
+                        self.send_transaction(target, node, &op, deadline, background);
                     }
                 }
                 Effect::Ended(ending) => self.on_ending(txid, ending, background),
@@ -65,7 +65,7 @@ impl Coordinator {
                 Effect::Replicate { to, replicas, until } => {
                     self.release_keys(txid);
                     if let Some(node) = self.node_named(&to) {
-                        self.with_replication(node, |m, cx| m.join(txid, replicas, until, cx));
+                        self.step_replication(node, |m, cx| m.join(txid, replicas, until, cx));
                     }
                 }
                 Effect::Recovered(_)
@@ -78,7 +78,7 @@ impl Coordinator {
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
         let (slot, wanted) = (entry.machine.slot(), entry.machine.deadline());
         let primary = entry.machine.id().primary;
-        self.timers.adjust(Timer::Transaction(txid), &mut entry.indexed, wanted);
+        self.timers.adjust(Timer::Transaction(txid), &mut entry.scheduled_at, wanted);
         if let Some(slot) = slot {
             let participants = entry.machine.participants();
             self.transactions.remove(&txid);
@@ -116,14 +116,14 @@ impl Coordinator {
 
     pub(super) fn on_transaction_timeout(&mut self, txid: Txid) {
         if let Some(entry) = self.transactions.get_mut(&txid) {
-            entry.indexed = None;
+            entry.scheduled_at = None;
         }
-        self.with_transaction(txid, true, Transaction::on_timeout);
+        self.step_transaction(txid, true, Transaction::on_timeout);
     }
 
     // What comes in.
 
-    /// What a reply means to a transaction; what it tells of the server's clock is kept.
+    /// What a reply means to a transaction. Keeps the time of the server's clock that is in it.
     pub(super) fn transaction_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
         if let Reply::Error(text) = reply {
             let ErrorReply { error, transient, executed, .. } = ErrorReply::of(text);
@@ -153,22 +153,22 @@ impl Coordinator {
     /// What became of a command of a transaction, a recovery, a sweep or a wait for replicas.
     pub(super) fn on_transaction_outcome(
         &mut self,
-        owner: Owner,
+        target: ReplyTarget,
         background: bool,
         outcome: Outcome,
     ) {
-        match owner {
-            Owner::Transaction(txid, attempt) => {
-                self.with_transaction(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+        match target {
+            ReplyTarget::Transaction(txid, attempt) => {
+                self.step_transaction(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
             }
-            Owner::Recovery(txid, attempt) => {
-                self.with_recovery(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+            ReplyTarget::Recovery(txid, attempt) => {
+                self.step_recovery(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
             }
-            Owner::Sweep(call, attempt) => {
-                self.with_sweep(call, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+            ReplyTarget::Sweep(call, attempt) => {
+                self.step_sweep(call, background, |m, cx| m.on_outcome(attempt, outcome, cx));
             }
-            Owner::Confirm(node, attempt) | Owner::Wait(node, attempt) => {
-                self.with_replication(node, |m, cx| m.on_outcome(attempt, outcome, cx));
+            ReplyTarget::Confirm(node, attempt) | ReplyTarget::Wait(node, attempt) => {
+                self.step_replication(node, |m, cx| m.on_outcome(attempt, outcome, cx));
             }
             _ => {}
         }

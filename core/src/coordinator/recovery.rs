@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Coordinator, Owner, Timer};
+use super::{Coordinator, ReplyTarget, Timer};
 use crate::error::Error;
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::redis::{NodeId, Origin};
@@ -15,20 +15,20 @@ use crate::transaction::{
     Effect, LockConflict, RecoveryOutcome, SweepOptions, Task, TransactionId, Txid,
 };
 
-/// Others may have met the same lock: each begins within this time.
+/// Other clients may have found the same lock: each begins within this time.
 const STAGGER: Span = Span::from_millis(10);
-/// Of so many transactions it is remembered when they were first met.
+/// The most transactions whose first conflict is remembered.
 const REMEMBERED: usize = 1_024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RecoveryEntry {
     machine: Recovery,
     id: TransactionId,
-    /// Who wants to know.
+    /// The calls that wait for its end.
     calls: Vec<CallId>,
-    /// Where else a lock of it was met meanwhile.
+    /// Where else a lock of the transaction was found meanwhile.
     elsewhere: Vec<Vec<u8>>,
-    indexed: Option<Time>,
+    scheduled_at: Option<Time>,
 }
 
 impl Coordinator {
@@ -42,7 +42,7 @@ impl Coordinator {
             self.transactions.get(&txid).and_then(|e| e.machine.participant(conflict.place));
         let known = self.first_conflict_at.get(&holder).map(|(first, _)| *first);
         if known.is_none() && self.first_conflict_at.len() >= REMEMBERED {
-            // Whoever has not been met for the longest time is most likely over.
+            // The transaction that was found last the longest time ago is most likely over.
             let oldest = self.first_conflict_at.iter().min_by_key(|(_, (_, last))| *last);
             if let Some(oldest) = oldest.map(|(txid, _)| *txid) {
                 self.first_conflict_at.remove(&oldest);
@@ -64,7 +64,7 @@ impl Coordinator {
             entry.calls.extend(call);
             let new = task.locked_at.filter(|id| !entry.elsewhere.contains(id));
             entry.elsewhere.extend(new);
-            return self.with_recovery(txid, background, |machine, cx| {
+            return self.step_recovery(txid, background, |machine, cx| {
                 machine.allow(task.heuristic);
                 machine.expedite(cx);
                 if call.is_some() {
@@ -77,13 +77,13 @@ impl Coordinator {
         let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
         let machine = Recovery::new(task, delay, &mut cx);
         let calls = call.into_iter().collect();
-        let entry = RecoveryEntry { machine, id, calls, elsewhere: Vec::new(), indexed: None };
+        let entry = RecoveryEntry { machine, id, calls, elsewhere: Vec::new(), scheduled_at: None };
         self.recoveries.insert(txid, Box::new(entry));
         self.stats.transaction_recoveries += 1;
-        self.settle_recovery(txid, effects);
+        self.apply_recovery_effects(txid, effects);
     }
 
-    pub(super) fn with_recovery(
+    pub(super) fn step_recovery(
         &mut self,
         txid: Txid,
         background: bool,
@@ -93,19 +93,19 @@ impl Coordinator {
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };
         let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
         step(&mut entry.machine, &mut cx);
-        self.settle_recovery(txid, effects);
+        self.apply_recovery_effects(txid, effects);
     }
 
-    fn settle_recovery(&mut self, txid: Txid, effects: Vec<Effect>) {
+    fn apply_recovery_effects(&mut self, txid: Txid, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send { attempt, to, op, deadline, background } => {
-                    let owner = Owner::Recovery(txid, attempt);
+                    let target = ReplyTarget::Recovery(txid, attempt);
                     match self.node_named(&to) {
                         Some(node) => {
-                            self.send_transaction(owner, node, &op, deadline, background);
+                            self.send_transaction(target, node, &op, deadline, background);
                         }
-                        None => self.with_recovery(txid, background, |machine, cx| {
+                        None => self.step_recovery(txid, background, |machine, cx| {
                             machine.on_unknown_node(attempt, cx);
                         }),
                     }
@@ -117,10 +117,10 @@ impl Coordinator {
         }
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };
         let (done, wanted) = (entry.machine.is_done(), entry.machine.deadline());
-        self.timers.adjust(Timer::Recovery(txid), &mut entry.indexed, wanted);
+        self.timers.adjust(Timer::Recovery(txid), &mut entry.scheduled_at, wanted);
         if done && let Some(entry) = self.recoveries.remove(&txid) {
             let RecoveryEntry { machine, elsewhere, .. } = *entry;
-            // Who met one of these locks may not ask again, as a sweep does not.
+            // The finder of one of these locks may not ask again, as a sweep does not.
             let left = elsewhere.into_iter().filter_map(|place| machine.left_at(place));
             left.for_each(|task| self.recover(task, None, true));
         }
@@ -162,13 +162,13 @@ impl Coordinator {
         }
     }
 
-    /// Whom a command of a recovery serves.
+    /// The operation that a command of a recovery serves.
     pub(super) fn resolving(&self, txid: Txid) -> Origin {
         let call = self.recoveries.get(&txid).and_then(|entry| entry.calls.first());
         call.map_or(Origin::Background, |CallId(number)| Origin::Operation(*number))
     }
 
-    /// Who waits for the end of a recovery or a sweep is told that the coordinator closes.
+    /// Ends the calls that wait for a recovery or a sweep: the coordinator closes.
     pub(super) fn close_recoveries(&mut self, error: &Error) {
         let mut calls = Vec::new();
         self.recoveries.each_mut(|entry| calls.append(&mut entry.calls));
@@ -181,9 +181,9 @@ impl Coordinator {
 
     pub(super) fn on_recovery_timeout(&mut self, txid: Txid) {
         if let Some(entry) = self.recoveries.get_mut(&txid) {
-            entry.indexed = None;
+            entry.scheduled_at = None;
         }
-        self.with_recovery(txid, true, Recovery::on_timeout);
+        self.step_recovery(txid, true, Recovery::on_timeout);
     }
 
     // Sweeps.
@@ -195,11 +195,11 @@ impl Coordinator {
         let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, false);
         let machine = Sweeper::new(participants, options, &mut cx);
         self.sweeps.insert(call, machine);
-        self.settle_sweep(call, effects);
+        self.apply_sweep_effects(call, effects);
         call
     }
 
-    pub(super) fn with_sweep(
+    pub(super) fn step_sweep(
         &mut self,
         call: CallId,
         background: bool,
@@ -209,19 +209,19 @@ impl Coordinator {
         let Some(machine) = self.sweeps.get_mut(&call) else { return };
         let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
         step(machine, &mut cx);
-        self.settle_sweep(call, effects);
+        self.apply_sweep_effects(call, effects);
     }
 
-    fn settle_sweep(&mut self, call: CallId, effects: Vec<Effect>) {
+    fn apply_sweep_effects(&mut self, call: CallId, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send { attempt, to, op, deadline, background } => {
-                    let owner = Owner::Sweep(call, attempt);
+                    let target = ReplyTarget::Sweep(call, attempt);
                     match self.node_named(&to) {
                         Some(node) => {
-                            self.send_transaction(owner, node, &op, deadline, background);
+                            self.send_transaction(target, node, &op, deadline, background);
                         }
-                        None => self.with_sweep(call, background, |machine, cx| {
+                        None => self.step_sweep(call, background, |machine, cx| {
                             machine.on_unknown_node(attempt, cx);
                         }),
                     }

@@ -6,9 +6,9 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::call::Question;
+use super::queries::QueryKind;
 use super::waiting::culprit;
-use super::{Coordinator, Life, Timer};
+use super::{Coordinator, Lifecycle, Timer};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::redis::{Keys, NodeId, readable};
@@ -24,7 +24,7 @@ use crate::transaction::{
     Task, TransactionId, TransactionOptions, TransactionPlan, Txid, Words,
 };
 
-/// For so long after a lock was met, transactions ask one participant after the other.
+/// For so long after a conflict, transactions ask one participant after the other.
 const CONTENDED: Span = Span::from_millis(100);
 
 /// One whose turn comes with less than this left is not begun: it could only be aborted, or in doubt.
@@ -33,11 +33,11 @@ const SHORT: Span = Span::from_millis(1);
 /// How far a transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
-    /// Others want the same keys and came before.
+    /// Behind earlier transactions in the queues of its keys.
     Queued,
     /// The clock of a server is asked for.
     Clocks,
-    /// It has met a lock and tries again then.
+    /// A lock was in its way, and it tries again then.
     Pausing { until: Time },
     /// Under this id.
     Running(Txid),
@@ -51,7 +51,7 @@ pub(super) struct TransactionCall {
     /// When it is aborted if it is not decided.
     limit: Time,
     pub(super) stage: Stage,
-    /// How often it has met a lock.
+    /// How often a lock was in its way.
     conflicts: u32,
     /// It was late once: the clock that was known was wrong.
     late: bool,
@@ -59,8 +59,8 @@ pub(super) struct TransactionCall {
     pub(super) trouble: Option<Error>,
     /// Which server kept one that was ahead of it from its end.
     pub(super) delayed_by: Option<NodeId>,
-    /// What the timers know of it.
-    indexed: Option<Time>,
+    /// When its timer goes off, if it has one.
+    scheduled_at: Option<Time>,
 }
 
 impl TransactionCall {
@@ -81,12 +81,12 @@ impl TransactionCall {
     }
 }
 
-/// Whom the end of a machine concerns.
+/// What the end of a machine is to its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Concern {
-    /// Who waits for it.
+    /// The user waits for it.
     User,
-    /// Who was told that it is in doubt.
+    /// The user was notified that it is in doubt.
     Doubt,
     /// Nobody: it was tried again under another id.
     Nobody,
@@ -127,11 +127,11 @@ impl Coordinator {
         options: TransactionOptions,
         now: Time,
     ) -> Result<Handle> {
-        self.admit()?;
+        self.check_open()?;
         options.check()?;
         let places = Placement { keys: &self.keys, ring: &self.ring, stamp: self.stamping.stamp };
         let plan = Arc::new(TransactionPlan::new(commands, expectations, options.copy, &places)?);
-        self.hear(now);
+        self.advance_now(now);
         let handle = Handle(self.next_operation());
         self.key_queues.join(handle, plan.keys().map(|key| (key.name.as_slice(), key.mode)));
         let limit = self.now + options.timeout.unwrap_or(self.timeout);
@@ -144,40 +144,40 @@ impl Coordinator {
             late: false,
             trouble: None,
             delayed_by: None,
-            indexed: None,
+            scheduled_at: None,
         };
         self.transaction_calls.insert(handle, Box::new(call));
         self.stats.transactions += 1;
         self.try_start(handle, false);
-        self.index_transaction_call(handle);
+        self.reschedule_transaction_call(handle);
         Ok(handle)
     }
 
-    /// Gives a transaction up, unless it is decided: its end is told all the same. Unknown and ended
+    /// Gives a transaction up, unless it is decided: its end is an event all the same. Unknown and ended
     /// ones are no error.
     pub fn transaction_cancel(&mut self, transaction: Handle, now: Time) {
-        self.hear(now);
+        self.advance_now(now);
         let Some(call) = self.transaction_calls.get(&transaction) else { return };
         match call.stage {
             Stage::Running(txid) => {
-                self.with_transaction(txid, true, Transaction::cancel);
+                self.step_transaction(txid, true, Transaction::cancel);
             }
             _ => self.fail_transaction_call(transaction, Reason::Cancelled),
         }
     }
 
-    /// What the primary says of a transaction, by its id as text. Leads to `TransactionStatus` or
+    /// Asks the primary for the outcome of a transaction, by its id as text. Leads to `TransactionStatus` or
     /// `CallFailed`.
     ///
     /// # Errors
     /// `InvalidArgument` for what is no such text, `InvalidState` for a node that is not known here,
     /// `LimitExceeded`, `Closed`. Nothing is sent.
     pub fn transaction_status(&mut self, id: &[u8], now: Time) -> Result<CallId> {
-        self.admit()?;
+        self.check_open()?;
         let (id, node) = self.named(id)?;
-        self.hear(now);
+        self.advance_now(now);
         let key = self.stamping.meta.clone();
-        Ok(self.ask(node, Question::Status { key, id }))
+        Ok(self.ask(node, QueryKind::Status { key, id }))
     }
 
     /// Ends a transaction whose client does not: commits it if all have voted for it, and aborts it
@@ -186,7 +186,7 @@ impl Coordinator {
     /// tell until when something may come, one of which nothing is recorded stays as it is: `Unheard`.
     ///
     /// `heuristic` is an operator's decision for a transaction whose primary is gone for good: where
-    /// the primary does not answer in time, every node that has voted yes is told it. It may be the
+    /// the primary does not answer in time, every node that has voted yes is sent it. It may be the
     /// contrary of what the primary had decided: a `TransactionDamaged` names each node that has then
     /// changed its keys, or dropped the change, against what the votes that are left come to.
     ///
@@ -198,9 +198,9 @@ impl Coordinator {
         heuristic: Option<Heuristic>,
         now: Time,
     ) -> Result<CallId> {
-        self.admit()?;
+        self.check_open()?;
         let (id, _) = self.named(id)?;
-        self.hear(now);
+        self.advance_now(now);
         let call = CallId(self.next_operation());
         let everybody = || self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
         let heuristic = heuristic.map(|heuristic| (heuristic, everybody()));
@@ -217,8 +217,8 @@ impl Coordinator {
     /// # Errors
     /// `LimitExceeded`, `Closed`; nothing is sent.
     pub fn transaction_sweep(&mut self, options: SweepOptions, now: Time) -> Result<CallId> {
-        self.admit()?;
-        self.hear(now);
+        self.check_open()?;
+        self.advance_now(now);
         Ok(self.begin_sweep(options))
     }
 
@@ -236,7 +236,7 @@ impl Coordinator {
         Ok((id, node))
     }
 
-    /// Lets a transaction begin if it is its turn.
+    /// Begins a transaction if no earlier one is before it in the queues of its keys.
     fn try_start(&mut self, handle: Handle, background: bool) {
         let Some(call) = self.transaction_calls.get(&handle) else { return };
         let keys = call.plan.keys().map(|key| key.name.as_slice());
@@ -266,7 +266,7 @@ impl Coordinator {
         });
         let (Some(server_now), true) = (latest, known) else { return };
         let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
-        let contended = call.conflicts > 0 || self.now < self.contended_until;
+        let contended = call.conflicts > 0 || self.now < self.serialize_until;
         let order = if contended && plan.parts.len() > 1 {
             PrepareOrder::Waiting
         } else {
@@ -359,10 +359,10 @@ impl Coordinator {
     fn tries_again(&mut self, handle: Handle, reason: &Reason, background: bool) -> bool {
         let (locked, late) = (is_locked(reason), matches!(reason, Reason::Late));
         if locked {
-            self.contended_until = self.now + CONTENDED;
+            self.serialize_until = self.now + CONTENDED;
         }
         let Some(call) = self.transaction_calls.get_mut(&handle) else { return false };
-        if self.life != Life::Open || self.now >= call.limit {
+        if self.lifecycle != Lifecycle::Open || self.now >= call.limit {
             return false;
         }
         if late && !call.late {
@@ -373,7 +373,7 @@ impl Coordinator {
                 }
             }
             self.begin(handle, background);
-            self.index_transaction_call(handle);
+            self.reschedule_transaction_call(handle);
             return true;
         }
         if !locked {
@@ -391,13 +391,13 @@ impl Coordinator {
             let until = self.now + pause(call.conflicts, &mut self.entropy);
             call.stage = Stage::Pausing { until };
         }
-        self.index_transaction_call(handle);
+        self.reschedule_transaction_call(handle);
         true
     }
 
     pub(super) fn on_transaction_call_timeout(&mut self, handle: Handle) {
         let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
-        call.indexed = None;
+        call.scheduled_at = None;
         match call.stage {
             Stage::Running(_) => {}
             _ if self.now >= call.limit => {
@@ -406,7 +406,7 @@ impl Coordinator {
             Stage::Pausing { until } if self.now >= until => self.begin(handle, true),
             _ => {}
         }
-        self.index_transaction_call(handle);
+        self.reschedule_transaction_call(handle);
     }
 
     /// It is over before it has begun, or between two attempts.
@@ -419,12 +419,12 @@ impl Coordinator {
         self.end_transaction_call(handle, event);
     }
 
-    /// All who wait are told that the coordinator closes; what is decided is finished.
+    /// Fails the transactions that have not begun and cancels the others; what is decided is finished.
     pub(super) fn close_transactions(&mut self) {
         for handle in self.transaction_calls.keys().copied().collect::<Vec<_>>() {
             match self.transaction_calls.get(&handle).map(|call| call.stage) {
                 Some(Stage::Running(txid)) => {
-                    self.with_transaction(txid, true, Transaction::cancel);
+                    self.step_transaction(txid, true, Transaction::cancel);
                 }
                 Some(_) => self.fail_transaction_call(handle, Reason::Cancelled),
                 None => {}
@@ -434,7 +434,7 @@ impl Coordinator {
 
     pub(super) fn end_transaction_call(&mut self, handle: Handle, event: Event) {
         let Some(call) = self.transaction_calls.remove(&handle) else { return };
-        if let Some(at) = call.indexed {
+        if let Some(at) = call.scheduled_at {
             self.timers.remove(at, Timer::TransactionCall(handle));
         }
         let culprit = match &event {
@@ -449,7 +449,8 @@ impl Coordinator {
         self.finish_closing();
     }
 
-    /// Whoever is behind it may have its keys. `culprit` has kept it from leaving sooner.
+    /// Releases its place in the key queues and starts the transactions it was blocking. `culprit` has kept it
+    /// from leaving sooner.
     fn leave_key_queues(
         &mut self,
         handle: Handle,
@@ -461,11 +462,11 @@ impl Coordinator {
                 call.delayed_by = culprit.or(call.delayed_by);
             }
             self.try_start(behind, false);
-            self.index_transaction_call(behind);
+            self.reschedule_transaction_call(behind);
         }
     }
 
-    /// It is applied, and who waits for it waits for something else.
+    /// Releases the keys of a transaction that is applied, while its user waits for its replicas.
     pub(super) fn release_keys(&mut self, txid: Txid) {
         let Some(entry) = self.transactions.get(&txid) else { return };
         let handle = entry.handle;
@@ -477,7 +478,7 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn index_transaction_call(&mut self, handle: Handle) {
+    pub(super) fn reschedule_transaction_call(&mut self, handle: Handle) {
         let Some(call) = self.transaction_calls.get_mut(&handle) else { return };
         let wanted = match call.stage {
             // The machine has the limit.
@@ -485,6 +486,6 @@ impl Coordinator {
             Stage::Pausing { until } => Some(until.min(call.limit)),
             Stage::Queued | Stage::Clocks => Some(call.limit),
         };
-        self.timers.adjust(Timer::TransactionCall(handle), &mut call.indexed, wanted);
+        self.timers.adjust(Timer::TransactionCall(handle), &mut call.scheduled_at, wanted);
     }
 }

@@ -1,24 +1,24 @@
-//! A question that is asked once: sent, and sent again until it is answered or its time is over.
-//! Every question may be executed twice without harm.
+//! Queries: each is sent, and sent again until it is answered or its time is over. Every query may be
+//! executed twice without harm.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::error_reply::{ErrorReply, NO_CLUSTER};
-use super::{Coordinator, Owner, Timer};
+use super::{Coordinator, ReplyTarget, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::lock::{Answer, AnswerKind, GuardAnswer, GuardOp, Op};
 use crate::redis::{Argv, Fields, LockKeys, NodeId, Reply, Script};
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
-use crate::transaction::{self, NEVER, Query, TransactionId};
+use crate::transaction::{self, NEVER, TransactionId};
 
 /// The oldest server that has every command the scripts use.
 const OLDEST: (u64, u64) = (6, 2);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Question {
+pub(super) enum QueryKind {
     Inspect {
         state_key: Vec<u8>,
     },
@@ -35,9 +35,9 @@ pub(super) enum Question {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Call {
+pub(super) struct Query {
     pub(super) node: NodeId,
-    pub(super) question: Question,
+    pub(super) kind: QueryKind,
     /// When it has failed.
     pub(super) limit: Time,
     /// When it is sent again.
@@ -49,7 +49,7 @@ pub(super) struct Call {
     pub(super) checked: Option<Event>,
 }
 
-impl Question {
+impl QueryKind {
     pub(super) const fn script(&self) -> Script {
         match self {
             Self::Inspect { .. } => Script::Queue,
@@ -84,7 +84,7 @@ impl Question {
                 // An id of an earlier version does not say when it is over: where nothing is recorded
                 // of it, nobody has heard of it.
                 let not_after = id.not_after.unwrap_or(NEVER);
-                let query = Query { txid: id.txid, not_after, force: false };
+                let query = transaction::Query { txid: id.txid, not_after, force: false };
                 transaction::Op::Status(query).encode(key, argv);
                 argv.push(Stamp::of_member(stamp));
             }
@@ -92,7 +92,7 @@ impl Question {
     }
 }
 
-impl Call {
+impl Query {
     /// The event that `reply` means for it; an error where the reply is none of comity's.
     pub(super) fn answered(&self, call: CallId, reply: &Reply, push: bool) -> Result<Event, Error> {
         let strange = || {
@@ -101,21 +101,21 @@ impl Call {
                 "the server's answer is not one of comity's scripts'",
             )
         };
-        match &self.question {
-            Question::Inspect { .. } => match Answer::decode(reply).map(|answer| answer.kind) {
+        match &self.kind {
+            QueryKind::Inspect { .. } => match Answer::decode(reply).map(|answer| answer.kind) {
                 Some(AnswerKind::Info(inspection)) => Ok(Event::LockInspected { call, inspection }),
                 _ => Err(strange()),
             },
-            Question::Guard { .. } => {
+            QueryKind::Guard { .. } => {
                 let GuardAnswer { accepted, highest } =
                     GuardAnswer::decode(reply).ok_or_else(strange)?;
                 Ok(Event::FenceChecked { call, accepted, highest })
             }
-            Question::Status { id, .. } => {
+            QueryKind::Status { id, .. } => {
                 let outcome = decided(reply, id).ok_or_else(strange)??;
                 Ok(Event::TransactionStatus { call, id: id.to_text(), outcome })
             }
-            Question::Check => {
+            QueryKind::Check => {
                 let mut fields = Fields::of(reply);
                 fields.bytes().filter(|verb| verb == b"CHECKED").ok_or_else(strange)?;
                 let mut text = || fields.bytes().map(|bytes| String::from_utf8_lossy(bytes).into());
@@ -141,69 +141,69 @@ impl Call {
 }
 
 impl Coordinator {
-    pub(super) fn on_call_reply(&mut self, id: CallId, background: bool, reply: &Reply) {
-        let Some(call) = self.calls.get(&id) else { return };
+    pub(super) fn on_query_reply(&mut self, id: CallId, background: bool, reply: &Reply) {
+        let Some(call) = self.queries.get(&id) else { return };
         let error = match reply {
             Reply::Error(text) => {
                 let ErrorReply { error, transient, .. } = ErrorReply::of(text);
-                return self.on_call_failed(id, error, transient);
+                return self.on_query_failed(id, error, transient);
             }
             _ => call.answered(id, reply, self.push),
         };
         match error {
             // Its ring is asked for last: a server that cannot serve is not stamped.
             Ok(Event::NodeChecked { node, .. }) if call.checked.is_none() => {
-                if let (Ok(event), Some(call)) = (error, self.calls.get_mut(&id)) {
+                if let (Ok(event), Some(call)) = (error, self.queries.get_mut(&id)) {
                     call.checked = Some(event);
-                    self.park(Owner::Call(id), node, background);
+                    self.await_stamp(ReplyTarget::Query(id), node, background);
                 }
             }
-            Ok(event) => self.end_call(id, |_, _| event),
-            Err(error) => self.on_call_failed(id, error, false),
+            Ok(event) => self.end_query(id, |_, _| event),
+            Err(error) => self.on_query_failed(id, error, false),
         }
     }
 
-    /// Sends it again, or tells what is known by now.
-    pub(super) fn resend_call(&mut self, id: CallId, background: bool) {
-        match self.calls.get_mut(&id).and_then(|call| call.checked.take()) {
-            Some(event) => self.end_call(id, |_, _| event),
-            None => self.send_call(id, background),
+    /// Sends it again, or ends it with what is known by now.
+    pub(super) fn resend_query(&mut self, id: CallId, background: bool) {
+        match self.queries.get_mut(&id).and_then(|call| call.checked.take()) {
+            Some(event) => self.end_query(id, |_, _| event),
+            None => self.send_query(id, background),
         }
     }
 
-    pub(super) fn on_call_timeout(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+    pub(super) fn on_query_timeout(&mut self, id: CallId) {
+        let Some(call) = self.queries.get_mut(&id) else { return };
         call.wake = None;
-        self.send_call(id, true);
+        self.send_query(id, true);
     }
 
     /// It is asked again, if that may help.
-    pub(super) fn on_call_failed(&mut self, id: CallId, error: Error, transient: bool) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+    pub(super) fn on_query_failed(&mut self, id: CallId, error: Error, transient: bool) {
+        let Some(call) = self.queries.get_mut(&id) else { return };
         let error = error.at(call.node).after(call.trouble.take());
         call.failures += 1;
         call.checked = None;
         let pause = Span::from_millis(20 << call.failures.min(5));
         let wake = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
         if !transient || wake >= call.limit {
-            self.end_call(id, |call, id| call.failed(id, error));
+            self.end_query(id, |call, id| call.failed(id, error));
         } else {
             call.trouble = Some(error);
             call.wake = Some(wake);
-            self.timers.insert(wake, Timer::Call(id));
+            self.timers.insert(wake, Timer::Query(id));
         }
     }
 
-    pub(super) fn end_call(&mut self, id: CallId, event: impl FnOnce(&Call, CallId) -> Event) {
-        let Some(call) = self.calls.remove(&id) else { return };
+    pub(super) fn end_query(&mut self, id: CallId, event: impl FnOnce(&Query, CallId) -> Event) {
+        let Some(call) = self.queries.remove(&id) else { return };
         if let Some(wake) = call.wake {
-            self.timers.remove(wake, Timer::Call(id));
+            self.timers.remove(wake, Timer::Query(id));
         }
         self.events.push_back(event(&call, id));
     }
 }
 
-/// What a primary says that it has decided; none for an answer that is none to this question.
+/// What a primary has decided by its answer; none for an answer to another query.
 fn decided(reply: &Reply, id: &TransactionId) -> Option<Result<TransactionOutcome, Error>> {
     use transaction::Answer;
     Some(Ok(match Answer::decode(reply)? {
