@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod architecture_page;
 mod border_is_total;
 mod cluster_refused;
 mod node_outage;
