@@ -49,7 +49,9 @@ pub(crate) fn run(session: &mut Session, runs: &[Run]) -> Result<(), Failure> {
         Run::Seeds => core(session, "soak: seeds", SEEDS, &[]),
         Run::Models => core(session, "soak: models", "1", &["--ignored"]),
         Run::Storm => pytest(session, "soak: storm", "storm", ("COMITY_STORM_FAULTS", FAULTS), 1),
-        Run::Bank => pytest(session, "soak: bank", "bank", ("COMITY_BANK_SECONDS", BANK_SECONDS), 1),
+        Run::Bank => {
+            pytest(session, "soak: bank", "bank", ("COMITY_BANK_SECONDS", BANK_SECONDS), 1)
+        }
         Run::Interrupted => {
             let name = "soak: interrupted";
             pytest(session, name, "interrupted", ("COMITY_SOAK", "1"), INTERRUPTED)
