@@ -66,8 +66,7 @@ fn core(session: &mut Session, name: &str) -> Result<(), Failure> {
 fn python(session: &mut Session, name: &str) -> Result<(), Failure> {
     setup::ensure(session, &[Need::RedisServer])?;
     let requirements = [python::BUILD, python::CLIENT, python::PEERS];
-    let venv = Venv::ready(session, System::MayInstall, &requirements)?;
-    python::install_fresh_wheel(session, &venv)?;
+    let venv = python::ready_with_wheel(session, &requirements)?;
     session.stage(&format!("bench: {name}"), |session| {
         let script = format!("{}/benches/{name}.py", python::PACKAGE);
         venv.step(session, "python").arg(script).run()

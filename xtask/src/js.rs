@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::node::Node;
-use crate::python::{self, System, Venv};
+use crate::python;
 use crate::run::{Failure, Session};
 use crate::setup::{self, Need};
 
@@ -101,8 +101,7 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
     let archive = pack(session, &node)?;
     packages(session, &node, TOOLS)?;
     setup::ensure(session, &[Need::RedisServer, Need::Webdis, Need::Chromium])?;
-    let venv = Venv::ready(session, System::MayInstall, &[python::BUILD, python::CLIENT])?;
-    python::install_fresh_wheel(session, &venv)?;
+    let venv = python::ready_with_wheel(session, &[python::BUILD, python::CLIENT])?;
     session.stage("js: types", |session| {
         let tool = session.root().join(PACKAGE).join("node_modules/typescript/bin/tsc");
         session.step("node").arg(tool).args(["-p", "tests"]).within(PACKAGE).run()

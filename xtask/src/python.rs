@@ -241,6 +241,16 @@ impl Venv {
     }
 }
 
+/// An environment with `requirements` and the wheel of this tree.
+pub(crate) fn ready_with_wheel(
+    session: &mut Session,
+    requirements: &[&[&str]],
+) -> Result<Venv, Failure> {
+    let venv = Venv::ready(session, System::MayInstall, requirements)?;
+    install_fresh_wheel(session, &venv)?;
+    Ok(venv)
+}
+
 /// The stages "build the wheel" and "install it".
 pub(crate) fn install_fresh_wheel(session: &mut Session, venv: &Venv) -> Result<PathBuf, Failure> {
     let wheel = session.stage("python: build the wheel", |session| venv.build_wheel(session))?;

@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: the fault runs at full length. Their short forms are in the tests.
 
-use crate::python::{self, System, Venv};
+use crate::python::{self, Venv};
 use crate::run::{Failure, Session};
 use crate::setup::{self, Need};
 
@@ -46,42 +46,45 @@ const HISTORY_SECONDS: &str = "300";
 /// Makes each of `runs` at full length; the first failure ends it.
 pub(crate) fn run(session: &mut Session, runs: &[Run]) -> Result<(), Failure> {
     runs.iter().try_for_each(|run| match run {
-        Run::Seeds => core(session, "soak: seeds", SEEDS, &[]),
-        Run::Models => core(session, "soak: models", "1", &["--ignored"]),
-        Run::Storm => pytest(session, "soak: storm", "storm", ("COMITY_STORM_FAULTS", FAULTS), 1),
-        Run::Bank => {
-            pytest(session, "soak: bank", "bank", ("COMITY_BANK_SECONDS", BANK_SECONDS), 1)
-        }
-        Run::Interrupted => {
-            let name = "soak: interrupted";
-            pytest(session, name, "interrupted", ("COMITY_SOAK", "1"), INTERRUPTED)
-        }
+        Run::Seeds => core(session, "soak: seeds", &[("COMITY_SOAK", SEEDS)], &[]),
+        Run::Models => core(session, "soak: models", &[], &["--ignored"]),
+        Run::Storm => pytest(session, "storm", &[("COMITY_STORM_FAULTS", FAULTS)], 1),
+        Run::Bank => pytest(session, "bank", &[("COMITY_BANK_SECONDS", BANK_SECONDS)], 1),
+        Run::Interrupted => pytest(session, "interrupted", &[], INTERRUPTED),
         Run::History => history(session),
     })
 }
 
-fn core(session: &mut Session, name: &str, seeds: &str, words: &[&str]) -> Result<(), Failure> {
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+fn core(
+    session: &mut Session,
+    name: &str,
+    variables: Variables<'_>,
+    words: &[&str],
+) -> Result<(), Failure> {
     // Some of these tests compare with a real server.
     setup::ensure(session, &[Need::RedisServer])?;
     session.stage(name, |session| {
         let step = session.step("cargo").args(["test", "--release", "-p", "comity", "--tests"]);
-        step.args(["--", "--nocapture"]).args(words).env("COMITY_SOAK", seeds).run()
+        let step = step.args(["--", "--nocapture"]).args(words);
+        variables.iter().fold(step, |step, (name, value)| step.env(name, value)).run()
     })
 }
 
 fn pytest(
     session: &mut Session,
     name: &str,
-    file: &str,
-    (variable, value): (&str, &str),
+    variables: Variables<'_>,
     times: u32,
 ) -> Result<(), Failure> {
     let venv = ready(session)?;
-    session.stage(name, |session| {
+    session.stage(&format!("soak: {name}"), |session| {
         (0..times).try_for_each(|_| {
-            let test = format!("{}/tests/test_{file}_redis.py", python::PACKAGE);
+            let test = format!("{}/tests/test_{name}_redis.py", python::PACKAGE);
             let step = venv.step(session, "pytest").args(["-q", "--import-mode=importlib", "-s"]);
-            step.arg(test).env(variable, value).run()
+            let step = step.arg(test);
+            variables.iter().fold(step, |step, (name, value)| step.env(name, value)).run()
         })
     })
 }
@@ -99,8 +102,5 @@ fn history(session: &mut Session) -> Result<(), Failure> {
 /// An environment with the wheel of this tree.
 fn ready(session: &mut Session) -> Result<Venv, Failure> {
     setup::ensure(session, &[Need::RedisServer])?;
-    let requirements = [python::BUILD, python::CLIENT, python::RUNNER];
-    let venv = Venv::ready(session, System::MayInstall, &requirements)?;
-    python::install_fresh_wheel(session, &venv)?;
-    Ok(venv)
+    python::ready_with_wheel(session, &[python::BUILD, python::CLIENT, python::RUNNER])
 }
