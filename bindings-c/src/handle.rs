@@ -4,6 +4,8 @@
 //! freed for a while, so that the word of a freed handle can still be read, and notice two calls at
 //! once.
 
+mod lent;
+
 use std::ptr;
 #[cfg(debug_assertions)]
 use std::sync::atomic::AtomicBool;
@@ -11,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use comity::error::{Error, ErrorCode, Result};
 
+pub(crate) use self::lent::{Lent, lend};
 use crate::pointer::null;
 use crate::status::{COMITY_ERROR_INTERNAL, guard};
 
