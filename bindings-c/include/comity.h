@@ -18,8 +18,9 @@
  * Threads. One thread at a time may use a handle, any thread; a comity_ring may be used by many. Debug
  * builds of the library return COMITY_ERROR_INVALID_STATE where they meet two at once.
  *
- * Processes. In the child of a fork every function of a comity_coordinator that was made before returns
- * COMITY_ERROR_INVALID_STATE: its leases are the parent's. Free it and make a new one.
+ * Processes. In the child of a fork every function of a comity_coordinator or comity_connection that was
+ * made before returns COMITY_ERROR_INVALID_STATE: its leases are the parent's, and so is its stream. Free
+ * it and make a new one.
  *
  * Options. A struct of options is filled by its _init function, which takes its sizeof, and changed
  * after that, so that a program runs with a library of another version.
@@ -117,6 +118,9 @@
 // host without such a connection reports all of them as not sent.
 #define COMITY_ROUTE_BLOCKING 3
 
+// The most words of a command.
+#define COMITY_COMMAND_MAX_WORDS 1048576
+
 // Not a byte was written: the command was certainly not executed.
 #define COMITY_FAILURE_NOT_SENT 1
 
@@ -179,6 +183,15 @@
 
 // The most elements of a reply, those of its elements included.
 #define COMITY_REPLY_MAX_ELEMENTS 1048576
+
+// TCP: host and port.
+#define COMITY_ADDRESS_TCP 1
+
+// TLS over TCP: host, which the certificate is for, and port.
+#define COMITY_ADDRESS_TLS 2
+
+// A socket of this machine: path.
+#define COMITY_ADDRESS_UNIX 3
 
 // The lock is not free: lock is in its queue. rank, holder.
 #define COMITY_EVENT_LOCK_QUEUED 1
@@ -347,9 +360,17 @@
 // The most words of a command for the embedded store.
 #define COMITY_MEMORY_MAX_WORDS 1048576
 
+// One connection to one node for one route of its commands: which reply belongs to which command, what
+// has left, and when to give up. It does no I/O. One thread at a time may use it.
+typedef struct comity_connection comity_connection;
+
 // The whole border of the core: verbs and inputs go in, commands and events come out. It does no I/O
 // and reads no clock. One thread at a time may use it.
 typedef struct comity_coordinator comity_coordinator;
+
+// What a URL says of a server: its address, which can be read, and the login, which stays inside. Any
+// number of connections are made from it; after that it may be freed.
+typedef struct comity_endpoint comity_endpoint;
 
 // A small Redis in this process, for programs without a server and for tests. It executes the very
 // commands that coordinators emit, and many of Redis' own. Any number of coordinators may share one.
@@ -448,6 +469,20 @@ typedef struct comity_reply {
   // How many elements; of a map, keys and values together.
   size_t count;
 } comity_reply;
+
+// What to connect to. The texts end with a zero byte.
+typedef struct comity_address {
+  // A COMITY_ADDRESS_ constant.
+  uint32_t kind;
+  // The port, 1 to 65535; 0 for a socket of this machine.
+  uint32_t port;
+  // A name or an address, one of IPv6 without its brackets; NULL for a socket of this machine.
+  const char *host;
+  // The socket's file; NULL for TCP and TLS.
+  const char *path;
+  // What a ring calls the server where it has no other id: "host:port", or the path.
+  const char *id;
+} comity_address;
 
 // What was counted up, and what was counted down: two numbers that only rise. The value is the
 // first less the second.
@@ -976,6 +1011,177 @@ uint32_t comity_handle_clock_gap(comity_coordinator *coordinator, uint64_t now_u
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_handle_timeout(comity_coordinator *coordinator,
                                uint64_t now_us);
+
+// Makes a connection to a node of a coordinator for the commands of one route, a COMITY_ROUTE_ constant,
+// and for the messages that follow where that is COMITY_ROUTE_SUBSCRIBE. endpoint is what to say first (a
+// password, a database), which is copied; NULL for nothing, as where the host has said it. There need not
+// be a stream yet: commands may be queued at once, and none of them leaves before the server has let the
+// connection in.
+//
+// The host, once it has a stream, calls comity_connection_connected; writes what comity_connection_transmit
+// gives and says so to comity_connection_transmitted; hands what it reads to comity_connection_receive;
+// calls comity_connection_handle_timeout at comity_connection_deadline; and comity_connection_end when the
+// stream ends.
+//
+// Returns COMITY_OK and writes *out, to be freed with comity_connection_free; or
+// COMITY_ERROR_INVALID_ARGUMENT for NULL or another route; or COMITY_ERROR_LIMIT_EXCEEDED without memory.
+uint32_t comity_connection_new(const comity_endpoint *endpoint,
+                               uint32_t node,
+                               uint32_t route,
+                               uint64_t now_us,
+                               comity_connection **out);
+
+// Frees a connection and what it has lent. NULL is fine. Nobody is told: see comity_connection_end.
+void comity_connection_free(comity_connection *connection);
+
+// The stream is made: from now on there may be bytes to write. The coordinator is told that the node is
+// connected (COMITY_NODE_CONNECTED), at once or as soon as the server has let the connection in. Twice is
+// harmless.
+//
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or COMITY_ERROR_INVALID_STATE for a
+// connection that has ended.
+uint32_t comity_connection_connected(comity_connection *connection,
+                                     comity_coordinator *coordinator,
+                                     uint64_t now_us);
+
+// Writes whether the server has let the connection in to *out, 1 or 0: its commands leave then.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_connection_is_ready(const comity_connection *connection, uint32_t *out);
+
+// Writes how many commands have neither a reply nor a failure to *out.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_connection_outstanding(const comity_connection *connection, size_t *out);
+
+// Writes when to call comity_connection_handle_timeout, once what has arrived by then is handed in, to
+// *out: microseconds on the host's clock, or COMITY_NONE for never. It changes with every call, so ask
+// after each.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_connection_deadline(const comity_connection *connection,
+                                    uint64_t *out);
+
+// Time has passed: a connection with a command that was not answered by its deadline ends, as by
+// comity_connection_end, and so does one for messages that does not answer whether it lives. It is asked
+// after ten quiet seconds, which is to be written. Early or twice is harmless. Writes to *out whether the
+// connection goes on, 1, or has ended, 0: then close its stream.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_connection_handle_timeout(comity_connection *connection,
+                                          comity_coordinator *coordinator,
+                                          uint64_t now_us,
+                                          uint32_t *out);
+
+// Ends a connection, for a reason in the host's words ("connection refused"), as text: its stream is
+// closed, or could not be made. Tells the coordinator of each command without a reply what is certain:
+// COMITY_FAILURE_NOT_SENT where not a byte of it can have left, COMITY_FAILURE_OUTCOME_UNKNOWN otherwise;
+// before that why, as comity_handle_unreachable does, with its lasting; and after it that the connection
+// is lost (COMITY_NODE_LOST, COMITY_NODE_PUSH_LOST), if it was told that it was there. No byte of
+// comity_connection_transmit may be written any more. Twice is harmless, and the first reason holds.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or another lasting.
+uint32_t comity_connection_end(comity_connection *connection,
+                               comity_coordinator *coordinator,
+                               const void *reason,
+                               size_t reason_len,
+                               uint32_t lasting,
+                               uint64_t now_us);
+
+// Writes why a connection has ended to *out, for logs: the host's words, or the server's where it has
+// refused the connection; empty if it has not. It ends with a zero byte and is valid until the
+// connection is freed.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_connection_why(const comity_connection *connection,
+                               const char **out);
+
+// Writes the bytes to be written next to *out, valid until the next call of the handle that may change
+// it; none if there is nothing to write, as before the stream is made and after the connection's end.
+// All that is ready should leave in one write.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_connection_transmit(const comity_connection *connection,
+                                    comity_bytes *out);
+
+// Of the bytes of comity_connection_transmit count may be on their way from here on, although they do not
+// count as written and come again: they were given to a layer that does not say, such as TLS. Called before
+// they are given. A command that has such bytes has failed, if it fails, with an outcome that is unknown.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or more bytes than there are.
+uint32_t comity_connection_committed(comity_connection *connection,
+                                     size_t count);
+
+// Of the bytes of comity_connection_transmit count were written.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL or more bytes than there are.
+uint32_t comity_connection_transmitted(comity_connection *connection, size_t count);
+
+// Takes what was read from the stream, in pieces of any size, and tells the coordinator what it is: replies,
+// messages, that the server has let the connection in or refuses it. The bytes are copied where they are
+// kept. Replies are read within the limits of RESP: a string has 512 MiB at most, an array or set 1048576
+// elements, all of a reply 1 GiB, and nothing lies more than 32 deep.
+//
+// Where the server refuses, or says what is no reply or none to anything that was asked, the connection
+// ends, as by comity_connection_end. So does one whose server takes no writes any more (READONLY), once
+// nothing is outstanding: a new one may lead to another server. Writes to *out whether the connection goes
+// on, 1, or has ended, 0: then close its stream. To one that has ended before nothing happens.
+//
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or COMITY_ERROR_INVALID_STATE before
+// comity_connection_connected: then nothing is taken.
+uint32_t comity_connection_receive(comity_connection *connection,
+                                   comity_coordinator *coordinator,
+                                   const void *data,
+                                   size_t data_len,
+                                   uint64_t now_us,
+                                   uint32_t *out);
+
+// Queues a command behind those there are; its words are copied. comity_connection_take does the same with
+// all that are ready.
+//
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, no words, or a command for another node or
+// route; or COMITY_ERROR_LIMIT_EXCEEDED for more than COMITY_COMMAND_MAX_WORDS; or
+// COMITY_ERROR_INVALID_STATE for a connection that has ended. Then it is not queued: report it with
+// comity_handle_failure.
+uint32_t comity_connection_send(comity_connection *connection,
+                                const comity_command *command);
+
+// Queues all commands that are ready for a node, each on the connection for its route. connections are
+// count of them, all to the node and each for a route of its own. What is for a route without a connection
+// was not sent, and so was what is late by now_us: the coordinator is told. Call it after verbs and
+// whenever something has happened; then write what each connection has.
+//
+// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or connections of which none, two for one
+// route or some to other nodes are there; or COMITY_ERROR_INVALID_STATE if one of them has ended. Then
+// nothing is queued.
+uint32_t comity_connection_take(comity_coordinator *coordinator,
+                                comity_connection *const *connections,
+                                size_t count,
+                                uint64_t now_us);
+
+// Reads a URL of url_len bytes: redis://user:password@host:port/database, or rediss:// for the same over
+// TLS, or unix://user:password@/path for a socket of this machine. All behind the // may be left out: the
+// user, the password, or both, the host (localhost), the port (6379) and the database (0). Behind a ? may
+// come db, client_name and protocol (2 or 3), with & between. valkey:// and valkeys:// are redis:// and
+// rediss://. Any byte may be written as % and two hexadecimal digits; in users and passwords / ? # @ : and
+// % have to.
+//
+// Returns COMITY_OK and writes *out, to be freed with comity_endpoint_free; or
+// COMITY_ERROR_INVALID_ARGUMENT for NULL or a URL that is none. The message says which part is wrong and
+// has nothing of the URL in it, for there may be a password anywhere.
+uint32_t comity_endpoint_parse(const void *url,
+                               size_t url_len,
+                               comity_endpoint **out);
+
+// Frees an endpoint and what it has lent. NULL is fine.
+void comity_endpoint_free(comity_endpoint *endpoint);
+
+// Writes what to connect to to *out; what it points to is valid until the endpoint is freed. Many threads
+// may read an endpoint at once.
+//
+// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
+uint32_t comity_endpoint_address(const comity_endpoint *endpoint,
+                                 comity_address *out);
 
 // Writes the next thing that happened to *out, or NULL if there is nothing. It is valid, with all
 // that it points to, until the next call of comity_poll_event on the handle.

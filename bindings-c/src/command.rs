@@ -4,11 +4,12 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
+use comity::error::Result;
 use comity::redis::{Command, NodeId, Origin, Route};
 
 use crate::coordinator::comity_coordinator;
 use crate::handle::{Slot, with_mut};
-use crate::pointer::place;
+use crate::pointer::{place, unknown};
 
 /// Over a connection to the node.
 pub const COMITY_ROUTE_NODE: u32 = 1;
@@ -20,6 +21,19 @@ pub const COMITY_ROUTE_SUBSCRIBE: u32 = 2;
 /// order; any that cannot is COMITY_FAILURE_NOT_SENT, and none is ever sent on another connection. A
 /// host without such a connection reports all of them as not sent.
 pub const COMITY_ROUTE_BLOCKING: u32 = 3;
+
+/// The most words of a command.
+pub const COMITY_COMMAND_MAX_WORDS: usize = 1_048_576;
+
+/// A route as C tells it.
+pub(crate) fn route(number: u32) -> Result<Route> {
+    match number {
+        COMITY_ROUTE_NODE => Ok(Route::Node),
+        COMITY_ROUTE_SUBSCRIBE => Ok(Route::Subscribe),
+        COMITY_ROUTE_BLOCKING => Ok(Route::Blocking),
+        other => Err(unknown("route", other, "COMITY_ROUTE_")),
+    }
+}
 
 /// One Redis command: send it once, before its deadline, and report its reply or failure.
 #[repr(C)]

@@ -17,6 +17,8 @@ pub mod command;
 pub mod input;
 pub mod reply;
 
+pub mod connection;
+
 pub mod event;
 
 pub mod lock;

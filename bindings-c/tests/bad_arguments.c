@@ -459,6 +459,83 @@ static void memories(comity_memory *memory) {
     comity_memory_free(NULL);
 }
 
+static void connections(comity_coordinator *co) {
+    comity_endpoint *endpoint;
+    comity_connection *connection, *none[] = {NULL};
+    comity_command command;
+    comity_address address;
+    comity_bytes bytes;
+    const char *text;
+    uint64_t number;
+    uint32_t small;
+    size_t count;
+
+    NO(comity_endpoint_parse(NULL, 1, &endpoint), "url");
+    NO(comity_endpoint_parse("redis://", 8, NULL), "out");
+    OK(comity_endpoint_parse("redis://", 8, &endpoint));
+    NO(comity_endpoint_address(NULL, &address), "comity_endpoint");
+    NO(comity_endpoint_address(endpoint, NULL), "out");
+    NO(comity_connection_new(endpoint, 0, 0, 0, &connection), "route: 0");
+    NO(comity_connection_new(endpoint, 0, 4, 0, &connection), "route: 4");
+    NO(comity_connection_new(endpoint, 0, COMITY_ROUTE_NODE, COMITY_NONE, &connection), "now_us");
+    NO(comity_connection_new(endpoint, 0, COMITY_ROUTE_NODE, 0, NULL), "out");
+    FAILS(comity_connection_new((const comity_endpoint *)co, 0, COMITY_ROUTE_NODE, 0, &connection),
+          COMITY_ERROR_INVALID_STATE, "no comity_endpoint");
+    OK(comity_connection_new(endpoint, 0, COMITY_ROUTE_NODE, 0, &connection));
+    NO(comity_connection_connected(NULL, co, 0), "comity_connection");
+    NO(comity_connection_connected(connection, NULL, 0), "comity_coordinator");
+    NO(comity_connection_connected(connection, co, COMITY_NONE), "now_us");
+    memset(&command, 0, sizeof command);
+    NO(comity_connection_send(NULL, &command), "comity_connection");
+    NO(comity_connection_send(connection, NULL), "command");
+    NO(comity_connection_send(connection, &command), "argc: 0");
+    command.argc = 1;
+    NO(comity_connection_send(connection, &command), "argv");
+    command.argv = one;
+    command.argvlen = &three;
+    NO(comity_connection_send(connection, &command), "route: 0");
+    command.argc = 1048577;
+    FAILS(comity_connection_send(connection, &command), COMITY_ERROR_LIMIT_EXCEEDED, "1048576");
+    NO(comity_connection_take(NULL, &connection, 1, 0), "comity_coordinator");
+    NO(comity_connection_take(co, NULL, 1, 0), "connections");
+    NO(comity_connection_take(co, none, 1, 0), "comity_connection");
+    NO(comity_connection_take(co, &connection, 1, COMITY_NONE), "now_us");
+    NO(comity_connection_transmit(NULL, &bytes), "comity_connection");
+    NO(comity_connection_transmit(connection, NULL), "out");
+    NO(comity_connection_committed(NULL, 0), "comity_connection");
+    NO(comity_connection_committed(connection, 1), "count: 1, there are 0");
+    NO(comity_connection_transmitted(NULL, 0), "comity_connection");
+    NO(comity_connection_transmitted(connection, SIZE_MAX), "there are 0");
+    NO(comity_connection_receive(NULL, co, "+", 1, 0, &small), "comity_connection");
+    NO(comity_connection_receive(connection, NULL, "+", 1, 0, &small), "comity_coordinator");
+    NO(comity_connection_receive(connection, co, NULL, 1, 0, &small), "data");
+    NO(comity_connection_receive(connection, co, "+", 1, COMITY_NONE, &small), "now_us");
+    NO(comity_connection_receive(connection, co, "+", 1, 0, NULL), "out");
+    NO(comity_connection_is_ready(NULL, &small), "comity_connection");
+    NO(comity_connection_is_ready(connection, NULL), "out");
+    NO(comity_connection_outstanding(NULL, &count), "comity_connection");
+    NO(comity_connection_outstanding(connection, NULL), "out");
+    NO(comity_connection_deadline(NULL, &number), "comity_connection");
+    NO(comity_connection_deadline(connection, NULL), "out");
+    NO(comity_connection_handle_timeout(NULL, co, 0, &small), "comity_connection");
+    NO(comity_connection_handle_timeout(connection, NULL, 0, &small), "comity_coordinator");
+    NO(comity_connection_handle_timeout(connection, co, 0, NULL), "out");
+    NO(comity_connection_end(NULL, co, "a", 1, 0, 0), "comity_connection");
+    NO(comity_connection_end(connection, NULL, "a", 1, 0, 0), "comity_coordinator");
+    NO(comity_connection_end(connection, co, NULL, 1, 0, 0), "reason");
+    NO(comity_connection_end(connection, co, "a", 1, 2, 0), "lasting: 2");
+    NO(comity_connection_why(NULL, &text), "comity_connection");
+    NO(comity_connection_why(connection, NULL), "out");
+    /* It has not ended by any of these. */
+    OK(comity_connection_why(connection, &text));
+    CHECK(strcmp(text, "") == 0);
+    OK(comity_connection_connected(connection, co, 0));
+    comity_connection_free(connection);
+    comity_connection_free(NULL);
+    comity_endpoint_free(endpoint);
+    comity_endpoint_free(NULL);
+}
+
 int main(void) {
     const comity_command *command;
     const comity_event *event;
@@ -473,6 +550,7 @@ int main(void) {
     peers();
     rings();
     memories(w.memory);
+    connections(w.co[0]);
 
     /* Nothing came of all this. */
     OK(comity_poll_command(w.co[0], &command));

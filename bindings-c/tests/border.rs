@@ -3,7 +3,13 @@
 
 use std::ptr;
 
-use comity_c::command::{comity_command, comity_poll_command, comity_poll_command_for};
+use comity_c::command::{
+    COMITY_ROUTE_NODE, comity_command, comity_poll_command, comity_poll_command_for,
+};
+use comity_c::connection::bytes::*;
+use comity_c::connection::commands::*;
+use comity_c::connection::endpoint::*;
+use comity_c::connection::*;
 use comity_c::coordinator::{
     comity_close, comity_config, comity_config_init, comity_coordinator, comity_coordinator_free,
     comity_coordinator_new, comity_next_deadline,
@@ -227,12 +233,95 @@ fn tree(numbers: &mut Numbers, depth: u32) -> Tree {
     Tree { root, _bytes: bytes, _elements: elements, _trees: trees }
 }
 
+/// A call of a connection, which is made anew once it has ended.
+///
+/// # Safety
+///
+/// The handles of `world` and `connection` are alive.
+unsafe fn any_connection_call(
+    world: &World,
+    connection: &mut *mut comity_connection,
+    numbers: &mut Numbers,
+    now: u64,
+) -> u32 {
+    const HEARD: [&[u8]; 8] = [
+        b"+OK\r\n",
+        b"-ERR no\r\n",
+        b"-NOSCRIPT no\r\n",
+        b":7\r\n",
+        b"*2\r\n:1\r",
+        b"\n$-1\r\n",
+        b"%1\r\n+a\r\n_\r\n",
+        b"-READONLY no\r\n",
+    ];
+    let (co, handle, small) = (world.co, *connection, numbers.below(8));
+    let data = match small {
+        0 => numbers.bytes(),
+        kind => HEARD[kind as usize].to_vec(),
+    };
+    let mut bytes = comity_bytes { data: ptr::null(), len: 0 };
+    let (mut command, mut why, mut open, mut count) = (ptr::null(), ptr::null(), 1, 0);
+    // SAFETY: every pointer is to what the header asks for.
+    unsafe {
+        let status = match numbers.below(8) {
+            0 => comity_connection_connected(handle, co, now),
+            1 => comity_connection_take(co, &raw const handle, 1, now),
+            2 => match comity_poll_command(co, &raw mut command) {
+                COMITY_OK => comity_connection_send(handle, command),
+                status => status,
+            },
+            3 => {
+                assert_eq!(comity_connection_transmit(handle, &raw mut bytes), COMITY_OK);
+                let count = if small == 0 { bytes.len + 1 } else { bytes.len / small as usize };
+                comity_connection_transmitted(handle, count)
+            }
+            4 => comity_connection_committed(handle, small as usize),
+            5 => {
+                let (data, len) = (data.as_ptr().cast(), data.len());
+                comity_connection_receive(handle, co, data, len, now, &raw mut open)
+            }
+            6 => comity_connection_handle_timeout(handle, co, now, &raw mut open),
+            _ => {
+                let reason = data.as_ptr().cast();
+                comity_connection_end(handle, co, reason, data.len(), small / 3, now)
+            }
+        };
+        assert_eq!(comity_connection_outstanding(handle, &raw mut count), COMITY_OK);
+        assert_eq!(comity_connection_why(handle, &raw mut why), COMITY_OK);
+        if open == 0 || *why != 0 {
+            assert_eq!(count, 0);
+            comity_connection_free(handle);
+            *connection = new_connection();
+        }
+        status
+    }
+}
+
+fn new_connection() -> *mut comity_connection {
+    let (mut endpoint, mut connection) = (ptr::null_mut(), ptr::null_mut());
+    let url = "redis://:secret@h/1";
+    // SAFETY: every pointer is to what the header asks for.
+    unsafe {
+        let parsed = comity_endpoint_parse(url.as_ptr().cast(), url.len(), &raw mut endpoint);
+        assert_eq!(parsed, COMITY_OK);
+        let made = comity_connection_new(endpoint, 0, COMITY_ROUTE_NODE, 1, &raw mut connection);
+        assert_eq!(made, COMITY_OK);
+        comity_endpoint_free(endpoint);
+    }
+    connection
+}
+
 /// One call with arguments of any values, though every pointer is good.
 ///
 /// # Safety
 ///
-/// The handles of `world` and `tx` are alive.
-unsafe fn any_call(world: &mut World, tx: *mut comity_transaction, numbers: &mut Numbers) -> u32 {
+/// The handles of `world`, `tx` and `connection` are alive.
+unsafe fn any_call(
+    world: &mut World,
+    tx: *mut comity_transaction,
+    connection: &mut *mut comity_connection,
+    numbers: &mut Numbers,
+) -> u32 {
     let (co, id, other, small) = (world.co, numbers.id(), numbers.id(), numbers.below(6));
     let (name, data) = (numbers.bytes(), numbers.bytes());
     let (n, n_len, d, d_len) = (name.as_ptr().cast(), name.len(), data.as_ptr().cast(), data.len());
@@ -251,7 +340,7 @@ unsafe fn any_call(world: &mut World, tx: *mut comity_transaction, numbers: &mut
     let lens = [n_len, d_len, n_len];
     // SAFETY: every pointer is to what the header asks for.
     let status = unsafe {
-        match numbers.below(45) {
+        match numbers.below(50) {
             0 | 1 => {
                 let mut options = std::mem::zeroed::<comity_lock_options>();
                 comity_lock_options_init(&raw mut options, size_of::<comity_lock_options>());
@@ -342,6 +431,7 @@ unsafe fn any_call(world: &mut World, tx: *mut comity_transaction, numbers: &mut
                     &raw mut answer,
                 )
             }
+            44..=48 => any_connection_call(world, connection, numbers, now),
             _ => {
                 let answer = numbers.below(3) > 0;
                 world.step((small == 0).then_some(small), answer);
@@ -363,15 +453,17 @@ fn no_arguments_are_a_bug() {
         let mut world = World::new(seed);
         let mut numbers = Numbers { state: seed.into(), known: Vec::new() };
         let mut tx = ptr::null_mut();
-        // SAFETY: both handles are alive until the end.
+        let mut connection = new_connection();
+        // SAFETY: the handles are alive until the end.
         unsafe {
             assert_eq!(comity_transaction_new(&raw mut tx), COMITY_OK);
             for call in 0..calls {
-                let status = any_call(&mut world, tx, &mut numbers);
+                let status = any_call(&mut world, tx, &mut connection, &mut numbers);
                 assert_ne!(status, COMITY_ERROR_INTERNAL, "seed {seed}, call {call}");
                 statuses[status as usize] += 1;
             }
             comity_transaction_free(tx);
+            comity_connection_free(connection);
         }
     }
     // Most kinds of misuse were met, and many calls had an effect.

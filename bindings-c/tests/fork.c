@@ -6,7 +6,8 @@
 
 #include "world.h"
 
-static void in_the_child(world *w, comity_pn_counter *peer, uint64_t lock) {
+static void in_the_child(world *w, comity_pn_counter *peer, comity_connection *connection,
+                         uint64_t lock) {
     const unsigned char fresh[16] = {2};
     const comity_pn_slot *slots;
     const comity_command *command;
@@ -23,6 +24,14 @@ static void in_the_child(world *w, comity_pn_counter *peer, uint64_t lock) {
     FOREIGN(comity_handle_timeout(w->co[0], w->now + 100000000));
     FOREIGN(comity_next_deadline(w->co[0], &number));
     FOREIGN(comity_close(w->co[0], w->now));
+    CHECK(held == 7);
+
+    /* The stream is the parent's, and so are the bytes that wait for it. */
+    FOREIGN(comity_connection_transmit(connection, &bytes));
+    FOREIGN(comity_connection_take(w->co[0], &connection, 1, w->now));
+    FOREIGN(comity_connection_receive(connection, w->co[0], "+OK\r\n", 5, w->now, &held));
+    FOREIGN(comity_connection_end(connection, w->co[0], NULL, 0, 0, w->now));
+    comity_connection_free(connection);
     CHECK(held == 7);
 
     /* A replica counts on under another name. */
@@ -46,7 +55,9 @@ static void in_the_child(world *w, comity_pn_counter *peer, uint64_t lock) {
 int main(void) {
     const unsigned char replica[16] = {1};
     comity_pn_counter *peer;
-    uint64_t lock;
+    comity_connection *connection;
+    comity_bytes bytes;
+    uint64_t lock, other;
     uint32_t held;
     int status;
     pid_t child;
@@ -57,10 +68,14 @@ int main(void) {
     OK(comity_pn_counter_add(peer, 5));
     OK(comity_lock_acquire(w.co[0], TEXT("a"), NULL, w.now, &lock));
     world_until(&w, 0, COMITY_EVENT_LOCK_GRANTED);
+    OK(comity_connection_new(NULL, 0, COMITY_ROUTE_NODE, w.now, &connection));
+    OK(comity_connection_connected(connection, w.co[0], w.now));
+    OK(comity_lock_acquire(w.co[0], TEXT("b"), NULL, w.now, &other));
+    OK(comity_connection_take(w.co[0], &connection, 1, w.now));
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        in_the_child(&w, peer, lock);
+        in_the_child(&w, peer, connection, lock);
         world_close(&w);
         comity_pn_counter_free(peer);
         exit(0);
@@ -68,6 +83,9 @@ int main(void) {
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     OK(comity_lock_is_held(w.co[0], lock, w.now, &held));
     CHECK(held == 1);
+    OK(comity_connection_transmit(connection, &bytes));
+    CHECK(bytes.len > 0);
+    comity_connection_free(connection);
     OK(comity_pn_counter_add(peer, 1));
     world_close(&w);
     comity_pn_counter_free(peer);

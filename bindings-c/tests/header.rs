@@ -29,8 +29,9 @@ const HEAD: &str = "\
  * Threads. One thread at a time may use a handle, any thread; a comity_ring may be used by many. Debug
  * builds of the library return COMITY_ERROR_INVALID_STATE where they meet two at once.
  *
- * Processes. In the child of a fork every function of a comity_coordinator that was made before returns
- * COMITY_ERROR_INVALID_STATE: its leases are the parent's. Free it and make a new one.
+ * Processes. In the child of a fork every function of a comity_coordinator or comity_connection that was
+ * made before returns COMITY_ERROR_INVALID_STATE: its leases are the parent's, and so is its stream. Free
+ * it and make a new one.
  *
  * Options. A struct of options is filled by its _init function, which takes its sizeof, and changed
  * after that, so that a program runs with a library of another version.

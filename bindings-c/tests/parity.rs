@@ -125,6 +125,22 @@ fn every_verb_of_the_coordinator_is_in_the_header() {
 }
 
 #[test]
+fn every_step_of_a_connection_is_in_the_header() {
+    let declared = declared();
+    let core = read("../core/src/redis/wire/connection.rs");
+    let core = core.split_once("#[cfg(test)]").expect("tests follow").0;
+    for method in methods(core) {
+        let name = match method.as_str() {
+            // What has arrived goes to the coordinator at once.
+            "poll" => "receive",
+            other => other,
+        };
+        let name = format!("comity_connection_{name}");
+        assert!(declared.contains(&name), "{method} of a connection is not in the header");
+    }
+}
+
+#[test]
 fn all_of_the_ring_and_the_peer_counter_is_in_the_header() {
     let declared = declared();
     for source in ["mod", "change"] {
