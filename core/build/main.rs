@@ -19,8 +19,9 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
     (
         "OnePhase",
         &[
-            "transaction/server/lua/run",
+            "transaction/server/lua/replies",
             "transaction/server/lua/direct",
+            "transaction/server/lua/run",
             "transaction/server/lua/register",
             "transaction/server/lua/work",
             "transaction/server/lua/shadows",
@@ -32,6 +33,8 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
     (
         "Prepare",
         &[
+            "transaction/server/lua/prepare_short",
+            "transaction/server/lua/replies",
             "transaction/server/lua/run",
             "transaction/server/lua/register",
             "transaction/server/lua/work",
@@ -43,6 +46,7 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
     (
         "Finish",
         &[
+            "transaction/server/lua/finish_short",
             "stamp/member",
             "transaction/server/lua/register",
             "transaction/server/lua/answers",

@@ -8,6 +8,7 @@ use comity::transaction::{
 };
 
 use super::Rng;
+use super::transaction_lines::{ANY, HASHES, LISTS, NUMBERS, PLAIN, READS, SETS, SORTED, STRINGS};
 use super::transaction_pair::{Difference, TransactionPair};
 use super::transaction_script::RING;
 
@@ -17,83 +18,6 @@ const SESSIONS: [u64; 3] = [0x0123_4567_89ab_cdef, 0, u64::MAX];
 const SLOTS: u64 = 4;
 /// Some of each type, and some that change theirs.
 const KEYS: [&str; 9] = ["s1", "s2", "n1", "n2", "h1", "l1", "e1", "z1", "any"];
-
-/// Operations by what their key mostly holds, with the key left out.
-const ANY: [&str; 9] = [
-    "DEL",
-    "EXISTS",
-    "TYPE",
-    "EXPIRE 100",
-    "PERSIST",
-    "EXPIRE 0",
-    "PEXPIRE x",
-    "SET v",
-    "SET w EX 200",
-];
-const STRINGS: [&str; 16] = [
-    "SET a",
-    "SET b NX",
-    "SET c XX",
-    "SET d KEEPTTL",
-    "SET e PX 500000",
-    "SET f GET",
-    "SET g EX 0",
-    "GET",
-    "APPEND xy",
-    "STRLEN",
-    "SETRANGE 3 q",
-    "GETRANGE 0 1",
-    "INCR",
-    "DEL",
-    "SET x BAD",
-    "MGET",
-];
-const NUMBERS: [&str; 12] = [
-    "INCR",
-    "DECR",
-    "INCRBY 5",
-    "INCRBY 9007199254740993",
-    "DECRBY 9007199254740992",
-    "INCRBY 9223372036854775807",
-    "INCRBYFLOAT 0.5",
-    "GET",
-    "SET 7",
-    "SET 9007199254740992",
-    "EXPIRE 300",
-    "INCRBY x",
-];
-const HASHES: [&str; 11] = [
-    "HSET f 1",
-    "HSET f 2 g 3",
-    "HSET f 1 g",
-    "HSETNX f 9",
-    "HINCRBY f 4",
-    "HINCRBY f 9007199254740993",
-    "HGET f",
-    "HMGET f g",
-    "HLEN",
-    "HDEL f g",
-    "HEXISTS g",
-];
-const LISTS: [&str; 8] =
-    ["LPUSH a", "RPUSH b c", "LPOP", "RPOP", "LPOP 2", "LRANGE 0 -1", "LLEN", "LSET 0 z"];
-const SETS: [&str; 5] = ["SADD a", "SADD b c", "SREM a b", "SISMEMBER a", "SCARD"];
-const SORTED: [&str; 7] =
-    ["ZADD 1 a", "ZADD 2 b 3 c", "ZADD x a", "ZINCRBY 1.5 a", "ZREM a", "ZSCORE a", "ZRANGE 0 -1"];
-const READS: [&str; 12] = [
-    "GET",
-    "EXISTS",
-    "TYPE",
-    "STRLEN",
-    "HGETALL",
-    "HGET f",
-    "HLEN",
-    "SMEMBERS",
-    "SCARD",
-    "LLEN",
-    "LRANGE 0 -1",
-    "ZRANGE 0 -1 WITHSCORES",
-];
 
 pub(crate) struct TransactionOps {
     rng: Rng,
@@ -198,6 +122,7 @@ impl TransactionOps {
     }
 
     fn prepare(&mut self, at: usize, pair: &TransactionPair) -> Prepare {
+        let voted = self.voted(at).filter(|_| self.rng.chance(20));
         let primary = self.rng.chance(500);
         let nodes: [&[u8]; 2] = [b"node-a", b"b\0:9"];
         let role = if primary {
@@ -207,7 +132,7 @@ impl TransactionOps {
             Role::Secondary { primary: nodes[0].to_vec() }
         };
         Prepare {
-            txid: self.txid(at),
+            txid: voted.unwrap_or_else(|| self.txid(at)),
             ring: self.ring(),
             not_after: self.not_after(pair.now),
             role,
@@ -218,20 +143,23 @@ impl TransactionOps {
                 100_000_000,
             ])),
             keep: self.rng.chance(250),
-            work: self.work(at, pair.store.keyspace()).into(),
+            work: match voted {
+                Some(_) => apart(at).into(),
+                None => self.work(at, pair.store.keyspace()).into(),
+            },
         }
     }
 
+    /// One that comes behind a vote in its slot.
+    fn voted(&self, at: usize) -> Option<Txid> {
+        let voted = self.open.iter().find(|(there, _)| *there == at).map(|(_, open)| open.txid)?;
+        Txid::new(voted.session(), voted.slot(), voted.seq() + 1)
+    }
+
     fn one_phase(&mut self, at: usize, pair: &TransactionPair) -> OnePhase {
-        let voted = self.open.iter().find(|(there, _)| *there == at).map(|(_, open)| open.txid);
-        if let Some(txid) = voted.filter(|_| self.rng.chance(60)) {
-            // One that meets nothing but the vote of its slot.
-            let mut work = Work::default();
-            work.keys.push(Key { name: format!("{at}:apart").into(), mode: Mode::Write });
-            work.operations.push(operation("INCR", 0));
-            let txid = Txid::new(txid.session(), txid.slot(), txid.seq() + 1).expect("in range");
+        if let Some(txid) = self.voted(at).filter(|_| self.rng.chance(60)) {
             let not_after = self.not_after(pair.now);
-            return OnePhase { txid, ring: self.ring(), not_after, work: work.into() };
+            return OnePhase { txid, ring: self.ring(), not_after, work: apart(at).into() };
         }
         OnePhase {
             txid: self.txid(at),
@@ -261,9 +189,32 @@ impl TransactionOps {
         work
     }
 
+    /// A few changes of strings, each of which can be made on its own.
+    fn plain(&mut self, at: usize) -> Work {
+        let mut work = Work::default();
+        if self.rng.chance(60) {
+            work.copy_bytes = self.rng.below(3) as u32;
+        }
+        let mut names = vec!["s1", "s2", "n1", "n2", "p1", "p2"];
+        for key in 0..self.rng.between(1, 3) as usize {
+            let name = names.swap_remove(self.rng.index(names.len()));
+            work.keys.push(Key { name: format!("{at}:{name}").into(), mode: Mode::Write });
+            for _ in 0..self.rng.between(1, 2) {
+                let line = match name.as_bytes()[0] {
+                    b'n' => self.rng.pick(&NUMBERS),
+                    _ => self.rng.pick(&PLAIN),
+                };
+                work.operations.push(operation(line, key));
+            }
+        }
+        work
+    }
+
     fn work(&mut self, at: usize, space: &Keyspace) -> Work {
-        if self.rng.chance(150) {
-            return self.strings(at);
+        match self.rng.below(20) {
+            0..3 => return self.strings(at),
+            3..9 => return self.plain(at),
+            _ => {}
         }
         let mut work = Work::default();
         if self.rng.chance(200) {
@@ -333,6 +284,8 @@ impl TransactionOps {
         let mut keys = prepare.work.keys.clone();
         if self.rng.chance(30) {
             keys.pop();
+        } else if self.rng.chance(30) {
+            keys.reverse();
         } else if self.rng.chance(800) {
             self.open.swap_remove(which);
         }
@@ -395,7 +348,7 @@ impl TransactionOps {
     /// Somebody who knows nothing of transactions, or an accident.
     fn outsider(&mut self, pair: &mut TransactionPair) {
         let at = self.rng.index(METAS.len());
-        if self.rng.chance(120) {
+        if self.rng.chance(160) {
             // A shadow or a field is lost, or one is left that nobody made.
             let space = pair.store.keyspace();
             let keys: Vec<Vec<u8>> = space.iter().map(|(key, ..)| key.to_vec()).collect();
@@ -405,7 +358,7 @@ impl TransactionOps {
             let locks = space.hash(meta).ok().flatten().into_iter().flatten();
             let locks: Vec<Vec<u8>> =
                 locks.map(|(f, _)| f.clone()).filter(|f| f.starts_with(b"k")).collect();
-            match self.rng.below(4) {
+            match self.rng.below(5) {
                 0 if !shadows.is_empty() => {
                     let name = self.rng.pick(&shadows).clone();
                     pair.command(&[b"DEL", &name]);
@@ -414,12 +367,24 @@ impl TransactionOps {
                     let field = self.rng.pick(&locks);
                     pair.command(&[b"HDEL", meta, &field]);
                 }
+                // Another has the lock.
+                4 if !locks.is_empty() => {
+                    let field = self.rng.pick(&locks);
+                    let lock = space.hash(meta).ok().flatten().and_then(|all| all.get(&field));
+                    let mut lock = lock.cloned().unwrap_or_default();
+                    if lock[0] == b'X' {
+                        lock[1] = b'7';
+                        pair.command(&[b"HSET", meta, &field, &lock]);
+                    }
+                }
                 2 => {
                     let slot = self.rng.below(SLOTS);
                     for key in 0..3 {
                         let name = format!("{}:{:016x}.{slot:02}:{key}", METAS[at], SESSIONS[0]);
                         pair.command(&[b"DEL", name.as_bytes()]);
-                        pair.command(&[b"RPUSH", name.as_bytes(), b"left"]);
+                        // What is a string can be gone on with.
+                        let left = if key == 0 { "SET" } else { "RPUSH" };
+                        pair.command(&[left.as_bytes(), name.as_bytes(), b"1"]);
                     }
                 }
                 _ => {}
@@ -433,6 +398,14 @@ impl TransactionOps {
         words.extend(operation.arguments.iter().map(Vec::as_slice));
         pair.command(&words);
     }
+}
+
+/// Work that meets nothing but what its slot has.
+fn apart(at: usize) -> Work {
+    let mut work = Work::default();
+    work.keys.push(Key { name: format!("{at}:apart").into(), mode: Mode::Write });
+    work.operations.push(operation("INCR", 0));
+    work
 }
 
 /// An operation from its words, the key left out.

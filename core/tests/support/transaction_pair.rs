@@ -13,6 +13,7 @@ use comity::transaction::{Answer, Op, Rejection};
 use super::common_clock::{self, CLOCK};
 use super::redis_server::RedisServer;
 use super::resp::{Client, bytes, items};
+use super::short_ways;
 use super::transaction_ops::METAS;
 use super::transaction_script::RING;
 
@@ -79,6 +80,7 @@ impl TransactionPair {
             copy = copy.replacen(&self.mutation.0, &self.mutation.1, 1);
             self.mutated = true;
         }
+        copy = short_ways::counting(script, &copy);
         let loaded = self.redis.command(["SCRIPT", "LOAD", &copy]);
         assert_eq!(bytes(&loaded).len(), 40, "the script does not compile: {loaded:?}");
         self.digests.insert(script, bytes(&loaded).to_vec());
@@ -148,7 +150,7 @@ impl TransactionPair {
         let replies = self.redis.pipeline(&commands);
         let elapsed_ms = self.synced.elapsed().as_millis() as i64 + 5;
         let mut real: Vec<&[u8]> = items(&replies[0]).iter().map(bytes).collect();
-        real.retain(|key| *key != CLOCK.as_bytes());
+        real.retain(|key| !key.starts_with(short_ways::PREFIX.as_bytes()));
         real.sort_unstable();
         let keys: Vec<&[u8]> = embedded.iter().map(|(key, ..)| key.as_slice()).collect();
         if real != keys {
@@ -260,7 +262,7 @@ fn rows(real: &Reply, like: &Value) -> Vec<Vec<Vec<u8>>> {
     rows
 }
 
-/// A register without the moments at which shadows end: they are the real server's.
+/// A register in which it is marked that a shadow ends, but not when: that is the real server's.
 fn masked(field: &[u8], value: &[u8]) -> Vec<u8> {
     if !field.starts_with(b"r") || value.len() < 70 {
         return value.to_vec();
@@ -274,8 +276,10 @@ fn masked(field: &[u8], value: &[u8]) -> Vec<u8> {
     let Some(parts) = columns.get(3) else { return value.to_vec() };
     let (from, to) = (length(0), length(0).saturating_add(length(1)));
     let Some(kinds) = parts.get(from..to) else { return value.to_vec() };
-    let kinds = kinds.iter().filter(|byte| !byte.is_ascii_digit());
-    [head, &parts[..from], b"|", &kinds.copied().collect::<Vec<u8>>(), b"|", &parts[to..]].concat()
+    let mut kinds: Vec<u8> =
+        kinds.iter().map(|byte| if byte.is_ascii_digit() { b'#' } else { *byte }).collect();
+    kinds.dedup();
+    [head, &parts[..from], b"|", &kinds, b"|", &parts[to..]].concat()
 }
 
 fn show(rows: &[Vec<Vec<u8>>]) -> String {

@@ -3,13 +3,16 @@
 #![allow(clippy::print_stdout, reason = "the test says how much it has explored")]
 
 use crate::support::redis_server::RedisServer;
-use crate::support::seed;
 use crate::support::transaction_ops::TransactionOps;
 use crate::support::transaction_pair::{Difference, TransactionPair};
+use crate::support::{seed, short_ways};
+use comity::redis::Script;
 
 const OPERATIONS: u64 = 25_000;
 /// How often each answer has to occur for the comparison to be worth something.
 const AT_LEAST: u64 = 6;
+/// How often each short way has to be taken.
+const SHORT: u64 = 100;
 /// The most operations until a mistake has to be found.
 const WITHIN: u64 = 20_000;
 
@@ -89,19 +92,93 @@ fn the_embedded_store_does_as_redis_does() {
         let count = pair.seen.get(*kind).copied().unwrap_or(0);
         assert!(count >= AT_LEAST, "{kind} occurred {count} times only");
     }
+    let scripts = [Script::OnePhase, Script::Prepare, Script::Finish];
+    short_ways::assert_taken(&mut pair.redis, &scripts, SHORT);
 }
 
 /// A mistake: its name, a piece of a script, and what stands there instead.
 const MUTANTS: &[(&str, &str, &str)] = &[
-    ("the short way ignores locks", "free = free and not f[i] end", "free = free end"),
-    ("the short way ignores the ring", "f[1] == ARGV[2]", "f[1] and true"),
-    ("the short way takes a lower sequence", "< string.sub(ARGV[1], 21) and", "~= '' and"),
-    ("the short way replaces a vote", "and string.byte(last, 17) ~= 80 then", "then"),
+    (
+        "the short ONE_PHASE ignores locks",
+        "for i = 3, count + 2 do free = free and not f[i] end",
+        "",
+    ),
+    ("the short ONE_PHASE ignores the ring", "f[2], f[1] == ARGV[2]\n", "f[2], true\n"),
+    ("the short ONE_PHASE takes a lower sequence", "< sub(ARGV[1], 21) and", "~= '' and"),
+    ("the short ONE_PHASE replaces a vote", "and string.byte(last, 17) ~= 80 then", "then"),
+    (
+        "the last that is undone is not",
+        "letter == 117 and n < count",
+        "letter == 117 and n < count - 1",
+    ),
+    ("the short PREPARE ignores locks", "for i = 3, keys + 2 do free = free and not f[i] end", ""),
+    ("the short PREPARE ignores the ring", "f[1] == ARGV[2], sub(", "true, sub("),
+    ("the short PREPARE takes a lower sequence", "sub(last, 1, 16) < seq and byte", "byte"),
+    ("the short PREPARE replaces a vote", "seq and byte(last, 17) ~= 80)", "seq)"),
+    ("the short PREPARE ignores its time", "free = now <= sub(ARGV[3], 17)", "free = true"),
+    ("the short PREPARE ignores size", "== 'number' and size <= ARGV[8] + 0", "== 'number'"),
+    (
+        "the short PREPARE keeps what was left",
+        "if copied == 0 then redis.pcall('UNLINK', shadow) else free = copied == 1 end",
+        "free = copied == 0 or copied == 1",
+    ),
+    ("the short PREPARE takes all for copies", "kind = 'W;'", "kind = 'w;'"),
+    ("the short PREPARE reads what is not there", "shadow = KEYS[number]", "shadow = KEYS[#KEYS]"),
+    ("the short PREPARE forgets ends", "KEYS[i + keys]) == -1", "KEYS[i + keys]) ~= -2"),
+    ("the short PREPARE forgets deletions", "KEYS[i + keys]) == -1", "KEYS[i + keys]) < 0"),
+    (
+        "the short PREPARE has doubles",
+        "if form == 'number' and reply <",
+        "if form == 'number' or nil and nil <",
+    ),
+    ("the short PREPARE has no patience", "time[2] + patience", "time[2] + 0"),
+    ("the short PREPARE points to itself", "if byte(role) == 112 then", "if false then"),
+    ("the short PREPARE locks one key", "for i = 3, keys + 2 do\nset[", "for i = 3, 3 do\nset["),
+    (
+        "the short FINISH forgets what is in doubt",
+        "if ARGV[3] == 'C' and ARGV[5] == '0' and",
+        "if ARGV[3] == 'C' and",
+    ),
+    (
+        "the short FINISH aborts nothing",
+        "if ARGV[3] == 'C' and ARGV[5] == '0' and",
+        "if ARGV[5] == '0' and",
+    ),
+    (
+        "the short FINISH takes any lock",
+        "f[i] and sub(f[i], 1, 37) == 'X' .. id and find",
+        "f[i] and find",
+    ),
+    ("the short FINISH takes other keys", "behind - 1) == listed", "behind - 1)"),
+    ("the short FINISH renames all", "and find(register, '^[wW];', kinds + 2 * i - 6)", ""),
+    (
+        "the short FINISH loses nothing",
+        "if lost then return {'LOST'",
+        "if false then return {'LOST'",
+    ),
+    (
+        "the short FINISH forgets the replies",
+        "\n.. sub(register, at, kinds - 1) .. sub(register, behind))",
+        "\n.. sub(register, at, kinds - 1))",
+    ),
+    (
+        "the short FINISH keeps a lock",
+        "redis.call('HDEL', T, unpack(fields, 3))",
+        "redis.call('HDEL', T, fields[3])",
+    ),
     ("an undo forgets the end", "old[key], 'KEEPTTL')", "old[key])"),
     ("an undo leaves what was not there", "or redis.pcall('DEL', key)", "or {}"),
-    ("only one thing is undone", "for i = #undo, 1, -1 do", "for i = 1, 1 do"),
-    ("replies in the order of execution", "list[place] =", "list[n] ="),
-    ("integers are doubles", "reply >= 9007199254740992", "reply >= 1e300"),
+    (
+        "only one thing is undone",
+        "for i = old and #old or 0, 1, -1 do",
+        "for i = 1, old and 1 or 0 do",
+    ),
+    (
+        "replies in the order of execution",
+        "list[order == '' and n or sub(order, n * 3 - 2, n * 3) + 1] =",
+        "list[n] =",
+    ),
+    ("integers are doubles", "or reply < 9007199254740992 and reply >", "or true or nil and nil >"),
     ("no type is looked at", "kind ~= TYPES[letter]", "false"),
     ("a refusal is not recorded", "refuse(writes, 'CHANGED'", "refuse(false, 'CHANGED'"),
     ("ONE_PHASE ignores the ring", "if f[1] ~= ring then return other_ring(writes) end", ""),

@@ -6,7 +6,7 @@ use crate::support::resp::{Client, bytes, items};
 use crate::support::transaction_script::{
     META, RING, failed, finish, one_phase, prepare, stamp, txid, work,
 };
-use comity::redis::{Argv, Reply};
+use comity::redis::{Argv, Reply, Script};
 use comity::transaction::{Answer, Op, Verdict};
 
 const NOW: u64 = 9_000_000_000_000_000;
@@ -139,6 +139,37 @@ fn what_can_be_done_without_is_no_reason_to_refuse() {
         data(&mut admin)
     });
     assert_eq!(after[0], after[1]);
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_tried() {
+    let server = RedisServer::start();
+    let mut admin = server.connect();
+    let work = work(&["SET h 2", "INCR n"]);
+    let vote = prepare(txid(0, 1), work.clone(), NOW);
+    let commit = finish(txid(0, 1), Verdict::Commit, &work, NOW);
+    filled(&mut admin);
+    let mut user = user(&server, &mut admin, "rename");
+    // As before Redis 7, where a script cannot ask what its user may.
+    let older = |redis: &mut Client, op: &Op| {
+        let text = op.script().text().replace("redis.acl_check_cmd", "redis.nothing");
+        assert_ne!(text, op.script().text());
+        let text = crate::support::short_ways::counting(op.script(), &text);
+        let mut argv: Argv = ["EVAL", &text].into_iter().collect();
+        op.encode(META.as_bytes(), &mut argv);
+        crate::support::stamping::push_member(op, RING, &mut argv);
+        redis.call(&argv)
+    };
+    let refused = Answer::decode(&older(&mut user, &vote)).expect("an answer");
+    names_it(&failed(&refused).expect("a refusal").1, "rename");
+    filled(&mut admin);
+    older(&mut admin, &vote);
+    let Reply::Error(error) = older(&mut user, &commit) else { panic!("he may not") };
+    names_it(&String::from_utf8_lossy(&error), "rename");
+    older(&mut admin, &commit);
+    let scripts = [Script::Prepare, Script::Finish];
+    crate::support::short_ways::assert_taken(&mut admin, &scripts, 1);
+    assert_eq!(admin.command(["GET", "n"]), Reply::bulk("1"));
 }
 
 #[test]

@@ -51,6 +51,26 @@ fn long_replies_are_answered_once_and_not_recorded() {
 }
 
 #[test]
+fn nor_are_those_of_what_only_writes() {
+    let server = RedisServer::start();
+    let mut pair = TransactionPair::new(&server);
+    let most = MAX_RECORDED - 7;
+    for (slot, length) in [(0, most), (1, most + 1)] {
+        let lines = work(&["SET long x GET"]);
+        for (seq, how) in [(1, one_phase as fn(_, _, _) -> _), (2, one_phase), (3, prepare)] {
+            let value = vec![b'x'; length];
+            pair.command(&[b"SET", b"long", &value]);
+            let op = how(txid(slot, seq), lines.clone(), pair.now);
+            let whole = vec![Reply::bulk(value)];
+            assert_eq!(replies(pair.both(&op)), whole);
+            let again = replies(pair.both(&op));
+            assert_eq!(again, if length == most { whole } else { Vec::new() });
+        }
+        pair.both(&finish(txid(slot, 3), Verdict::Commit, &lines, pair.now));
+    }
+}
+
+#[test]
 fn whoever_lost_long_replies_is_told_of_the_commit_without_them() {
     for length in [100, MAX_RECORDED + 1] {
         let mut desk = Desk::new();
