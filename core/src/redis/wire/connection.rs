@@ -205,7 +205,7 @@ impl Connection {
         let frame = self.decoder.frame(range);
         Ok(Some(match sort {
             Sort::Ready => Incoming::Ready,
-            Sort::Refused => Incoming::Refused(error_text(frame).unwrap_or_default()),
+            Sort::Refused => Incoming::Refused(frame.error().unwrap_or_default()),
             Sort::Reply(request) => Incoming::Reply { request, reply: frame },
             Sort::Message => {
                 let (channel, payload) = published(frame).unwrap_or_default();
@@ -217,7 +217,7 @@ impl Connection {
     /// What a frame is to the host, if anything.
     fn sort(&mut self, range: &Range<usize>) -> Result<Option<Sort>, Malformed> {
         let frame = self.decoder.frame(range.clone());
-        let refusal = error_text(frame).is_some();
+        let refusal = frame.error().is_some();
         if self.greetings > 0 && !frame.is_push() {
             if refusal {
                 self.refused = true;
@@ -279,7 +279,7 @@ impl Connection {
     /// be sent on it any more.
     pub fn end(&mut self) -> Vec<(RequestId, Failure)> {
         let left = self.left;
-        self.out = Vec::new();
+        (self.out, self.decoder) = (Vec::new(), Decoder::new());
         (self.written, self.earliest, self.refused) = (0, None, true);
         let failure = |sent: &Sent| {
             if sent.start >= left { Failure::NotSent } else { Failure::OutcomeUnknown }
@@ -319,13 +319,6 @@ enum Sort {
     Refused,
     Reply(RequestId),
     Message,
-}
-
-fn error_text(frame: Frame<'_>) -> Option<&[u8]> {
-    match frame.tokens().next()? {
-        Token::Error(text) => Some(text),
-        _ => None,
-    }
 }
 
 /// The channel and the payload of what was published.
@@ -471,7 +464,9 @@ mod tests {
         assert_eq!(connection.clone().end(), first);
         // TLS may have sent what it does not count.
         connection.committed(connection.transmit().len());
+        connection.receive(b"$1000\r\nabc", at(0));
         assert!(connection.end().iter().all(|(_, failure)| *failure == unknown));
+        assert_eq!(connection.decoder.pending(), 0, "nothing is kept of what is over");
     }
 
     #[test]

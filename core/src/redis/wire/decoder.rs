@@ -282,6 +282,19 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_can_be_kept_while_others_come() {
+        let mut decoder = Decoder::new();
+        decoder.feed(b"*2\r\n:1\r\n$2\r\nhi\r\n-ERR no\r\n");
+        let frame = decoder.next().expect("sound").expect("whole");
+        assert_eq!((frame.size(), frame.error()), (16, None));
+        let kept = frame.to_buf();
+        let frame = decoder.next().expect("sound").expect("whole");
+        assert_eq!(frame.error(), Some(&b"ERR no"[..]));
+        decoder.feed(b"");
+        assert_eq!(format!("{kept:?}"), r#"[:1, "hi"]"#);
+    }
+
+    #[test]
     fn a_large_reply_is_looked_at_once() {
         let mut decoder = Decoder::new();
         decoder.feed(b"$1000000\r\n");

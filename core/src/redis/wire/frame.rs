@@ -61,6 +61,27 @@ impl<'a> Frame<'a> {
         matches!(self.tokens().next(), Some(Token::Push(_)))
     }
 
+    /// How many bytes it is.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The reply in bytes of its own, to be read when the connection is free for others.
+    #[must_use]
+    pub fn to_buf(&self) -> FrameBuf {
+        FrameBuf { bytes: self.bytes.to_vec() }
+    }
+
+    /// The text of an error reply, its code word first; None for any other.
+    #[must_use]
+    pub fn error(&self) -> Option<&'a [u8]> {
+        match self.tokens().next()? {
+            Token::Error(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The reply as values of its own.
     #[must_use]
     pub fn to_reply(&self) -> Reply {
@@ -71,6 +92,26 @@ impl<'a> Frame<'a> {
 impl fmt::Debug for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_reply().fmt(f)
+    }
+}
+
+/// See [`Frame::to_buf`].
+#[derive(Clone)]
+pub struct FrameBuf {
+    bytes: Vec<u8>,
+}
+
+impl FrameBuf {
+    /// The same reply.
+    #[must_use]
+    pub fn as_frame(&self) -> Frame<'_> {
+        Frame { bytes: &self.bytes }
+    }
+}
+
+impl fmt::Debug for FrameBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_frame().fmt(f)
     }
 }
 
