@@ -9,7 +9,7 @@ import pytest
 
 redis = pytest.importorskip("redis")
 
-from locks import connect, in_child, line  # noqa: E402
+from locks import connect, connect_patiently, in_child, line  # noqa: E402
 
 import comity  # noqa: E402
 
@@ -107,7 +107,7 @@ def test_a_child_of_a_child_has_a_session_of_its_own(server):
 
 
 def test_a_child_sends_nothing_through_what_its_parent_made(server, proxy):
-    with connect(proxy.port) as co, server.client() as admin:
+    with connect_patiently(proxy.port) as co, server.client() as admin:
         # Renewals and heartbeats would be heard as well: there are none within this time.
         with co.lock("a", ttl=60) as held:
             sent = len(proxy.seen)
@@ -133,7 +133,7 @@ def test_a_child_sends_nothing_through_what_its_parent_made(server, proxy):
 
 
 def test_a_block_that_a_child_leaves_gives_nothing_back(server, proxy):
-    with connect(proxy.port) as co:
+    with connect_patiently(proxy.port) as co:
         sent = []
 
         def child():
