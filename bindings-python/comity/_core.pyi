@@ -18,6 +18,7 @@ __all__ = [
     "ERROR_CODES",
     "Baton",
     "Command",
+    "Connection",
     "Coordinator",
     "Counter",
     "ErrorReply",
@@ -73,6 +74,18 @@ class Baton:
 @final
 class Command:
     """One Redis command, rendered. Send it once, before `deadline`, and report what came of it."""
+
+    def __new__(
+        cls,
+        request: int,
+        argv: Sequence[_bytes],
+        deadline: int,
+        *,
+        node: int = 0,
+        origin: int | None = None,
+        route: Literal["node", "subscribe", "blocking"] = "node",
+    ) -> Command:
+        """One that no core has made, to try a driver with."""
 
     @property
     def request(self) -> int:
@@ -740,13 +753,18 @@ class Ring(Generic[_Id]):
         """Equal for rings that place every key alike."""
 
 @final
-class Exchange:
-    """The commands and bytes of one connection. `plain`: `sock` can be written and read by its
-    descriptor; otherwise by its own methods, as those of TLS, and what interrupts these finds the
-    connection to be of no more use. Each call is one step, as those of `Baton`.
+class Connection:
+    """The commands and bytes of one connection. Each call is one step, as those of `Baton`.
+
+    `core` is a coordinator, which is told what they answer without a Python object for any of it,
+    or whatever has its methods.
     """
 
-    def __new__(cls, sock: Any, plain: bool) -> Exchange: ...
+    def __new__(cls, now: int, *, messages: bool = False) -> Connection:
+        """One that was made just now, and is logged in. `messages`: it is for a subscription and
+        what follows.
+        """
+
     @property
     def outstanding(self) -> int:
         """How many commands are not answered."""
@@ -757,7 +775,19 @@ class Exchange:
 
     @property
     def deadline(self) -> int:
-        """The first deadline of a command that is not answered; 2**63 if there is none."""
+        """When an answer is late or, of one for messages, `check` is to be called; 2**63 for
+        never.
+        """
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether a command was answered, and not by an error: on a connection for messages,
+        whether they come.
+        """
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the server has refused to write: a new connection may lead elsewhere."""
 
     @property
     def over(self) -> bool:
@@ -768,46 +798,45 @@ class Exchange:
         is told so. How many that were. Takes nothing once it is over.
         """
 
-    def put(self, data: _bytes) -> None:
-        """Has `data` written, which is no command."""
+    def transmit(self) -> _bytes:
+        """The bytes to be written next, which count as written from now on."""
 
-    def write(self) -> None:
-        """Writes what the socket takes. Raises `BlockingIOError`, or what TLS has for it, if that
-        is not all, and `OSError` if it is broken.
+    def receive(self, data: _bytes, core: Coordinator, node: int, now: int) -> int:
+        """Takes what has arrived, and `answer`s."""
+
+    def answer(self, core: Coordinator, node: int, now: int) -> int:
+        """Tells `core` what has arrived from `node`. How much that was. Raises `ValueError` where
+        it is no reply, or none to anything that was asked: then the connection is to be ended.
         """
 
-    def read(self) -> bool:
-        """Reads what has arrived. Whether there is anything to be looked at: see `arrived`. Where
-        TLS waits for something it raises what it has for that, and `OSError` where it is broken or
-        has come to its end.
-        """
-
-    def arrived(self) -> tuple[_bytes, int]:
-        """What has arrived and was not taken out, and a mark for `answer`."""
-
-    def answer(self, mark: int, used: int, replies: list[Any], core: Coordinator, now: int) -> bool:
-        """Takes `used` bytes out, which are `replies`, and gives these to `core` as the answers to
-        the oldest commands. Nothing if more has arrived or was taken out since `mark`; whether it
-        did. Raises `ValueError` for an answer to nothing.
-        """
-
-    def deliver(
-        self,
-        mark: int,
-        used: int,
-        messages: list[tuple[Any, Any]],
-        core: Coordinator,
-        node: int,
-        now: int,
-    ) -> bool:
-        """Takes `used` bytes out, which are `messages` that arrived at `node`, each channel and
-        payload, and gives these to `core`. As `answer`.
+    def check(self, now: int) -> None:
+        """To be called at `deadline`: a connection for messages that is silent is asked whether it
+        lives, which is to be written. Raises `ValueError` if an answer is late.
         """
 
     def end(self, core: Coordinator, now: int) -> int:
         """Ends it: nothing is written or read any more, and `core` is told of each command that has
         no answer, `not_sent` where not a byte of it can have left. How many those are. The second
         time there are none.
+        """
+
+@final
+class Exchange:
+    """Moves the bytes of `connection` over `sock`. `plain`: it can be written and read by its
+    descriptor; otherwise by its own methods, as those of TLS, and what interrupts these finds the
+    connection to be of no more use. Each call is one step, as those of `Baton`.
+    """
+
+    def __new__(cls, connection: Connection, sock: Any, plain: bool) -> Exchange: ...
+    def write(self) -> None:
+        """Writes what the socket takes. Raises `BlockingIOError`, or what TLS has for it, if that
+        is not all, and `OSError` if it is broken.
+        """
+
+    def read(self) -> bool:
+        """Reads what has arrived. Whether there is anything for `Connection.answer`. Where TLS
+        waits for something it raises what it has for that, and `OSError` where it is broken or has
+        come to its end.
         """
 
 @final

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 from . import transport
-from ._core import Counter, ErrorReply
+from ._core import Counter
 from .base import (
     Base,
     checked_fence,
@@ -423,7 +423,7 @@ def _maker(
     def over_sockets() -> tuple[Session, Driver]:
         session = make_session(list(clients), prefix, timeout, push)
         connectors = [
-            transport.RedisConnector(clients[session.core.node_id(node)], ErrorReply)
+            transport.RedisConnector(clients[session.core.node_id(node)])
             for node in range(len(clients))
         ]
         return session, SocketDriver(session, connectors)

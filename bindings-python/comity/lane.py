@@ -5,7 +5,7 @@ outstanding. Of those who wait, one reads, for all, and hands over when it has w
 The session's mutex guards all of a lane's state and is never held while anybody waits.
 
 Nobody owns what is on its way: commands are in the outbox or, from one step to the next, in the
-connection's `Exchange`, and so are bytes and answers. Who reads for all, and who connects, only
+`Connection`, and so are bytes and answers. Who reads for all, and who connects, only
 says who waits: anybody else may do the same at any time, as a thread does that finds itself in the
 middle of a call here that it has interrupted. See `step_back`.
 
@@ -195,7 +195,7 @@ class Lane(Sender):
             with self._mutex:
                 if wire.unsent:
                     wire.write()
-                if wire.hear(session.core):
+                if wire.hear(session.core, self._node):
                     session.drain()
                     return True
             if now_us() >= wire.deadline:

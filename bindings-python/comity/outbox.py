@@ -5,8 +5,7 @@ A list may be changed by whatever interrupts its reader, so each change is one s
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence, Sequence
-from itertools import repeat
+from collections.abc import Callable, MutableSequence
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -52,19 +51,3 @@ def remove(things: MutableSequence[_T], thing: _T) -> bool:
     except ValueError:
         return False
     return True
-
-
-def take_out(commands: MutableSequence[Command], taken: Sequence[Command]) -> None:
-    """Removes what is among them of `taken`, each in one step."""
-    for command in taken:
-        remove(commands, command)
-
-
-def take_all(commands: list[Command], into: list[Command] | None = None) -> list[Command]:
-    """Moves all of them there, as one step: nothing is in no list, or in two."""
-    taken = [] if into is None else into
-    try:
-        taken.extend(map(commands.pop, repeat(0, len(commands))))
-    except IndexError:
-        pass  # another took some in between
-    return taken

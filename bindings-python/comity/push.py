@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from ._core import refuse, refuse_late
 from .bell import Bell
 from .clock import now_us
-from .outbox import take_all
 from .wire import NotConnected, Refused, Wire, WireBroken
 from .workers import Worker, log
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from .operation import Operation
     from .sending import Connector
     from .session import Session
-
-PING: Final = b"*1\r\n$4\r\nPING\r\n"
-"""Asks a silent server whether the connection still lives."""
-QUIET_US: Final = 10_000_000
-"""How long a push connection may be silent before it is asked whether it still lives."""
 
 
 class PushReader(Worker):
@@ -38,9 +33,7 @@ class PushReader(Worker):
         self._connector = connector
         self._bell = Bell()
         self._wire: Wire | None = None
-        self._command: Command | None = None
         self._ready = False
-        self._pinged = False
         self._watchers: list[Operation] = []
         self._leader: Operation | None = None
         self._back = threading.Event()
@@ -57,9 +50,7 @@ class PushReader(Worker):
 
     def refuse(self) -> None:
         """There is no thread to listen: waiters have to ask."""
-        with self._session.mutex:
-            late = take_all(self._inbox)
-        self._session.failures(late, "not_sent")
+        self._refuse(self._inbox.copy())
 
     def forget(self) -> None:
         """Drops the connection without a word to the server (after fork)."""
@@ -77,12 +68,10 @@ class PushReader(Worker):
     def turn(self) -> None:
         """Subscribes, sleeps, or hands in what arrived."""
         self._bell.clear()
-        with self._session.mutex:
-            command = self._inbox.pop(0) if self._inbox else None
         wire = self._wire
         try:
-            if command is not None:
-                self._subscribe(command)
+            if self._inbox:
+                self._subscribe()
             elif wire is None:
                 # Behind the clearing, which may have taken the ring of `stop` too.
                 if not self.stopped:
@@ -166,66 +155,61 @@ class PushReader(Worker):
             if called:
                 return
 
-    def _subscribe(self, command: Command) -> None:
-        session = self._session
-        if self._wire is None:
+    def _subscribe(self) -> None:
+        session, inbox = self._session, self._inbox
+        wire = self._wire
+        if wire is None:
+            with session.mutex:
+                deadline = refuse_late(inbox, session.core, now_us())
+                due = inbox.copy()
+                session.drain()
+            if not due:
+                return
             try:
-                self._wire = self._connector.connect(command.deadline)
+                wire = self._wire = self._connector.connect(deadline, messages=True)
             except NotConnected as failed:
                 session.unreachable(self._node, failed)
-                session.failures([command], "not_sent")
+                self._refuse(due)
                 return
             except Refused as refused:
                 session.refused(self._node, refused.text)
-                session.failures([command], "not_sent")
+                self._refuse(due)
                 return
-            self._wire.listen_to(self._bell.fileno())
+            wire.listen_to(self._bell.fileno())
             self._ready = False
-        self._command = command
-        self._wire.send(command.packed, command.deadline, session.mutex)
+        with session.mutex:
+            if wire.take(inbox, session.core):
+                session.drain()
+        wire.write_out(wire.deadline, session.mutex)
+
+    def _refuse(self, due: list[Command]) -> None:
+        session = self._session
+        with session.mutex:
+            refuse(self._inbox, due, session.core, now_us())
+            session.drain()
 
     def _listen(self, wire: Wire) -> None:
         """Hands in what has arrived, or waits until there is something."""
-        command = self._command
-        until = wire.last + QUIET_US * (2 if self._pinged else 1)
-        if command is not None:
-            until = min(until, command.deadline)
-        replies = self._hear_all(wire)
-        if not replies:
-            wire.wait(until - now_us())
-            replies = self._hear_all(wire)
-        now = now_us()
-        if replies:
-            self._pinged = False
-            for reply in replies:
-                self._hear(reply)
-        elif command is not None and now >= command.deadline:
-            raise WireBroken("the subscription was not confirmed in time")
-        elif now >= until:
-            if self._pinged:
-                raise WireBroken("silent")
-            self._pinged = True
-            wire.send(PING, now + QUIET_US, self._session.mutex)
+        if self._hear(wire):
+            return
+        wire.wait(wire.deadline - now_us())
+        if not self._hear(wire) and now_us() >= wire.deadline:
+            wire.check()
+            wire.write_out(wire.deadline, self._session.mutex)
 
-    def _hear_all(self, wire: Wire) -> list[Any]:
-        """Gives the core the messages that have arrived; the rest is for `_hear`."""
-        with self._session.mutex:
-            replies = wire.listen(self._session.core, self._node)
-            if replies:
-                self._session.drain()
-        return replies
-
-    def _hear(self, reply: Any) -> None:
+    def _hear(self, wire: Wire) -> bool:
+        """Gives the core the messages that have arrived; whether there were any."""
         session = self._session
-        if isinstance(reply, list):
-            if reply and reply[0] == b"subscribe":
-                self._command = None
-                self._ready = True
-                session.node(self._node, "push_ready")
-        elif self._command is not None and not isinstance(reply, str):
-            command, self._command = self._command, None
-            session.replies([(command.request, reply)])
-            raise WireBroken("the server refused the subscription")
+        with session.mutex:
+            asked = wire.outstanding
+            heard = wire.hear(session.core, self._node)
+            if heard:
+                session.drain()
+        if asked and not wire.outstanding:
+            if not wire.connection.subscribed:
+                raise WireBroken("the server refused the subscription")
+            self._ready = True
+        return heard
 
     def _lose(self, wire: Wire | None, why: str) -> None:
         if wire is not None:
@@ -233,14 +217,14 @@ class PushReader(Worker):
         if wire is not self._wire:
             return  # given up before
         self._wire = None
-        command, self._command = self._command, None
         ready, self._ready = self._ready, False
-        self._pinged = False
-        if self.stopped:
+        if self.stopped or wire is None:
             return
-        if command is not None:
-            self._session.failures([command], "outcome_unknown")
+        session = self._session
+        with session.mutex:
+            wire.end(session.core)
+            session.drain()
         if ready:
-            name = self._session.servers.name(self._node)
+            name = session.servers.name(self._node)
             log.debug("the push connection to the server %s is lost: %s", name, why)
-            self._session.node(self._node, "push_lost")
+            session.node(self._node, "push_lost")

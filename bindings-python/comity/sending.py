@@ -29,8 +29,10 @@ LENT: Final = 1
 class Connector(Protocol):
     """How a lane gets its connection."""
 
-    def connect(self, deadline: int) -> Wire:
-        """A ready connection by `deadline`. Raises `NotConnected` or `Refused`."""
+    def connect(self, deadline: int, *, messages: bool = False) -> Wire:
+        """A ready connection by `deadline`, for commands or for `messages`. Raises `NotConnected`
+        or `Refused`.
+        """
 
 
 class Sender(ABC):

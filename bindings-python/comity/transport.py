@@ -118,17 +118,16 @@ def is_local(where: str) -> bool:
 
 
 class RedisConnector:
-    """Makes connections to one client's server. `error` makes an error reply of its text."""
+    """Makes connections to one client's server."""
 
-    __slots__ = ("_error", "_make", "_met", "_pool")
+    __slots__ = ("_make", "_met", "_pool")
 
-    def __init__(self, client: Any, error: Callable[[bytes], Any]) -> None:
+    def __init__(self, client: Any) -> None:
         self._pool = pool = client.connection_pool
-        self._error = error
         self._make = _factory(pool)
         self._met = False
 
-    def connect(self, deadline: int) -> Wire:
+    def connect(self, deadline: int, *, messages: bool = False) -> Wire:
         """A ready connection by `deadline` (resolving a name is up to the system and is not cut
         short). Raises `NotConnected`, or `Refused` with the server's words.
         """
@@ -147,7 +146,7 @@ class RedisConnector:
             why = TypeError(f"{type(connection).__qualname__} has no socket of its own")
             raise NotConnected(str(why), why, lasting=True)
         self._met = True
-        return Wire(sock, self._error, close)
+        return Wire(sock, close, messages=messages)
 
 
 def not_connected(error: Exception, pool: Any, met: bool) -> NotConnected:

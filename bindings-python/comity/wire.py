@@ -2,8 +2,9 @@
 
 The socket is non-blocking and every wait is a `poll` with its own time. Whoever moves bytes owns
 none: what is to be written, what has arrived and which commands have no answer yet is kept by the
-`Exchange`, in steps that nobody gets in between of. So any thread may go on with it at any time,
-also one that has interrupted another call here.
+`Connection`, in steps that nobody gets in between of. So any thread may go on with it at any time,
+also one that has interrupted another call here. Replies go from there to the core, which is told
+what they answer; here nobody sees one.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from ._core import Baton, ErrorReply, Exchange
+from ._core import Baton, Connection, Exchange
 from .bell import poller
 from .clock import now_us
-from .resp import ProtocolError, Push, parse
 
 if TYPE_CHECKING:
     from ._core import Command, Coordinator
@@ -63,7 +63,6 @@ class Wire:
     """
 
     __slots__ = (
-        "_error",
         "_exchange",
         "_hindrance",
         "_owner",
@@ -71,31 +70,32 @@ class Wire:
         "_socket",
         "_tls",
         "_writable",
-        "doubtful",
+        "connection",
         "last",
         "reader",
     )
 
     def __init__(
-        self, sock: socket.socket, error: Callable[[bytes], Any], owner: Callable[[], object]
+        self, sock: socket.socket, owner: Callable[[], object], *, messages: bool = False
     ) -> None:
-        """`owner` closes the connection for good: whoever made the socket knows how."""
+        """`owner` closes the connection for good: whoever made the socket knows how. `messages`: it
+        is for a subscription and what follows.
+        """
         sock.setblocking(False)
         self._socket = sock
         self._owner = owner
-        self._error = error
         self._tls = isinstance(sock, ssl.SSLSocket)
-        self._exchange = Exchange(sock, _is_plain(sock))
+        self.connection = Connection(now_us(), messages=messages)
+        """The commands and bytes."""
+        self._exchange = Exchange(self.connection, sock, _is_plain(sock))
         self._readable = poller(sock.fileno())
         self._writable = poller(sock.fileno(), write=True)
         self._hindrance = self._readable
         """What reading was found to wait for."""
         self.reader = Baton()
         """Which thread waits here for what arrives, so that not all of them do."""
-        self.doubtful = False
-        """Whether it leads to a server that is no master any more: a new one may lead elsewhere."""
         self.last = now_us()
-        """When bytes last came."""
+        """When an answer last came."""
 
     def listen_to(self, bell: int) -> None:
         """Has `wait` return early when the descriptor `bell` can be read."""
@@ -108,22 +108,22 @@ class Wire:
     @property
     def broken(self) -> bool:
         """Whether it is of no more use."""
-        return self._exchange.over
+        return self.connection.over
 
     @property
     def outstanding(self) -> int:
         """How many commands have no answer yet."""
-        return self._exchange.outstanding
+        return self.connection.outstanding
 
     @property
     def deadline(self) -> int:
-        """The first deadline of what is outstanding."""
-        return self._exchange.deadline
+        """When something is late: the first deadline of what is outstanding, or `check`."""
+        return self.connection.deadline
 
     @property
     def unsent(self) -> bool:
         """Whether something is still to be written."""
-        return self._exchange.unsent
+        return self.connection.unsent
 
     @property
     def hidden(self) -> bool:
@@ -138,7 +138,7 @@ class Wire:
             return False
         if self.outstanding:
             return True
-        if self.doubtful:
+        if self.connection.doubtful:
             return False
         if self._tls or now - self.last < _STALE_US:
             return True  # with TLS session tickets may lie unread; a dead one shows when read
@@ -152,7 +152,7 @@ class Wire:
 
     def take(self, outbox: list[Command], core: Coordinator) -> bool:
         """Takes over what is to be sent, and whether some of it was too late for that."""
-        return self._exchange.take(outbox, core, now_us()) > 0
+        return self.connection.take(outbox, core, now_us()) > 0
 
     def write(self) -> Wait | None:
         """Writes what the socket takes. None, or how to wait where that is not all. Raises
@@ -168,13 +168,11 @@ class Wire:
             raise WireBroken(str(error)) from None
         return None
 
-    def send(self, data: bytes, deadline: int, mutex: AbstractContextManager[object]) -> None:
-        """Writes `data`, which is no command that waits for an answer, by then. Called without the
-        session's `mutex`, which is held while bytes move: another may read here meanwhile. Raises
-        `WireBroken`.
+    def write_out(self, deadline: int, mutex: AbstractContextManager[object]) -> None:
+        """Writes all that is to be written, by then. Called without the session's `mutex`, which is
+        held while bytes move: another may read here meanwhile. Raises `WireBroken`.
         """
         with mutex:
-            self._exchange.put(data)
             wait = self.write()
         while wait is not None:
             left = deadline - now_us()
@@ -183,59 +181,43 @@ class Wire:
             with mutex:
                 wait = self.write()
 
-    def hear(self, core: Coordinator) -> list[Any]:
-        """Gives the core the answers that are here, without waiting for one; they are returned.
-        Raises `WireBroken` where there will never be another.
+    def hear(self, core: Coordinator, node: int) -> bool:
+        """Tells the core what is here, without waiting for anything; whether there was something.
+        Raises `WireBroken` where there will never be more.
         """
-        while (found := self._replies()) is not None:
-            replies, used, mark = found
+        while self._read():
             now = now_us()
             try:
-                if self._exchange.answer(mark, used, replies, core, now):
-                    if replies:
-                        self.last = now
-                        self.doubtful = self.doubtful or any(map(_is_refusal_to_write, replies))
-                    return replies
+                if self.connection.answer(core, node, now):
+                    self.last = now
+                    return True
             except ValueError as error:
                 raise WireBroken(str(error)) from None
-        return []
+        return False
 
-    def listen(self, core: Coordinator, node: int) -> list[Any]:
-        """The same on a connection of pushes: gives the core the messages. What else has come is
-        returned with them.
+    def check(self) -> None:
+        """To be called at `deadline`. Raises `WireBroken` for what is late; a connection for
+        messages may have something to write then.
         """
-        while (found := self._replies(pushes=True)) is not None:
-            replies, used, mark = found
-            now = now_us()
-            messages = [(reply[1], reply[2]) for reply in replies if _is_message(reply)]
-            if self._exchange.deliver(mark, used, messages, core, node, now):
-                if replies:
-                    self.last = now
-                return replies
-        return []
-
-    def _replies(self, pushes: bool = False) -> tuple[list[Any], int, int] | None:
-        """What has arrived and nobody has given to the core; None if there is nothing."""
         try:
-            if not self._exchange.read():
-                self._hindrance = self._readable
-                return None
+            self.connection.check(now_us())
+        except ValueError as error:
+            raise WireBroken(str(error)) from None
+
+    def _read(self) -> bool:
+        """Whether something has arrived that the core was not told of."""
+        try:
+            found = self._exchange.read()
         except (BlockingIOError, ssl.SSLWantReadError):
-            self._hindrance = self._readable
-            return None
+            found = False
         except ssl.SSLWantWriteError:
             self._hindrance = self._writable
-            return None
-        except (OSError, ValueError) as error:
+            return False
+        except (OSError, ValueError) as error:  # the latter from one of TLS that was closed
             raise WireBroken(str(error)) from None
-        data, mark = self._exchange.arrived()
-        try:
-            replies, used = parse(data, self._error)
-        except ProtocolError as error:
-            raise WireBroken(str(error)) from None
-        if not pushes:
-            replies = [reply for reply in replies if type(reply) is not Push]
-        return replies, used, mark
+        if not found:
+            self._hindrance = self._readable
+        return found
 
     def wait(self, us: int) -> None:
         """Waits so many microseconds at most until there may be something to hear."""
@@ -246,7 +228,7 @@ class Wire:
         """Gives up what is outstanding: the core is told of each whether it can have left. How many
         these are; the second time there are none.
         """
-        return self._exchange.end(core, now_us())
+        return self.connection.end(core, now_us())
 
     def close(self) -> None:
         """Closes the connection; whoever waits on it finds it broken."""
@@ -267,11 +249,3 @@ def _is_plain(sock: socket.socket) -> bool:
     """Whether the bytes of a socket are those on its descriptor."""
     kind, plain = type(sock), socket.SocketType
     return kind.send is plain.send and kind.recv is plain.recv
-
-
-def _is_refusal_to_write(reply: Any) -> bool:
-    return type(reply) is ErrorReply and reply.text.startswith(b"READONLY")
-
-
-def _is_message(reply: Any) -> bool:
-    return isinstance(reply, list) and len(reply) > 2 and reply[0] == b"message"

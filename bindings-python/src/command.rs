@@ -1,8 +1,11 @@
 //! A command for the driver.
 
-use comity::redis::{self, Origin, Route};
+use comity::redis::{self, NodeId, Origin, RequestId, Route};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
+
+use crate::coordinator::at;
+use crate::error::invalid;
 
 /// One Redis command, rendered. Send it once, before `deadline`, and report what came of it.
 #[pyclass(frozen, module = "comity._core")]
@@ -19,6 +22,10 @@ impl Command {
         let aside = command.0.route != Route::Node;
         (command, node, origin, aside)
     }
+
+    pub(crate) const fn inner(&self) -> &redis::Command {
+        &self.0
+    }
 }
 
 impl From<redis::Command> for Command {
@@ -29,9 +36,40 @@ impl From<redis::Command> for Command {
 
 #[pymethods]
 impl Command {
+    /// One that no core has made, to try a driver with.
+    #[new]
+    #[pyo3(signature = (request, argv, deadline, *, node=0, origin=None, route="node"))]
+    fn new(
+        py: Python<'_>,
+        request: u64,
+        argv: Vec<Bound<'_, PyBytes>>,
+        deadline: u64,
+        node: u32,
+        origin: Option<u64>,
+        route: &str,
+    ) -> PyResult<Self> {
+        let route = match route {
+            "node" => Route::Node,
+            "subscribe" => Route::Subscribe,
+            "blocking" => Route::Blocking,
+            other => {
+                let known = "'node', 'subscribe' or 'blocking'";
+                return Err(invalid(py, format!("route: {other:?} is not {known}")));
+            }
+        };
+        Ok(Self(redis::Command {
+            request: RequestId(request),
+            node: NodeId(node),
+            route,
+            origin: origin.map_or(Origin::Background, Origin::Operation),
+            deadline: at(deadline),
+            argv: argv.iter().map(|word| word.as_bytes()).collect(),
+        }))
+    }
+
     /// What to pass to `handle_reply` or `handle_failure`.
     #[getter]
-    const fn request(&self) -> u64 {
+    pub(crate) const fn request(&self) -> u64 {
         self.0.request.0
     }
 
@@ -56,7 +94,7 @@ impl Command {
     /// The lock, counter, call or transaction it serves, or the end of which it follows; None is
     /// background work of the core.
     #[getter]
-    const fn origin(&self) -> Option<u64> {
+    pub(crate) const fn origin(&self) -> Option<u64> {
         match self.0.origin {
             Origin::Operation(number) => Some(number),
             Origin::Background => None,
@@ -65,7 +103,7 @@ impl Command {
 
     /// When to give up.
     #[getter]
-    const fn deadline(&self) -> u64 {
+    pub(crate) const fn deadline(&self) -> u64 {
         self.0.deadline.as_micros()
     }
 

@@ -6,6 +6,7 @@ mod baton;
 mod cell;
 mod collector;
 mod command;
+mod connection;
 mod convert;
 mod coordinator;
 mod counter;
@@ -18,6 +19,7 @@ mod memory;
 mod outbox;
 mod peer;
 mod ring;
+mod sink;
 mod transaction;
 
 use pyo3::prelude::*;
@@ -28,6 +30,8 @@ mod _core {
     use super::baton::{Baton, forward};
     #[pymodule_export]
     use super::command::Command;
+    #[pymodule_export]
+    use super::connection::Connection;
     #[pymodule_export]
     use super::convert::ErrorReply;
     #[pymodule_export]

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from replies import Reader
 from transactions import step
 
 import comity
 from comity._core import Command, Coordinator, ErrorReply, Event
 from comity.clock import now_us
-from comity.resp import Reader
 
 NODES = ("a", "b", "c")
 PATIENCE = 10_000
@@ -61,7 +61,7 @@ class Connection:
     def __init__(self, server: Any) -> None:
         self.server = server
         self._sock: socket.socket | None = None
-        self._reader = Reader(ErrorReply)
+        self._reader = Reader()
 
     def ask(self, packed: bytes) -> Any:
         """The reply to a packed command. Raises `OSError` if there is none."""
@@ -69,7 +69,7 @@ class Connection:
             if self._sock is None:
                 self._sock = socket.create_connection(("127.0.0.1", self.server.port), 5)
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._reader = Reader(ErrorReply)
+                self._reader = Reader()
             self._sock.sendall(packed)
             while data := self._sock.recv(65536):
                 if replies := self._reader.feed(data):

@@ -125,8 +125,8 @@ def test_verbs_without_a_grant_and_twice(server):
 
 def test_many_tasks_share_writes_and_connections(server, proxy, monkeypatch):
     writes = []
-    send = Wire.send
-    monkeypatch.setattr(Wire, "send", lambda wire, data: (writes.append(data), send(wire, data)))
+    write = Wire.write
+    monkeypatch.setattr(Wire, "write", lambda wire: (writes.append(wire), write(wire)))
 
     async def main():
         async with connected(proxy.port) as co:

@@ -106,7 +106,9 @@ def test_a_dead_push_connection_is_replaced_under_its_leader(server):
 class Deaf:
     """A push connection on which nobody may wait."""
 
-    def listen(self, core: Any, node: int) -> Any:
+    outstanding = 0
+
+    def hear(self, core: Any, node: int) -> bool:
         raise AssertionError("listened to")
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, cast
 
-from .._core import ErrorReply
 from ..base import (
     Base,
     checked_fence,
@@ -408,8 +407,7 @@ def _maker(
     def over_sockets() -> tuple[Session, Driver]:
         session = make_session(list(clients), prefix, timeout, push, attended=False)
         connectors = [
-            RedisConnector(clients[session.core.node_id(node)], ErrorReply)
-            for node in range(len(clients))
+            RedisConnector(clients[session.core.node_id(node)]) for node in range(len(clients))
         ]
         return session, SocketDriver(session, connectors)
 

@@ -5,12 +5,10 @@ Everything here runs in callbacks of the loop. What became ready in one turn lea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from .._core import ErrorReply
-from ..outbox import take_all, take_out
-from ..resp import Push
+from .._core import refuse_late
 from ..sending import SILENT
 from ..session import NEVER
 from .link import Link
@@ -55,6 +53,7 @@ class Lane(Link):
             wire = self._wire
             if wire is not None and wire.usable:
                 self._write(wire)
+                self._arm(wire.connection.deadline)
                 return
             if wire is not None:
                 self._drop(wire)
@@ -62,57 +61,11 @@ class Lane(Link):
         if outbox:  # not where that has failed at once
             self._arm(_first(outbox))
 
-    # See `Owner`
-
-    def heard(self, wire: Wire, replies: list[Any]) -> None:
-        """Gives the core the replies to the oldest outstanding commands."""
-        session = self._session
-        outstanding = wire.outstanding
-        handle_reply = session.core.handle_reply
-        unasked = False
-        with session.mutex:
-            now = session.now()
-            for reply in replies:
-                if type(reply) is Push:
-                    continue
-                if not outstanding:
-                    unasked = True
-                    break
-                handle_reply(outstanding.popleft().request, reply, now)
-                if type(reply) is ErrorReply and reply.text.startswith(b"READONLY"):
-                    wire.doubtful = True
-            session.drain()
-        if unasked:
-            self._drop(wire)
-        self._others()
-
     def ended(self, wire: Wire, why: str) -> None:
         """The connection is gone."""
         self._drop(wire, why)
 
     # How
-
-    def _write(self, wire: Wire) -> None:
-        ready = self._in_time()
-        if ready:
-            wire.outstanding.extend(ready)
-            wire.send(ready[0].packed if len(ready) == 1 else b"".join([c.packed for c in ready]))
-            self._arm(_first(ready))
-
-    def _in_time(self) -> list[Command]:
-        """All that is ready, but for what is late already: that is not sent any more."""
-        session = self._session
-        with session.mutex:
-            batch = take_all(self._outbox)
-        now = session.now()
-        late = [c for c in batch if c.deadline <= now]
-        if not late:
-            return batch
-        session.failures(late, "not_sent")
-        return [c for c in batch if c.deadline > now]
-
-    def _waiting(self) -> Sequence[Command]:
-        return self._in_time()
 
     def _connected(self, wire: Wire) -> None:  # noqa: ARG002
         self._session.node(self._node, "connected")
@@ -124,13 +77,15 @@ class Lane(Link):
         current = self._wire is wire
         if current:
             self._wire = None
-        lost = list(wire.outstanding)
         wire.close()
-        if why not in (None, SILENT) and lost:
-            self._session.broken(self._node, str(why))
-        self._session.failures(lost, "outcome_unknown")
+        session = self._session
+        with session.mutex:
+            if why not in (None, SILENT) and wire.outstanding:
+                session.broken(self._node, str(why))
+            wire.connection.end(session.core, session.now())
+            session.drain()
         if current:
-            self._session.node(self._node, "lost")
+            session.node(self._node, "lost")
 
     def _arm(self, deadline: int) -> None:
         """Has `_expire` called at `deadline` or earlier."""
@@ -150,16 +105,13 @@ class Lane(Link):
             return
         now = session.now()
         wire = self._wire
-        if wire is not None and wire.outstanding and _first(wire.outstanding) <= now:
+        if wire is not None and wire.connection.deadline <= now:
             self._drop(wire, SILENT)
         with session.mutex:
-            late = [c for c in self._outbox if c.deadline <= now]
-            take_out(self._outbox, late)
-        session.failures(late, "not_sent")
+            first = refuse_late(self._outbox, session.core, now)
+            session.drain()
         wire = self._wire
-        waiting = [*self._outbox, *(wire.outstanding if wire is not None else ())]
-        if waiting:
-            self._arm(_first(waiting))
+        self._arm(first if wire is None else min(first, wire.connection.deadline))
 
 
 def _first(commands: Iterable[Command]) -> int:

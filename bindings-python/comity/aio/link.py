@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
+from .._core import refuse
 from ..wire import NotConnected, Refused
 
 if TYPE_CHECKING:
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 class Connector(Protocol):
     """How a connection is made."""
 
-    async def connect(self, deadline: int) -> Wire:
-        """A ready connection by `deadline`. Raises `NotConnected` or `Refused`."""
+    async def connect(self, deadline: int, *, messages: bool = False) -> Wire:
+        """A ready connection by `deadline`, for commands or for `messages`. Raises `NotConnected`
+        or `Refused`.
+        """
 
 
 class Link(ABC):
     """What a lane and a push connection have in common. `outbox` is the session's list of commands
     for it; `others` sends what it made ready for any node.
     """
+
+    messages = False
+    """What its connection is for."""
 
     def __init__(
         self,
@@ -57,17 +63,23 @@ class Link(ABC):
     def flush(self) -> None:
         """Sends what is ready; where there is no connection, begins to make one."""
 
-    @abstractmethod
-    def heard(self, wire: Wire, replies: list[Any]) -> None:
+    def heard(self, wire: Wire, data: bytes) -> None:
         """See `Owner`."""
+        session = self._session
+        why = None
+        with session.mutex:
+            try:
+                wire.connection.receive(data, session.core, self._node, session.now())
+            except ValueError as error:
+                why = str(error)
+            session.drain()
+        if why is not None:
+            self.ended(wire, why)
+        self._others()
 
     @abstractmethod
     def ended(self, wire: Wire, why: str) -> None:
         """See `Owner`."""
-
-    @abstractmethod
-    def _waiting(self) -> Sequence[Command]:
-        """Takes out what no connection could be made for."""
 
     @abstractmethod
     def _connected(self, wire: Wire) -> None:
@@ -103,15 +115,15 @@ class Link(ABC):
     async def _connects(self, deadline: int) -> None:
         session = self._session
         try:
-            wire = await self._connector.connect(deadline)
+            wire = await self._connector.connect(deadline, messages=self.messages)
         except NotConnected as failed:
             self._connecting = None
             session.unreachable(self._node, failed)
-            session.failures(self._waiting(), "not_sent")
+            self._refuse()
         except Refused as refused:
             self._connecting = None
             session.refused(self._node, refused.text)
-            session.failures(self._waiting(), "not_sent")
+            self._refuse()
         else:
             self._connecting = None
             if self._stopped:
@@ -121,3 +133,18 @@ class Link(ABC):
             wire.belongs_to(self)
             self._connected(wire)
         self.flush()
+
+    def _refuse(self) -> None:
+        """What no connection could be made for is not sent."""
+        session = self._session
+        with session.mutex:
+            refuse(self._outbox, self._outbox.copy(), session.core, session.now())
+            session.drain()
+
+    def _write(self, wire: Wire) -> None:
+        """Sends all that is ready, but for what is late already."""
+        session = self._session
+        with session.mutex:
+            if wire.connection.take(self._outbox, session.core, session.now()):
+                session.drain()
+        wire.write()

@@ -16,17 +16,16 @@ from .wire import Wire, transport_of
 
 
 class RedisConnector:
-    """Makes connections to one client's server. `error` makes an error reply of its text."""
+    """Makes connections to one client's server."""
 
-    __slots__ = ("_error", "_make", "_met", "_pool")
+    __slots__ = ("_make", "_met", "_pool")
 
-    def __init__(self, client: Any, error: Callable[[bytes], Any]) -> None:
+    def __init__(self, client: Any) -> None:
         self._pool = pool = client.connection_pool
-        self._error = error
         self._make = _factory(pool)
         self._met = False
 
-    async def connect(self, deadline: int) -> Wire:
+    async def connect(self, deadline: int, *, messages: bool = False) -> Wire:
         """A ready connection by `deadline`. Raises `NotConnected`, or `Refused` with the server's
         words.
         """
@@ -50,7 +49,7 @@ class RedisConnector:
             why = TypeError(f"{type(connection).__qualname__} has no transport of its own")
             raise NotConnected(str(why), why, lasting=True)
         self._met = True
-        return Wire(transport, self._error, close)
+        return Wire(transport, close, messages=messages)
 
 
 _Made = tuple[Any, Callable[[], object]]

@@ -1,28 +1,24 @@
-"""One connection of an event loop: bytes out, replies in. What they mean is its owner's affair."""
+"""One connection of an event loop: bytes out, bytes in. Whom to tell is its owner's affair."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
+from .._core import Connection
 from ..clock import now_us
-from ..resp import ProtocolError, Reader
-
-if TYPE_CHECKING:
-    from .._core import Command
 
 
 class Owner(Protocol):
     """Who is told what becomes of a wire."""
 
-    def heard(self, wire: Wire, replies: list[Any]) -> None:
-        """Complete replies, in order."""
+    def heard(self, wire: Wire, data: bytes) -> None:
+        """What has arrived, for `Connection.receive`."""
 
     def ended(self, wire: Wire, why: str) -> None:
-        """There will never be another. Not told of an end that the owner asked for."""
+        """Nothing will arrive any more. Not told of an end that the owner asked for."""
 
 
 class Wire(asyncio.Protocol):
@@ -35,19 +31,18 @@ class Wire(asyncio.Protocol):
     def __init__(
         self,
         transport: asyncio.Transport,
-        error: Callable[[bytes], Any],
         close: Callable[[], object],
+        *,
+        messages: bool = False,
     ) -> None:
-        """`close` ends the connection for good: whoever made it knows how."""
+        """`close` ends the connection for good: whoever made it knows how. `messages`: it is for a
+        subscription and what follows.
+        """
         self._transport = transport
-        self._reader = Reader(error)
         self._close = close
         self._owner: Owner | None = None
-        self.outstanding: deque[Command] = deque()
-        self.doubtful = False
-        """Whether it leads to a server that is no master any more: a new one may lead elsewhere."""
-        self.last = now_us()
-        """When bytes last came."""
+        self.connection = Connection(now_us(), messages=messages)
+        """The commands and bytes."""
 
     def belongs_to(self, owner: Owner) -> None:
         """From now on `owner` is told what comes."""
@@ -55,20 +50,26 @@ class Wire(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     @property
+    def outstanding(self) -> int:
+        """How many commands have no answer yet."""
+        return self.connection.outstanding
+
+    @property
     def usable(self) -> bool:
         """Whether to send more here."""
         if self._owner is None or self._transport.is_closing():
             return False
-        return bool(self.outstanding) or not self.doubtful
+        return bool(self.outstanding) or not self.connection.doubtful
 
-    def send(self, data: bytes) -> None:
-        """Writes without waiting; the transport keeps what the kernel does not take."""
-        self._transport.write(data)
+    def write(self) -> None:
+        """Writes what there is, without waiting; the transport keeps what the kernel does not
+        take.
+        """
+        self._transport.write(self.connection.transmit())
 
     def close(self) -> None:
         """Ends the connection at once."""
         self._owner = None
-        self.outstanding.clear()
         try:
             self._close()
         except Exception:  # somebody else's code; the connection is gone either way
@@ -91,17 +92,8 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        owner = self._owner
-        if owner is None:
-            return
-        try:
-            replies = self._reader.feed(data)
-        except ProtocolError as error:
-            owner.ended(self, str(error))
-            return
-        if replies:
-            self.last = now_us()
-            owner.heard(self, replies)
+        if self._owner is not None:
+            self._owner.heard(self, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
