@@ -172,7 +172,10 @@ fn host_and_port(place: &str) -> Result<(String, u16), UrlError> {
     } else {
         let (host, port) = place.split_once(':').unwrap_or((place, ""));
         let host = String::from_utf8(decode(host)?).map_err(|_| UrlError::Host)?;
-        let sound = |char: char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_');
+        // What else may be in a name is for who resolves it to say.
+        let sound = |char: char| {
+            char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_') || char > '\u{a0}'
+        };
         if !host.chars().all(sound) {
             return Err(UrlError::Host);
         }
