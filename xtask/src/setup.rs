@@ -38,6 +38,8 @@ pub(crate) enum Need {
     Chromium,
     /// The compiler wrapper `musl-gcc`.
     Musl,
+    /// The program `openssl`, by which tests make their certificates.
+    Openssl,
 }
 
 impl Need {
@@ -60,6 +62,7 @@ impl Need {
             Self::Webdis => "webdis",
             Self::Chromium => "chromium",
             Self::Musl => "musl-tools",
+            Self::Openssl => "openssl",
         }
     }
 
@@ -77,6 +80,7 @@ impl Need {
             Self::Webdis => "the program webdis",
             Self::Chromium => "the browser chromium",
             Self::Musl => "the C library musl with musl-gcc",
+            Self::Openssl => "the program openssl",
         }
     }
 }
@@ -206,6 +210,7 @@ fn is_there(session: &mut Session, need: Need) -> bool {
         Need::Webdis => session.find("webdis").is_some() || find_unpacked(session, "webdis"),
         Need::Chromium => session.find("chromium").is_some(),
         Need::Musl => session.find("musl-gcc").is_some(),
+        Need::Openssl => session.find("openssl").is_some(),
     }
 }
 

@@ -62,7 +62,7 @@ fn core(session: &mut Session) -> Result<(), Failure> {
     setup::ensure_cargo_command(session, "fmt")?;
     setup::ensure_cargo_command(session, "clippy")?;
     // The differential tests compare the embedded store with a real server.
-    setup::ensure(session, &[Need::RedisServer])?;
+    setup::ensure(session, &[Need::RedisServer, Need::Openssl])?;
 
     cargo_stage(session, "core: format", &["fmt", "--all", "--check"])?;
     session.stage("core: lints", |session| {
@@ -84,7 +84,20 @@ fn core(session: &mut Session) -> Result<(), Failure> {
     })?;
     cargo_stage(session, "core: tests", &["test", "-p", "comity"])?;
     no_std(session)?;
+    tokio_example(session)?;
     cargo_stage(session, "core: tests of the task runner", &["test", "-p", "xtask"])
+}
+
+/// The example that is a package of its own, for what it is built with.
+fn tokio_example(session: &mut Session) -> Result<(), Failure> {
+    session.stage("core: the example over tokio", |session| {
+        let target = session.target();
+        for words in [&["fmt", "--check"][..], &["test"]] {
+            let step = session.step("cargo").args(words).within("core/examples/tokio");
+            step.env("CARGO_TARGET_DIR", &target.to_string_lossy()).run()?;
+        }
+        Ok(())
+    })
 }
 
 /// Builds the core for a target that has no standard library.
