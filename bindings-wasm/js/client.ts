@@ -1,13 +1,13 @@
 import type { Transport } from "./driver/transport.js";
-import type { Signal } from "./platform.js";
+import type { Signal, Url } from "./platform.js";
 
 /** A client of node-redis or ioredis; comity makes connections of its own by its settings. */
 export interface RedisClient {
   duplicate(...overrides: never[]): unknown;
 }
 
-/** One server. */
-export type OneClient = RedisClient | Transport;
+/** One server: by its URL, by a client, or by how it is reached. */
+export type OneClient = string | Url | RedisClient | Transport;
 
 /**
  * What `connect` takes: one server; several by stable ids, which form a ring; or several whose

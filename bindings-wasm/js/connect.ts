@@ -7,6 +7,7 @@ import { Coordinator } from "./coordinator.js";
 import { Coordinator as Core } from "./core/coordinator.js";
 import { ADAPTERS } from "./driver/adapters.js";
 import { type Embedded, drives, isEmbedded, TransportDriver } from "./driver/driver.js";
+import { tcp } from "./driver/tcp.js";
 import type { Transport } from "./driver/transport.js";
 import { ComityError, ErrorCode, invalid, kindOf } from "./errors.js";
 import { type Teller, tellerOf } from "./log.js";
@@ -44,8 +45,9 @@ async function ownStore(): Promise<Embedded> {
 /**
  * A coordinator over one Redis server, several, or none.
  *
- * `client`: a client of node-redis or ioredis, or `http(...)`; an object or `Map` of stable ids to
- * clients, which form a ring; an array of clients, whose addresses are the ids; a `MemoryStore`; or
+ * `client`: a URL such as `"redis://localhost:6379"`, for which no client library is needed (see
+ * `tcp`); a client of node-redis or ioredis, or `http(...)`; an object or `Map` of stable ids to
+ * such, which form a ring; an array of them, whose addresses are the ids; a `MemoryStore`; or
  * nothing, for a store of its own in this process.
  *
  * The client's address, credentials, TLS and database are used; connections (two per server, a third
@@ -144,8 +146,8 @@ function refuseAddress(client: object): void {
 
 function notByAddress(given: string): ComityError {
   const message =
-    `${given} is an address, and comity makes no client of one: give it a client, as in ` +
-    "connect(createClient({ url })) of node-redis, connect(new Redis(url)) of ioredis, or connect(http(url, ...))";
+    `${given} is no client: give it a URL, as in connect("redis://localhost:6379"), or a client, as in ` +
+    "connect(createClient({ url })) of node-redis or connect(new Redis(url)) of ioredis";
   return new ComityError(ErrorCode.Unsupported, message);
 }
 
@@ -162,6 +164,7 @@ function adapted(client: unknown): Transport {
 
 /** How a client's server is reached; null if it is none that is known. */
 function known(client: unknown): Transport | null {
+  if (typeof client === "string" || (typeof URL === "function" && client instanceof URL)) return tcp(client);
   if (typeof client !== "object" && typeof client !== "function") return null;
   if (client === null) return null;
   if (isEmbedded(client)) {
@@ -175,17 +178,11 @@ function known(client: unknown): Transport | null {
 }
 
 function unknown(client: unknown): ComityError {
-  if (typeof client === "string" || client instanceof URL) return notByAddress(shownAddress(client));
   const names = ADAPTERS.map(({ name }) => name).join(", ");
   const message =
-    `comity does not know what to do with this client (${kindOf(client)}): it takes clients of ` +
+    `comity does not know what to do with this client (${kindOf(client)}): it takes a URL, clients of ` +
     `${names}, http(...), a Transport, a MemoryStore, or several by their ids`;
   return new ComityError(ErrorCode.Unsupported, message);
-}
-
-/** An address without the credentials in it. */
-function shownAddress(address: unknown): string {
-  return JSON.stringify(String(address).replace(/\/\/[^@/]*@/, "//"));
 }
 
 function transportOf(all: readonly Named[], id: Bytes): Transport {

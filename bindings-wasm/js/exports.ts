@@ -24,6 +24,8 @@ export { PNCounter } from "./core/peer.js";
 export { ErrorReply, type Reply } from "./core/reply.js";
 export { type Nodes, type NodeSpec, Ring, type RingOptions } from "./core/ring.js";
 export { http } from "./driver/http.js";
+export type { TlsOptions, WebConnect } from "./driver/sockets.js";
+export { tcp, type TcpOptions } from "./driver/tcp.js";
 export {
   type Connection,
   NotSent,

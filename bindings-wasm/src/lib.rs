@@ -37,6 +37,8 @@ mod reply;
 mod ring;
 #[cfg(feature = "coordination")]
 mod transaction;
+#[cfg(feature = "coordination")]
+mod wire;
 
 #[cfg(feature = "coordination")]
 use alloc::string::String;

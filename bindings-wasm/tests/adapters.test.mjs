@@ -9,6 +9,7 @@ import { ErrorReply } from "../dist/esm/core/reply.js";
 import { http as overHttp } from "../dist/esm/driver/http.js";
 import { ioredis } from "../dist/esm/driver/ioredis.js";
 import { nodeRedis } from "../dist/esm/driver/node-redis.js";
+import { tcp } from "../dist/esm/index.js";
 import { cleanup } from "./support/cleanup.mjs";
 import { startRedis, startWebdis } from "./support/servers.mjs";
 import { startUpstash } from "./support/upstash.mjs";
@@ -34,6 +35,8 @@ const KINDS = {
     ioredis.adapt(new Redis({ port, host: "127.0.0.1", lazyConnect: true })),
   "ioredis with automatic pipelines": async (t, port) =>
     ioredis.adapt(new Redis({ port, lazyConnect: true, enableAutoPipelining: true, protocol: 2 })),
+  "tcp to redis": async (t, port) => tcp(`redis://127.0.0.1:${port}`),
+  "tcp to redis with RESP3": async (t, port) => tcp(`redis://127.0.0.1:${port}/1?protocol=3&client_name=me`),
   webdis: async (t, port) => overHttp((await startWebdis(t, port)).url, { dialect: "webdis" }),
   upstash: async (t, port) => {
     const { url, token } = await startUpstash(t, port);

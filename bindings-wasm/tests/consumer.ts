@@ -12,6 +12,8 @@ import {
   MemoryStore,
   PNCounter,
   Ring,
+  tcp,
+  type TcpOptions,
   type Transport,
   version,
   type Wait,
@@ -36,6 +38,8 @@ export async function main(): Promise<void> {
   await connect({ a: transport, b: http("http://localhost:7379", { dialect: "webdis" }) });
   await connect(new Map([["a", transport]]));
   await connect([transport]);
+  const secure: TcpOptions = { tls: { ca: "" } };
+  await connect({ a: "redis://localhost", b: new URL("valkey://localhost"), c: tcp("rediss://localhost", secure) });
 
   const fence: number = await co.withLock("x", { ttl: 10_000, signal }, (held) => held.fence);
   const nothing: void = await co.withLock("x", async (held: Lock) => held.check());

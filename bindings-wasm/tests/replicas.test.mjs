@@ -22,6 +22,7 @@ after(() => process.removeAllListeners("warning"));
 const SOCKETS = {
   "node-redis": (port) => createClient({ socket: { port, host: "127.0.0.1" } }),
   ioredis: (port) => new Redis({ port, host: "127.0.0.1", lazyConnect: true }),
+  tcp: (port) => `redis://127.0.0.1:${port}`,
 };
 const GATEWAYS = {
   webdis: async (t, port) => http((await startWebdis(t, port)).url, { dialect: "webdis" }),
@@ -188,10 +189,10 @@ for (const [kind, make] of Object.entries(SOCKETS)) {
   test(`${kind}: what closes or gives up ends the wait with what is known`, async (t) => {
     const { port, master, send } = await startPair(t);
     const owned = make(port);
-    await owned.connect();
+    await owned.connect?.();
     const co = await connected(t, owned);
     // The connection that may block is made of it later.
-    await owned.quit();
+    await owned.quit?.();
     const options = { durability: { timeout: 30_000 } };
     const tx = co.transaction(options);
     send("SIGSTOP");

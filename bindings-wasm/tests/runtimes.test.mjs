@@ -23,7 +23,7 @@ const RUNTIMES = {
 };
 
 for (const [name, [program, words]] of Object.entries(RUNTIMES)) {
-  test(`${name}, with ioredis, with node-redis, and alone`, async (t) => {
+  test(`${name}, by a URL, with ioredis, with node-redis, and alone`, async (t) => {
     const { port } = await startRedis(t);
     const root = await project(t, {
       "package.json": '{ "type": "module" }',
@@ -33,6 +33,7 @@ for (const [name, [program, words]] of Object.entries(RUNTIMES)) {
         import { createClient } from "redis";
         const port = ${port};
         for (const client of [
+          \`redis://127.0.0.1:\${port}\`,
           new Redis({ port, lazyConnect: true }),
           createClient({ socket: { port } }),
           undefined,
@@ -61,7 +62,8 @@ for (const [name, [program, words]] of Object.entries(RUNTIMES)) {
       await symlink(join(MODULES, each), join(root, "node_modules", each));
     }
     const { stdout } = await printed(program, [...words, "main.js"], { cwd: root });
-    assert.equal(stdout, "released,true -30,30 2\nreleased,true -60,60 4\nreleased,true -30,30 2\n");
+    const shared = [1, 2, 3].map((time) => `released,true ${-30 * time},${30 * time} ${2 * time}\n`).join("");
+    assert.equal(stdout, `${shared}released,true -30,30 2\n`);
   });
 }
 
@@ -74,7 +76,7 @@ async function worker(t, script, modules) {
     bundle: true,
     format: "esm",
     outfile: join(root, "worker.js"),
-    external: ["*.wasm"],
+    external: ["*.wasm", "cloudflare:*"],
     conditions: ["workerd"],
     logLevel: "error",
   });
@@ -111,7 +113,7 @@ async function worker(t, script, modules) {
   }
 }
 
-test("workerd, with modules that are imported, over HTTP and alone", async (t) => {
+test("workerd, with modules that are imported, over sockets, over HTTP and alone", async (t) => {
   const redis = await startRedis(t);
   const { url, token } = await startUpstash(t, redis.port);
   const answer = await worker(
@@ -119,13 +121,14 @@ test("workerd, with modules that are imported, over HTTP and alone", async (t) =
     `
     import core from "comity/comity.wasm";
     import store from "comity/store.wasm";
-    import { connect, http, load, loadStore, MemoryStore } from "comity/slim";
+    import { connect as dial } from "cloudflare:sockets";
+    import { connect, http, load, loadStore, MemoryStore, tcp } from "comity/slim";
     load(core);
     loadStore(store);
     export default {
       async fetch() {
         const told = [];
-        for (const server of [http(${JSON.stringify(url)}, ${JSON.stringify({ dialect: "upstash", token })}), new MemoryStore()]) {
+        for (const server of [tcp("redis://127.0.0.1:${redis.port}", { connect: dial }), http(${JSON.stringify(url)}, ${JSON.stringify({ dialect: "upstash", token })}), new MemoryStore()]) {
           const co = await connect(server);
           told.push(await co.withLock("job", { ttl: 10_000 }, (lock) => lock.held));
           await co.transaction((tx) => tx.incrBy("alice", -30).incrBy("bob", 30));
@@ -141,7 +144,7 @@ test("workerd, with modules that are imported, over HTTP and alone", async (t) =
   `,
     ["comity.wasm", "store.wasm"],
   );
-  assert.deepEqual(JSON.parse(answer), [true, ["-30", "30"], 2, true, ["-30", "30"], 2]);
+  assert.deepEqual(JSON.parse(answer), [true, ["-30", "30"], 2, true, ["-60", "60"], 4, true, ["-30", "30"], 2]);
   assert.equal(await command(redis.port, "GET", "bob"), "$2");
 });
 

@@ -218,16 +218,13 @@ for (const [kind, make] of Object.entries(CLIENTS)) {
   });
 }
 
-test("an address is no client, and that is said", async () => {
+test("what a client is made of is no client, and that is said", async () => {
   for (const [given, words] of [
-    [{ host: "localhost", port: 6379 }, /\{ host, port \}.*createClient.*new Redis/],
+    [{ host: "localhost", port: 6379 }, /\{ host, port \}.*"redis:.*createClient.*new Redis/],
     [{ url: "redis://localhost" }, /\{ url \}/],
     [{ socket: { port: 6379 } }, /\{ socket \}/],
-    ["redis://me:secret@localhost", /"redis:\/\/localhost" is an address/],
-    [new URL("redis://me:secret@localhost"), /is an address/],
   ]) {
-    const error = await refuses("Unsupported", words, connect(given));
-    assert.doesNotMatch(error.message, /secret/);
+    await refuses("Unsupported", words, connect(given));
   }
   // Who calls a server so may.
   const port = await freePort();

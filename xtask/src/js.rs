@@ -100,7 +100,7 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
     let node = build(session)?;
     let archive = pack(session, &node)?;
     packages(session, &node, TOOLS)?;
-    setup::ensure(session, &[Need::RedisServer, Need::Webdis, Need::Chromium])?;
+    setup::ensure(session, &[Need::RedisServer, Need::Webdis, Need::Chromium, Need::Openssl])?;
     let venv = python::ready_with_wheel(session, &[python::BUILD, python::CLIENT])?;
     session.stage("js: types", |session| {
         let tool = session.root().join(PACKAGE).join("node_modules/typescript/bin/tsc");
