@@ -13,7 +13,10 @@ use hmac_sha1_compact::Hash as Sha1;
 
 /// Each script, called as in `Script`, and the files of `src` of which it is put together.
 const SCRIPTS: [(&str, &[&str]); 12] = [
-    ("Queue", &["stamp/check", "lock/server/queue"]),
+    (
+        "Queue",
+        &["stamp/check", "lock/server/uncontended", "lock/server/hand_off", "lock/server/queue"],
+    ),
     ("Guard", &["stamp/check", "lock/fence_guard/guard"]),
     ("Counter", &["stamp/check", "counter/server/counter"]),
     (

@@ -46,6 +46,7 @@ fn the_embedded_store_answers_as_redis_does() {
         let count = pair.seen.get(&verb).copied().unwrap_or(0);
         assert!(count >= AT_LEAST, "{verb} occurred {count} times only");
     }
+    pair.assert_short_ways(AT_LEAST);
 }
 
 fn request(bits: u128, ttl: Span, waiter_ttl: Span) -> Op {

@@ -14,6 +14,7 @@ use comity::time::Time;
 use super::common_clock::{self, CLOCK};
 use super::redis_server::RedisServer;
 use super::resp::{Client, bytes, items};
+use super::short_ways;
 use super::stamping::{self, META};
 
 /// In what the two differ.
@@ -59,6 +60,7 @@ impl Pair {
             let text = shipped.replace("redis.call('TIME')", &read_clock);
             let timeless = script == Script::Guard;
             assert!(timeless || text != shipped, "{script:?} reads its clock in another way");
+            let text = short_ways::counting(script, &text);
             let loaded = redis.command(["SCRIPT", "LOAD", &text]);
             let digest = bytes(&loaded).to_vec();
             assert_eq!(digest.len(), 40, "{script:?} does not compile: {loaded:?}");
@@ -113,6 +115,11 @@ impl Pair {
         let same = self.compare_keys(&[key.as_bytes()]);
         same.map_err(|what| format!("after {op:?} = {reply:?}: {what}"))?;
         Ok(reply)
+    }
+
+    /// Asserts that each short way of the lock's script was taken so often.
+    pub(crate) fn assert_short_ways(&mut self, at_least: u64) {
+        short_ways::assert_taken(&mut self.redis, &[Script::Queue], at_least);
     }
 
     /// Sets one field of a hash in both.
@@ -196,7 +203,7 @@ impl Pair {
         self.skip_mark()?;
         let reply = self.redis.command(["KEYS", "*"]);
         let mut real: Vec<Vec<u8>> = items(&reply).iter().map(|key| bytes(key).to_vec()).collect();
-        real.retain(|key| key != CLOCK.as_bytes());
+        real.retain(|key| !key.starts_with(short_ways::PREFIX.as_bytes()));
         real.sort();
         let embedded: Vec<Vec<u8>> =
             self.store.keyspace().iter().map(|(key, ..)| key.to_vec()).collect();

@@ -8,7 +8,15 @@ use super::resp::{Client, bytes};
 /// In front of the names of the keys that only tests have.
 pub(crate) const PREFIX: &str = "test:";
 /// The short ways: their names, the script, and the first place in it of the piece that ends one.
-const SHORT_WAYS: [(&str, Script, &str); 3] = [
+const SHORT_WAYS: [(&str, Script, &str); 7] = [
+    ("ACQ", Script::Queue, "answer = {'QUEUED', now, now,"),
+    ("REL", Script::Queue, "redis.call('ZREM', KEYS[3], first)"),
+    (
+        "REL of the last",
+        Script::Queue,
+        "redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])\nredis.call('SET',",
+    ),
+    ("REN", Script::Queue, "answer = {'OK', fence, now, ARGV[3]}"),
     ("ONE_PHASE", Script::OnePhase, "return {'DONE', replies}"),
     ("PREPARE", Script::Prepare, "return {'PREPARED', now, replies}"),
     ("FINISH", Script::Finish, "redis.pcall('HSET', T, slot, seq .. 'D' .. sub("),

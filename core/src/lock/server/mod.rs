@@ -1,5 +1,6 @@
 //! The server side of the queued lock over [`Keyspace`]: `queue.lua` again, step by step, without
-//! its shortcuts. The embedded store runs it, and the differential test holds the two equal.
+//! the short ways that stand in front of it, `uncontended.lua` and `hand_off.lua`. The embedded store
+//! runs it, and the differential test holds the two equal.
 
 mod queue;
 mod record;
