@@ -17,6 +17,7 @@ mod late_queued_after_push;
 mod lost_is_told;
 mod lost_reply;
 mod many_waiters;
+mod mute;
 mod noscript;
 mod not_renewed;
 mod push_for_unknown_id;
