@@ -35,7 +35,7 @@
 #include "hiredis/link.h"
 #include "hiredis/node.h"
 #include "hiredis/reply.h"
-#include "hiredis/system.h"
+#include "system.h"
 
 /* What is not for users is in the headers above: they may change at any time. */
 
@@ -55,6 +55,16 @@ struct comity_hiredis {
     pid_t home;
 };
 typedef struct comity_hiredis comity_hiredis;
+
+/* Microseconds on the clock that every function of comity is to be called with here. */
+static inline uint64_t comity_hiredis_now(void) {
+    return comity_system_now();
+}
+
+/* Fills len bytes from the system's cryptographic source. Returns whether that succeeded. */
+static inline int comity_hiredis_entropy(void *out, size_t len) {
+    return comity_system_entropy(out, len);
+}
 
 /* What all of it is made of */
 
@@ -174,8 +184,6 @@ static inline uint32_t comity_hiredis_new(comity_coordinator *coordinator,
  * has no randomness. */
 static inline uint32_t comity_hiredis_connect(const comity_hiredis_server *servers, size_t count,
                                               const comity_config *config, comity_hiredis **out) {
-    unsigned char entropy[32];
-    comity_config all;
     comity_coordinator *coordinator = NULL;
     comity_node_spec *specs;
     char(*ids)[COMITY_HIREDIS_ADDRESS];
@@ -183,17 +191,6 @@ static inline uint32_t comity_hiredis_connect(const comity_hiredis_server *serve
     size_t i;
     status = comity_hiredis_arguments(servers, count, (const void *)out);
     if (status != COMITY_OK) return status;
-    if (!comity_hiredis_entropy(entropy, sizeof entropy)) {
-        return comity_fail(COMITY_ERROR_UNSUPPORTED, "/dev/urandom cannot be read: no randomness for ids");
-    }
-    if (config != NULL && config->struct_size != sizeof all) {
-        return comity_fail(COMITY_ERROR_INVALID_ARGUMENT,
-                           "config: its struct_size is not that of comity_config: comity_config_init "
-                           "was not called");
-    }
-    status = comity_config_init(&all, sizeof all);
-    if (status != COMITY_OK) return status;
-    if (config != NULL) all = *config;
     specs = (comity_node_spec *)calloc(count, sizeof *specs);
     ids = (char(*)[COMITY_HIREDIS_ADDRESS])calloc(count, sizeof *ids);
     if (specs == NULL || ids == NULL) {
@@ -204,10 +201,7 @@ static inline uint32_t comity_hiredis_connect(const comity_hiredis_server *serve
             specs[i].id_len = strlen((const char *)specs[i].id);
             specs[i].weight = 1;
         }
-        all.nodes = specs;
-        all.node_count = count;
-        status = comity_coordinator_new(&all, entropy, sizeof entropy, comity_hiredis_now(),
-                                        &coordinator);
+        status = comity_system_coordinator(specs, count, config, &coordinator);
     }
     if (status == COMITY_OK) {
         status = comity_hiredis_new(coordinator, servers, count, out);
@@ -323,7 +317,7 @@ static inline uint32_t comity_hiredis_run(comity_hiredis *redis, uint64_t until_
     for (;;) {
         uint64_t now_us = comity_hiredis_now(), first_us;
         size_t i, count;
-        int timeout_ms = -1, ready;
+        int timeout_ms, ready;
 
         status = comity_hiredis_send_ready(redis, now_us);
         if (status == COMITY_OK) status = comity_poll_event(redis->shared.coordinator, out);
@@ -333,11 +327,7 @@ static inline uint32_t comity_hiredis_run(comity_hiredis *redis, uint64_t until_
         count = comity_hiredis_fds(redis, redis->fds, comity_hiredis_link_count(redis));
         first_us = comity_hiredis_deadline(redis);
         if (until_us < first_us) first_us = until_us;
-        if (first_us != COMITY_NONE) {
-            uint64_t left_us = first_us > now_us ? first_us - now_us : 0;
-            /* Rounded up, for what is looked at too early is looked at again at once. */
-            timeout_ms = left_us > 3600000000u ? 3600000 : (int)((left_us + 999) / 1000);
-        }
+        timeout_ms = comity_system_timeout(first_us, now_us);
         ready = poll(redis->fds, (nfds_t)count, timeout_ms);
         waited = 1;
         if (ready < 0 && errno == EINTR) return COMITY_OK;

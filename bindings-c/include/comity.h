@@ -1149,7 +1149,8 @@ uint32_t comity_connection_send(comity_connection *connection,
 // Queues all commands that are ready for a node, each on the connection for its route. connections are
 // count of them, all to the node and each for a route of its own. What is for a route without a connection
 // was not sent, and so was what is late by now_us: the coordinator is told. Call it after verbs and
-// whenever something has happened; then write what each connection has.
+// whenever something has happened; then write what each connection has. Writes to *taken how many commands
+// that were, sent or not, unless it is NULL: what has failed may have led to more for other nodes.
 //
 // Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or connections of which none, two for one
 // route or some to other nodes are there; or COMITY_ERROR_INVALID_STATE if one of them has ended. Then
@@ -1157,7 +1158,8 @@ uint32_t comity_connection_send(comity_connection *connection,
 uint32_t comity_connection_take(comity_coordinator *coordinator,
                                 comity_connection *const *connections,
                                 size_t count,
-                                uint64_t now_us);
+                                uint64_t now_us,
+                                size_t *taken);
 
 // Reads a URL of url_len bytes: redis://user:password@host:port/database, or rediss:// for the same over
 // TLS, or unix://user:password@/path for a socket of this machine. All behind the // may be left out: the

@@ -496,10 +496,10 @@ static void connections(comity_coordinator *co) {
     NO(comity_connection_send(connection, &command), "route: 0");
     command.argc = 1048577;
     FAILS(comity_connection_send(connection, &command), COMITY_ERROR_LIMIT_EXCEEDED, "1048576");
-    NO(comity_connection_take(NULL, &connection, 1, 0), "comity_coordinator");
-    NO(comity_connection_take(co, NULL, 1, 0), "connections");
-    NO(comity_connection_take(co, none, 1, 0), "comity_connection");
-    NO(comity_connection_take(co, &connection, 1, COMITY_NONE), "now_us");
+    NO(comity_connection_take(NULL, &connection, 1, 0, NULL), "comity_coordinator");
+    NO(comity_connection_take(co, NULL, 1, 0, NULL), "connections");
+    NO(comity_connection_take(co, none, 1, 0, NULL), "comity_connection");
+    NO(comity_connection_take(co, &connection, 1, COMITY_NONE, NULL), "now_us");
     NO(comity_connection_transmit(NULL, &bytes), "comity_connection");
     NO(comity_connection_transmit(connection, NULL), "out");
     NO(comity_connection_committed(NULL, 0), "comity_connection");

@@ -265,7 +265,7 @@ unsafe fn any_connection_call(
     unsafe {
         let status = match numbers.below(8) {
             0 => comity_connection_connected(handle, co, now),
-            1 => comity_connection_take(co, &raw const handle, 1, now),
+            1 => comity_connection_take(co, &raw const handle, 1, now, ptr::null_mut()),
             2 => match comity_poll_command(co, &raw mut command) {
                 COMITY_OK => comity_connection_send(handle, command),
                 status => status,

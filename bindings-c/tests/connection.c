@@ -17,7 +17,7 @@ static comity_endpoint *with_password(void) {
 }
 
 static void take(comity_connection *connection) {
-    OK(comity_connection_take(w.co[0], &connection, 1, w.now));
+    OK(comity_connection_take(w.co[0], &connection, 1, w.now, NULL));
 }
 
 static size_t outstanding(comity_connection *connection) {
@@ -139,7 +139,7 @@ static void what_is_half_written_is_unknown_and_the_rest_was_not_sent(void) {
     OK(comity_connection_end(connection, w.co[0], TEXT("again"), 0, w.now));
     CHECK(receive(connection, "+OK\r\n") == 0);
     CHECK(strcmp(why(connection), "cable\\0cut") == 0 && stats().outcome_unknown == 1);
-    FAILS(comity_connection_take(w.co[0], &connection, 1, w.now), COMITY_ERROR_INVALID_STATE,
+    FAILS(comity_connection_take(w.co[0], &connection, 1, w.now, NULL), COMITY_ERROR_INVALID_STATE,
           "has ended: cable");
     FAILS(comity_connection_connected(connection, w.co[0], w.now), COMITY_ERROR_INVALID_STATE,
           "has ended");
@@ -386,21 +386,21 @@ static void commands_go_where_their_route_leads(void) {
 
     acquire("b");
     twice[0] = twice[1] = all[0];
-    FAILS(comity_connection_take(w.co[0], twice, 2, w.now), COMITY_ERROR_INVALID_ARGUMENT, "twice");
+    FAILS(comity_connection_take(w.co[0], twice, 2, w.now, NULL), COMITY_ERROR_INVALID_ARGUMENT, "twice");
     twice[1] = other;
-    FAILS(comity_connection_take(w.co[0], twice, 2, w.now), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS(comity_connection_take(w.co[0], twice, 2, w.now, NULL), COMITY_ERROR_INVALID_ARGUMENT,
           "more than one node");
     comity_connection_free(other);
     other = open_one(NULL, COMITY_ROUTE_NODE);
     twice[1] = other;
-    FAILS(comity_connection_take(w.co[0], twice, 2, w.now), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS(comity_connection_take(w.co[0], twice, 2, w.now, NULL), COMITY_ERROR_INVALID_ARGUMENT,
           "the same route");
-    FAILS(comity_connection_take(w.co[0], NULL, 0, w.now), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS(comity_connection_take(w.co[0], NULL, 0, w.now, NULL), COMITY_ERROR_INVALID_ARGUMENT,
           "at least one");
-    OK(comity_connection_take(w.co[0], all, 3, w.now));
+    OK(comity_connection_take(w.co[0], all, 3, w.now, NULL));
     CHECK(outstanding(all[0]) == 2 && outstanding(all[1]) == 0 && outstanding(all[2]) == 0);
     acquire("c");
-    OK(comity_connection_take(w.co[0], all + 1, 2, w.now));
+    OK(comity_connection_take(w.co[0], all + 1, 2, w.now, NULL));
     CHECK(outstanding(all[1]) == 0 && stats().not_sent == 1);
     for (i = 0; i < 3; i++) comity_connection_free(all[i]);
     end(other);

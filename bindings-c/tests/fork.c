@@ -28,7 +28,7 @@ static void in_the_child(world *w, comity_pn_counter *peer, comity_connection *c
 
     /* The stream is the parent's, and so are the bytes that wait for it. */
     FOREIGN(comity_connection_transmit(connection, &bytes));
-    FOREIGN(comity_connection_take(w->co[0], &connection, 1, w->now));
+    FOREIGN(comity_connection_take(w->co[0], &connection, 1, w->now, NULL));
     FOREIGN(comity_connection_receive(connection, w->co[0], "+OK\r\n", 5, w->now, &held));
     FOREIGN(comity_connection_end(connection, w->co[0], NULL, 0, 0, w->now));
     comity_connection_free(connection);
@@ -71,7 +71,7 @@ int main(void) {
     OK(comity_connection_new(NULL, 0, COMITY_ROUTE_NODE, w.now, &connection));
     OK(comity_connection_connected(connection, w.co[0], w.now));
     OK(comity_lock_acquire(w.co[0], TEXT("b"), NULL, w.now, &other));
-    OK(comity_connection_take(w.co[0], &connection, 1, w.now));
+    OK(comity_connection_take(w.co[0], &connection, 1, w.now, NULL));
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {

@@ -14,10 +14,10 @@ C = Path(__file__).parents[2] / "bindings-c"
 STRICT = ["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 
 
-def build(source: Path, program: Path) -> Path:
+def build(source: Path, program: Path, *more: str, packages: tuple[str, ...] = ()) -> Path:
     """Compiles a program against the unpacked library that `COMITY_C_PREFIX` names, as
-    `cargo xtask test c` has it, and the hiredis that pkg-config finds, or finds in the folder
-    `COMITY_C_HIREDIS`; `COMITY_C_FLAGS` are more words for the compiler.
+    `cargo xtask test c` has it, and what pkg-config finds of `packages`, hiredis also in the folder
+    `COMITY_C_HIREDIS`; `more` and `COMITY_C_FLAGS` are more words for the compiler.
     """
     prefix = os.environ["COMITY_C_PREFIX"]
     path = {
@@ -25,16 +25,28 @@ def build(source: Path, program: Path) -> Path:
         "PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig:{os.environ.get('COMITY_C_HIREDIS', '')}",
     }
     told = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "comity", "hiredis"],
+        ["pkg-config", "--cflags", "--libs", "comity", *packages],
         env=path,
         capture_output=True,
         text=True,
         check=True,
     )
-    words = ["cc", *STRICT, *os.environ.get("COMITY_C_FLAGS", "").split(), str(source)]
+    words = ["cc", *STRICT, *os.environ.get("COMITY_C_FLAGS", "").split(), *more, str(source)]
     words += [*told.stdout.split(), f"-Wl,-rpath,{prefix}/lib", "-o", str(program)]
     subprocess.run(words, check=True)
     return program
+
+
+def url(server: str) -> str:
+    """A server as actors take it over sockets: its setup is a part of the URL."""
+    node, _, place = server.partition("=")
+    address, _, setup = place.partition(",")
+    if address.startswith("/"):
+        return f"{node}=unix://{address}"
+    word, _, argument = setup.partition(" ")
+    password = f":{argument}@" if word == "AUTH" else ""
+    protocol = f"?protocol={argument}" if word == "HELLO" else ""
+    return f"{node}=redis://{password}{address}{protocol}"
 
 
 class Lines:
@@ -80,7 +92,7 @@ class Lines:
 
 
 class Actor(Lines):
-    """A client in C that does what it is told, over these servers: `id=host:port`."""
+    """A client in C that does what it is told, over these servers: `id=host:port`, or `url` of that."""
 
     def __init__(self, program: Path, *servers: str, timeout: float = 10.0) -> None:
         super().__init__(program, int(timeout * 1e6), *servers)

@@ -83,19 +83,19 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
     session.stage("c: the README", |session| readme(session, &unpacked, &server))?;
     session.stage("c: what its libraries show", |session| visible(session, &unpacked.prefix))?;
     session.stage("c: CMake", |session| cmake(session, &unpacked, &package))?;
-    session.stage("c: examples, adapter", |session| {
+    session.stage("c: examples, adapters", |session| {
         examples(session, &unpacked, &server, "", "")?;
-        adapter(session, &unpacked, "", "")
+        adapters(session, &unpacked, "", "")
     })?;
     session.stage("c: the same under valgrind", |session| {
         let known = session.root().join(CRATE).join("tests/valgrind.supp");
         let runner = format!("{VALGRIND} --suppressions='{}'", known.display());
         examples(session, &unpacked, &server, "", &runner)?;
-        adapter(session, &unpacked, "", &runner)
+        adapters(session, &unpacked, "", &runner)
     })?;
     session.stage("c: the same with sanitizers", |session| {
         examples(session, &unpacked, &server, SANITIZERS, "")?;
-        adapter(session, &unpacked, SANITIZERS, "")
+        adapters(session, &unpacked, SANITIZERS, "")
     })?;
     musl(session, &unpacked)?;
     beside_python(session, &unpacked)
@@ -127,7 +127,7 @@ fn readme(session: &Session, unpacked: &Unpacked, server: &Server) -> Result<(),
             _ => {}
         }
     }
-    if lines == 4 { Ok(()) } else { Err(Failure::new(format!("{lines} lines that link, not 4"))) }
+    if lines == 5 { Ok(()) } else { Err(Failure::new(format!("{lines} lines that link, not 5"))) }
 }
 
 /// The fenced blocks of a text in Markdown, each with its language.
@@ -245,7 +245,7 @@ fn examples(
         let expected = fs::read_to_string(&expected)
             .map_err(|error| Failure::new(format!("{}: {error}", expected.display())))?;
         let source = unpacked.prefix.join(format!("examples/{example}.c"));
-        build(session, unpacked, &source, example, flags)?;
+        build(session, unpacked, &source, example, HIREDIS, flags)?;
         let line = format!("{runner} ./{example}");
         same(&unpacked.shell(session, line.trim()).read()?, &expected)?;
         if example != "ring" {
@@ -256,28 +256,36 @@ fn examples(
     Ok(())
 }
 
-/// The adapter meets every fault that a socket pair can play.
-fn adapter(
+/// The adapters meet every fault that a server can play.
+fn adapters(
     session: &Session,
     unpacked: &Unpacked,
     flags: &str,
     runner: &str,
 ) -> Result<(), Failure> {
-    let source = session.root().join(CRATE).join("tests/redis/adapter.c");
-    build(session, unpacked, &source, "adapter", flags)?;
-    same(&unpacked.shell(session, format!("{runner} ./adapter").trim()).read()?, "ok\n")
+    for (program, packages) in [("adapter", HIREDIS), ("socket", "comity")] {
+        let source = session.root().join(CRATE).join(format!("tests/redis/{program}.c"));
+        build(session, unpacked, &source, program, packages, flags)?;
+        let line = format!("{runner} ./{program}");
+        same(&unpacked.shell(session, line.trim()).read()?, "ok\n")?;
+    }
+    Ok(())
 }
 
-/// Compiles a program strictly, with what pkg-config says.
+/// What pkg-config knows of the library, and of hiredis where a program is over that.
+const HIREDIS: &str = "comity hiredis";
+
+/// Compiles a program strictly, with what pkg-config says of `packages`.
 fn build(
     session: &Session,
     unpacked: &Unpacked,
     source: &Path,
     program: &str,
+    packages: &str,
     flags: &str,
 ) -> Result<(), Failure> {
     let line = format!(
-        "cc -std=c99 {STRICT} {flags} '{}' $(pkg-config --cflags --libs comity hiredis) -o {program}",
+        "cc -std=c99 {STRICT} {flags} '{}' $(pkg-config --cflags --libs {packages}) -o {program}",
         source.display()
     );
     unpacked.shell(session, &line).run()
@@ -293,8 +301,8 @@ fn beside_python(session: &mut Session, unpacked: &Unpacked) -> Result<(), Failu
         pytest(session, &venv, unpacked).run()
     })?;
     session.stage("c: the newest hiredis", |session| newest_hiredis(session, &venv, unpacked))?;
-    session.stage("c: the adapter with it, in RESP3", |session| {
-        adapter(session, unpacked, SANITIZERS, "")?;
+    session.stage("c: the adapters, in RESP3", |session| {
+        adapters(session, unpacked, SANITIZERS, "")?;
         let folder = unpacked.folder.join(NEWEST);
         pytest(session, &venv, unpacked)
             .env("COMITY_C_HIREDIS", &folder.to_string_lossy())

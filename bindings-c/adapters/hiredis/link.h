@@ -13,8 +13,8 @@
 #include <comity.h>
 #include <hiredis/hiredis.h>
 
+#include "../system.h"
 #include "reply.h"
-#include "system.h"
 
 /* How long a connection may lie idle before it is looked at again before it is used. */
 #define COMITY_HIREDIS_STALE_US 1000000u
@@ -287,9 +287,9 @@ static inline int comity_hiredis_link_write_tls(comity_hiredis_link *link) {
         link->written += len;
         link->out_at = link->out_len;
     }
-    comity_hiredis_mask_sigpipe(&before);
+    comity_system_mask_sigpipe(&before);
     result = redisBufferWrite(link->context, &done);
-    comity_hiredis_unmask_sigpipe(&before);
+    comity_system_unmask_sigpipe(&before);
     link->behind = !done;
     return result == REDIS_OK;
 }
@@ -307,7 +307,7 @@ static inline int comity_hiredis_link_write(comity_hiredis_link *link, uint64_t 
     }
 #endif
     while (link->out_at < link->out_len) {
-        ssize_t sent = comity_hiredis_send(link->context->fd, link->out + link->out_at,
+        ssize_t sent = comity_system_send(link->context->fd, link->out + link->out_at,
                                            link->out_len - link->out_at);
         if (sent < 0) {
             if (errno == EINTR) continue;

@@ -69,7 +69,8 @@ fn check(connection: &comity_connection, node: NodeId, route: Route) -> Result<(
 /// Queues all commands that are ready for a node, each on the connection for its route. connections are
 /// count of them, all to the node and each for a route of its own. What is for a route without a connection
 /// was not sent, and so was what is late by now_us: the coordinator is told. Call it after verbs and
-/// whenever something has happened; then write what each connection has.
+/// whenever something has happened; then write what each connection has. Writes to *taken how many commands
+/// that were, sent or not, unless it is NULL: what has failed may have led to more for other nodes.
 ///
 /// Returns COMITY_OK; or COMITY_ERROR_INVALID_ARGUMENT for NULL, or connections of which none, two for one
 /// route or some to other nodes are there; or COMITY_ERROR_INVALID_STATE if one of them has ended. Then
@@ -80,17 +81,23 @@ pub unsafe extern "C" fn comity_connection_take(
     connections: *const *mut comity_connection,
     count: usize,
     now_us: u64,
+    taken: *mut usize,
 ) -> u32 {
     // SAFETY: the caller keeps the rules of the header.
     unsafe {
         with_mut(coordinator, |co| {
             let now = at(now_us)?;
             let (node, mut by_route) = lend_all(many(connections, count, "connections")?)?;
+            let mut all = 0;
             while let Some(command) = co.core.poll_command_for(node) {
+                all += 1;
                 match by_route[place_of(command.route)].as_mut() {
                     Some(connection) if command.deadline > now => connection.wire.send(&command),
                     _ => co.core.handle_failure(command.request, Failure::NotSent, now),
                 }
+            }
+            if !taken.is_null() {
+                taken.write(all);
             }
             Ok(())
         })

@@ -3,6 +3,7 @@
  * examples use the other one.
  *
  *   actor TIMEOUT_US ID=HOST:PORT[,COMMAND]|ID=PATH...    COMMAND sets a connection up
+ *   actor TIMEOUT_US ID=URL...                            over sockets
  *
  *   lock NAME TTL_US WAIT_US     -1 = as long as it takes; prints the request's number
  *   release LOCK, cancel LOCK
@@ -15,20 +16,12 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include <comity.h>
-#include <comity/adapters/hiredis.h>
+#include "over.h"
 
 #define MAX_SERVERS 8
 #define MAX_COUNTERS 8
 
-/* A server whose connections are to be set up. */
-typedef struct login {
-    const char *host;
-    int port;
-    const char *command;
-} login;
-
-static comity_hiredis *redis;
+static adapter *redis;
 static comity_coordinator *co;
 static struct {
     char name[128];
@@ -41,6 +34,37 @@ static void must(uint32_t status) {
         exit(1);
     }
 }
+
+#ifdef COMITY_OVER_SOCKET
+
+/* Connects to ID=URL of each text. */
+static int connect_to(char **texts, size_t count, comity_config *config) {
+    comity_node_spec nodes[MAX_SERVERS];
+    const char *urls[MAX_SERVERS];
+    size_t i;
+    for (i = 0; i < count; i++) {
+        char *url = strchr(texts[i], '=');
+        if (url == NULL) return 0;
+        *url++ = '\0';
+        urls[i] = url;
+        nodes[i].id = texts[i];
+        nodes[i].id_len = strlen(texts[i]);
+        nodes[i].weight = 1;
+    }
+    config->nodes = nodes;
+    config->node_count = count;
+    must(comity_socket_connect(urls, count, config, &redis));
+    return 1;
+}
+
+#else
+
+/* A server whose connections are to be set up. */
+typedef struct login {
+    const char *host;
+    int port;
+    const char *command;
+} login;
 
 /* Connects and logs in, or whatever the command does, as a program's own connect function would. */
 static redisContext *log_in(void *data, uint64_t deadline_us) {
@@ -88,11 +112,25 @@ static int read_server(char *text, comity_hiredis_server *server, login *to) {
     return 1;
 }
 
+static int connect_to(char **texts, size_t count, const comity_config *config) {
+    static login logins[MAX_SERVERS];
+    comity_hiredis_server servers[MAX_SERVERS];
+    size_t i;
+    memset(servers, 0, sizeof servers);
+    for (i = 0; i < count; i++) {
+        if (!read_server(texts[i], &servers[i], &logins[i])) return 0;
+    }
+    must(comity_hiredis_connect(servers, count, config, &redis));
+    return 1;
+}
+
+#endif
+
 /* Prints an event. Returns whether it was the last. */
 static int tell(const comity_event *event) {
     printf("%s lock=%" PRIu64 " call=%" PRIu64 " fence=%" PRIu64 " rank=%" PRIu64 " at=%" PRIu64,
            comity_event_name(event->kind), event->lock, event->call, event->fence, event->rank,
-           comity_hiredis_now());
+           OVER(now)());
     printf(" error=%s holder=%.*s id=%.*s units=%" PRIu64, comity_error_name(event->error),
            (int)event->holder.len, event->holder.data, (int)event->id.len, event->id.data,
            event->units.increments);
@@ -112,7 +150,7 @@ static uint64_t counter(const char *name) {
         if (counters[i].counter != 0 && strcmp(counters[i].name, name) == 0) break;
         if (counters[i].counter == 0) {
             snprintf(counters[i].name, sizeof counters[i].name, "%s", name);
-            must(comity_counter_open(co, name, strlen(name), NULL, comity_hiredis_now(),
+            must(comity_counter_open(co, name, strlen(name), NULL, OVER(now)(),
                                      &counters[i].counter));
             break;
         }
@@ -128,7 +166,7 @@ static void acquire(const char *name, const char *ttl_us, const char *wait_us) {
     if (wait_us[0] != '-') options.wait_us = strtoull(wait_us, NULL, 10);
     options.label = "actor";
     options.label_len = 5;
-    must(comity_lock_acquire(co, name, strlen(name), &options, comity_hiredis_now(), &lock));
+    must(comity_lock_acquire(co, name, strlen(name), &options, OVER(now)(), &lock));
     printf("Asked lock=%" PRIu64 "\n", lock);
 }
 
@@ -147,7 +185,7 @@ static void transfer(char *const *names, uint32_t replicas) {
     must(comity_transaction_command(tx, 3, words, NULL));
     must(comity_transaction_options_init(&options, sizeof options));
     options.replicas = replicas;
-    must(comity_transaction_execute(co, tx, &options, comity_hiredis_now(), &number));
+    must(comity_transaction_execute(co, tx, &options, OVER(now)(), &number));
     comity_transaction_free(tx);
 }
 
@@ -159,11 +197,11 @@ static void in_a_child(void) {
     fflush(stdout);
     child = fork();
     if (child == 0) {
-        int refused = comity_hiredis_run(redis, 0, &event) == COMITY_ERROR_INVALID_STATE
-                   && comity_hiredis_on_timer(redis) == COMITY_ERROR_INVALID_STATE
-                   && comity_hiredis_close(redis) == COMITY_ERROR_INVALID_STATE
+        int refused = OVER(run)(redis, 0, &event) == COMITY_ERROR_INVALID_STATE
+                   && OVER(on_timer)(redis) == COMITY_ERROR_INVALID_STATE
+                   && OVER(close)(redis) == COMITY_ERROR_INVALID_STATE
                    && strstr(comity_last_error(), "before fork()") != NULL;
-        comity_hiredis_free(redis);
+        OVER(free)(redis);
         _exit(refused ? 0 : 1);
     }
     waitpid(child, &status, 0);
@@ -172,7 +210,7 @@ static void in_a_child(void) {
 
 static void obey(char *line) {
     char *words[4] = {NULL, NULL, NULL, NULL};
-    uint64_t now_us = comity_hiredis_now(), call;
+    uint64_t now_us = OVER(now)(), call;
     int i;
     for (i = 0; i < 4; i++) words[i] = strtok(i == 0 ? line : NULL, " \n");
     for (i = 0; i < 4; i++) {
@@ -216,32 +254,25 @@ static size_t obey_all(char *buffer, size_t len) {
 }
 
 int main(int argc, char **argv) {
-    comity_hiredis_server servers[MAX_SERVERS];
-    login logins[MAX_SERVERS];
     comity_config config;
     char buffer[4096];
-    size_t have = 0, count = 0;
-    int i, closed = 0;
+    size_t have = 0;
+    int closed = 0;
 
-    memset(servers, 0, sizeof servers);
     must(comity_config_init(&config, sizeof config));
     if (argc < 3 || argc - 2 > MAX_SERVERS) return 2;
     config.timeout_us = strtoull(argv[1], NULL, 10);
-    for (i = 2; i < argc; i++) {
-        if (!read_server(argv[i], &servers[count], &logins[count])) return 2;
-        count++;
-    }
-    must(comity_hiredis_connect(servers, count, &config, &redis));
-    co = comity_hiredis_coordinator(redis);
+    if (!connect_to(argv + 2, (size_t)argc - 2, &config)) return 2;
+    co = OVER(coordinator)(redis);
 
     while (!closed) {
-        struct pollfd fds[COMITY_HIREDIS_LINKS * MAX_SERVERS + 1];
+        struct pollfd fds[OVER_LINKS * MAX_SERVERS + 1];
         const comity_event *event;
         uint64_t deadline_us, now_us;
         size_t watched, at;
         int timeout_ms = -1;
 
-        must(comity_hiredis_on_timer(redis));
+        must(OVER(on_timer)(redis));
         for (;;) {
             must(comity_poll_event(co, &event));
             if (event == NULL) break;
@@ -249,19 +280,19 @@ int main(int argc, char **argv) {
         }
         fflush(stdout);
         /* What has just happened may have led to more that is to be sent. */
-        must(comity_hiredis_on_timer(redis));
+        must(OVER(on_timer)(redis));
         fds[0].fd = STDIN_FILENO;
         fds[0].events = POLLIN;
-        watched = comity_hiredis_fds(redis, fds + 1, COMITY_HIREDIS_LINKS * MAX_SERVERS);
-        deadline_us = comity_hiredis_deadline(redis);
-        now_us = comity_hiredis_now();
+        watched = OVER(fds)(redis, fds + 1, OVER_LINKS * MAX_SERVERS);
+        deadline_us = OVER(deadline)(redis);
+        now_us = OVER(now)();
         if (deadline_us != COMITY_NONE) {
             timeout_ms = deadline_us <= now_us ? 0 : (int)((deadline_us - now_us + 999) / 1000);
         }
         if (closed || poll(fds, (nfds_t)(watched + 1), timeout_ms) <= 0) continue;
         for (at = 1; at <= watched; at++) {
-            if (fds[at].revents & POLLOUT) must(comity_hiredis_on_writable(redis, fds[at].fd));
-            if (fds[at].revents & ~POLLOUT) must(comity_hiredis_on_readable(redis, fds[at].fd));
+            if (fds[at].revents & POLLOUT) must(OVER(on_writable)(redis, fds[at].fd));
+            if (fds[at].revents & ~POLLOUT) must(OVER(on_readable)(redis, fds[at].fd));
         }
         if (fds[0].revents != 0) {
             ssize_t got = read(STDIN_FILENO, buffer + have, sizeof buffer - have);
@@ -269,6 +300,6 @@ int main(int argc, char **argv) {
             have = obey_all(buffer, have + (size_t)got);
         }
     }
-    comity_hiredis_free(redis);
+    OVER(free)(redis);
     return 0;
 }

@@ -281,9 +281,9 @@ static void no_signal_is_raised(void) {
         int ends[2];
         CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
         close(ends[1]);
-        comity_hiredis_mask_sigpipe(&before);
+        comity_system_mask_sigpipe(&before);
         CHECK(write(ends[0], "x", 1) == -1 && errno == EPIPE);
-        comity_hiredis_unmask_sigpipe(&before);
+        comity_system_unmask_sigpipe(&before);
         CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGPIPE));
         close(ends[0]);
     }
