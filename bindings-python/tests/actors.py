@@ -92,7 +92,7 @@ class Lines:
 
 
 class Actor(Lines):
-    """A client in C that does what it is told, over these servers: `id=host:port`, or `url` of that."""
+    """A client in C that does what it is told, over these servers: `id=host:port`, or its `url`."""
 
     def __init__(self, program: Path, *servers: str, timeout: float = 10.0) -> None:
         super().__init__(program, int(timeout * 1e6), *servers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import locks
 import pytest
+import redis
 import transactions
 from actors import Actor, C, Lines, build, url
 from faults import (
@@ -34,7 +36,6 @@ from faults import (
 )
 
 import comity
-
 
 HIREDIS = ("hiredis",)
 ADAPTERS = {"hiredis": ((), HIREDIS), "socket": (("-DCOMITY_OVER_SOCKET",), ())}
@@ -407,9 +408,7 @@ def test_a_lock_is_renewed_while_the_loop_runs_and_lost_with_its_server(start, a
 # Ways to a server
 
 
-def test_a_password_is_given_by_a_connect_function_of_the_program_or_the_url(
-    start, actor, adapter
-):
+def test_a_password_is_given_by_a_connect_function_of_the_program_or_the_url(start, actor, adapter):
     server = start("--requirepass", "secret")
     where = f"a=127.0.0.1:{server.port}"
     one = actor(f"{where},AUTH secret")
@@ -430,6 +429,38 @@ def test_a_socket_of_the_file_system(server, actor):
     one.release(one.acquire("job")["lock"])
     one.tell("check")
     assert one.hear("NodeChecked", "CallFailed")["kind"] == "NodeChecked"
+
+
+def test_openssl_carries_the_bytes_of_a_connection(tls, tmp_path):
+    port, certificate = tls
+    example = build(C / "examples" / "tls.c", tmp_path / "tls", packages=("openssl",))
+
+    def run(password: str, *authority: str) -> tuple[int, str]:
+        words = [str(example), f"rediss://:{password}@127.0.0.1:{port}", *authority]
+        told = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        return told.returncode, told.stdout + told.stderr
+
+    with redis.Redis(port=port, ssl=True, ssl_cert_reqs="none") as admin:
+        admin.config_set("requirepass", "secret")
+        code, text = run("secret", certificate)
+        assert (code, text.count("\n")) == (0, 2), text
+        assert text.startswith("granted over TLSv1.")
+        assert text.endswith("given back\n")
+        code, text = run("wrong", certificate)
+        assert code == 1
+        assert "WRONGPASS" in text
+        code, text = run("secret")
+        assert code == 1
+        assert "certificate" in text
+        # One that is trusted and for another host.
+        other = str(tmp_path / "other.pem")
+        request = ["openssl", "req", "-x509", "-key", str(tmp_path / "key.pem"), "-days", "2"]
+        request += ["-subj", "/CN=other", "-addext", "subjectAltName=IP:127.0.0.9", "-out", other]
+        subprocess.run(request, check=True, capture_output=True)
+        admin.config_set("tls-cert-file", other)
+        code, text = run("secret", other)
+        assert code == 1
+        assert "mismatch" in text
 
 
 def test_the_leader_that_is_killed_is_followed_by_another(server, leader):

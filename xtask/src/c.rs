@@ -24,6 +24,8 @@ pub(crate) fn test(session: &mut Session) -> Result<(), Failure> {
             Need::Cmake,
             Need::PkgConfig,
             Need::Hiredis,
+            Need::Openssl,
+            Need::OpensslLibrary,
             Need::RedisServer,
         ],
     )?;

@@ -40,6 +40,8 @@ pub(crate) enum Need {
     Musl,
     /// The program `openssl`, by which tests make their certificates.
     Openssl,
+    /// The headers and the libraries of OpenSSL.
+    OpensslLibrary,
 }
 
 impl Need {
@@ -63,6 +65,7 @@ impl Need {
             Self::Chromium => "chromium",
             Self::Musl => "musl-tools",
             Self::Openssl => "openssl",
+            Self::OpensslLibrary => "libssl-dev",
         }
     }
 
@@ -81,6 +84,7 @@ impl Need {
             Self::Chromium => "the browser chromium",
             Self::Musl => "the C library musl with musl-gcc",
             Self::Openssl => "the program openssl",
+            Self::OpensslLibrary => "the library OpenSSL with its headers",
         }
     }
 }
@@ -211,6 +215,9 @@ fn is_there(session: &mut Session, need: Need) -> bool {
         Need::Chromium => session.find("chromium").is_some(),
         Need::Musl => session.find("musl-gcc").is_some(),
         Need::Openssl => session.find("openssl").is_some(),
+        Need::OpensslLibrary => {
+            session.step("pkg-config").args(["--exists", "openssl >= 1.1"]).ask().is_some()
+        }
     }
 }
 
