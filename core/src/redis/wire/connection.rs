@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use super::decoder::Decoder;
 use super::frame::{Frame, Token};
-use super::login::Login;
+use super::login::{Login, without_words};
 use super::malformed::Malformed;
 use crate::redis::{Argv, Command, Failure, RequestId};
 use crate::time::{Span, Time};
@@ -205,7 +205,7 @@ impl Connection {
         let frame = self.decoder.frame(range);
         Ok(Some(match sort {
             Sort::Ready => Incoming::Ready,
-            Sort::Refused => Incoming::Refused(frame.error().unwrap_or_default()),
+            Sort::Refused => Incoming::Refused(without_words(frame.error().unwrap_or_default())),
             Sort::Reply(request) => Incoming::Reply { request, reply: frame },
             Sort::Message => {
                 let (channel, payload) = published(frame).unwrap_or_default();
@@ -442,6 +442,19 @@ mod tests {
         assert_eq!(connection.end(), [(RequestId(1), Failure::NotSent)]);
         assert!(connection.end().is_empty());
         assert_eq!(written(&mut connection), "");
+    }
+
+    #[test]
+    fn a_refusal_repeats_no_password() {
+        for told in ["'3' 'AUTH' 'default' 'secret'", "`3`, `AUTH`, `default`, `secr"] {
+            let login =
+                Login { password: Some(b"secret".to_vec()), resp3: true, ..Login::default() };
+            let mut connection = with(Purpose::Commands, &login);
+            let text =
+                format!("-ERR unknown command 'HELLO', with args beginning with: {told}\r\n");
+            let refused = received(&mut connection, text.as_bytes());
+            assert_eq!(refused, [r"refused: ERR unknown command \'HELLO\'"]);
+        }
     }
 
     #[test]

@@ -52,6 +52,14 @@ impl Login {
     }
 }
 
+/// A refusal without the words of the command that it repeats: a server that does not know `HELLO` tells
+/// all that came with it, the password as well.
+pub(super) fn without_words(refusal: &[u8]) -> &[u8] {
+    const REPEATED: &[u8] = b", with args beginning with";
+    let at = refusal.windows(REPEATED.len()).position(|words| words == REPEATED);
+    at.map_or(refusal, |at| &refusal[..at])
+}
+
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |bytes: &Option<Vec<u8>>| {
