@@ -193,134 +193,151 @@
 // A socket of this machine: path.
 #define COMITY_ADDRESS_UNIX 3
 
-// The lock is not free: lock is in its queue. rank, holder.
+// An event that is about no node.
+#define COMITY_NO_NODE UINT32_MAX
+
+// The lock is not free: the request is in its queue. Fields: lock, name, rank, holder.
 #define COMITY_EVENT_LOCK_QUEUED 1
 
-// lock is held. fence, valid_until_us.
+// The lock is held. Fields: lock, name, fence, valid_until_us.
 #define COMITY_EVENT_LOCK_GRANTED 2
 
-// The lease of lock was made longer. valid_until_us; accepted, 1 if it is what the last comity_lock_renew
-// asked for, 0 for a renewal by itself, also one that was on its way then.
+// The lease was made longer, as the last comity_lock_renew asked for or by itself. Fields: lock,
+// name, valid_until_us, accepted.
 #define COMITY_EVENT_LOCK_RENEWED 3
 
-// The lease of lock has ended without a release. error. Last.
+// The lease has ended without a release. Fields: lock, name, error. Last.
 #define COMITY_EVENT_LOCK_LOST 4
 
-// lock was given back. Last.
+// The lock was given back. Fields: lock, name. Last.
 #define COMITY_EVENT_LOCK_RELEASED 5
 
-// lock was not granted, or its release could not be confirmed. error, holder. Last.
+// The lock was not granted, or its release could not be confirmed. Fields: lock, name, error,
+// holder. Last.
 #define COMITY_EVENT_LOCK_FAILED 6
 
-// The answer to comity_lock_inspect. call, inspection. Last.
+// The answer to comity_lock_inspect. Fields: call, inspection. Last.
 #define COMITY_EVENT_LOCK_INSPECTED 7
 
-// The answer to comity_fence_check. call, accepted, fence (the highest seen). Last.
+// The fencing guard's answer to comity_fence_check, with the highest fence seen. Fields: call,
+// accepted, fence. Last.
 #define COMITY_EVENT_FENCE_CHECKED 8
 
-// All that was counted before the call is safe. call, counter. Last.
+// All that was counted before the call is safe, as the counter's durability has it. Fields: call,
+// counter, name. Last.
 #define COMITY_EVENT_COUNTER_FLUSHED 9
 
-// A value as recent as was asked for. call, counter, reading. Last.
+// The value as recent as was asked for. Fields: call, counter, name, reading. Last.
 #define COMITY_EVENT_COUNTER_READ 10
 
-// The value began anew at zero, once. call, counter, epoch. Last.
+// The value began anew at zero, once. Fields: call, counter, name, epoch. Last.
 #define COMITY_EVENT_COUNTER_RESET 11
 
-// All slots were read. call, counter, audit. Last.
+// All slots were read. Fields: call, counter, name, audit. Last.
 #define COMITY_EVENT_COUNTER_AUDITED 12
 
-// Write data down in place of what was written before, then call
-// comity_counter_journaled. counter, data.
+// Write this down, in place of what was written before, then say comity_counter_journaled. Fields:
+// counter, name, data.
 #define COMITY_EVENT_COUNTER_JOURNAL 13
 
-// units of counter are not counted, or nobody can tell, and will not be tried again. error.
+// These are not counted, or nobody can tell, and will not be tried again. At most so many. Fields:
+// counter, name, units, error.
 #define COMITY_EVENT_COUNTER_LOST 14
 
-// The server has lost acknowledged units of counter, as after a failover. Those of this replica
-// are given back to it. node.
+// The server has lost acknowledged units, as after a failover. Those of this replica are given
+// back to it; the value may have gone back until every replica has done so. Fields: counter, name,
+// node.
 #define COMITY_EVENT_COUNTER_REGRESSED 15
 
-// The server does not take what counter counts. It is kept and tried again; told once. error.
+// The server does not take what is counted. It is kept and tried again; told once until it does.
+// Fields: counter, name, error.
 #define COMITY_EVENT_COUNTER_REFUSED 16
 
-// counter is closed. units were not acknowledged by node by then. Last.
+// The counter is closed. So many units were not acknowledged by then: they may be counted or not.
+// Fields: counter, name, node, units. Last.
 #define COMITY_EVENT_COUNTER_CLOSED 17
 
-// transaction is applied, or will be. id, replies, applied, replicas. Last.
+// The transaction is applied, or will be: it is decided. Fields: transaction, id, replies,
+// reply_count, applied, replicas. Last.
 #define COMITY_EVENT_TRANSACTION_COMMITTED 18
 
-// Nothing of transaction was applied, and nothing will be. id, error. Last.
+// Nothing of the transaction was applied, and nothing will be. Fields: transaction, id, error.
+// Last.
 #define COMITY_EVENT_TRANSACTION_FAILED 19
 
-// Nobody can tell now whether transaction is applied. It goes on being found out, which ends with
-// COMITY_EVENT_TRANSACTION_ENDED. id, error. Last.
+// Nobody can tell now whether the transaction is applied. It goes on being found out, which ends
+// with COMITY_EVENT_TRANSACTION_ENDED. Fields: transaction, id, error. Last.
 #define COMITY_EVENT_TRANSACTION_UNKNOWN 20
 
-// What has become of a transaction that was told to be unknown. id, outcome.
+// What has become of a transaction that was told to be unknown. Fields: id, outcome.
 #define COMITY_EVENT_TRANSACTION_ENDED 21
 
-// node does not have what a transaction has decided, as after a failover. id, node.
+// A node does not have what a transaction has decided, as after a failover. The outcome that was
+// told stands. Fields: id, node.
 #define COMITY_EVENT_TRANSACTION_DAMAGED 22
 
-// The answer to comity_transaction_status. call, id, outcome. Last.
+// What the primary says of a transaction, asked by comity_transaction_status. Fields: call, id,
+// outcome. Last.
 #define COMITY_EVENT_TRANSACTION_STATUS 23
 
-// The answer to comity_transaction_resolve. call, id, outcome. Last.
+// A transaction was ended by comity_transaction_resolve. Fields: call, id, outcome. Last.
 #define COMITY_EVENT_TRANSACTION_RESOLVED 24
 
-// Every node was searched. call, count (what was removed and is being ended), unreadable. Last.
+// Every node was searched for what transactions have left over. So much was removed, or is being
+// ended. Fields: call, count, unreadable. Last.
 #define COMITY_EVENT_TRANSACTION_SWEPT 25
 
-// node can serve. call, node, version, eviction_policy. Last.
+// A node can serve: its version and policy, empty where it would not tell. Fields: call, node,
+// version, eviction_policy. Last.
 #define COMITY_EVENT_NODE_CHECKED 26
 
-// call came to nothing. node, error. Last.
+// A call came to nothing. Fields: call, node, error. Last.
 #define COMITY_EVENT_CALL_FAILED 27
 
-// The push connection to node is subscribed.
+// The push connection is subscribed: waiters are told of their grants. Fields: node.
 #define COMITY_EVENT_PUSH_READY 28
 
-// There is no push connection to node for now: waiters ask again and again instead. error.
+// There is no push connection for now: waiters ask again and again instead. Fields: node, error.
 #define COMITY_EVENT_PUSH_UNAVAILABLE 29
 
 // Everything that comity_close began is done, or its time is over.
 #define COMITY_EVENT_CLOSED 30
 
-// transaction is committed, and fewer replicas of node are known to have it than was asked for. Ahead
-// of COMITY_EVENT_TRANSACTION_COMMITTED. id, node, replicas, error.
+// The transaction is committed, and fewer of a node's replicas are known to have it than was asked
+// for: a failover of the node could lose its part. One for each such node, ahead of
+// COMITY_EVENT_TRANSACTION_COMMITTED. Fields: transaction, id, node, replicas, error.
 #define COMITY_EVENT_TRANSACTION_NOT_DURABLE 31
 
-// The server of node does not answer, or refuses to connect or to do anything. Once for each outage,
-// however many commands fail for it. error, whose message is the reason in the host's words where it has
-// told any, or in the server's; count (how many requests wait in line for a lock there: they wait on).
+// The server of a node does not serve: no connection to it can be made, the one there was broke, a
+// command was not answered in time, or the server refuses to connect or to do anything, as while
+// it loads. The error says why. Once for each outage, however many commands fail for it;
+// COMITY_EVENT_NODE_UP is its end. What waits for a lock there waits on, within its own wait.
+// Fields: node, error, count.
 #define COMITY_EVENT_NODE_DOWN 32
 
-// The server of node serves again, after a COMITY_EVENT_NODE_DOWN: a refusal is none. outage_us.
+// The server of a node serves again, after a COMITY_EVENT_NODE_DOWN: a refusal is none. Nobody
+// asks it for that only: it shows when it is next used. Fields: node, outage_us.
 #define COMITY_EVENT_NODE_UP 33
 
-// The renewal of lock that comity_lock_renew asked for was refused, or not confirmed in time: the lease
-// is as it was, unless the server has executed one that is not answered (COMITY_ERROR_NO_ANSWER).
-// Renewals by themselves go on. error.
+// The renewal that comity_lock_renew asked for was refused, or not confirmed in time: the lease is
+// as it was, unless the server has executed one that is not answered. Renewals by themselves go
+// on, with the length there was before. Fields: lock, name, error.
 #define COMITY_EVENT_LOCK_NOT_RENEWED 34
 
-// An event that is about no node.
-#define COMITY_NO_NODE UINT32_MAX
-
-// The transaction is applied, or will be.
+// It is applied, or will be.
 #define COMITY_OUTCOME_COMMITTED 1
 
-// The transaction will never be applied.
+// It will never be applied.
 #define COMITY_OUTCOME_ABORTED 2
 
-// The transaction is not decided yet.
+// It is not decided yet.
 #define COMITY_OUTCOME_PENDING 3
 
-// Nothing of the transaction is recorded at its primary: it may still come. Where its id does not
-// tell until when, as one of an earlier version, it may also be over for long.
+// Nothing of it is recorded at its primary: it may still come. Where its id does not tell until
+// when, as one of an earlier version, it may also be over for long.
 #define COMITY_OUTCOME_UNHEARD 4
 
-// The transaction is over; how is not known any more.
+// It is over; how is not known any more.
 #define COMITY_OUTCOME_FORGOTTEN 5
 
 // A commit is told when plain readers see it, too: after two round trips.

@@ -243,7 +243,7 @@ class Base(Bound):
                 "%d records of transactions can be read by nobody; a sweep has left them",
                 event.unreadable,
             )
-        return event.units or 0
+        return event.count or 0
 
     @staticmethod
     def _inspection(operation: Operation) -> Inspection:

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from ._core import forward, hand_over
+from ._core import LAST_EVENTS, forward, hand_over
 from .clock import now_us
 from .errors import Closed, Error, InvalidState, LockLost
 from .operation import Operation
@@ -51,30 +51,6 @@ LONG_US: Final = 10_000_000
 _INHERITED: Final = (
     "this was begun before fork(), by the parent, whose it is: begin anew in the child"
 )
-
-_ENDS: Final = frozenset(
-    (
-        "lock_lost",
-        "lock_released",
-        "lock_failed",
-        "lock_inspected",
-        "fence_checked",
-        "node_checked",
-        "counter_flushed",
-        "counter_read",
-        "counter_reset",
-        "counter_audited",
-        "counter_closed",
-        "transaction_committed",
-        "transaction_failed",
-        "transaction_unknown",
-        "transaction_status",
-        "transaction_resolved",
-        "transaction_swept",
-        "call_failed",
-    )
-)
-"""Events after which whoever waits for their lock, call, counter or transaction hears no more."""
 
 _RELEASES: Final = frozenset(("lock_released", "lock_failed"))
 """What becomes of a lock that is given back."""
@@ -608,7 +584,7 @@ class Session:
             operation.holder = event.holder
             operation.rank = event.rank
             return
-        elif kind in _ENDS:
+        elif kind in LAST_EVENTS:
             self.operations.pop(operation.id, None)
             operation.error = event.error
             asked = not (operation.done or operation.renewing)

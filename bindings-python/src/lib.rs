@@ -62,6 +62,7 @@ mod _core {
         for code in comity::error::ErrorCode::ALL {
             codes.set_item(code.name(), code.number())?;
         }
-        module.add("ERROR_CODES", codes)
+        module.add("ERROR_CODES", codes)?;
+        module.add("LAST_EVENTS", Event::last(module.py())?)
     }
 }

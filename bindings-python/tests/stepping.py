@@ -356,7 +356,7 @@ class Client:
         event = self.called(self.core.transaction_sweep(self.now()))
         assert event.kind == "transaction_swept", event.error
         self.go_on()
-        return event.units
+        return event.count
 
 
 class Work:

@@ -1,6 +1,6 @@
 /** What an event is about. */
 
-import type { Event } from "./core/event.js";
+import type { Event } from "./core/events.js";
 
 /** Whom an event is for. */
 export function keyOf(event: Event): number | null {
@@ -22,20 +22,5 @@ export function isTold(event: Event, awaited: boolean): boolean {
       return !awaited;
     default:
       return false;
-  }
-}
-
-/** Whether whoever waits for its lock, call, counter or transaction hears no more. */
-export function isLast(event: Event): boolean {
-  switch (event.kind) {
-    case "lockNotRenewed":
-    case "counterJournal":
-    case "counterLost":
-    case "counterRegressed":
-    case "counterRefused":
-    case "transactionNotDurable":
-      return false;
-    default:
-      return true;
   }
 }

@@ -3,7 +3,7 @@
 import { type Bytes, octets, textOrBytes, type Word, word } from "./bytes.js";
 import { setTimeout } from "./clock.js";
 import { Counter, type CounterOptions, counterName, keptAs } from "./counter.js";
-import type { Outcome } from "./core/event.js";
+import type { Outcome } from "./core/events.js";
 import type { Ring } from "./core/ring.js";
 import { asyncDispose } from "./dispose.js";
 import { onceDropped } from "./dropped.js";

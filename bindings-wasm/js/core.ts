@@ -11,13 +11,8 @@ import "./inlined/core.js";
 export type { Bytes } from "./bytes.js";
 export type { Command, Route } from "./core/command.js";
 export { Coordinator, type Failure, type NodeChange } from "./core/coordinator.js";
-export type {
-  CounterAudit,
-  Event,
-  Outcome,
-  RawCounterValue,
-  RawInspection,
-} from "./core/event.js";
+export type { CounterAudit, RawCounterValue, RawInspection } from "./core/event.js";
+export type { Event, Outcome } from "./core/events.js";
 export type {
   CoordinatorOptions,
   RawCounterOptions,

@@ -1,7 +1,7 @@
 /** `co.events()`: what happened, for those who want to watch. */
 
 import type { Bytes } from "./bytes.js";
-import type { Event as Raw } from "./core/event.js";
+import type { Event as Raw } from "./core/events.js";
 import { keeps } from "./dropped.js";
 import type { Numbered } from "./numbers.js";
 import type { Listener, Session } from "./session.js";

@@ -19,7 +19,8 @@ export {
   type Journaled,
   type ReadOptions,
 } from "./counter.js";
-export type { CounterAudit, Outcome } from "./core/event.js";
+export type { CounterAudit } from "./core/event.js";
+export type { Outcome } from "./core/events.js";
 export { PNCounter } from "./core/peer.js";
 export { ErrorReply, type Reply } from "./core/reply.js";
 export { type Nodes, type NodeSpec, Ring, type RingOptions } from "./core/ring.js";

@@ -1,7 +1,7 @@
 /** Hears what befalls the counters of one coordinator: journals are written, losses told. */
 
 import { Alarm, nowUs } from "./clock.js";
-import type { Event } from "./core/event.js";
+import type { Event } from "./core/events.js";
 import { ComityError } from "./errors.js";
 import { Gathered, SPAN_US, type Tiding } from "./gathered.js";
 import type { Session } from "./session.js";

@@ -3,7 +3,7 @@
 import { readable } from "./bytes.js";
 import type { Logger } from "./client.js";
 import { queueMicrotask } from "./clock.js";
-import type { Event } from "./core/event.js";
+import type { Event } from "./core/events.js";
 import { invalid, kindOf } from "./errors.js";
 
 /** How long somebody must have waited for a lock for that to be said. */

@@ -1,5 +1,5 @@
 import type { Bytes } from "./bytes.js";
-import type { Event } from "./core/event.js";
+import type { Event } from "./core/events.js";
 import type { ComityError } from "./errors.js";
 import { aborted, onAbort } from "./signal.js";
 import type { Signal } from "./platform.js";

@@ -4,12 +4,12 @@
  * are about and into the buffers of those who listen.
  */
 
-import { isLast, isTold, keyOf } from "./about.js";
+import { isTold, keyOf } from "./about.js";
 import { type Bytes, equal, octets, readable, textOrBytes } from "./bytes.js";
 import { Alarm, clearTimeout, Gaps, NAP, Pins, queueMicrotask, setTimeout } from "./clock.js";
 import type { Command } from "./core/command.js";
 import type { Coordinator, Failure, NodeChange } from "./core/coordinator.js";
-import type { Event } from "./core/event.js";
+import { type Event, isLast } from "./core/events.js";
 import type { Reply } from "./core/reply.js";
 import type { Ring } from "./core/ring.js";
 import { ComityError, ErrorCode } from "./errors.js";
@@ -531,7 +531,7 @@ export class Session {
       case "lockRenewed":
         operation.validUntil = event.validUntil;
         // One by itself that was on its way before is not what was asked for.
-        if (operation.renewing > 0 && event.asked) operation.done = true;
+        if (operation.renewing > 0 && event.accepted) operation.done = true;
         break;
       case "lockNotRenewed":
         if (operation.renewing === 0) return;

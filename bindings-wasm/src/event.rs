@@ -1,133 +1,79 @@
-//! Events, packed: a byte that says of which kind, and its fields in the order of `js/core/event.ts`.
+//! Events, packed: a byte that says of which kind, and its fields in the order of `js/core/events.ts`.
 
 use alloc::vec::Vec;
 
-use comity::counter::{Audit, CounterValue};
+use comity::counter::{Audit, CounterValue, Tally};
 use comity::error::Error;
-use comity::event::{Event, TransactionOutcome};
+use comity::event::{Event, Fields, Shape, TransactionOutcome, shape};
 use comity::lock::Inspection;
+use comity::redis::Reply;
 use comity::time::Span;
 
 use crate::pack::Writer;
 use crate::reply;
 
 pub(crate) fn write(event: &Event) -> Vec<u8> {
-    use Event as E;
-    let mut writer = Writer::with_capacity(64);
-    let out = &mut writer;
-    match event {
-        E::LockQueued { lock, name, rank, holder } => {
-            out.byte(0).number(lock.0).bytes(name).number(*rank).bytes(holder);
-        }
-        E::LockGranted { lock, name, fence, valid_until } => {
-            out.byte(1).number(lock.0).bytes(name).number(fence.0).number(valid_until.as_micros());
-        }
-        E::LockRenewed { lock, name, valid_until, asked } => {
-            out.byte(2).number(lock.0).bytes(name).number(valid_until.as_micros()).flag(*asked);
-        }
-        E::LockLost { lock, name, error } => why(out.byte(3).number(lock.0).bytes(name), error),
-        E::LockReleased { lock, name } => _ = out.byte(4).number(lock.0).bytes(name),
-        E::LockFailed { lock, name, error, holder } => {
-            why(out.byte(5).number(lock.0).bytes(name), error);
-            out.option(holder.as_deref(), Writer::bytes);
-        }
-        E::LockInspected { call, inspection } => inspected(out.byte(6).number(call.0), inspection),
-        E::FenceChecked { call, accepted, highest } => {
-            out.byte(7).number(call.0).flag(*accepted).number(highest.0);
-        }
-        E::CounterFlushed { call, counter, name } => {
-            out.byte(8).number(call.0).number(counter.0).bytes(name);
-        }
-        E::CounterRead { call, counter, name, value } => {
-            counted(out.byte(9).number(call.0).number(counter.0).bytes(name), value);
-        }
-        E::CounterReset { call, counter, name, epoch } => {
-            out.byte(10).number(call.0).number(counter.0).bytes(name).number(*epoch);
-        }
-        E::CounterAudited { call, counter, name, audit } => {
-            audited(out.byte(11).number(call.0).number(counter.0).bytes(name), audit);
-        }
-        E::CounterJournal { counter, name, bytes } => {
-            out.byte(12).number(counter.0).bytes(name).bytes(bytes);
-        }
-        E::CounterLost { counter, name, lost, error } => {
-            why(out.byte(13).number(counter.0).bytes(name).wide(lost.units()), error);
-        }
-        E::CounterRegressed { counter, name, node } => {
-            out.byte(14).number(counter.0).bytes(name).number(node.0.into());
-        }
-        E::CounterRefused { counter, name, error } => {
-            why(out.byte(15).number(counter.0).bytes(name), error);
-        }
-        E::CounterClosed { counter, name, node, unacknowledged } => {
-            out.byte(16).number(counter.0).bytes(name).number(node.0.into());
-            out.wide(unacknowledged.units());
-        }
-        E::TransactionCommitted { transaction, id, replies, applied, replicas } => {
-            out.byte(17).number(transaction.0).bytes(id);
-            out.option(replies.as_deref(), |out, all| out.each(all.iter(), reply::write));
-            out.flag(*applied);
-            out.option(replicas.map(u64::from), Writer::number);
-        }
-        E::TransactionNotDurable { transaction, id, node, replicas, error } => {
-            out.byte(18).number(transaction.0).bytes(id).number(node.0.into());
-            why(out.number((*replicas).into()), error);
-        }
-        E::TransactionFailed { transaction, id, error } => {
-            why(out.byte(19).number(transaction.0).bytes(id), error);
-        }
-        E::TransactionUnknown { transaction, id, error } => {
-            why(out.byte(20).number(transaction.0).bytes(id), error);
-        }
-        E::TransactionEnded { id, outcome } => _ = out.byte(21).bytes(id).byte(called(*outcome)),
-        E::TransactionDamaged { id, node } => _ = out.byte(22).bytes(id).number(node.0.into()),
-        E::TransactionStatus { call, id, outcome } => {
-            out.byte(23).number(call.0).bytes(id).byte(called(*outcome));
-        }
-        E::TransactionResolved { call, id, outcome } => {
-            out.byte(24).number(call.0).bytes(id).byte(called(*outcome));
-        }
-        E::TransactionSwept { call, count, unreadable } => {
-            out.byte(25).number(call.0).number(*count).number(*unreadable);
-        }
-        E::NodeChecked { call, node, version, eviction_policy } => {
-            out.byte(26).number(call.0).number(node.0.into());
-            out.bytes(version.as_bytes()).bytes(eviction_policy.as_bytes());
-        }
-        E::CallFailed { call, node, error } => {
-            why(out.byte(27).number(call.0).number(node.0.into()), error);
-        }
-        E::PushReady { node } => _ = out.byte(28).number(node.0.into()),
-        E::PushUnavailable { node, error } => why(out.byte(29).number(node.0.into()), error),
-        E::Closed => _ = out.byte(30),
-        E::NodeDown { node, error, waiting } => {
-            why(out.byte(31).number(node.0.into()).number(*waiting), error);
-        }
-        E::LockNotRenewed { lock, name, error } => {
-            why(out.byte(33).number(lock.0).bytes(name), error);
-        }
-        E::NodeUp { node, outage } => {
-            out.byte(32).number(node.0.into()).number(outage.as_micros());
-        }
-        // There is no other: a new one is told as unknown until it is written here.
-        _ => _ = out.byte(255),
-    }
-    writer.finish()
+    let mut out = Writer::with_capacity(64);
+    out.byte(event.number());
+    event.show(&mut out);
+    out.finish()
 }
+
+/// How the values of one shape are written.
+trait Packed: Shape {
+    fn pack(value: Self::Value<'_>, out: &mut Writer);
+}
+
+macro_rules! packed {
+    ($($shape:ident: $value:ty => |$to:ident, $out:ident| $write:expr,)*) => {
+        $(
+            impl Packed for shape::$shape {
+                fn pack($to: $value, $out: &mut Writer) {
+                    $write;
+                }
+            }
+        )*
+    };
+}
+
+packed! {
+    Number: u64 => |value, out| out.number(value),
+    Flag: bool => |value, out| out.flag(value),
+    Bytes: &[u8] => |value, out| out.bytes(value),
+    Text: &str => |value, out| out.bytes(value.as_bytes()),
+    Id: &[u8] => |value, out| out.bytes(value),
+    Moment: u64 => |value, out| out.number(value),
+    Duration: u64 => |value, out| out.number(value),
+    Units: Tally => |value, out| out.wide(value.units()),
+    Outcome: TransactionOutcome => |value, out| out.byte(value.number()),
+    Failure: &Error => |value, out| why(out, value),
+    Holders: &Inspection => |value, out| inspected(out, value),
+    Reading: CounterValue => |value, out| counted(out, &value),
+    Findings: Audit => |value, out| audited(out, value),
+    Replies: &[Reply] => |value, out| out.each(value.iter(), reply::write),
+}
+
+macro_rules! written {
+    ($($(#[$doc:meta])* $field:ident: $shape:ident,)*) => {
+        impl Fields for Writer {
+            $(
+                fn $field(&mut self, value: <shape::$shape as Shape>::Value<'_>) {
+                    shape::$shape::pack(value, self);
+                }
+            )*
+
+            fn option(&mut self, there: bool) {
+                self.flag(there);
+            }
+        }
+    };
+}
+
+comity::event_fields!(written);
 
 fn why(out: &mut Writer, error: &Error) {
     out.byte(error.code().number()).bytes(error.message().as_bytes());
     out.option(error.node().map(|node| node.0.into()), Writer::number);
-}
-
-const fn called(outcome: TransactionOutcome) -> u8 {
-    match outcome {
-        TransactionOutcome::Committed => 0,
-        TransactionOutcome::Aborted => 1,
-        TransactionOutcome::Pending => 2,
-        TransactionOutcome::Unheard => 3,
-        _ => 4,
-    }
 }
 
 /// What a counter stands at.
@@ -141,7 +87,7 @@ pub(crate) fn counted(out: &mut Writer, value: &CounterValue) {
     span(out, value.oldest_pending);
 }
 
-fn audited(out: &mut Writer, audit: &Audit) {
+fn audited(out: &mut Writer, audit: Audit) {
     out.number(audit.live).number(audit.retired).number(audit.pruned);
     out.flag(audit.compared).widest(audit.corrected);
 }

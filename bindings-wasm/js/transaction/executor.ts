@@ -1,7 +1,7 @@
 /** Executes transactions for a coordinator. */
 
 import { type Bytes, octets } from "../bytes.js";
-import type { Event } from "../core/event.js";
+import type { Event } from "../core/events.js";
 import type { Driver } from "../driver/driver.js";
 import { ComityError, ErrorCode } from "../errors.js";
 import { Operation } from "../operation.js";

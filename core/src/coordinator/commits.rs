@@ -110,8 +110,7 @@ impl Coordinator {
             return;
         };
         let event = Event::TransactionDamaged { id: entry.machine.id().to_text(), node };
-        self.stats.count(&event);
-        self.events.push_back(event);
+        self.emit(event);
     }
 
     pub(super) fn on_transaction_timeout(&mut self, txid: Txid) {

@@ -362,12 +362,11 @@ impl Coordinator {
                 Effect::Ask => self.due_counters.push_back(counter),
                 Effect::Failed { call, error } => {
                     let error = error.at(node);
-                    self.events.push_back(Event::CallFailed { call, node, error });
+                    self.emit(Event::CallFailed { call, node, error });
                 }
                 Effect::Event(event) => {
                     let event = event.at(node);
-                    self.stats.count(&event);
-                    self.events.push_back(event);
+                    self.emit(event);
                 }
             }
         }

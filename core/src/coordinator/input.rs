@@ -403,7 +403,7 @@ impl Coordinator {
             let message = "the server does not let this client publish to its waiters";
             let error = Error::new(ErrorCode::ServerRefused, message);
             let node = pending.node;
-            self.events.push_back(Event::PushUnavailable { node, error: error.at(node) });
+            self.emit(Event::PushUnavailable { node, error: error.at(node) });
         }
         Outcome::Answered { answer, sent_at }
     }

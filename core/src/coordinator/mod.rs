@@ -368,7 +368,7 @@ impl Coordinator {
             && self.transactions.is_empty();
         if self.lifecycle == Lifecycle::Closing && settled {
             self.lifecycle = Lifecycle::Closed;
-            self.events.push_back(Event::Closed);
+            self.emit(Event::Closed);
             self.requests.clear();
             self.timers.clear();
             for node in &mut self.nodes {
@@ -377,6 +377,7 @@ impl Coordinator {
         }
     }
 
+    /// The one way to the user: what the event counts is counted.
     fn emit(&mut self, event: Event) {
         self.stats.count(&event);
         self.events.push_back(event);

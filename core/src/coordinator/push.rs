@@ -23,7 +23,7 @@ impl Coordinator {
             // Its answer is this change.
             self.take_request(request);
         }
-        self.events.push_back(Event::PushReady { node });
+        self.emit(Event::PushReady { node });
         // A grant published before the subscription was not heard.
         self.every_lock(|entry| entry.node == node, Lock::on_push_ready);
     }
@@ -39,7 +39,7 @@ impl Coordinator {
         let pause = Span::from_micros(doubled).min(RESUBSCRIBE.1);
         let at = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
         self.timers.insert(at, Timer::Subscribe(node));
-        self.events.push_back(Event::PushUnavailable { node, error: error.at(node) });
+        self.emit(Event::PushUnavailable { node, error: error.at(node) });
         self.every_lock(|entry| entry.node == node, Lock::on_push_lost);
     }
 

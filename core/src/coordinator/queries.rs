@@ -199,7 +199,7 @@ impl Coordinator {
         if let Some(wake) = call.wake {
             self.timers.remove(wake, Timer::Query(id));
         }
-        self.events.push_back(event(&call, id));
+        self.emit(event(&call, id));
     }
 }
 

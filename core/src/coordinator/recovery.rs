@@ -132,8 +132,7 @@ impl Coordinator {
             return;
         };
         let event = Event::TransactionDamaged { id: entry.id.to_text(), node };
-        self.stats.count(&event);
-        self.events.push_back(event);
+        self.emit(event);
     }
 
     fn on_recovery_outcome(&mut self, txid: Txid, outcome: RecoveryOutcome) {
@@ -158,7 +157,7 @@ impl Coordinator {
                     Event::CallFailed { call, node, error: error.clone() }
                 }
             };
-            self.events.push_back(event);
+            self.emit(event);
         }
     }
 
@@ -175,7 +174,7 @@ impl Coordinator {
         calls.extend(core::mem::take(&mut self.sweeps).keys());
         for call in calls {
             let (node, error) = (NodeId(0), error.clone());
-            self.events.push_back(Event::CallFailed { call, node, error });
+            self.emit(Event::CallFailed { call, node, error });
         }
     }
 
@@ -231,7 +230,7 @@ impl Coordinator {
                 Effect::Recover(task) => self.recover(task, None, true),
                 Effect::Swept { count, unreadable, failed } => {
                     self.stats.transaction_unreadable += unreadable;
-                    self.events.push_back(match failed {
+                    self.emit(match failed {
                         None => Event::TransactionSwept { call, count, unreadable },
                         Some((at, error)) => {
                             let node = self.node_named(&at).unwrap_or(NodeId(0));

@@ -102,8 +102,7 @@ impl Coordinator {
             let id = id.to_vec();
             let error = error.at(node);
             let event = Event::TransactionNotDurable { transaction, id, node, replicas, error };
-            self.stats.count(&event);
-            self.events.push_back(event);
+            self.emit(event);
         }
         least.unwrap_or(0)
     }

@@ -1,6 +1,6 @@
 //! Counters of what a coordinator has done.
 
-use crate::event::Event;
+use crate::event::{Event, events};
 
 macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -84,24 +84,22 @@ stats! {
     excessive_fences,
 }
 
-impl Stats {
-    pub(super) const fn count(&mut self, event: &Event) {
-        let counter = match event {
-            Event::LockQueued { .. } => &mut self.lock_queued,
-            Event::LockGranted { .. } => &mut self.lock_grants,
-            Event::LockRenewed { .. } => &mut self.lock_renewals,
-            Event::LockReleased { .. } => &mut self.lock_releases,
-            Event::LockLost { .. } => &mut self.lock_losses,
-            Event::LockFailed { .. } => &mut self.lock_failures,
-            Event::CounterLost { .. } => &mut self.counter_losses,
-            Event::CounterRegressed { .. } => &mut self.counter_regressions,
-            Event::TransactionCommitted { .. } => &mut self.transaction_commits,
-            Event::TransactionFailed { .. } => &mut self.transaction_failures,
-            Event::TransactionUnknown { .. } => &mut self.transaction_doubts,
-            Event::TransactionDamaged { .. } => &mut self.transaction_damages,
-            Event::TransactionNotDurable { .. } => &mut self.transaction_not_durable,
-            _ => return,
-        };
-        *counter += 1;
-    }
+macro_rules! counted {
+    ($(
+        $(#[doc = $doc:literal])*
+        $variant:ident = $number:literal $kind:ident $(($last:ident))? $(-> $counts:ident)?
+        $({ $($fields:tt)* })? $(;)?
+    )*) => {
+        impl Stats {
+            /// Counts an event, as the table of events has it.
+            pub(super) const fn count(&mut self, event: &Event) {
+                match event {
+                    $($(Event::$variant { .. } => self.$counts += 1,)?)*
+                    _ => {}
+                }
+            }
+        }
+    };
 }
+
+events!(counted);

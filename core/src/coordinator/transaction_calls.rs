@@ -310,7 +310,7 @@ impl Coordinator {
         match concern {
             Concern::User => {}
             Concern::Doubt => {
-                return self.events.push_back(Event::TransactionEnded { id, outcome });
+                return self.emit(Event::TransactionEnded { id, outcome });
             }
             Concern::Nobody => return,
         }
@@ -443,8 +443,7 @@ impl Coordinator {
             }
             _ => None,
         };
-        self.stats.count(&event);
-        self.events.push_back(event);
+        self.emit(event);
         self.leave_key_queues(handle, &call.plan, culprit);
         self.finish_closing();
     }

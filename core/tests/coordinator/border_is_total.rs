@@ -3,11 +3,13 @@
 //! Never a panic, unknown inputs ignored, and in the end everything has come to an end.
 #![allow(clippy::print_stdout, reason = "the test says how much it has explored")]
 
+use std::collections::BTreeMap;
+
 use crate::support::{Rng, for_seeds};
 use comity::coordinator::{Config, Coordinator};
 use comity::counter::{CounterId, CounterOptions, Durability, Freshness, Tally, Token};
 use comity::error::ErrorCode;
-use comity::event::{CallId, Event};
+use comity::event::{CallId, Event, Kind};
 use comity::keyspace::ServerTime;
 use comity::lock::{Fence, Id, LockId, LockOptions, Push};
 use comity::memory::MemoryStore;
@@ -37,6 +39,8 @@ struct Chaos {
     saved: Vec<Vec<u8>>,
     calls: Vec<CallId>,
     ended: u64,
+    /// What the statistics have to say of the events.
+    counted: BTreeMap<&'static str, u64>,
 }
 
 impl Chaos {
@@ -51,7 +55,7 @@ impl Chaos {
         let (requests, locks, counters) = (Vec::new(), Vec::new(), Vec::new());
         let (store, saved, calls) = (MemoryStore::new(), vec![Vec::new()], Vec::new());
         let (transactions, ids) = (Vec::new(), vec![b"nonsense".to_vec()]);
-        let ended = 0;
+        let (ended, counted) = (0, BTreeMap::new());
         Self {
             co,
             rng,
@@ -65,6 +69,7 @@ impl Chaos {
             saved,
             calls,
             ended,
+            counted,
         }
     }
 
@@ -282,6 +287,10 @@ impl Chaos {
 
     fn note_events(&mut self) {
         while let Some(event) = self.co.poll_event() {
+            let (kind, ended) = (event.kind(), self.ended);
+            if let Some(counts) = kind.counts {
+                *self.counted.entry(counts).or_default() += 1;
+            }
             self.ended += 1;
             match event {
                 Event::LockLost { lock, .. }
@@ -318,6 +327,16 @@ impl Chaos {
                 }
                 _ => self.ended -= 1,
             }
+            assert_eq!(kind.is_last, self.ended > ended, "{kind:?}");
+        }
+    }
+
+    fn check_counts(&self) {
+        let stats = self.co.stats().fields();
+        for kind in Kind::ALL {
+            let Some(counts) = kind.counts else { continue };
+            let (_, stat) = stats.iter().find(|(name, _)| *name == counts).expect("it is one");
+            assert_eq!(*stat, self.counted.get(counts).copied().unwrap_or(0), "{counts}");
         }
     }
 }
@@ -360,6 +379,7 @@ fn no_sequence_of_calls_panics_and_close_ends_it() {
         assert!(chaos.counters.is_empty(), "counters without an end: {:?}", chaos.counters);
         assert!(chaos.transactions.is_empty(), "without an end: {:?}", chaos.transactions);
         assert!(chaos.co.poll_command().is_none());
+        chaos.check_counts();
         ended += chaos.ended;
     });
     println!("{} calls each; {ended} operations came to an end", 2 * CALLS);
