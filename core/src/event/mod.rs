@@ -1,6 +1,6 @@
 //! What happened, for the user.
 //!
-//! [`table`] lists the events, `fields` the fields that they have. What the languages know of them is
+//! `table` lists the events, `fields` the fields that they have. What the languages know of them is
 //! generated from these two: a new event is added to the table alone.
 
 mod fields;
