@@ -8,7 +8,7 @@ use core::ops::Range;
 use super::decoder::Decoder;
 use super::frame::{Frame, Token};
 use super::login::{Login, without_words};
-use super::malformed::Malformed;
+use super::malformed::{MAX_LINE, Malformed};
 use crate::redis::{Argv, Command, Failure, RequestId};
 use crate::time::{Span, Time};
 
@@ -182,6 +182,7 @@ impl Connection {
     pub fn transmitted(&mut self, count: usize) {
         self.committed(count);
         self.written = (self.written + count).min(self.out.len());
+        self.tidy();
     }
 
     /// Takes what was read. [`poll`](Self::poll) says what it was.
@@ -296,6 +297,8 @@ impl Connection {
         if self.written == self.out.len() {
             self.base += self.written as u64;
             self.out.clear();
+            // After a large command the room is given back.
+            self.out.shrink_to(MAX_LINE);
             self.written = 0;
         }
     }
@@ -491,6 +494,13 @@ mod tests {
             assert_eq!(received(&mut connection, b"+PONG\r\n").len(), 1);
         }
         assert!(connection.out.capacity() < 1_000);
+        let large = "x".repeat(2 * MAX_LINE);
+        send(&mut connection, 0, 5, &["SET", "k", &large]);
+        connection.transmitted(MAX_LINE);
+        assert_eq!(connection.transmit().len(), connection.out.len() - MAX_LINE);
+        assert!(written(&mut connection).ends_with("x "));
+        assert!(connection.out.capacity() <= MAX_LINE, "no room is kept for it");
+        assert_eq!(received(&mut connection, b"+OK\r\n").len(), 1);
         send(&mut connection, 0, 5, &["PING"]);
         assert_eq!(connection.end(), [(RequestId(0), Failure::NotSent)]);
     }
