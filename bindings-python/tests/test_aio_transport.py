@@ -178,6 +178,36 @@ def test_a_connection_that_died_while_idle_is_replaced(server):
     run(main())
 
 
+def test_who_is_interrupted_in_the_middle_of_a_write_mixes_up_no_answers(server):
+    class Interrupt(Exception):
+        """What a signal's handler raises."""
+
+    class Interrupted:
+        def __init__(self, transport):
+            self._transport = transport
+
+        def __getattr__(self, name):
+            return getattr(self._transport, name)
+
+        def write(self, data):
+            assert data
+            raise Interrupt
+
+    async def main():
+        async with connected(server.port) as co:
+            assert await keep(co.lock("a")).acquire()
+            wire = co._driver._lanes[0]._wire
+            wire._transport = Interrupted(wire._transport)
+            with pytest.raises(Interrupt):
+                await co.fence_check("guarded", 7)
+            assert wire.connection.over
+            assert not await co.lock("a").acquire(wait=0)
+            assert await co.fence_check("guarded", 8)
+            assert co.stats()["outcome_unknown"] > 0
+
+    run(main())
+
+
 def test_a_loop_that_was_held_up_reads_before_it_gives_up(server):
     async def main():
         async with connected(server.port, timeout=2) as co:

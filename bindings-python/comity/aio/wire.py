@@ -65,7 +65,13 @@ class Wire(asyncio.Protocol):
         """Writes what there is, without waiting; the transport keeps what the kernel does not
         take.
         """
-        self._transport.write(self.connection.transmit())
+        try:
+            self._transport.write(self.connection.transmit())
+        except BaseException:
+            # Of bytes that did not leave, the answers to those behind them would be taken.
+            if self._owner is not None:
+                self._owner.ended(self, "interrupted in the middle of a write")
+            raise
 
     def close(self) -> None:
         """Ends the connection at once."""
