@@ -323,7 +323,7 @@ LARGE = bytes(range(256)) * 40_000
 
 
 def test_a_large_reply_comes_whole_over_threads(server):
-    with server.client() as client, comity.connect(client) as co:
+    with server.client() as client, comity.connect(client, timeout=60) as co:
         client.set("large", LARGE)
         seen: list[Any] = []
         others = [
@@ -344,7 +344,8 @@ def test_a_large_reply_comes_whole_on_a_loop(server):
     async def main() -> None:
         with server.client() as client:
             client.set("large", LARGE)
-        async with comity.aio.connect(redis.asyncio.Redis(port=server.port)) as co:
+        client = redis.asyncio.Redis(port=server.port)
+        async with comity.aio.connect(client, timeout=60) as co:
             found = await asyncio.gather(*[co.snapshot("large") for _ in range(3)])
             assert found == [{"large": LARGE}] * 3
 
@@ -355,6 +356,6 @@ def test_a_large_reply_comes_whole_over_tls(tls):
     port, certificate = tls
     with redis.Redis(port=port, ssl=True, ssl_ca_certs=certificate) as client:
         client.set("large", LARGE)
-        with comity.connect(client, timeout=30) as co:
+        with comity.connect(client, timeout=60) as co:
             assert co.snapshot("large") == {"large": LARGE}
         client.delete("large")
