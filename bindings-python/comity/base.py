@@ -188,13 +188,10 @@ class Base(Bound):
         if self._evicting and not self._allow_eviction:
             self._refuse_eviction(request)
         session = self._session
-        session.begin(
-            operation,
-            session.core.transaction_execute,
-            request.commands,
-            expectations=request.expectations or None,
-            **request.options.given,
-        )
+        given = request.options.given
+        if request.expectations:
+            given = {**given, "expectations": request.expectations}
+        session.begin(operation, session.core.transaction_execute, request.commands, **given)
 
     def _refuse_eviction(self, request: Request) -> None:
         """Raises `Unsupported` if one of the servers it goes to evicts keys."""
@@ -214,7 +211,7 @@ class Base(Bound):
     def _committed(self, operation: Operation) -> Committed:
         """What came of a transaction. Raises all but a commit."""
         event = operation.event
-        error = self._session.failure(operation)
+        error = None if operation.error is None else self._session.failure(operation)
         txid = None if event is None else event.id
         if isinstance(error, OutcomeUnknown) and txid is not None:
             error.transaction_id = txid

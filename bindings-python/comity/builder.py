@@ -345,7 +345,8 @@ class Builder(AllCommands, Bound):
         return self
 
     def _packed(self, words: tuple[Any, ...]) -> Words:
-        self._usable()
+        if self._scope == "committed":
+            self._usable()
         packed: Words = []
         try:
             for each in words:  # the usual kinds here: a call for each would cost as much again

@@ -108,7 +108,9 @@ class Lane(Sender):
                     if operation.done or operation.several:
                         break
                     wire = self.wire
-                    if wire is not None and not (wire.outstanding and wire.reader.take(me)):
+                    if wire is not None and not (
+                        wire.connection.outstanding and wire.reader.take(me)
+                    ):
                         wire = None
                     if wire is None:
                         if self._outbox and not self._pen.holder:
@@ -119,7 +121,8 @@ class Lane(Sender):
                     wire.reader.leave(me)
                 else:
                     self._wait(operation, gate)
-            self.flush(operation)  # what follows its end, and nobody waits for
+            if self._outbox:
+                self.flush(operation)  # what follows its end, and nobody waits for
         except BaseException:
             self._watch.leave(operation)
             with mutex:
@@ -193,7 +196,7 @@ class Lane(Sender):
         session = self._session
         try:
             with self._mutex:
-                if wire.unsent:
+                if wire.connection.unsent:
                     wire.write()
                 if wire.hear(session.core, self._node):
                     session.drain()
@@ -301,8 +304,8 @@ class Lane(Sender):
 
     def _read(self, wire: Wire, operation: Operation | None) -> None:
         """Reads for all until `operation` is done or nothing is outstanding. None: see `flush`."""
-        session = self._session
-        while wire.outstanding and not _is_over(operation):
+        session, connection = self._session, wire.connection
+        while connection.outstanding and not _is_over(operation):
             # A server that is near has answered by now as often as not: that saves a wait.
             if not self.hear(wire):
                 timer = session.deadline

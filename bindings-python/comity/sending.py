@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ._core import Baton, refuse, refuse_late
 from .callbacks import start
 from .clock import now_us
-from .wire import NotConnected, Refused, Wire, WireBroken
+from .wire import NotConnected, Refused, Wait, Wire, WireBroken
 
 if TYPE_CHECKING:
     from ._core import Command
@@ -104,18 +104,18 @@ class Sender(ABC):
                 with self._mutex:
                     if wire.take(outbox, session.core):
                         session.drain()
-                self._write(wire, operation)
+                    wait = wire.write()
+                if wait is not None:
+                    self._write(wire, operation, wait)
             except WireBroken as broken:
                 self._drop(wire, str(broken))
 
-    def _write(self, wire: Wire, operation: Operation | None) -> None:
-        """Writes what is taken, as long as it takes or until `operation` is done."""
+    def _write(self, wire: Wire, operation: Operation | None, wait: Wait | None) -> None:
+        """Writes what is taken, as long as it takes or until `operation` is done. `wait` is how to
+        wait for that.
+        """
         session = self._session
-        while True:
-            with self._mutex:
-                wait = wire.write()
-            if wait is None:
-                return
+        while wait is not None:
             now, timer = now_us(), session.deadline
             if now >= wire.deadline:
                 raise WireBroken(UNWRITTEN)
@@ -125,11 +125,15 @@ class Sender(ABC):
             wait(max(0, min(wire.deadline, timer) - now))
             if now_us() >= timer:
                 session.tick()
+            with self._mutex:
+                wait = wire.write()
 
     def _write_on(self, wire: Wire) -> None:
         """Writes the rest, which somebody has left."""
         try:
-            self._write(wire, None)
+            with self._mutex:
+                wait = wire.write()
+            self._write(wire, None, wait)
         except WireBroken as broken:
             self._drop(wire, str(broken))
 

@@ -461,7 +461,7 @@ class Session:
                 pass  # whoever called in the middle has routed it
             unwanted = False
             try:
-                while True:
+                while events:
                     event = events[0]
                     unwanted = self._book(event) or unwanted
                     events.remove(event)
@@ -469,7 +469,7 @@ class Session:
                 pass
             except ValueError:
                 continue
-            if not self._taken_up() and not unwanted:
+            if not (self._early and self._taken_up()) and not unwanted:
                 break
         if self.deadline < self.alarm:
             self.wake_timer()

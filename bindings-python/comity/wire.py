@@ -134,11 +134,12 @@ class Wire:
         """Whether to send more here. An idle connection is looked at again: it is of no use if
         the server has hung up, or said something that nobody asked for.
         """
-        if self.broken:
+        connection = self.connection
+        if connection.over:
             return False
-        if self.outstanding:
+        if connection.outstanding:
             return True
-        if self.connection.doubtful:
+        if connection.doubtful:
             return False
         if self._tls or now - self.last < _STALE_US:
             return True  # with TLS session tickets may lie unread; a dead one shows when read
@@ -185,14 +186,21 @@ class Wire:
         """Tells the core what is here, without waiting for anything; whether there was something.
         Raises `WireBroken` where there will never be more.
         """
-        while self._read():
-            now = now_us()
-            try:
-                if self.connection.answer(core, node, now):
+        exchange, connection = self._exchange, self.connection
+        try:
+            while exchange.read():
+                now = now_us()
+                if connection.answer(core, node, now):
                     self.last = now
                     return True
-            except ValueError as error:
-                raise WireBroken(str(error)) from None
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except ssl.SSLWantWriteError:
+            self._hindrance = self._writable
+            return False
+        except (OSError, ValueError) as error:  # the latter also from one of TLS that was closed
+            raise WireBroken(str(error)) from None
+        self._hindrance = self._readable
         return False
 
     def check(self) -> None:
@@ -203,21 +211,6 @@ class Wire:
             self.connection.check(now_us())
         except ValueError as error:
             raise WireBroken(str(error)) from None
-
-    def _read(self) -> bool:
-        """Whether something has arrived that the core was not told of."""
-        try:
-            found = self._exchange.read()
-        except (BlockingIOError, ssl.SSLWantReadError):
-            found = False
-        except ssl.SSLWantWriteError:
-            self._hindrance = self._writable
-            return False
-        except (OSError, ValueError) as error:  # the latter from one of TLS that was closed
-            raise WireBroken(str(error)) from None
-        if not found:
-            self._hindrance = self._readable
-        return found
 
     def wait(self, us: int) -> None:
         """Waits so many microseconds at most until there may be something to hear."""

@@ -125,7 +125,7 @@ class StringCommands(Commands):
 
     def incrby(self, name: Word, amount: int = 1) -> Self:
         """As `incr`."""
-        return self.incr(name, amount)
+        return self._write(w.as_it_came, "INCRBY", name, amount)
 
     def decr(self, name: Word, amount: int = 1) -> Self:
         """Subtracts from an integer; the reply is the difference."""
@@ -133,7 +133,7 @@ class StringCommands(Commands):
 
     def decrby(self, name: Word, amount: int = 1) -> Self:
         """As `decr`."""
-        return self.decr(name, amount)
+        return self._write(w.as_it_came, "DECRBY", name, amount)
 
     def incrbyfloat(self, name: Word, amount: float = 1.0) -> Self:
         """Adds to a number; the reply is the sum."""
