@@ -107,10 +107,12 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ("a renewal in a hand-off shortens", "elseif till >= ends then", "else"),
     (
         "a state is not kept longer",
-        "if stretched then redis.call('PEXPIRE', KEYS[1], keep) end",
-        "",
+        "if stretched then\nredis.call('PEXPIRE', KEYS[1], keep)",
+        "if stretched then",
     ),
     ("a queue is not kept longer", "redis.call('PEXPIRE', KEYS[3], keep)", ""),
+    ("a new queue is kept for ever", "if stretched or waiters == 0 then", "if stretched then"),
+    ("records are not kept longer", "redis.call('PEXPIRE', KEYS[4], keep)", ""),
     (
         "a hand-off forgets who finished",
         "id .. ',' .. sub(S, 34, 102) .. '00000000010000000001'",

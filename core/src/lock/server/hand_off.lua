@@ -88,11 +88,14 @@ if form == 'Q' and sub(S, 126, 145) == '00000000010000000001' and sub(S, 156) ==
       answer = {'OK', fence, now, ARGV[3]}
     end
     if answer then
-      redis.call('PEXPIRE', KEYS[2], keep)
-      redis.call('PEXPIRE', KEYS[3], keep)
-      redis.call('PEXPIRE', KEYS[4], keep)
       if state then redis.call('SETRANGE', KEYS[1], '1', now .. state) end
-      if stretched then redis.call('PEXPIRE', KEYS[1], keep) end
+      -- All end together, and those that were there need not be told anew.
+      if stretched then
+        redis.call('PEXPIRE', KEYS[1], keep)
+        redis.call('PEXPIRE', KEYS[2], keep)
+        redis.call('PEXPIRE', KEYS[4], keep)
+      end
+      if stretched or waiters == 0 then redis.call('PEXPIRE', KEYS[3], keep) end
       -- A push may fail: where an ACL forbids the channel, the grant stands.
       if op == 'REL' and inbox ~= '' then
         if find(inbox, '{', 1, true) then inbox = string.gsub(inbox, '{', ',') end
