@@ -12,24 +12,24 @@ static uint64_t open_hits(client *who) {
     uint64_t hits;
     must(comity_counter_options_init(&options, sizeof options));
     options.max_delay_us = 3600000000u;
-    must(comity_counter_open(who->co, "hits", 4, &options, comity_hiredis_now(), &hits));
+    must(comity_counter_open(who->co, "hits", 4, &options, comity_system_now(), &hits));
     return hits;
 }
 
 static void count(client *who, uint64_t hits, int64_t amount) {
-    must(comity_counter_add(who->co, hits, amount, comity_hiredis_now()));
+    must(comity_counter_add(who->co, hits, amount, comity_system_now()));
 }
 
 static void flush(store *at, client *who, uint64_t hits) {
     uint64_t call;
-    must(comity_counter_flush(who->co, hits, comity_hiredis_now(), &call));
+    must(comity_counter_flush(who->co, hits, comity_system_now(), &call));
     store_await(at, who, COMITY_EVENT_COUNTER_FLUSHED);
 }
 
 /* As far as is known here. */
 static long value(client *who, uint64_t hits) {
     int64_t found;
-    must(comity_counter_value_int64(who->co, hits, comity_hiredis_now(), &found));
+    must(comity_counter_value_int64(who->co, hits, comity_system_now(), &found));
     return (long)found;
 }
 
@@ -37,7 +37,7 @@ static long value(client *who, uint64_t hits) {
 static long read_hits(store *at, client *who, uint64_t hits) {
     uint64_t call;
     int64_t found;
-    must(comity_counter_read(who->co, hits, COMITY_FRESH, comity_hiredis_now(), &call));
+    must(comity_counter_read(who->co, hits, COMITY_FRESH, comity_system_now(), &call));
     must(comity_int128_to_int64(store_await(at, who, COMITY_EVENT_COUNTER_READ)->reading->value,
                                 &found));
     return (long)found;
@@ -82,7 +82,7 @@ static void after_a_crash(store *at) {
     store_drop(who);
     for (i = 0; i < 2; i++) {
         who = store_connect(at);
-        must(comity_counter_restore(who->co, "hits", 4, NULL, kept, len, comity_hiredis_now(), &hits));
+        must(comity_counter_restore(who->co, "hits", 4, NULL, kept, len, comity_system_now(), &hits));
         flush(at, who, hits);
         printf("after a crash, restored from a snapshot: %ld\n", read_hits(at, who, hits));
         store_leave(at, who);
@@ -94,11 +94,11 @@ static void anew(store *at) {
     client *who = store_connect(at);
     uint64_t hits = open_hits(who), call;
     int64_t corrected;
-    must(comity_counter_audit(who->co, hits, COMITY_NONE, comity_hiredis_now(), &call));
+    must(comity_counter_audit(who->co, hits, COMITY_NONE, comity_system_now(), &call));
     must(comity_int128_to_int64(store_await(at, who, COMITY_EVENT_COUNTER_AUDITED)->audit->corrected,
                                 &corrected));
     printf("an audit has to correct: %ld\n", (long)corrected);
-    must(comity_counter_reset(who->co, hits, COMITY_NONE, comity_hiredis_now(), &call));
+    must(comity_counter_reset(who->co, hits, COMITY_NONE, comity_system_now(), &call));
     printf("resets so far, with this one: %ld\n",
            (long)store_await(at, who, COMITY_EVENT_COUNTER_RESET)->epoch);
     printf("after it: %ld\n", read_hits(at, who, hits));
@@ -108,7 +108,7 @@ static void anew(store *at) {
 static comity_pn_counter *replica(void) {
     unsigned char id[COMITY_REPLICA_ID];
     comity_pn_counter *made;
-    must(comity_hiredis_entropy(id, sizeof id) ? COMITY_OK : COMITY_ERROR_UNSUPPORTED);
+    must(comity_system_entropy(id, sizeof id) ? COMITY_OK : COMITY_ERROR_UNSUPPORTED);
     must(comity_pn_counter_new(id, sizeof id, &made));
     return made;
 }

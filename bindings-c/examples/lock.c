@@ -18,13 +18,13 @@ static uint64_t acquire(client *who, const char *label, uint64_t wait_us) {
     options.wait_us = wait_us;
     options.label = label;
     options.label_len = strlen(label);
-    must(comity_lock_acquire(who->co, "invoice:42", 10, &options, comity_hiredis_now(), &lock));
+    must(comity_lock_acquire(who->co, "invoice:42", 10, &options, comity_system_now(), &lock));
     return lock;
 }
 
 static int guard_accepts(store *at, client *who, uint64_t fence) {
     uint64_t call;
-    must(comity_fence_check(who->co, "ledger", 6, fence, comity_hiredis_now(), &call));
+    must(comity_fence_check(who->co, "ledger", 6, fence, comity_system_now(), &call));
     return (int)store_await(at, who, COMITY_EVENT_FENCE_CHECKED)->accepted;
 }
 
@@ -43,13 +43,13 @@ int main(int argc, char **argv) {
 
     first = acquire(who, "first", COMITY_NONE);
     fences[0] = store_await(&at, who, COMITY_EVENT_LOCK_GRANTED)->fence;
-    must(comity_lock_is_held(who->co, first, comity_hiredis_now(), &held));
+    must(comity_lock_is_held(who->co, first, comity_system_now(), &held));
     printf("first holds the lock: %s\n", yes((int)held));
 
-    asked_us = comity_hiredis_now();
+    asked_us = comity_system_now();
     acquire(who, "hurried", 200000);
     event = store_await(&at, who, COMITY_EVENT_LOCK_FAILED);
-    waited_us = comity_hiredis_now() - asked_us;
+    waited_us = comity_system_now() - asked_us;
     printf("who waits 0.2 s gives up in time: %s\n",
            yes(event->error == COMITY_ERROR_LOCK_TIMEOUT && waited_us > 190000
                && waited_us < 10000000));
@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
         locks[i] = acquire(who, names[i], COMITY_NONE);
         store_await(&at, who, COMITY_EVENT_LOCK_QUEUED);
     }
-    must(comity_lock_inspect(who->co, "invoice:42", 10, comity_hiredis_now(), &call));
+    must(comity_lock_inspect(who->co, "invoice:42", 10, comity_system_now(), &call));
     event = store_await(&at, who, COMITY_EVENT_LOCK_INSPECTED);
     printf("waiting in line: ");
     for (i = 0; i < (int)event->inspection->waiter_count; i++) {
@@ -68,7 +68,7 @@ int main(int argc, char **argv) {
     }
     printf("\n");
 
-    must(comity_lock_release(who->co, first, comity_hiredis_now()));
+    must(comity_lock_release(who->co, first, comity_system_now()));
     for (i = 0; i < 2; i++) {
         uint64_t lock;
         event = store_await(&at, who, COMITY_EVENT_LOCK_GRANTED);
@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
         for (j = 0; j < 2; j++) {
             if (locks[j] == lock) order[i] = names[j];
         }
-        must(comity_lock_release(who->co, lock, comity_hiredis_now()));
+        must(comity_lock_release(who->co, lock, comity_system_now()));
     }
     printf("served in the order they came: %s, %s\n", order[0], order[1]);
     printf("fences rise from grant to grant: %s\n",

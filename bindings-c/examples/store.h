@@ -8,22 +8,22 @@
 #include <time.h>
 
 #include <comity.h>
-#include <comity/adapters/hiredis.h>
 #include <comity/adapters/memory.h>
+#include <comity/adapters/socket.h>
 
 #define MAX_CLIENTS 4
 
 /* A coordinator and what moves its commands. */
 typedef struct client {
     comity_coordinator *co;
-    comity_hiredis *redis; /* NULL on the embedded store. */
+    comity_socket *redis; /* NULL on the embedded store. */
 } client;
 
 typedef struct store {
     char prefix[64];
     comity_memory *memory; /* NULL on a server. */
     char host[256];
-    int port;
+    const char *port;
     client clients[MAX_CLIENTS]; /* co is NULL where there is none. */
 } store;
 
@@ -48,7 +48,7 @@ static void store_open(store *at, int argc, char **argv) {
             exit(2);
         }
         memcpy(at->host, argv[2], (size_t)(colon - argv[2]));
-        at->port = atoi(colon + 1);
+        at->port = colon + 1;
     }
 }
 
@@ -67,30 +67,24 @@ static client *store_connect(store *at) {
     config.prefix_len = strlen(at->prefix);
     made->redis = NULL;
     if (at->memory != NULL) {
-        unsigned char entropy[32];
         comity_node_spec node;
         node.id = "memory";
         node.id_len = 6;
         node.weight = 1;
-        config.nodes = &node;
-        config.node_count = 1;
-        must(comity_hiredis_entropy(entropy, sizeof entropy) ? COMITY_OK : COMITY_ERROR_UNSUPPORTED);
-        must(comity_coordinator_new(&config, entropy, sizeof entropy, comity_hiredis_now(),
-                                    &made->co));
+        must(comity_system_coordinator(&node, 1, &config, &made->co));
     } else {
-        comity_hiredis_server server;
-        memset(&server, 0, sizeof server);
-        server.host = at->host[0] == '\0' ? "localhost" : at->host;
-        server.port = at->port;
-        must(comity_hiredis_connect(&server, 1, &config, &made->redis));
-        made->co = comity_hiredis_coordinator(made->redis);
+        char text[300];
+        const char *url = text;
+        snprintf(text, sizeof text, "redis://%s:%s", at->host, at->port);
+        must(comity_socket_connect(&url, 1, &config, &made->redis));
+        made->co = comity_socket_coordinator(made->redis);
     }
     return made;
 }
 
 /* Ends a client without a word to anybody, as a crash would. */
 static void store_drop(client *who) {
-    if (who->redis != NULL) comity_hiredis_free(who->redis);
+    if (who->redis != NULL) comity_socket_free(who->redis);
     else comity_coordinator_free(who->co);
     who->co = NULL;
 }
@@ -100,7 +94,7 @@ static const comity_event *store_serve(store *at, client *who, uint64_t until_us
     for (;;) {
         comity_coordinator *all[MAX_CLIENTS];
         const comity_event *event;
-        uint64_t now_us = comity_hiredis_now(), first_us = until_us;
+        uint64_t now_us = comity_system_now(), first_us = until_us;
         struct timespec nap;
         size_t i, count = 0;
         for (i = 0; i < MAX_CLIENTS; i++) {
@@ -130,7 +124,7 @@ static const comity_event *store_serve(store *at, client *who, uint64_t until_us
 static const comity_event *store_next(store *at, client *who, uint64_t until_us) {
     const comity_event *event = NULL;
     if (at->memory != NULL) return store_serve(at, who, until_us);
-    must(comity_hiredis_run(who->redis, until_us, &event));
+    must(comity_socket_run(who->redis, until_us, &event));
     return event;
 }
 
@@ -150,28 +144,40 @@ static const comity_event *store_await(store *at, client *who, uint32_t kind) {
 
 /* Ends a client in order: gives back what it holds, flushes what it has counted. */
 static void store_leave(store *at, client *who) {
-    must(comity_close(who->co, comity_hiredis_now()));
+    must(comity_close(who->co, comity_system_now()));
     store_await(at, who, COMITY_EVENT_CLOSED);
     store_drop(who);
 }
 
-/* Ends the store; on a server, deletes what the example has left there. */
+/* Deletes what the example has left on the server, which no verb does: by a script, in Redis' own words. */
+static void store_clean(const store *at) {
+    static const char script[] =
+        "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
+    struct addrinfo hints, *found = NULL, *to;
+    char text[512];
+    int fd = -1, len;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_socktype = SOCK_STREAM;
+    if (getaddrinfo(at->host[0] == '\0' ? "localhost" : at->host, at->port, &hints, &found) != 0) return;
+    for (to = found; to != NULL && fd < 0; to = to->ai_next) {
+        fd = socket(to->ai_family, SOCK_STREAM, 0);
+        if (fd >= 0 && connect(fd, to->ai_addr, to->ai_addrlen) != 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    freeaddrinfo(found);
+    if (fd < 0) return;
+    len = snprintf(text, sizeof text, "*4\r\n$4\r\nEVAL\r\n$%u\r\n%s\r\n$1\r\n0\r\n$%u\r\n%s*\r\n",
+                   (unsigned)strlen(script), script, (unsigned)strlen(at->prefix) + 1, at->prefix);
+    if (comity_system_send(fd, text, (size_t)len) == len) recv(fd, text, sizeof text, 0);
+    close(fd);
+}
+
+/* Ends the store. */
 static void store_close(store *at) {
     comity_memory_free(at->memory);
-    if (at->memory == NULL && at->port != 0) {
-        redisContext *server = redisConnect(at->host[0] == '\0' ? "localhost" : at->host, at->port);
-        redisReply *keys = NULL;
-        size_t i;
-        if (server != NULL && server->err == 0) {
-            keys = (redisReply *)redisCommand(server, "KEYS %s*", at->prefix);
-        }
-        for (i = 0; keys != NULL && i < keys->elements; i++) {
-            freeReplyObject(redisCommand(server, "DEL %b", keys->element[i]->str,
-                                         keys->element[i]->len));
-        }
-        if (keys != NULL) freeReplyObject(keys);
-        if (server != NULL) redisFree(server);
-    }
+    if (at->memory == NULL && at->port != NULL) store_clean(at);
 }
 
 #endif

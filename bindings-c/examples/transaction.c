@@ -27,7 +27,7 @@ static void add(comity_transaction *tx, const char *name, const char *key, const
 
 static uint64_t start(client *who, const comity_transaction *tx) {
     uint64_t number;
-    must(comity_transaction_execute(who->co, tx, NULL, comity_hiredis_now(), &number));
+    must(comity_transaction_execute(who->co, tx, NULL, comity_system_now(), &number));
     return number;
 }
 

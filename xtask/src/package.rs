@@ -245,7 +245,7 @@ fn examples(
         let expected = fs::read_to_string(&expected)
             .map_err(|error| Failure::new(format!("{}: {error}", expected.display())))?;
         let source = unpacked.prefix.join(format!("examples/{example}.c"));
-        build(session, unpacked, &source, example, HIREDIS, flags)?;
+        build(session, unpacked, &source, example, "comity", flags)?;
         let line = format!("{runner} ./{example}");
         same(&unpacked.shell(session, line.trim()).read()?, &expected)?;
         if example != "ring" {
@@ -263,7 +263,7 @@ fn adapters(
     flags: &str,
     runner: &str,
 ) -> Result<(), Failure> {
-    for (program, packages) in [("adapter", HIREDIS), ("socket", "comity")] {
+    for (program, packages) in [("adapter", "comity hiredis"), ("socket", "comity")] {
         let source = session.root().join(CRATE).join(format!("tests/redis/{program}.c"));
         build(session, unpacked, &source, program, packages, flags)?;
         let line = format!("{runner} ./{program}");
@@ -271,9 +271,6 @@ fn adapters(
     }
     Ok(())
 }
-
-/// What pkg-config knows of the library, and of hiredis where a program is over that.
-const HIREDIS: &str = "comity hiredis";
 
 /// Compiles a program strictly, with what pkg-config says of `packages`.
 fn build(
