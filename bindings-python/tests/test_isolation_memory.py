@@ -81,5 +81,5 @@ def test_nothing_is_found_where_nothing_is_wrong(text):
 
 
 @pytest.mark.parametrize(("text", "found"), BAD.values(), ids=BAD)
-def test_what_is_wrong_is_found(text, found):
+def test_mutants_of_a_history_are_found(text, found):
     assert any(found in line for line in anomalies(history(text)))

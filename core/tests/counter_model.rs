@@ -445,40 +445,45 @@ fn no_order_of_crashes_and_restores_breaks_the_counter() {
     holds(CRASHES);
 }
 
-fn finds(mutation: Mutation, property: &'static str) {
-    finds_in(NETWORK, mutation, property);
-}
+/// The proofs that the model would notice.
+mod mutants {
+    use super::*;
 
-fn finds_in(budget: Budget, mutation: Mutation, property: &'static str) {
-    let enough = HasDiscoveries::AllOf([property].into());
-    let checker = Small(mutation, budget).checker().threads(2).finish_when(enough);
-    let checker = checker.spawn_bfs().join();
-    let found = checker.discoveries();
-    println!("{mutation:?}: {:?} in {} states", found.keys(), checker.unique_state_count());
-    assert!(found.contains_key(property), "{mutation:?} is not noticed");
-}
+    fn finds(mutation: Mutation, property: &'static str) {
+        finds_in(NETWORK, mutation, property);
+    }
 
-#[test]
-fn a_sum_in_place_of_the_maximum_is_noticed() {
-    finds(Mutation::SumForMaximum, C6);
-}
+    fn finds_in(budget: Budget, mutation: Mutation, property: &'static str) {
+        let enough = HasDiscoveries::AllOf([property].into());
+        let checker = Small(mutation, budget).checker().threads(2).finish_when(enough);
+        let checker = checker.spawn_bfs().join();
+        let found = checker.discoveries();
+        println!("{mutation:?}: {:?} in {} states", found.keys(), checker.unique_state_count());
+        assert!(found.contains_key(property), "{mutation:?} is not noticed");
+    }
 
-#[test]
-fn a_retired_slot_that_is_refused_is_noticed() {
-    finds(Mutation::RetiredRefused, C7);
-}
+    #[test]
+    fn a_sum_in_place_of_the_maximum_is_noticed() {
+        finds(Mutation::SumForMaximum, C6);
+    }
 
-#[test]
-fn an_incarnation_that_is_reused_is_noticed() {
-    finds(Mutation::IncarnationReused, REPORTS);
-}
+    #[test]
+    fn a_retired_slot_that_is_refused_is_noticed() {
+        finds(Mutation::RetiredRefused, C7);
+    }
 
-#[test]
-fn a_folded_id_that_is_forgotten_is_noticed() {
-    finds_in(CLOSES, Mutation::FoldedForgotten, C6);
-}
+    #[test]
+    fn an_incarnation_that_is_reused_is_noticed() {
+        finds(Mutation::IncarnationReused, REPORTS);
+    }
 
-#[test]
-fn a_value_without_the_own_slot_of_the_same_answer_is_noticed() {
-    finds(Mutation::ValueWithoutOwnSlot, VALUE);
+    #[test]
+    fn a_folded_id_that_is_forgotten_is_noticed() {
+        finds_in(CLOSES, Mutation::FoldedForgotten, C6);
+    }
+
+    #[test]
+    fn a_value_without_the_own_slot_of_the_same_answer_is_noticed() {
+        finds(Mutation::ValueWithoutOwnSlot, VALUE);
+    }
 }

@@ -19,6 +19,7 @@ mod demo;
 mod dist;
 mod js;
 mod library;
+mod mutants;
 mod node;
 mod package;
 mod playground;
@@ -50,6 +51,7 @@ usage: cargo xtask COMMAND
   soak [RUN...]          the fault runs at full length, minutes to hours: seeds, models, storm, bank,
                          interrupted, history (default: all)
   codegen                write anew what the languages have of the core's tables, and the header of C
+  mutants                the tests in which something has a mistake that must be found, alone
   playground [--port N]  serve the page on which the ring and the lock can be tried
   help                   print this text
 
@@ -66,6 +68,7 @@ enum Task {
     Bench(Vec<bench::Subject>),
     Soak(Vec<soak::Run>),
     Codegen,
+    Mutants,
     Playground { port: u16 },
 }
 
@@ -90,6 +93,8 @@ impl Task {
                 [] => Ok(Self::Codegen),
                 [word, ..] => Err(format!("`codegen` takes no `{word}`")),
             },
+            "mutants" if rest.is_empty() => Ok(Self::Mutants),
+            "mutants" => Err("`mutants` takes no words".into()),
             "playground" => playground::port(rest).map(|port| Self::Playground { port }),
             other => Err(format!("there is no command `{other}`")),
         }
@@ -104,6 +109,7 @@ impl Task {
             Self::Bench(subjects) => bench::run(session, subjects),
             Self::Soak(runs) => soak::run(session, runs),
             Self::Codegen => codegen::run(session),
+            Self::Mutants => mutants::run(session),
             Self::Playground { port } => playground::run(session, *port),
         }
     }
@@ -160,6 +166,8 @@ mod tests {
 
     #[test]
     fn commands_are_read() {
+        assert_eq!(Task::parse(&["mutants"]), Ok(Task::Mutants));
+        assert!(Task::parse(&["mutants", "all"]).is_err());
         assert_eq!(Task::parse(&["help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["test", "--help"]), Ok(Task::Help));
         assert_eq!(Task::parse(&["demo"]), Ok(Task::Demo(Store::Embedded)));

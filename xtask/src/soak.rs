@@ -99,8 +99,8 @@ fn history(session: &mut Session) -> Result<(), Failure> {
     })
 }
 
-/// An environment with the wheel of this tree.
-fn ready(session: &mut Session) -> Result<Venv, Failure> {
+/// A server, and an environment with the wheel of this tree.
+pub(crate) fn ready(session: &mut Session) -> Result<Venv, Failure> {
     setup::ensure(session, &[Need::RedisServer])?;
     python::ready_with_wheel(session, &[python::BUILD, python::CLIENT, python::RUNNER])
 }

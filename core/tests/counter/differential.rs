@@ -128,7 +128,7 @@ const MUTANTS: [(&str, &str, &str); 31] = [
 ];
 
 #[test]
-fn every_mistake_in_the_script_is_noticed() {
+fn mutants_of_the_script_are_noticed() {
     let server = RedisServer::start();
     let shipped = Script::Counter.text();
     for (name, piece, instead) in MUTANTS {

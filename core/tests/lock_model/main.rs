@@ -16,6 +16,7 @@
 mod client;
 mod history;
 mod model;
+mod mutants;
 mod rest;
 mod server;
 #[path = "../support/mod.rs"]
@@ -25,8 +26,7 @@ mod world;
 
 use comity::time::Span;
 
-use model::{I2, I3, I5, I6, I7, I8, Lock};
-use server::Mechanism;
+use model::Lock;
 use world::Budget;
 
 /// One of each kind.
@@ -128,37 +128,4 @@ fn two_clients_that_renew_and_drift_and_any_fault() {
 #[ignore = "millions of states"]
 fn three_clients_and_any_fault() {
     Lock { faults: ONE_OF_EACH, ..Lock::of("three clients, any fault", 3) }.assert_holds();
-}
-
-// The proofs that it would notice: each takes one mechanism out of the server or the client, and
-// shows that the same model holds with it.
-
-#[test]
-fn without_tombstones_a_straggler_brings_back_what_is_over() {
-    let faults = Budget { faults: 2, strays: 1, cancels: 1, ..Budget::default() };
-    Lock { faults, ..Lock::of("a straggler and a cancellation", 2) }
-        .assert_broken_without(Mechanism::Tombstones, &[I7]);
-}
-
-#[test]
-fn without_the_claim_a_dead_waiter_costs_a_whole_lease() {
-    let faults = Budget { faults: 1, crashes: 1, ..Budget::default() };
-    Lock { faults, ttl: Span::from_secs(30), ..Lock::of("a crash", 3) }
-        .assert_broken_without(Mechanism::Claim, &[I5]);
-}
-
-#[test]
-fn if_the_same_id_were_not_the_same_request_a_repetition_would_take_the_lock_from_its_holder() {
-    let faults = Budget { faults: 1, strays: 1, ..Budget::default() };
-    // The second client is there again when the first one's straggler arrives.
-    let users = vec![(1, None), (2, None)];
-    Lock { users, faults, horizon: 100 * MS, ..Lock::of("a repetition", 2) }
-        .assert_broken_without(Mechanism::SameId, &[I2, I3, I6]);
-}
-
-#[test]
-fn without_the_allowance_for_drift_a_slow_clock_believes_too_long() {
-    let clocks = vec![vec![-9_999, 0]];
-    Lock { clocks, renew: false, horizon: 3_200 * MS, ..Lock::of("a slow clock", 2) }
-        .assert_broken_without(Mechanism::Drift, &[I2, I8]);
 }

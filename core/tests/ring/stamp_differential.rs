@@ -137,7 +137,7 @@ fn no_script_acts_for_another_ring() {
 }
 
 #[test]
-fn without_the_comparison_it_would_be_noticed() {
+fn mutants_without_the_comparison_are_noticed() {
     let server = RedisServer::start();
     for script in [Script::Queue, Script::Guard, Script::Counter] {
         let (shipped, piece) = (script.text(), "if stamp ~= ARGV[#ARGV] then");
@@ -200,7 +200,7 @@ fn what_goes_by_an_id_acts_at_no_other_member() {
 }
 
 #[test]
-fn without_the_comparison_of_the_member_it_would_be_noticed() {
+fn mutants_without_the_comparison_of_the_member_are_noticed() {
     let server = RedisServer::start();
     // The short way of FINISH, which is the first, has a comparison of its own.
     let short = ("and sub(stamp, 48) ~= ARGV[6])", "and false)");

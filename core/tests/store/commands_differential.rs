@@ -357,7 +357,7 @@ fn the_table_says_what_redis_says_of_its_commands() {
 }
 
 #[test]
-fn a_difference_in_the_key_space_is_noticed() {
+fn a_mutant_of_the_key_space_is_noticed() {
     let server = RedisServer::start();
     let mut sides = Sides::new(&server);
     let fill = ["SET s x PX 90000", "HSET h f 1", "SADD e a", "RPUSH l a b", "ZADD z 1 a"];

@@ -126,7 +126,7 @@ const MUTANTS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn every_mistake_in_the_script_is_noticed() {
+fn mutants_of_the_script_are_noticed() {
     let server = RedisServer::start();
     let find = |text: &str| {
         let mut pair = Pair::instead(&server, Script::Queue, text);

@@ -271,7 +271,7 @@ const MUTANTS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn every_mistake_in_a_script_is_noticed() {
+fn mutants_of_a_script_are_noticed() {
     let server = RedisServer::start();
     let mut unnoticed = Vec::new();
     for (name, piece, instead) in MUTANTS {

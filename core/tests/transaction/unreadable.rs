@@ -163,7 +163,7 @@ fn a_sweep_goes_on_and_tells_of_what_nobody_can_read() {
 }
 
 #[test]
-fn if_what_nobody_can_read_were_taken_for_an_earlier_one_it_would_be_noticed() {
+fn a_mutant_that_takes_what_nobody_can_read_for_an_earlier_one_is_noticed() {
     let server = RedisServer::start();
     let check = "if unreadable(register) then return {'MISMATCH'} end";
     for place in 0..3 {

@@ -7,6 +7,7 @@
 
 mod kept;
 mod model;
+mod mutants;
 mod mutate;
 mod mutation;
 mod rest;
@@ -14,7 +15,6 @@ mod scenario;
 mod server;
 mod step;
 mod world;
-mod wrong;
 
 use comity::transaction::PrepareOrder;
 use scenario::{Budget, Scenario};
