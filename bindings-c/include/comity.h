@@ -44,16 +44,17 @@
 // The call succeeded.
 #define COMITY_OK 0
 
-// An option or value out of range. State unchanged.
+// An option or value of another type or out of range; the message names it and the range. State
+// unchanged.
 #define COMITY_ERROR_INVALID_ARGUMENT 1
 
-// A stated limit would be passed. State unchanged.
+// A stated limit would be passed; the message names it. State unchanged.
 #define COMITY_ERROR_LIMIT_EXCEEDED 2
 
-// A verb in the wrong order, or a handle that is dead. State unchanged.
+// A verb in the wrong order, or a handle that is dead or belongs elsewhere. State unchanged.
 #define COMITY_ERROR_INVALID_STATE 3
 
-// A server, client or command that cannot serve this.
+// A server, client or command that cannot serve this; the message says why.
 #define COMITY_ERROR_UNSUPPORTED 4
 
 // The coordinator was closed. State unchanged.
@@ -62,29 +63,30 @@
 // The lock was not granted in time.
 #define COMITY_ERROR_LOCK_TIMEOUT 20
 
-// The lease ended before the release.
+// The lease ended before the release: somebody else may have held the lock meanwhile.
 #define COMITY_ERROR_LOCK_LOST 21
 
 // Release or renewal of a lock that is not held. State unchanged.
 #define COMITY_ERROR_NOT_HELD 22
 
-// A transaction met a changed value or a lock. Nothing of it is applied.
+// A transaction met a changed value or a lock; the message names the key. Nothing was applied.
 #define COMITY_ERROR_CONFLICT 30
 
-// A command in a transaction failed. Nothing of it is applied.
+// A command of a transaction failed; the message names it. Nothing was applied.
 #define COMITY_ERROR_COMMAND_FAILED 31
 
-// A transaction was cancelled, took too long, or was aborted by another client. Nothing of it is
+// A transaction was cancelled, took too long, or was aborted by another client. Nothing was
 // applied.
 #define COMITY_ERROR_ABORTED 32
 
-// Whether a transaction is applied is not known; it can be resolved by its id.
+// Nobody can tell now whether a transaction was applied; it goes on being found out, and can be
+// resolved by its id.
 #define COMITY_ERROR_OUTCOME_UNKNOWN 33
 
 // A count beyond the range. State unchanged.
 #define COMITY_ERROR_OVERFLOW 40
 
-// Two members disagree about the ring.
+// Two clients place keys differently, or call servers by each other's ids. Nothing was done.
 #define COMITY_ERROR_RING_MISMATCH 50
 
 // The command never left, or no connection could be made in time.
@@ -93,16 +95,16 @@
 // The command was sent and no answer came in time: it may have been executed.
 #define COMITY_ERROR_NO_ANSWER 61
 
-// The server answered with an error of its own.
+// The server answered with an error of its own; the message has its words.
 #define COMITY_ERROR_SERVER_REFUSED 62
 
 // The key holds a value of another type.
 #define COMITY_ERROR_WRONG_TYPE 63
 
-// Bytes that are not a valid snapshot. State unchanged.
+// Bytes that are not a valid snapshot; the message says where. State unchanged.
 #define COMITY_ERROR_CORRUPT 64
 
-// A bug in comity. The handle is dead: free it.
+// A bug in comity. The handle that it was met in is dead.
 #define COMITY_ERROR_INTERNAL 90
 
 // Over a connection to the node.

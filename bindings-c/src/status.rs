@@ -1,5 +1,7 @@
 //! What functions return, and the words behind it.
 
+mod codes;
+
 use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
@@ -7,50 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use comity::error::Result;
 
+pub use self::codes::*;
+
 /// The call succeeded.
 pub const COMITY_OK: u32 = 0;
-/// An option or value out of range. State unchanged.
-pub const COMITY_ERROR_INVALID_ARGUMENT: u32 = 1;
-/// A stated limit would be passed. State unchanged.
-pub const COMITY_ERROR_LIMIT_EXCEEDED: u32 = 2;
-/// A verb in the wrong order, or a handle that is dead. State unchanged.
-pub const COMITY_ERROR_INVALID_STATE: u32 = 3;
-/// A server, client or command that cannot serve this.
-pub const COMITY_ERROR_UNSUPPORTED: u32 = 4;
-/// The coordinator was closed. State unchanged.
-pub const COMITY_ERROR_CLOSED: u32 = 5;
-/// The lock was not granted in time.
-pub const COMITY_ERROR_LOCK_TIMEOUT: u32 = 20;
-/// The lease ended before the release.
-pub const COMITY_ERROR_LOCK_LOST: u32 = 21;
-/// Release or renewal of a lock that is not held. State unchanged.
-pub const COMITY_ERROR_NOT_HELD: u32 = 22;
-/// A transaction met a changed value or a lock. Nothing of it is applied.
-pub const COMITY_ERROR_CONFLICT: u32 = 30;
-/// A command in a transaction failed. Nothing of it is applied.
-pub const COMITY_ERROR_COMMAND_FAILED: u32 = 31;
-/// A transaction was cancelled, took too long, or was aborted by another client. Nothing of it is
-/// applied.
-pub const COMITY_ERROR_ABORTED: u32 = 32;
-/// Whether a transaction is applied is not known; it can be resolved by its id.
-pub const COMITY_ERROR_OUTCOME_UNKNOWN: u32 = 33;
-/// A count beyond the range. State unchanged.
-pub const COMITY_ERROR_OVERFLOW: u32 = 40;
-/// Two members disagree about the ring.
-pub const COMITY_ERROR_RING_MISMATCH: u32 = 50;
-/// The command never left, or no connection could be made in time.
-pub const COMITY_ERROR_UNREACHABLE: u32 = 60;
-/// The command was sent and no answer came in time: it may have been executed.
-pub const COMITY_ERROR_NO_ANSWER: u32 = 61;
-/// The server answered with an error of its own.
-pub const COMITY_ERROR_SERVER_REFUSED: u32 = 62;
-/// The key holds a value of another type.
-pub const COMITY_ERROR_WRONG_TYPE: u32 = 63;
-/// Bytes that are not a valid snapshot. State unchanged.
-pub const COMITY_ERROR_CORRUPT: u32 = 64;
-/// A bug in comity. The handle is dead: free it.
-pub const COMITY_ERROR_INTERNAL: u32 = 90;
-
 thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }
@@ -86,31 +48,7 @@ pub unsafe extern "C" fn comity_fail(code: u32, message: *const c_char) -> u32 {
 /// NULL, valid for ever.
 #[unsafe(no_mangle)]
 pub extern "C" fn comity_error_name(code: u32) -> *const c_char {
-    let name = match code {
-        COMITY_OK => c"Ok",
-        COMITY_ERROR_INVALID_ARGUMENT => c"InvalidArgument",
-        COMITY_ERROR_LIMIT_EXCEEDED => c"LimitExceeded",
-        COMITY_ERROR_INVALID_STATE => c"InvalidState",
-        COMITY_ERROR_UNSUPPORTED => c"Unsupported",
-        COMITY_ERROR_CLOSED => c"Closed",
-        COMITY_ERROR_LOCK_TIMEOUT => c"LockTimeout",
-        COMITY_ERROR_LOCK_LOST => c"LockLost",
-        COMITY_ERROR_NOT_HELD => c"NotHeld",
-        COMITY_ERROR_CONFLICT => c"Conflict",
-        COMITY_ERROR_COMMAND_FAILED => c"CommandFailed",
-        COMITY_ERROR_ABORTED => c"Aborted",
-        COMITY_ERROR_OUTCOME_UNKNOWN => c"OutcomeUnknown",
-        COMITY_ERROR_OVERFLOW => c"Overflow",
-        COMITY_ERROR_RING_MISMATCH => c"RingMismatch",
-        COMITY_ERROR_UNREACHABLE => c"Unreachable",
-        COMITY_ERROR_NO_ANSWER => c"NoAnswer",
-        COMITY_ERROR_SERVER_REFUSED => c"ServerRefused",
-        COMITY_ERROR_WRONG_TYPE => c"WrongType",
-        COMITY_ERROR_CORRUPT => c"Corrupt",
-        COMITY_ERROR_INTERNAL => c"Internal",
-        _ => c"unknown",
-    };
-    name.as_ptr()
+    code_name(code).as_ptr()
 }
 
 fn remember(message: &str) {

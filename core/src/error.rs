@@ -5,14 +5,14 @@ use alloc::string::String;
 use core::fmt;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $code:literal,)*) => {
         /// The kind of an error. The number is the same in C, Python and JavaScript.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
         #[repr(u8)]
         pub enum ErrorCode {
-            $($(#[$doc])* $name = $code,)*
+            $($(#[doc = $doc])* $name = $code,)*
         }
 
         impl ErrorCode {
@@ -32,24 +32,33 @@ macro_rules! codes {
                     $(Self::$name => stringify!($name),)*
                 }
             }
+
+            /// The lines of its documentation, for generators of bindings.
+            #[must_use]
+            pub const fn doc(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$name => &[$($doc),*],)*
+                }
+            }
         }
     };
 }
 
 codes! {
-    /// An option or value out of range. State unchanged.
+    /// An option or value of another type or out of range; the message names it and the range. State
+    /// unchanged.
     InvalidArgument = 1,
-    /// A stated limit would be passed. State unchanged.
+    /// A stated limit would be passed; the message names it. State unchanged.
     LimitExceeded = 2,
     /// A verb in the wrong order, or a handle that is dead or belongs elsewhere. State unchanged.
     InvalidState = 3,
-    /// A server, client or command that cannot serve this.
+    /// A server, client or command that cannot serve this; the message says why.
     Unsupported = 4,
     /// The coordinator was closed. State unchanged.
     Closed = 5,
     /// The lock was not granted in time.
     LockTimeout = 20,
-    /// The lease ended before the release.
+    /// The lease ended before the release: somebody else may have held the lock meanwhile.
     LockLost = 21,
     /// Release or renewal of a lock that is not held. State unchanged.
     NotHeld = 22,
@@ -60,7 +69,8 @@ codes! {
     /// A transaction was cancelled, took too long, or was aborted by another client. Nothing was
     /// applied.
     Aborted = 32,
-    /// Nobody can tell now whether a transaction was applied; it goes on being found out.
+    /// Nobody can tell now whether a transaction was applied; it goes on being found out, and can be resolved
+    /// by its id.
     OutcomeUnknown = 33,
     /// A count beyond the range. State unchanged.
     Overflow = 40,
@@ -76,7 +86,7 @@ codes! {
     WrongType = 63,
     /// Bytes that are not a valid snapshot; the message says where. State unchanged.
     Corrupt = 64,
-    /// A bug in comity.
+    /// A bug in comity. The handle that it was met in is dead.
     Internal = 90,
 }
 

@@ -1,4 +1,4 @@
-//! What the languages have of the table of events is what the table says.
+//! What the languages have of the tables of events and of errors is what these say.
 //!
 //! `cargo xtask codegen` writes all of it anew: it runs this test with `COMITY_BLESS=1`.
 
@@ -33,6 +33,16 @@ fn repository() -> PathBuf {
 #[test]
 fn the_constants_of_c_are_up_to_date() {
     expect("bindings-c/src/event/kinds.rs", |_| c::kinds(&SCHEMA));
+}
+
+#[test]
+fn the_codes_of_c_are_up_to_date() {
+    expect("bindings-c/src/status/codes.rs", |_| c::codes());
+}
+
+#[test]
+fn the_codes_of_javascript_are_up_to_date() {
+    expect("bindings-wasm/js/codes.ts", |_| typescript::codes());
 }
 
 #[test]
