@@ -157,7 +157,7 @@ fn arrived(out: &mut Writer, incoming: &Incoming<'_>) {
             reply::write(out.byte(REPLY).number(request.0), &reply.to_reply());
         }
         Incoming::Message { channel, payload } => {
-            _ = out.byte(MESSAGE).bytes(channel).bytes(payload)
+            _ = out.byte(MESSAGE).bytes(channel).bytes(payload);
         }
         // None of the kinds there are.
         _ => {}
