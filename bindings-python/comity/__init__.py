@@ -46,6 +46,7 @@ from .exits import close_all, close_on_signal
 from .inspection import Holder, Inspection, Waiter
 from .lock import Lock
 from .memory import MemoryStore
+from .server import Server, tcp
 from .transaction import Transaction
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "Ring",
     "RingMismatch",
     "Savepoint",
+    "Server",
     "ServerRefused",
     "Transaction",
     "Unreachable",
@@ -94,4 +96,5 @@ __all__ = [
     "close_all",
     "close_on_signal",
     "connect",
+    "tcp",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "Connection",
     "Coordinator",
     "Counter",
+    "Endpoint",
     "ErrorReply",
     "Event",
     "Exchange",
@@ -835,6 +836,34 @@ class Ring(Generic[_Id]):
         """Equal for rings that place every key alike."""
 
 @final
+class Endpoint:
+    """What a URL says. Users and passwords stay inside."""
+
+    def __new__(cls, url: str) -> Endpoint:
+        """Raises `InvalidArgument`, naming the part that is wrong; nothing of the URL is in its
+        words.
+        """
+
+    @property
+    def host(self) -> str | None:
+        """A name or an address; None of a socket with a path."""
+
+    @property
+    def port(self) -> int | None:
+        """The port; None of a socket with a path."""
+
+    @property
+    def path(self) -> _bytes | None:
+        """The path of a socket of this machine."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether TLS is spoken."""
+
+    def connection(self, now: int, *, messages: bool = False) -> Connection:
+        """The commands and bytes of a connection there that was made just now."""
+
+@final
 class Connection:
     """The commands and bytes of one connection. Each call is one step, as those of `Baton`.
 
@@ -885,6 +914,15 @@ class Connection:
 
     def receive(self, data: _bytes, core: Coordinator, node: int, now: int) -> int:
         """Takes what has arrived, and `answer`s."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server has let it in: until then it is `enter`ed."""
+
+    def enter(self, data: _bytes) -> _bytes | None:
+        """Takes what has arrived before the server has let it in. The server's words if it refuses.
+        Raises `ValueError` where it is no reply.
+        """
 
     def answer(self, core: Coordinator, node: int, now: int) -> int:
         """Tells `core` what has arrived from `node`. How much that was. Raises `ValueError` where

@@ -28,6 +28,7 @@ from .errors import (
 from .exits import in_child
 from .inspection import Inspection
 from .operation import Operation
+from .server import Server, tcp
 from .session import Session
 from .units import MAX_NAME, MAX_TTL, MAX_WAIT, MIN_TTL, flag, octets, seconds, whole
 from .workers import log, serving
@@ -325,28 +326,40 @@ def make_session(
 
 
 def clients_by_id(client: object, asyncio: bool) -> dict[bytes, Any]:
-    """The clients by stable id, each vetted: see `transport.vet`."""
+    """The clients and servers by stable id, each one that can be served: see `transport.vet`."""
     found: dict[bytes, Any] = {}
     if isinstance(client, Mapping):
         for key, each in client.items():
-            transport.vet(each, asyncio)
-            found[octets("the id of a client", key)] = each
+            found[octets("the id of a client", key)] = _served(each, asyncio)
         if len(found) != len(client):
             raise InvalidArgument("two clients have the same id")
     elif isinstance(client, (list, tuple)):
         for each in client:
-            transport.vet(each, asyncio)
-            where = transport.address(each)
-            if where.encode() in found:
+            one = _served(each, asyncio)
+            where = _where(one)
+            if where.encode("utf-8", "surrogateescape") in found:
                 raise InvalidArgument(f"two clients have the same address, {where}")
-            found[where.encode()] = each
-        _warn_of_local_names([key.decode() for key in found])
+            found[where.encode("utf-8", "surrogateescape")] = one
+        _warn_of_local_names([key.decode("utf-8", "replace") for key in found])
     else:
-        transport.vet(client, asyncio)
-        return {transport.address(client).encode(): client}
+        one = _served(client, asyncio)
+        return {_where(one).encode("utf-8", "surrogateescape"): one}
     if not found:
         raise InvalidArgument("no clients: give at least one")
     return found
+
+
+def _served(client: object, asyncio: bool) -> Any:
+    """One that comity can serve: a client, or a server by its URL."""
+    if isinstance(client, str):
+        return tcp(client)
+    if not isinstance(client, Server):
+        transport.vet(client, asyncio)
+    return client
+
+
+def _where(client: Any) -> str:
+    return client.where if isinstance(client, Server) else transport.address(client)
 
 
 def _warn_of_local_names(ids: list[str]) -> None:

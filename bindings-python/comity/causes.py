@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -13,6 +14,8 @@ _NO_SUCH_NAME: Final = frozenset(
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAMILY", "EAI_SERVICE")
     if hasattr(socket, name)
 )
+_Kinds = tuple[type[Exception], ...]
+
 _PASSING_TLS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """A connection that was cut, rather than a disagreement about TLS."""
 _LASTING: Final = (errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT, errno.EINVAL)
@@ -42,8 +45,7 @@ def words(error: BaseException, *, tls: bool | None = None) -> str:
 
 def lasts(error: BaseException, *, path: str | None = None) -> bool:
     """Whether it will be the same however long is waited. `path`: of the socket it was to be."""
-    from redis import exceptions as redis
-
+    network, nonsense = _of_redis()
     for one in _all(error):
         if isinstance(one, socket.gaierror):
             return one.errno in _NO_SUCH_NAME
@@ -51,12 +53,21 @@ def lasts(error: BaseException, *, path: str | None = None) -> bool:
             return not isinstance(one, _PASSING_TLS)
         if isinstance(one, FileNotFoundError):
             return path is None  # a certificate's file; a server's own socket may come yet
-        if isinstance(one, redis.InvalidResponse):
+        if isinstance(one, nonsense):
             return True
         if isinstance(one, OSError) and one.errno is not None:
             return one.errno in _LASTING
-    network = (OSError, TimeoutError, redis.ConnectionError, redis.TimeoutError)
-    return not any(isinstance(one, network) for one in _all(error))
+    passing: _Kinds = (OSError, TimeoutError, asyncio.TimeoutError, *network)
+    return not any(isinstance(one, passing) for one in _all(error))
+
+
+def _of_redis() -> tuple[_Kinds, _Kinds]:
+    """What redis-py raises where a server is away, and where it is no Redis; nothing without it."""
+    try:
+        from redis import exceptions as redis
+    except ImportError:
+        return (), ()
+    return (redis.ConnectionError, redis.TimeoutError), (redis.InvalidResponse,)
 
 
 def bare(error: BaseException) -> BaseException:

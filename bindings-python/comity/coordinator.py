@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
-from . import transport
 from ._core import Counter
 from .base import (
     Base,
@@ -30,8 +29,11 @@ from .lock import Lock
 from .memory import MemoryDriver, MemoryStore, stores_by_id
 from .mutex import outside
 from .operation import Operation
+from .sending import Connector
+from .server import Server, ServerConnector
 from .session import Session
 from .transaction import Transaction, checked_attempts, pause, snapshot_of, snapshot_request
+from .transport import RedisConnector
 from .units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds
 
 if TYPE_CHECKING:
@@ -43,10 +45,10 @@ Client: TypeAlias = Union[
     MemoryStore,
     Mapping[str, MemoryStore],
     Mapping[bytes, MemoryStore],
-    "redis.Redis",
-    Mapping[str, "redis.Redis"],
-    Mapping[bytes, "redis.Redis"],
-    Sequence["redis.Redis"],
+    "str | Server | redis.Redis",
+    Mapping[str, "str | Server | redis.Redis"],
+    Mapping[bytes, "str | Server | redis.Redis"],
+    Sequence["str | Server | redis.Redis"],
 ]
 """What `connect` takes."""
 
@@ -369,9 +371,10 @@ def connect(
 ) -> Coordinator:
     """A coordinator over one Redis server, several, or none.
 
-    `client`: a `redis.Redis`; a dict of stable ids to clients, which form a ring; a list of
-    clients, whose addresses are the ids; a `comity.MemoryStore` or a dict of some; or nothing, for
-    a store of its own in this process. `prefix` stands in front of every key and channel.
+    `client`: a URL such as `"redis://localhost:6379"`, for which redis-py is not needed (see
+    `tcp`); a `redis.Redis`; a dict of stable ids to such, which form a ring; a list of them, whose
+    addresses are the ids; a `comity.MemoryStore` or a dict of some; or nothing, for a store of its
+    own in this process. `prefix` stands in front of every key and channel.
     `timeout`: seconds a verb tries to reach a server before it fails, 0.01..60. `check`: prove at
     once, within `timeout`, that every server can serve and belongs to this ring; without, the
     first verb does the latter. `push`: learn of a grant by pub/sub rather than by polling; where an
@@ -423,9 +426,12 @@ def _maker(
     def over_sockets() -> tuple[Session, Driver]:
         session = make_session(list(clients), prefix, timeout, push)
         connectors = [
-            transport.RedisConnector(clients[session.core.node_id(node)])
-            for node in range(len(clients))
+            _connector(clients[session.core.node_id(node)]) for node in range(len(clients))
         ]
         return session, SocketDriver(session, connectors)
 
     return over_sockets
+
+
+def _connector(client: Any) -> Connector:
+    return ServerConnector(client) if isinstance(client, Server) else RedisConnector(client)

@@ -14,6 +14,7 @@ from os.path import exists
 from typing import Any, Final, cast
 
 from . import causes, sentinels
+from ._core import Connection
 from .clock import now_us
 from .errors import LimitExceeded, Unsupported
 from .wire import NotConnected, Refused, Wire
@@ -73,7 +74,7 @@ def vet(client: object, asyncio: bool) -> None:
     if f"{home}client.Pipeline" in lineage:
         raise Unsupported(f"{name} is a pipeline; {verb} needs a {wanted}")
     if f"{home}client.Redis" not in lineage:
-        raise Unsupported(f"{name} is not a {wanted}")
+        raise Unsupported(f"{name} is not a {wanted}, nor the URL of a server")
     for attribute in _PREFIXES:
         if getattr(client, attribute, None):
             raise Unsupported(
@@ -146,7 +147,7 @@ class RedisConnector:
             why = TypeError(f"{type(connection).__qualname__} has no socket of its own")
             raise NotConnected(str(why), why, lasting=True)
         self._met = True
-        return Wire(sock, close, messages=messages)
+        return Wire(sock, close, Connection(now_us(), messages=messages))
 
 
 def not_connected(error: Exception, pool: Any, met: bool) -> NotConnected:

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
-from ._core import Baton, Connection, Exchange
+from ._core import Baton, Exchange
 from .bell import poller
 from .clock import now_us
 
 if TYPE_CHECKING:
-    from ._core import Command, Coordinator
+    from ._core import Command, Connection, Coordinator
 
 _STALE_US: Final = 1_000_000
 """How long a connection may lie idle before it is looked at again before it is used."""
@@ -76,17 +76,16 @@ class Wire:
     )
 
     def __init__(
-        self, sock: socket.socket, owner: Callable[[], object], *, messages: bool = False
+        self, sock: socket.socket, owner: Callable[[], object], connection: Connection
     ) -> None:
-        """`owner` closes the connection for good: whoever made the socket knows how. `messages`: it
-        is for a subscription and what follows.
+        """`owner` closes the connection for good: whoever made the socket knows how. `connection`:
+        its commands and bytes, which the server has let in.
         """
         sock.setblocking(False)
         self._socket = sock
         self._owner = owner
         self._tls = isinstance(sock, ssl.SSLSocket)
-        self.connection = Connection(now_us(), messages=messages)
-        """The commands and bytes."""
+        self.connection = connection
         self._exchange = Exchange(self.connection, sock, _is_plain(sock))
         self._readable = poller(sock.fileno())
         self._writable = poller(sock.fileno(), write=True)

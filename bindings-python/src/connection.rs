@@ -139,6 +139,11 @@ impl Heard {
 pub(crate) struct Connection(Mutex<State>);
 
 impl Connection {
+    pub(crate) fn of(wire: wire::Connection) -> Self {
+        let (fresh, subscribed, doubtful, over) = (false, false, false, false);
+        Self(Mutex::new(State { wire, fresh, subscribed, doubtful, over }))
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,9 +156,7 @@ impl Connection {
     fn new(now: u64, messages: bool) -> Self {
         let purpose = if messages { Purpose::Messages } else { Purpose::Commands };
         // Whoever made the connection has logged in.
-        let wire = wire::Connection::new(purpose, &Login::default(), at(now));
-        let (fresh, subscribed, doubtful, over) = (false, false, false, false);
-        Self(Mutex::new(State { wire, fresh, subscribed, doubtful, over }))
+        Self::of(wire::Connection::new(purpose, &Login::default(), at(now)))
     }
 
     /// How many commands are not answered.
@@ -238,6 +241,30 @@ impl Connection {
     ) -> PyResult<usize> {
         self.state().feed(data);
         self.answer(core, node, now)
+    }
+
+    /// Whether the server has let it in: until then it is `enter`ed.
+    #[getter]
+    fn ready(&self) -> bool {
+        self.state().wire.is_ready()
+    }
+
+    /// Takes what has arrived before the server has let it in. The server's words if it refuses.
+    /// Raises `ValueError` where it is no reply.
+    fn enter<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let mut state = self.state();
+        state.wire.receive(data, Time::from_micros(0));
+        while !state.wire.is_ready() {
+            match state.wire.poll() {
+                Ok(Some(Incoming::Refused(text))) => return Ok(Some(PyBytes::new(py, text))),
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(None),
+                Err(malformed) => return Err(PyValueError::new_err(malformed.to_string())),
+            }
+        }
+        // What else has come is for `answer`.
+        state.fresh = true;
+        Ok(None)
     }
 
     /// Tells `core` what has arrived from `node`. How much that was. Raises `ValueError` where

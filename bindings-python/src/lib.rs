@@ -11,6 +11,7 @@ mod convert;
 mod coordinator;
 mod counter;
 mod dropped;
+mod endpoint;
 mod error;
 mod event;
 mod exchange;
@@ -40,6 +41,8 @@ mod _core {
     use super::counter::Counter;
     #[pymodule_export]
     use super::dropped::leave;
+    #[pymodule_export]
+    use super::endpoint::Endpoint;
     #[pymodule_export]
     use super::event::Event;
     #[pymodule_export]

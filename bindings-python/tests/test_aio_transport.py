@@ -251,7 +251,7 @@ def test_clients_that_cannot_be_served():
         (sentinel.slave_for("m"), "replica"),
         (redis.asyncio.Redis().pipeline(), "pipeline"),
         (prefixed, "prefix"),
-        ("localhost:6379", r"not a redis\.asyncio\.Redis"),
+        (b"redis://localhost", r"not a redis\.asyncio\.Redis"),
     ]:
         with pytest.raises(comity.Unsupported, match=reason):
             comity.aio.connect(client)

@@ -159,9 +159,11 @@ def test_event_buffers(nothing_sent, buffer):
 
 
 def test_what_is_no_client():
-    for client in ("redis://localhost", 6379, object(), print):
+    for client in (b"redis://localhost", 6379, object(), print):
         with pytest.raises(Unsupported, match=r"not a redis\.Redis"):
             comity.connect(client)
+    with pytest.raises(InvalidArgument, match="begins with redis://"):
+        comity.connect("localhost:6379")
     for none in ({}, [], ()):
         with pytest.raises(InvalidArgument, match="no clients"):
             comity.connect(none)

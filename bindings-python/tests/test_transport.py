@@ -13,6 +13,7 @@ from locks import until
 redis = pytest.importorskip("redis")
 
 from comity import transport  # noqa: E402
+from comity._core import Connection  # noqa: E402
 from comity.clock import now_us  # noqa: E402
 from comity.core import Command  # noqa: E402
 from comity.lane import Lane  # noqa: E402
@@ -234,7 +235,7 @@ def test_who_waits_leaves_what_a_socket_does_not_take():
     session = Session(core, 1)
     outbox = session.boxes[0].foreground
     lane = Lane(session, 0, outbox, None)
-    lane.wire = Wire(ours, ours.close)
+    lane.wire = Wire(ours, ours.close, Connection(now_us()))
     outbox.append(Command(1, [b"SET", b"a", b"x" * 10_000_000], soon(60)))
     operation = Operation()
     thread = threading.Thread(target=lane.drive, args=(operation,))
@@ -359,7 +360,7 @@ def test_only_what_was_written_is_unknown():
     core = Core()
     session = Session(core, 1)
     lane = Lane(session, 0, session.boxes[0].foreground, None)
-    lane.wire = Wire(ours, ours.close)
+    lane.wire = Wire(ours, ours.close, Connection(now_us()))
     large = b"x" * 10_000_000
     commands = [Command(1, [b"PING"], soon())]
     commands += [Command(n, [b"SET", b"a", large], soon(0.2)) for n in (2, 3)]

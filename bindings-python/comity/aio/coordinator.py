@@ -24,13 +24,16 @@ from ..foreign import LOCK_OPTIONS, refuse
 from ..inspection import Inspection
 from ..memory import MemoryStore, stores_by_id
 from ..operation import Operation
+from ..server import Server
 from ..session import Session
 from ..transaction import checked_attempts, pause, snapshot_of, snapshot_request
 from ..units import MAX_TIMEOUT, MIN_TIMEOUT, flag, octets, seconds, shown
 from .counter import Counter, TaskDesk, TaskReports
 from .driver import Driver, MemoryDriver, SocketDriver
 from .events import Events
+from .link import Connector
 from .lock import Lock, OnLost
+from .server import ServerConnector
 from .transaction import Transaction
 from .transport import RedisConnector
 from .wakeup import running_loop
@@ -44,10 +47,10 @@ Client: TypeAlias = Union[
     MemoryStore,
     Mapping[str, MemoryStore],
     Mapping[bytes, MemoryStore],
-    "redis.asyncio.Redis",
-    Mapping[str, "redis.asyncio.Redis"],
-    Mapping[bytes, "redis.asyncio.Redis"],
-    Sequence["redis.asyncio.Redis"],
+    "str | Server | redis.asyncio.Redis",
+    Mapping[str, "str | Server | redis.asyncio.Redis"],
+    Mapping[bytes, "str | Server | redis.asyncio.Redis"],
+    Sequence["str | Server | redis.asyncio.Redis"],
 ]
 """What `connect` takes."""
 
@@ -360,8 +363,9 @@ def connect(
 ) -> Coordinator:
     """A coordinator over one Redis server, several, or none. It does no I/O by itself.
 
-    `client`: a `redis.asyncio.Redis`; a dict of stable ids to clients, which form a ring; a list
-    of clients, whose addresses are the ids; a `comity.MemoryStore` or a dict of some; or nothing,
+    `client`: a URL such as `"redis://localhost:6379"`, for which redis-py is not needed (see
+    `comity.tcp`); a `redis.asyncio.Redis`; a dict of stable ids to such, which form a ring; a list
+    of them, whose addresses are the ids; a `comity.MemoryStore` or a dict of some; or nothing,
     for a store of its own in this process. `prefix` stands in front of every key and channel.
     `timeout`: seconds a verb tries to reach a server before it fails, 0.01..60. `check`: prove
     before the first verb, within `timeout`, that every server can serve and belongs to this ring;
@@ -407,8 +411,12 @@ def _maker(
     def over_sockets() -> tuple[Session, Driver]:
         session = make_session(list(clients), prefix, timeout, push, attended=False)
         connectors = [
-            RedisConnector(clients[session.core.node_id(node)]) for node in range(len(clients))
+            _connector(clients[session.core.node_id(node)]) for node in range(len(clients))
         ]
         return session, SocketDriver(session, connectors)
 
     return over_sockets
+
+
+def _connector(client: Any) -> Connector:
+    return ServerConnector(client) if isinstance(client, Server) else RedisConnector(client)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from .. import sentinels
+from .._core import Connection
 from ..clock import now_us
 from ..transport import kept, not_connected, once, plain_kind, server_words
 from ..wire import NotConnected, Refused
@@ -49,7 +50,7 @@ class RedisConnector:
             why = TypeError(f"{type(connection).__qualname__} has no transport of its own")
             raise NotConnected(str(why), why, lasting=True)
         self._met = True
-        return Wire(transport, close, messages=messages)
+        return Wire(transport, close, Connection(now_us(), messages=messages))
 
 
 _Made = tuple[Any, Callable[[], object]]

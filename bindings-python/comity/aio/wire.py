@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from .._core import Connection
-from ..clock import now_us
+if TYPE_CHECKING:
+    from .._core import Connection
 
 
 class Owner(Protocol):
@@ -19,6 +19,13 @@ class Owner(Protocol):
 
     def ended(self, wire: Wire, why: str) -> None:
         """Nothing will arrive any more. Not told of an end that the owner asked for."""
+
+
+class Early(Protocol):
+    """Who listens before a wire belongs to anybody."""
+
+    ended: str | None
+    """Why there will be nothing to hear."""
 
 
 class Wire(asyncio.Protocol):
@@ -32,22 +39,28 @@ class Wire(asyncio.Protocol):
         self,
         transport: asyncio.Transport,
         close: Callable[[], object],
+        connection: Connection,
         *,
-        messages: bool = False,
+        early: Early | None = None,
     ) -> None:
-        """`close` ends the connection for good: whoever made it knows how. `messages`: it is for a
-        subscription and what follows.
+        """`close` ends the connection for good: whoever made it knows how. `connection`: its
+        commands and bytes, which the server has let in. `early`: who has listened so far.
         """
         self._transport = transport
         self._close = close
         self._owner: Owner | None = None
-        self.connection = Connection(now_us(), messages=messages)
-        """The commands and bytes."""
+        self.connection = connection
+        self._early = early
 
     def belongs_to(self, owner: Owner) -> None:
         """From now on `owner` is told what comes."""
         self._owner = owner
         self._transport.set_protocol(self)
+        early, self._early = self._early, None
+        if early is not None and early.ended is not None:
+            owner.ended(self, early.ended)
+        elif early is not None:
+            owner.heard(self, b"")  # what has come since the server has let it in
 
     @property
     def outstanding(self) -> int:

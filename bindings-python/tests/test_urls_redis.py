@@ -1,0 +1,279 @@
+"""Servers by their URLs, with no client's library: credentials, TLS, sockets with a path, and what
+goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import free_port
+
+import comity
+import comity.aio
+
+LONG = 60.0
+"""A `timeout` that nobody waits out here."""
+
+
+def by_threads(client: Any, **options: Any) -> tuple[int, int]:
+    """What every verb comes to: a lock that is waited for, a transaction, a counter."""
+    with comity.connect(client, **options) as co, comity.connect(client, **options) as other:
+        order = []
+        first = other.lock("job")
+        first.acquire()
+
+        def work() -> None:
+            with co.lock("job"):
+                order.append("mine")
+
+        thread = threading.Thread(target=work)
+        events = co.events()
+        thread.start()
+        for event in events:
+            if event.kind == "lock_queued":
+                break
+        order.append("the other's")
+        first.release()
+        thread.join()
+        assert order == ["the other's", "mine"]
+        with co.transaction() as tx:
+            tx.incrby("alice", -30).incrby("bob", 30)
+        hits = co.counter("hits")
+        hits.add(2)
+        hits.flush()
+        alice, bob = co.snapshot("alice", "bob").values()
+    return int(alice), int(bob)
+
+
+def by_a_loop(client: Any, **options: Any) -> tuple[int, int]:
+    """The same for tasks."""
+
+    async def main() -> tuple[int, int]:
+        async with (
+            comity.aio.connect(client, **options) as co,
+            comity.aio.connect(client, **options) as other,
+        ):
+            order = []
+            first = other.lock("job")
+            await first.acquire()
+
+            async def work() -> None:
+                async with co.lock("job"):
+                    order.append("mine")
+
+            events = co.events()
+            task = asyncio.ensure_future(work())
+            async for event in events:
+                if event.kind == "lock_queued":
+                    break
+            order.append("the other's")
+            await first.release()
+            await task
+            assert order == ["the other's", "mine"]
+            async with co.transaction() as tx:
+                tx.incrby("alice", -30).incrby("bob", 30)
+            hits = co.counter("hits")
+            hits.add(2)
+            await hits.flush()
+            alice, bob = (await co.snapshot("alice", "bob")).values()
+        return int(alice), int(bob)
+
+    return asyncio.run(main())
+
+
+Uses = Callable[..., tuple[int, int]]
+
+
+@pytest.fixture(params=[by_threads, by_a_loop])
+def uses(request: pytest.FixtureRequest) -> Uses:
+    return request.param
+
+
+def test_a_url_is_enough(start, uses: Uses):
+    port = start("--requirepass", "p@ss").port
+    url = f"redis://:p%40ss@localhost:{port}/3?client_name=shop"
+    assert uses(url) == (-30, 30)
+    assert uses(comity.tcp(url)) == (-60, 60)
+    assert uses(f"valkey://default:p%40ss@127.0.0.1:{port}/3?protocol=3") == (-90, 90)
+
+
+def test_urls_form_a_ring(start, uses: Uses):
+    ports = [start().port, start().port]
+    a, b = (f"redis://127.0.0.1:{port}" for port in ports)
+    assert uses({"a": a, "b": comity.tcp(b)}) == (-30, 30)
+    with pytest.warns(RuntimeWarning, match="something else elsewhere"):
+        co = comity.connect([a, b], check=False, prefix="other:")
+    assert dict(co.ring.nodes()) == {f"127.0.0.1:{port}": 1 for port in ports}
+    co.close()
+
+
+def test_a_client_and_a_url_of_one_server_are_the_same(start):
+    redis = pytest.importorskip("redis")
+    port = start().port
+    with (
+        comity.connect(redis.Redis(port=port)) as co,
+        comity.connect(f"redis://localhost:{port}") as other,
+        co.lock("x"),
+    ):
+        assert not other.lock("x", wait=0).acquire()
+
+
+def test_credentials_that_are_refused_are_so_at_once(start, uses: Uses):
+    port = start("--requirepass", "right").port
+    for url, word in [
+        (f"redis://:wrong@localhost:{port}", "WRONGPASS"),
+        (f"redis://nobody:wrong@localhost:{port}?protocol=3", "WRONGPASS"),
+        (f"redis://localhost:{port}", "NOAUTH"),
+    ]:
+        with pytest.raises(comity.ServerRefused, match=word) as caught:
+            uses(url, timeout=LONG)
+        assert "wrong@" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_a_database_that_there_is_not(start, uses: Uses):
+    port = start("--databases", "4").port
+    with pytest.raises(comity.ServerRefused, match="DB index is out of range"):
+        uses(f"redis://localhost:{port}/9", timeout=LONG)
+
+
+def test_tls(tls, uses: Uses):
+    port, certificate = tls
+    context = ssl.create_default_context(cafile=certificate)
+    url = f"rediss://127.0.0.1:{port}"
+    assert uses(comity.tcp(url, tls=context)) == (-30, 30)
+    with pytest.raises(comity.Unreachable, match="certificate verify failed"):
+        uses(url, timeout=LONG)
+
+
+def test_tls_where_there_is_none(server, uses: Uses):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with pytest.raises(comity.Unreachable):
+        uses(comity.tcp(f"rediss://127.0.0.1:{server.port}", tls=context), timeout=0.5)
+
+
+def test_a_socket_with_a_path(start, tmp_path, uses: Uses):
+    path = f"{tmp_path}/a b.sock"
+    os.symlink(start("--requirepass", "pw").path, path)
+    url = f"unix://:pw@{tmp_path}/a%20b.sock?db=2"
+    assert comity.tcp(url).where == path
+    assert uses(url) == (-30, 30)
+    with pytest.raises(comity.Unreachable, match="No such file"):
+        uses(f"unix://{tmp_path}/none.sock", timeout=0.3)
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("localhost:6379", "begins with redis://"),
+        ("http://:secret@h", "begins with redis://"),
+        ("redis://:secret@h:0", "port"),
+        ("redis://:secret@a b", "host"),
+        ("redis://:secret@h/x", "database"),
+        ("redis://:secret%zz@h", "%"),
+        ("redis://:secret@h?timeout=1", "db, client_name and protocol"),
+        ("redis://:secret#@h", "#"),
+        ("unix://:secret@", "socket"),
+    ],
+)
+def test_each_malformed_part_is_named_and_no_password_is_told(url: str, word: str):
+    for make in (comity.connect, comity.aio.connect, comity.tcp):
+        with pytest.raises(comity.InvalidArgument, match=word) as caught:
+            make(url)
+        assert "secret" not in str(caught.value)
+
+
+def test_what_is_no_url_and_no_context():
+    with pytest.raises(comity.InvalidArgument, match="url must be a str, not 7"):
+        comity.tcp(7)  # type: ignore[arg-type]
+    with pytest.raises(comity.InvalidArgument, match="tls is for rediss://"):
+        comity.tcp("redis://h", tls=ssl.create_default_context())
+    with pytest.raises(comity.InvalidArgument, match="SSLContext, not True"):
+        comity.tcp("rediss://h", tls=True)  # type: ignore[arg-type]
+    assert repr(comity.tcp("redis://u:secret@[::1]:7/3")) == "<comity.Server [::1]:7>"
+
+
+def test_nobody_there(uses: Uses):
+    with pytest.raises(comity.Unreachable, match=r"refused|Connect call failed"):
+        uses(f"redis://127.0.0.1:{free_port()}", timeout=0.3)
+    with pytest.raises(comity.Unreachable, match=r"(?i)name|address"):
+        uses("redis://no.such.host.invalid", timeout=LONG)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_what_is_no_redis(answer: bytes, uses: Uses):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    sock, _ = listener.accept()
+                except OSError:
+                    return
+                with sock:
+                    sock.recv(1)
+                    sock.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        port = listener.getsockname()[1]
+        with pytest.raises(comity.Unreachable) as caught:
+            uses(f"redis://:pw@127.0.0.1:{port}", timeout=LONG if answer else 0.5)
+        word = "no reply begins with 'H'" if answer else "closed|reset"
+        assert re.search(word, str(caught.value))
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_redis_py_need_not_be_there(server):
+    program = f"""
+import sys
+sys.modules["redis"] = sys.modules["redis.asyncio"] = None
+import asyncio, comity, comity.aio
+url = "redis://127.0.0.1:{server.port}"
+with comity.connect(url) as co, co.lock("x") as held:
+    print(held.fence > 0)
+try:
+    comity.connect("redis://127.0.0.1:{free_port()}", timeout=0.1)
+except comity.Unreachable as error:
+    print("refused" in str(error))
+async def main():
+    async with comity.aio.connect(url) as co, co.lock("x") as held:
+        print(held.fence > 0)
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True\nTrue\nTrue\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_connects_by_itself(server):
+    co = comity.connect(f"redis://127.0.0.1:{server.port}")
+    counter = co.counter("forks")
+    counter.add(1)
+    counter.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            counter.add(1)
+            counter.flush()
+            with co.lock("x"):
+                status = 0
+            co.close()
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    counter.add(1)
+    counter.flush()
+    assert counter.read("fresh").value == 3
+    co.close()
