@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from . import _core, memory, transport
@@ -27,6 +27,7 @@ from .errors import (
 )
 from .exits import in_child
 from .inspection import Inspection
+from .lazy import lazy
 from .operation import Operation
 from .server import Server, tcp
 from .session import Session
@@ -117,7 +118,7 @@ class Base(Bound):
         """Who hears what befalls the counters of a session."""
         raise NotImplementedError
 
-    @cached_property
+    @lazy
     def ring(self) -> _core.Ring[str]:
         """Which server each key belongs to: see `comity.Ring`."""
         return self._session.core.ring

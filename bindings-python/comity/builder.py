@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from .bound import Bound
 from .commands import AllCommands, Convert, as_it_came
 from .errors import CommandFailed, ConflictError, InvalidArgument, InvalidState, Unsupported
+from .lazy import lazy
 from .units import MAX_TIMEOUT, MIN_TIMEOUT, seconds, shown, whole, word
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Options:
             None if durability is None else _replicas(durability, ack),
         )
 
-    @cached_property
+    @lazy
     def given(self) -> dict[str, Any]:
         """Those that are set, as keywords."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}

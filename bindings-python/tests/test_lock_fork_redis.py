@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 
 import pytest
 
@@ -12,6 +14,7 @@ redis = pytest.importorskip("redis")
 from locks import connect, connect_patiently, in_child, line  # noqa: E402
 
 import comity  # noqa: E402
+from comity import builder  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
@@ -150,6 +153,33 @@ def test_a_block_that_a_child_leaves_gives_nothing_back(server, proxy):
             assert len(proxy.seen) == sent[0]
             lock.check()
             assert co.inspect("a").holders[0].fence == lock.fence
+
+
+def test_a_child_waits_for_no_thread_of_its_parents(server, monkeypatch):
+    # It is copied while one works out an attribute that is worked out once.
+    inside, go_on, fields = threading.Event(), threading.Event(), builder.fields
+
+    def slow(options):
+        if threading.current_thread() is not threading.main_thread():
+            inside.set()
+            go_on.wait(60)
+        return fields(options)
+
+    monkeypatch.setattr(builder, "fields", slow)
+    with comity.connect(server.client(), timeout=30) as co:
+        thread = threading.Thread(target=co.snapshot, args=("k",), kwargs={"timeout": 50})
+        thread.start()
+        assert inside.wait(60)
+
+        def child():
+            signal.alarm(60)  # is the end of one that would wait for ever
+            return co.snapshot("k", timeout=50) == {"k": None}
+
+        try:
+            assert in_child(child)
+        finally:
+            go_on.set()
+            thread.join(60)
 
 
 def turns(port, rounds, fences):
