@@ -472,7 +472,8 @@ def test_a_multiprocessing_worker_forked_inside_a_block_sends_nothing(server, pr
             assert not await own.lock("a").acquire(wait=0)
 
     async def main():
-        async with connected(proxy.port) as co, co.lock("a", ttl=3) as held:
+        async with connected(proxy.port) as co, co.lock("a", ttl=9) as held:
+            events = co.events()
             seen = len(proxy.seen)
             process = multiprocessing.get_context("fork").Process(
                 target=lambda: asyncio.run(in_child(co, held))
@@ -481,7 +482,10 @@ def test_a_multiprocessing_worker_forked_inside_a_block_sends_nothing(server, pr
             await asyncio.get_running_loop().run_in_executor(None, process.join, 10)
             assert process.exitcode == 0
             assert all(map(asks(b"REN"), proxy.seen[seen:]))
-            await asyncio.sleep(3.5)
+            # The parent's lock goes on: renewed behind all that.
+            async for event in events:
+                if event.kind == "lock_renewed":
+                    break
             assert held.held
 
     run(main())
