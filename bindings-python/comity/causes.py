@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 import ssl
@@ -19,6 +18,7 @@ _Kinds = tuple[type[Exception], ...]
 _PASSING_TLS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """A connection that was cut, rather than a disagreement about TLS."""
 _LASTING: Final = (errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT, errno.EINVAL)
+_LATE: Final = "timed out"
 _AT_WAIT: Final = "a server that does not speak TLS would be silent like this"
 _AT_CUT: Final = "a server that wants TLS would do so"
 
@@ -34,9 +34,7 @@ def words(error: BaseException, *, tls: bool | None = None) -> str:
             more = cause.strerror
         if more and more not in text:
             text = f"{text.rstrip('.')}: {more}"
-    if tls and any(
-        isinstance(one, TimeoutError) or _named(one) == "timed out" for one in _all(error)
-    ):
+    if tls and any(_named(one) == _LATE for one in _all(error)):
         return f"{text} ({_AT_WAIT})"
     if tls is False and any(isinstance(one, ConnectionResetError) for one in _all(error)):
         return f"{text} ({_AT_CUT})"
@@ -57,8 +55,8 @@ def lasts(error: BaseException, *, path: str | None = None) -> bool:
             return True
         if isinstance(one, OSError) and one.errno is not None:
             return one.errno in _LASTING
-    passing: _Kinds = (OSError, TimeoutError, asyncio.TimeoutError, *network)
-    return not any(isinstance(one, passing) for one in _all(error))
+    passing: _Kinds = (OSError, *network)
+    return not any(isinstance(one, passing) or _named(one) == _LATE for one in _all(error))
 
 
 def _of_redis() -> tuple[_Kinds, _Kinds]:
@@ -92,6 +90,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _named(error: BaseException) -> str:
+    # That of asyncio is another one before Python 3.11.
     if isinstance(error, TimeoutError) or type(error).__name__ == "TimeoutError":
-        return "timed out"
+        return _LATE
     return type(error).__name__
