@@ -1,5 +1,6 @@
 /* A lock over TLS: OpenSSL carries the bytes of a comity_connection.
  *
+ *   cc tls.c $(pkg-config --cflags --libs comity openssl) -o tls
  *   tls rediss://:PASSWORD@HOST:PORT [CA.pem]
  *
  * The server's certificate has to be for the host, from an authority in CA.pem or one that the system
