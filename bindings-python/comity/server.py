@@ -69,6 +69,8 @@ def tcp(url: str, *, tls: ssl.SSLContext | None = None) -> Server:
     """
     if not isinstance(url, str):
         raise InvalidArgument(f"url must be a str, not {shown(url)}")
+    if not _is_text(url):
+        raise InvalidArgument("url: it has a lone surrogate, which is no text in UTF-8")
     endpoint = Endpoint(url)
     if tls is not None and not isinstance(tls, ssl.SSLContext):
         raise InvalidArgument(f"tls must be an ssl.SSLContext, not {shown(tls)}")
@@ -77,6 +79,15 @@ def tcp(url: str, *, tls: ssl.SSLContext | None = None) -> Server:
     if endpoint.path is not None and not hasattr(socket, "AF_UNIX"):
         raise Unsupported("unix:// needs sockets with a path, which this system does not have")
     return Server(endpoint, tls)
+
+
+def _is_text(url: str) -> bool:
+    """Whether it can be encoded: the error of that has the URL, and so the password."""
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class ServerConnector:

@@ -183,6 +183,7 @@ def test_a_socket_with_a_path(start, tmp_path, uses: Uses):
         ("redis://:secret@h?timeout=1", "db, client_name and protocol"),
         ("redis://:secret#@h", "#"),
         ("unix://:secret@", "socket"),
+        ("unix://:secret@/a%00b", "zero byte"),
     ],
 )
 def test_each_malformed_part_is_named_and_no_password_is_told(url: str, word: str):
@@ -200,6 +201,14 @@ def test_what_is_no_url_and_no_context():
     with pytest.raises(comity.InvalidArgument, match="SSLContext, not True"):
         comity.tcp("rediss://h", tls=True)  # type: ignore[arg-type]
     assert repr(comity.tcp("redis://u:secret@[::1]:7/3")) == "<comity.Server [::1]:7>"
+
+
+def test_what_is_no_text_is_refused_and_not_told():
+    for make in (comity.connect, comity.aio.connect, comity.tcp):
+        with pytest.raises(comity.InvalidArgument, match="lone surrogate") as caught:
+            make("redis://:secret\udc80@h")
+        assert caught.value.__context__ is None
+        assert "secret" not in repr(caught.value)
 
 
 def test_nobody_there(uses: Uses):

@@ -110,11 +110,13 @@ test("each malformed part of a URL is named, and no password is told", async () 
     ["redis://:secret@h?timeout=1", /db, client_name and protocol/],
     ["redis://:secret#@h", /#/],
     ["unix://:secret@", /socket/],
+    ["unix://:secret@/a%00b", /zero byte/],
   ]) {
     const error = await refuses("InvalidArgument", words, connect(address));
     assert.doesNotMatch(error.message, /secret/);
     throws("InvalidArgument", words, () => tcp(address));
   }
+  throws("InvalidArgument", /lone surrogate/, () => tcp("redis://:s\ud800@h"));
   throws("InvalidArgument", /url must be a string or a URL, not 7/, () => tcp(7));
   throws("InvalidArgument", /options.*port|port/, () => tcp("redis://h", { port: 7 }));
   throws("InvalidArgument", /tls is for rediss/, () => tcp("redis://h", { tls: {} }));

@@ -46,6 +46,7 @@ export function tcp(url: string | Url, options?: TcpOptions): Transport {
   const { tls, connect } = checked("options", options, ["tls", "connect"]);
   const text: unknown = url instanceof URL ? url.href : url;
   if (typeof text !== "string") throw invalid(`url must be a string or a URL, not ${shown(url)}`);
+  if (/\p{Surrogate}/u.test(text)) throw invalid("url has a lone surrogate, which is no text in UTF-8");
   const endpoint = new Endpoint(text);
   if (connect !== undefined && typeof connect !== "function") {
     throw invalid(`connect must be a function, not ${kindOf(connect)}`);

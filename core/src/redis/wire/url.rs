@@ -58,6 +58,8 @@ pub enum UrlError {
     Database,
     /// The path of a socket is missing.
     Path,
+    /// The path of a socket has a zero byte, at which a system would end it.
+    ZeroByte,
     /// There is a `%` that no two hexadecimal digits follow.
     Escape,
     /// A name behind the `?` is unknown, or is there twice.
@@ -80,6 +82,7 @@ impl fmt::Display for UrlError {
             Self::Port => "the port of the URL is not a number from 1 to 65535",
             Self::Database => "the database of the URL is not a number from 0 to 4294967295",
             Self::Path => "the URL names no socket: unix:///path/to/socket?db=0",
+            Self::ZeroByte => "the path of the URL has a zero byte (%00)",
             Self::Escape => "a % in the URL is not followed by two hexadecimal digits",
             Self::Option => "behind the ? of the URL come db, client_name and protocol, each once",
             Self::Protocol => "the protocol of the URL is neither 2 nor 3",
@@ -139,7 +142,13 @@ impl Endpoint {
         let address = match kind {
             Kind::Unix if !place.is_empty() => return Err(UrlError::Host),
             Kind::Unix if path.len() < 2 => return Err(UrlError::Path),
-            Kind::Unix => Address::Unix { path: decode(path)? },
+            Kind::Unix => {
+                let path = decode(path)?;
+                if path.contains(&0) {
+                    return Err(UrlError::ZeroByte);
+                }
+                Address::Unix { path }
+            }
             Kind::Tcp | Kind::Tls => {
                 let (host, port) = host_and_port(place)?;
                 if path.len() > 1 {
@@ -303,6 +312,7 @@ mod tests {
             ("unix://h/path", UrlError::Host),
             ("unix://:secret@", UrlError::Path),
             ("unix:///", UrlError::Path),
+            ("unix://:secret@/a%00b", UrlError::ZeroByte),
         ] {
             assert_eq!(Endpoint::parse(url), Err(wrong), "{url}");
             assert!(!format!("{wrong} {wrong:?}").contains("secret"));
