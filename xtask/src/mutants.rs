@@ -11,7 +11,7 @@ const NAME: &str = "mutant";
 pub(crate) fn run(session: &mut Session) -> Result<(), Failure> {
     let venv = soak::ready(session)?;
     session.stage("mutants: models, scripts", |session| {
-        let step = session.step("cargo").args(["test", "--release", "-p", "comity", "--tests"]);
+        let step = session.step("cargo").args(["test", "-p", "comity", "--tests"]);
         step.args(["--", "--nocapture", NAME]).run()
     })?;
     session.stage("mutants: histories", |session| {
