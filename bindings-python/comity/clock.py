@@ -32,6 +32,11 @@ def now_us() -> int:
     return _read_ns() // 1000
 
 
+def seconds_left(deadline: int) -> float:
+    """What is left until `deadline`, for a socket: never 0, which would mean not to wait at all."""
+    return max(0.001, (deadline - now_us()) / 1e6)
+
+
 def clock() -> float:
     """The clock `Lock.valid_until` is told in, as float seconds since an arbitrary origin."""
     return now_us() / 1e6

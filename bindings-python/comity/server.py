@@ -9,7 +9,7 @@ from typing import Final
 
 from . import causes
 from ._core import Connection, Endpoint
-from .clock import now_us
+from .clock import now_us, seconds_left
 from .errors import InvalidArgument, Unsupported
 from .units import shown
 from .wire import NotConnected, Refused, Wire
@@ -48,9 +48,7 @@ class Server:
     def not_connected(self, error: Exception, *, met: bool) -> NotConnected:
         """What `error` says of an attempt to connect. `met`: there was a connection before."""
         path = self.endpoint.path
-        lasting = isinstance(error, ValueError) or causes.lasts(
-            error, path=None if path is None else os.fsdecode(path)
-        )
+        lasting = causes.lasts(error, path=None if path is None else os.fsdecode(path))
         why = causes.words(error, tls=None if met else self.endpoint.tls)
         return NotConnected(why, causes.bare(error), lasting=lasting)
 
@@ -132,7 +130,7 @@ class ServerConnector:
         if context is None:
             return sock
         try:
-            sock.settimeout(_left(deadline))
+            sock.settimeout(seconds_left(deadline))
             return context.wrap_socket(sock, server_hostname=endpoint.host)
         except BaseException:
             sock.close()
@@ -155,7 +153,7 @@ def _connected_by_name(host: str, port: int, deadline: int) -> socket.socket:
 def _connected(family: int, where: object, deadline: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.settimeout(_left(deadline))
+        sock.settimeout(seconds_left(deadline))
         sock.connect(where)  # type: ignore[arg-type]
     except BaseException:
         sock.close()
@@ -165,20 +163,16 @@ def _connected(family: int, where: object, deadline: int) -> socket.socket:
 
 def _enter(sock: socket.socket, connection: Connection, deadline: int) -> None:
     """Has the server let a connection in. Raises `Refused`, and what a socket raises."""
-    sock.settimeout(_left(deadline))
+    sock.settimeout(seconds_left(deadline))
     sock.sendall(connection.transmit())
     while not connection.ready:
-        sock.settimeout(_left(deadline))
+        sock.settimeout(seconds_left(deadline))
         data = sock.recv(_ROOM)
         if not data:
             raise ConnectionResetError("the server has closed the connection")
         refusal = connection.enter(data)
         if refusal is not None:
             raise Refused(refusal)
-
-
-def _left(deadline: int) -> float:
-    return max(0.001, (deadline - now_us()) / 1e6)
 
 
 def _close(sock: socket.socket | None) -> None:

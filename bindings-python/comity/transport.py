@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from . import causes, sentinels
 from ._core import Connection
-from .clock import now_us
+from .clock import now_us, seconds_left
 from .errors import LimitExceeded, Unsupported
 from .wire import NotConnected, Refused, Wire
 
@@ -188,7 +188,7 @@ def _factory(pool: Any) -> Callable[[int], tuple[Any, Callable[[], object]]]:
         found = None
         if sentinels.manager_of(pool) is not None:
             found = _master_of(pool, deadline)
-        connection = bounded(**{**kept(pool), **_once(_left(deadline))})
+        connection = bounded(**{**kept(pool), **_once(seconds_left(deadline))})
         connection.comity_deadline = deadline
         try:
             if found is None:
@@ -244,7 +244,7 @@ def _masters(client: Any, until: int) -> Any:
     if kind is None:
         return TypeError(f"{type(own).__qualname__} is a pool that comity does not know")
     bounded = type(kind.__name__, (_Bounded, kind), {"comity_deadline": until})
-    arguments = {**kept(own), **_once(_left(until))}
+    arguments = {**kept(own), **_once(seconds_left(until))}
     pool = redis.ConnectionPool(connection_class=bounded, **arguments)
     try:
         return redis.Redis(connection_pool=pool).sentinel_masters()
@@ -272,10 +272,6 @@ def _borrow(pool: Any) -> tuple[Any, Callable[[], object]]:
     return connection, close
 
 
-def _left(deadline: int) -> float:
-    return max(0.001, (deadline - now_us()) / 1e6)
-
-
 class _Bounded:
     """Put in front of a connection class: every wait of the set-up ends at one deadline."""
 
@@ -285,7 +281,7 @@ class _Bounded:
     def socket_timeout(self) -> float:
         """What is left, whatever the connection was made with."""
         deadline = self.comity_deadline
-        return 1.0 if deadline is None else _left(deadline)
+        return 1.0 if deadline is None else seconds_left(deadline)
 
     @socket_timeout.setter
     def socket_timeout(self, value: object) -> None:
