@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use comity::error::{Error, ErrorCode};
-use comity::redis::wire::{Address, Connection, Endpoint, Incoming, Malformed, Purpose};
+use comity::redis::wire::{Address, Connection, Endpoint, Incoming, Purpose};
 use comity::redis::{Argv, Command, NodeId, Origin, RequestId, Route};
 use comity::time::Time;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -123,7 +123,7 @@ impl RawWire {
                 Ok(None) => break,
                 Ok(Some(incoming)) => arrived(&mut out, &incoming),
                 Err(malformed) => {
-                    out.byte(MALFORMED).bytes(words(malformed).as_bytes());
+                    out.byte(MALFORMED).bytes(malformed.to_string().as_bytes());
                     break;
                 }
             }
@@ -162,13 +162,4 @@ fn arrived(out: &mut Writer, incoming: &Incoming<'_>) {
         // None of the kinds there are.
         _ => {}
     }
-}
-
-/// In the words by which a driver knows that waiting does not help.
-fn words(malformed: Malformed) -> String {
-    let hint = match malformed {
-        Malformed::Kind(0x15) => "; a server that wants TLS would do so",
-        _ => "",
-    };
-    alloc::format!("protocol error: {malformed}{hint}")
 }

@@ -81,17 +81,24 @@ export function tcp(url: string | Url, options?: TcpOptions): Transport {
 }
 
 /** Asks a new connection one thing. Throws `Refused` for an error reply with words that `refuse`. */
-async function asked(
+function asked(
   link: Link,
   signal: Signal,
   argv: readonly Uint8Array[],
   refuse: (text: string) => boolean,
 ): Promise<void> {
+  return closedUnless(link, signal, async () => {
+    const [reply] = await Promise.all(link.send([{ argv }]));
+    if (reply instanceof ErrorReply && refuse(reply.text)) throw new Refused(reply.text);
+  });
+}
+
+/** What `work` on a new connection comes to. It is closed where that fails, and once `signal` aborts. */
+async function closedUnless(link: Link, signal: Signal, work: () => Promise<void>): Promise<void> {
   const close = () => link.close();
   signal.addEventListener("abort", close, { once: true });
   try {
-    const [reply] = await Promise.all(link.send([{ argv }]));
-    if (reply instanceof ErrorReply && refuse(reply.text)) throw new Refused(reply.text);
+    await work();
     signal.throwIfAborted();
   } catch (error) {
     close();
@@ -142,9 +149,7 @@ class Link implements Connection, Subscription {
       link.#ready = resolve;
       link.#failed = reject;
     });
-    const close = () => link.close();
-    signal.addEventListener("abort", close, { once: true });
-    try {
+    await closedUnless(link, signal, async () => {
       link.#stream = begin({
         open() {
           begun.isOpen = true;
@@ -154,14 +159,8 @@ class Link implements Connection, Subscription {
         end: (error) => link.#end(error ?? new Error("the connection is closed by the server")),
       });
       await entered;
-      signal.throwIfAborted();
-      return link;
-    } catch (error) {
-      close();
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", close);
-    }
+    });
+    return link;
   }
 
   send(batch: readonly { readonly argv: readonly Uint8Array[] }[]): readonly Promise<Reply>[] {
@@ -210,7 +209,8 @@ class Link implements Connection, Subscription {
           this.#waiting.delete(number);
         },
         message: (payload) => this.hear(payload),
-        malformed: (why) => this.#end(new Error(why)),
+        // In the words by which waiting is known not to help.
+        malformed: (why) => this.#end(new Error(`protocol error: ${why}`)),
       });
     } catch (error) {
       this.#end(error);
