@@ -21,9 +21,10 @@
 /* The call succeeds. */
 #define OK(call) CHECK((call) == COMITY_OK)
 
-/* The call fails with this code, and the last error has these words. */
+/* The call fails with this code, and the last error, which is its own, has these words. */
 #define FAILS(call, code, words)                                                  \
     do {                                                                          \
+        comity_fail(COMITY_OK, "an earlier error");                               \
         CHECK((call) == (code));                                                  \
         CHECK(strstr(comity_last_error(), (words)) != NULL);                      \
     } while (0)
@@ -33,6 +34,10 @@
 
 static inline int is(comity_bytes bytes, const char *text) {
     return bytes.len == strlen(text) && (bytes.len == 0 || memcmp(bytes.data, text, bytes.len) == 0);
+}
+
+static inline int is_of_an_outage(const comity_event *event) {
+    return event->kind == COMITY_EVENT_NODE_DOWN || event->kind == COMITY_EVENT_NODE_UP;
 }
 
 static inline comity_node_spec node(const char *id, uint32_t weight) {

@@ -1,28 +1,9 @@
 /* The adapter for hiredis against servers that are socket pairs, so that each fault comes when it is
  * wanted. Prints "ok" and returns 0 if all is as it should be. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include <comity.h>
 #include <comity/adapters/hiredis.h>
 
-#define CHECK(condition)                                                                      \
-    do {                                                                                      \
-        if (!(condition)) {                                                                   \
-            fprintf(stderr, "%s:%d: %s (last error: %s)\n", __FILE__, __LINE__, #condition,   \
-                    comity_last_error());                                                     \
-            exit(1);                                                                          \
-        }                                                                                     \
-    } while (0)
-
-/* The call fails so, and says these words. */
-#define FAILS(call, code, words)                                                              \
-    do {                                                                                      \
-        comity_fail(COMITY_OK, "an earlier error");                                           \
-        CHECK((call) == (code));                                                              \
-        CHECK(strstr(comity_last_error(), (words)) != NULL);                                  \
-    } while (0)
+#include "../check.h"
 
 /* How long what is to fail may take, and what is not. */
 #define QUICK_US 200000u
@@ -86,10 +67,6 @@ static const comity_statistics *stats(comity_hiredis *redis) {
     return found;
 }
 
-static int is_of_an_outage(const comity_event *event) {
-    return event->kind == COMITY_EVENT_NODE_DOWN || event->kind == COMITY_EVENT_NODE_UP;
-}
-
 /* Has the adapter do what it can without waiting; no event is expected but that a server is away. */
 static void settle(comity_hiredis *redis) {
     const comity_event *event;
@@ -115,7 +92,6 @@ static const comity_event *next(comity_hiredis *redis) {
     } while (is_of_an_outage(event));
     return event;
 }
-
 
 /* How many bytes have come to a server by now. */
 static size_t drain(int server) {

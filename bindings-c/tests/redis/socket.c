@@ -1,29 +1,17 @@
 /* The adapter for sockets against servers that this program plays, so that each fault comes when it is
  * wanted. Prints "ok" and returns 0 if all is as it should be. */
 #include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include <comity.h>
 #include <comity/adapters/socket.h>
 
-#define CHECK(condition)                                                                      \
-    do {                                                                                      \
-        if (!(condition)) {                                                                   \
-            fprintf(stderr, "%s:%d: %s (last error: %s)\n", __FILE__, __LINE__, #condition,   \
-                    comity_last_error());                                                     \
-            exit(1);                                                                          \
-        }                                                                                     \
-    } while (0)
+#include "../check.h"
 
 /* The call fails so, says these words, and no password. */
-#define FAILS(call, code, words)                                                              \
+#define FAILS_QUIETLY(call, code, words)                                                      \
     do {                                                                                      \
-        comity_fail(COMITY_OK, "an earlier error");                                           \
-        CHECK((call) == (code));                                                              \
-        CHECK(strstr(comity_last_error(), (words)) != NULL);                                  \
+        FAILS(call, code, words);                                                             \
         CHECK(strstr(comity_last_error(), "secret") == NULL);                                 \
     } while (0)
 
@@ -101,10 +89,6 @@ static size_t outstanding(comity_socket *redis) {
     return count;
 }
 
-static int is_of_an_outage(const comity_event *event) {
-    return event->kind == COMITY_EVENT_NODE_DOWN || event->kind == COMITY_EVENT_NODE_UP;
-}
-
 /* Has the adapter do what it can without waiting for long; no event is expected but that a server is
  * away. */
 static void settle(comity_socket *redis) {
@@ -160,13 +144,13 @@ static void urls_are_read_before_anything_is_made(void) {
     comity_config config;
     comity_node_spec nodes[2];
     comity_bytes id;
-    FAILS(comity_socket_connect(NULL, 1, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS_QUIETLY(comity_socket_connect(NULL, 1, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT,
           "urls must not be NULL");
-    FAILS(comity_socket_connect(urls, 0, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT, "at least one");
-    FAILS(comity_socket_connect(urls, 1, NULL, NULL), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS_QUIETLY(comity_socket_connect(urls, 0, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT, "at least one");
+    FAILS_QUIETLY(comity_socket_connect(urls, 1, NULL, NULL), COMITY_ERROR_INVALID_ARGUMENT,
           "out must not be NULL");
     memset(&config, 0, sizeof config);
-    FAILS(comity_socket_connect(urls, 1, &config, &redis), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS_QUIETLY(comity_socket_connect(urls, 1, &config, &redis), COMITY_ERROR_INVALID_ARGUMENT,
           "comity_config_init");
     CHECK(comity_socket_connect(urls, 2, NULL, &redis) == COMITY_OK);
     CHECK(comity_node_id(comity_socket_coordinator(redis), 0, &id) == COMITY_OK);
@@ -185,7 +169,7 @@ static void urls_are_read_before_anything_is_made(void) {
     nodes[0].weight = nodes[1].weight = 2;
     config.nodes = nodes;
     config.node_count = 1;
-    FAILS(comity_socket_connect(urls, 2, &config, &redis), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS_QUIETLY(comity_socket_connect(urls, 2, &config, &redis), COMITY_ERROR_INVALID_ARGUMENT,
           "2 of them for 1 nodes");
     config.node_count = 2;
     CHECK(comity_socket_connect(urls, 2, &config, &redis) == COMITY_OK);
@@ -195,13 +179,13 @@ static void urls_are_read_before_anything_is_made(void) {
 
     redis = NULL;
     urls[1] = NULL;
-    FAILS(comity_socket_connect(urls, 2, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS_QUIETLY(comity_socket_connect(urls, 2, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT,
           "urls[1] must not be NULL");
     urls[1] = "redis://:secret@127.0.0.1:x";
-    FAILS(comity_socket_connect(urls, 2, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT,
+    FAILS_QUIETLY(comity_socket_connect(urls, 2, NULL, &redis), COMITY_ERROR_INVALID_ARGUMENT,
           "urls[1]: url: the port of the URL");
     urls[1] = "rediss://:secret@127.0.0.1";
-    FAILS(comity_socket_connect(urls, 2, NULL, &redis), COMITY_ERROR_UNSUPPORTED,
+    FAILS_QUIETLY(comity_socket_connect(urls, 2, NULL, &redis), COMITY_ERROR_UNSUPPORTED,
           "urls[1]: this adapter has no TLS: give a comity_connection");
     CHECK(strstr(comity_last_error(), "examples/tls.c") != NULL && redis == NULL);
 }
@@ -494,11 +478,11 @@ static void a_child_leaves_its_parents_connections_alone(void) {
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        FAILS(comity_socket_run(redis, 0, &event), COMITY_ERROR_INVALID_STATE, "before fork()");
-        FAILS(comity_socket_on_timer(redis), COMITY_ERROR_INVALID_STATE, "before fork()");
-        FAILS(comity_socket_on_readable(redis, redis->links[0].fd), COMITY_ERROR_INVALID_STATE,
+        FAILS_QUIETLY(comity_socket_run(redis, 0, &event), COMITY_ERROR_INVALID_STATE, "before fork()");
+        FAILS_QUIETLY(comity_socket_on_timer(redis), COMITY_ERROR_INVALID_STATE, "before fork()");
+        FAILS_QUIETLY(comity_socket_on_readable(redis, redis->links[0].fd), COMITY_ERROR_INVALID_STATE,
               "before fork()");
-        FAILS(comity_socket_close(redis), COMITY_ERROR_INVALID_STATE, "before fork()");
+        FAILS_QUIETLY(comity_socket_close(redis), COMITY_ERROR_INVALID_STATE, "before fork()");
         end(redis);
         exit(0);
     }
