@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use super::decoder::Decoder;
 use super::frame::{Frame, Token};
-use super::login::{Login, without_words};
+use super::login::{Login, without_password};
 use super::malformed::{MAX_LINE, Malformed};
 use crate::redis::{Argv, Command, Failure, RequestId};
 use crate::time::{Span, Time};
@@ -86,6 +86,10 @@ pub struct Connection {
     /// Replies to the login that have not come.
     greetings: usize,
     refused: bool,
+    /// What a refusal must not tell.
+    password: Option<Vec<u8>>,
+    /// The words of one.
+    refusal: Vec<u8>,
     outstanding: VecDeque<Sent>,
     /// The first deadline of those.
     earliest: Option<Time>,
@@ -124,6 +128,8 @@ impl Connection {
             decoder: Decoder::new(),
             greetings: commands.len(),
             refused: false,
+            password: login.password.clone(),
+            refusal: Vec::new(),
             outstanding: VecDeque::new(),
             earliest: None,
             gate: out.len() as u64,
@@ -206,7 +212,11 @@ impl Connection {
         let frame = self.decoder.frame(range);
         Ok(Some(match sort {
             Sort::Ready => Incoming::Ready,
-            Sort::Refused => Incoming::Refused(without_words(frame.error().unwrap_or_default())),
+            Sort::Refused => {
+                let words = frame.error().unwrap_or_default();
+                self.refusal = without_password(words, self.password.as_deref());
+                Incoming::Refused(&self.refusal)
+            }
             Sort::Reply(request) => Incoming::Reply { request, reply: frame },
             Sort::Message => {
                 let (channel, payload) = published(frame).unwrap_or_default();
@@ -457,6 +467,19 @@ mod tests {
                 format!("-ERR unknown command 'HELLO', with args beginning with: {told}\r\n");
             let refused = received(&mut connection, text.as_bytes());
             assert_eq!(refused, [r"refused: ERR unknown command \'HELLO\'"]);
+        }
+        for (told, left) in [
+            ("ERR no such user u:s%cr t, go", "ERR no such user u:***, go"),
+            ("ERR AUTH s%cr ts%cr t", "ERR AUTH ******"),
+            ("ERR //u:s%25cr%20t@host s%25cr t s%2", "ERR //u:***@host *** s%2"),
+            ("s%cr t", "***"),
+            ("ERR", "ERR"),
+            ("", ""),
+        ] {
+            let login = Login { password: Some(b"s%cr t".to_vec()), ..Login::default() };
+            let mut connection = with(Purpose::Commands, &login);
+            let refused = received(&mut connection, format!("-{told}\r\n").as_bytes());
+            assert_eq!(refused, [format!("refused: {left}")]);
         }
     }
 

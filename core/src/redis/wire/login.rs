@@ -52,12 +52,46 @@ impl Login {
     }
 }
 
-/// A refusal without the words of the command that it repeats: a server that does not know `HELLO` tells
-/// all that came with it, the password as well.
-pub(super) fn without_words(refusal: &[u8]) -> &[u8] {
+/// The shortest password that is hidden in a refusal. A shorter one stands in other words as well, which
+/// would show it by what is missing.
+const HIDDEN: usize = 4;
+
+/// A refusal without the words of the command that it repeats, and without the password wherever else it
+/// stands: a server that does not know `HELLO` tells all that came with it, others say so in their own
+/// words. A code word before all others stays, for it says what kind of refusal it is.
+pub(super) fn without_password(refusal: &[u8], password: Option<&[u8]>) -> Vec<u8> {
     const REPEATED: &[u8] = b", with args beginning with";
     let at = refusal.windows(REPEATED.len()).position(|words| words == REPEATED);
-    at.map_or(refusal, |at| &refusal[..at])
+    let refusal = at.map_or(refusal, |at| &refusal[..at]);
+    let Some(password) = password.filter(|password| password.len() >= HIDDEN) else {
+        return refusal.to_vec();
+    };
+    let code = refusal.iter().position(|byte| !byte.is_ascii_uppercase());
+    let code = code.filter(|at| refusal[*at] == b' ').unwrap_or(0);
+    let (code, mut rest) = refusal.split_at(code);
+    let mut told = code.to_vec();
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = if let Some(behind) = behind_password(rest, password) {
+            told.extend(b"***");
+            behind
+        } else {
+            told.push(*byte);
+            behind
+        };
+    }
+    told
+}
+
+/// What is behind the password, if the text begins with it: as it is, or with bytes written as in URLs.
+fn behind_password<'a>(text: &'a [u8], password: &[u8]) -> Option<&'a [u8]> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let read = |text: &'a [u8], byte: &u8| match text {
+        [b'%', high, low, behind @ ..] if digit(high)? * 16 + digit(low)? == u32::from(*byte) => {
+            Some(behind)
+        }
+        _ => text.strip_prefix(&[*byte]),
+    };
+    text.strip_prefix(password).or_else(|| password.iter().try_fold(text, read))
 }
 
 impl fmt::Debug for Login {
