@@ -121,6 +121,11 @@ test("each malformed part of a URL is named, and no password is told", async () 
   throws("InvalidArgument", /options.*port|port/, () => tcp("redis://h", { port: 7 }));
   throws("InvalidArgument", /tls is for rediss/, () => tcp("redis://h", { tls: {} }));
   throws("InvalidArgument", /tls must be an object of settings, not true/, () => tcp("rediss://h", { tls: true }));
+  for (const name of ["host", "port", "path", "socket"]) {
+    const words = new RegExp(`tls may have no ${name}: .* the URL says`);
+    throws("InvalidArgument", words, () => tcp("rediss://h", { tls: { [name]: "elsewhere" } }));
+    assert.equal(tcp("rediss://h", { tls: { [name]: undefined } }).address, "h:6379");
+  }
   throws("InvalidArgument", /connect must be a function/, () => tcp("redis://h", { connect: {} }));
   await refuses("Unreachable", /ENOTFOUND/, connect("redis://no.such.host.invalid", { timeout: LONG }));
   await refuses("Unreachable", /ECONNREFUSED/, connect(`redis://127.0.0.1:${await freePort()}`, { timeout: 300 }));

@@ -23,12 +23,17 @@ import { type Connection, NotSent, Refused, type Subscription, type Transport } 
 
 /** How a server is spoken to. */
 export interface TcpOptions {
-  /** With `rediss://`: what `tls.connect` of Node takes, such as `ca`, `cert`, `key`, `servername`. */
+  /**
+   * With `rediss://`: what `tls.connect` of Node takes, such as `ca`, `cert`, `key`, `servername`. To where
+   * it connects the URL says: `host`, `port`, `path` and `socket` are refused.
+   */
   tls?: TlsOptions | undefined;
   /** Makes streams in place of Node's sockets: `connect` of `cloudflare:sockets`. */
   connect?: WebConnect | undefined;
 }
 
+/** What of the settings of `tls.connect` says to where; `path` and `socket` would win over the URL. */
+const WHERE = ["host", "port", "path", "socket"];
 const [PING, SUBSCRIBE] = ["PING", "SUBSCRIBE"].map((word) => new TextEncoder().encode(word)) as [Uint8Array, Uint8Array];
 
 /**
@@ -54,6 +59,8 @@ export function tcp(url: string | Url, options?: TcpOptions): Transport {
   if (tls !== undefined && (typeof tls !== "object" || tls === null)) {
     throw invalid(`tls must be an object of settings, not ${shown(tls)}`);
   }
+  const elsewhere = WHERE.find((name) => tls?.[name] !== undefined);
+  if (elsewhere !== undefined) throw invalid(`tls may have no ${elsewhere}: to where it connects the URL says`);
   if (tls !== undefined && !endpoint.tls) throw invalid("tls is for rediss://, and the URL is of none such");
   if (tls !== undefined && connect !== undefined) throw invalid("tls is for Node's sockets, not for a connect function");
   if (connect === undefined && !hasSockets()) throw noSockets();
