@@ -96,7 +96,8 @@ export function options<T extends object>(
   }
   const strange = Object.keys(value).find((key) => !known.includes(key));
   if (strange !== undefined) {
-    throw invalid(`${name} has no option ${JSON.stringify(strange)}: ${known.join(", ")}`);
+    const where = name === "options" ? "there is" : `${name} has`;
+    throw invalid(`${where} no option ${JSON.stringify(strange)}: ${known.join(", ")}`);
   }
   return value;
 }

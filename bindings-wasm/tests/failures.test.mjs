@@ -238,6 +238,7 @@ test("http: what is wrong with its arguments is said at once", () => {
     ["http://127.0.0.1", { dialect: "rest" }, /"rest"/],
     ["http://127.0.0.1", undefined, /dialect/],
     ["http://127.0.0.1", { dialect: "webdis", token: 7 }, /token/],
+    ["http://127.0.0.1", { dialect: "upstash", tokn: "x" }, /^there is no option "tokn": dialect, token, fetch$/],
   ]) {
     assert.throws(
       () => overHttp(url, options),

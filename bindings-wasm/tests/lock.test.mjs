@@ -164,7 +164,7 @@ test("options of another type or range are refused by name, and nothing is sent"
     [{ renew: 1 }, /renew must be true or false, not 1/],
     [{ label: 5 }, /label must be a string or a Uint8Array, not number/],
     [{ onLost: "cancel" }, /onLost must be a function, not string/],
-    [{ tll: 5 }, /no option "tll": ttl, wait/],
+    [{ tll: 5 }, /^there is no option "tll": ttl, wait/],
     [null, /options must be an object/],
   ];
   for (const [options, pattern] of wrong) {

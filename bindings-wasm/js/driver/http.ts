@@ -2,6 +2,7 @@
 
 import { ErrorReply, type Reply } from "../core/reply.js";
 import { invalid, kindOf } from "../errors.js";
+import { options as checked } from "../units.js";
 import { Denied, poster, type Gateway, type Target } from "./gateway.js";
 import { NotSent, Refused, type Connection, type Transport } from "./transport.js";
 import { UPSTASH_HEADERS, upstash } from "./upstash.js";
@@ -51,11 +52,11 @@ export function http(url: string | Url, options: HttpOptions): Transport {
 }
 
 function located(given: string | Url, options: HttpOptions): { address: string; target: Target } {
-  const dialect: unknown = options?.dialect;
+  const known = checked("options", options, ["dialect", "token", "fetch"]);
+  const { dialect, token, fetch = globalThis.fetch.bind(globalThis) } = known;
   if (dialect !== "webdis" && dialect !== "upstash") {
     throw invalid(`dialect must be "webdis" or "upstash", not ${shown(dialect)}`);
   }
-  const { token, fetch = globalThis.fetch.bind(globalThis) } = options;
   if (token !== undefined && typeof token !== "string") {
     throw invalid(`token must be a string, not ${kindOf(token)}`);
   }
