@@ -1182,10 +1182,10 @@ uint32_t comity_connection_take(comity_coordinator *coordinator,
 
 // Reads a URL of url_len bytes: redis://user:password@host:port/database, or rediss:// for the same over
 // TLS, or unix://user:password@/path for a socket of this machine. All behind the // may be left out: the
-// user, the password, or both, the host (localhost), the port (6379) and the database (0). Behind a ? may
-// come db, client_name and protocol (2 or 3), with & between. valkey:// and valkeys:// are redis:// and
-// rediss://. Any byte may be written as % and two hexadecimal digits; in users and passwords / ? # @ : and
-// % have to.
+// user, or both it and the password, which may be empty (user:@), the host (localhost), the port (6379) and
+// the database (0). Behind a ? may come db, client_name and protocol (2 or 3), with & between. valkey:// and
+// valkeys:// are redis:// and rediss://. Any byte may be written as % and two hexadecimal digits; in users
+// and passwords / ? # @ : and % have to. An address of IPv6 may have a zone: [fe80::1%25eth0].
 //
 // Returns COMITY_OK and writes *out, to be freed with comity_endpoint_free; or
 // COMITY_ERROR_INVALID_ARGUMENT for NULL or a URL that is none. The message says which part is wrong and

@@ -64,6 +64,7 @@ int main(void) {
     address("redis://u:secret@example.org:7000/2", tcp, "example.org", 7000, NULL,
             "example.org:7000");
     address("redis://[::1]:65535", tcp, "::1", 65535, NULL, "::1:65535");
+    address("redis://[fe80::1%25eth0]:7", tcp, "fe80::1%eth0", 7, NULL, "fe80::1%eth0:7");
     address("rediss://h", COMITY_ADDRESS_TLS, "h", 6379, NULL, "h:6379");
     address("unix://:secret@/run/a%20b.sock?db=1", unix_socket, NULL, 0, "/run/a b.sock",
             "/run/a b.sock");
@@ -73,6 +74,8 @@ int main(void) {
     REFUSED("localhost:6379", "url: a URL begins with redis://");
     REFUSED("http://secret@h", "begins with redis://");
     REFUSED("redis://u:secret@a b", "the host of the URL");
+    REFUSED("redis://secret@h", "has no password");
+    REFUSED("redis://u:secret@h/1?db=2", "names one database, its option db another");
     REFUSED("redis://u:secret@h:x", "the port of the URL");
     REFUSED("redis://u:se/cret@h", "the port of the URL");
     REFUSED("redis://u:secret@h/x", "the database of the URL");
@@ -87,6 +90,8 @@ int main(void) {
 
     login("redis://h", "");
     login("redis://:pass@h", "*2\r\n$4\r\nAUTH\r\n$4\r\npass\r\n");
+    login("redis://:@h", "");
+    login("redis://u:@h", "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$0\r\n\r\n");
     login("redis://u:p%40@h/3?client_name=me",
           "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$2\r\np@\r\n"
           "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$2\r\nme\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n");

@@ -60,8 +60,9 @@ def tcp(url: str, *, tls: ssl.SSLContext | None = None) -> Server:
     `url`: `redis://[[user]:password@][host][:port][/database]`, `rediss://` with TLS, `valkey://`
     and `valkeys://` for the same, `unix://[[user]:password@]/path`; behind a `?` may come `db`,
     `client_name` and `protocol` (2 or 3). In users and passwords `/ ? # @ : %` are written as
-    `%2F`, ... `tls`: how TLS is spoken; by default certificates are checked against those that the
-    system trusts.
+    `%2F`, ... A user has a password, which may be empty: `user:@`. An address of IPv6 may have a
+    zone: `[fe80::1%25eth0]`. `tls`: how TLS is spoken; by default certificates are checked against
+    those that the system trusts.
 
     Sends nothing. Raises `InvalidArgument`, naming the part of the URL that is wrong.
     """

@@ -139,6 +139,14 @@ def test_credentials_that_are_refused_are_so_at_once(start, uses: Uses):
         assert "wrong@" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
+def test_an_empty_password_is_one_for_a_user_and_none_without(start, uses: Uses):
+    words = "--user anybody on nopass ~* &* +@all --requirepass pw"
+    port = start(*words.split()).port
+    assert uses(f"redis://anybody:@localhost:{port}") == (-30, 30)
+    with pytest.raises(comity.ServerRefused, match="NOAUTH"):
+        uses(f"redis://:@localhost:{port}", timeout=LONG)
+
+
 def test_a_database_that_there_is_not(start, uses: Uses):
     port = start("--databases", "4").port
     with pytest.raises(comity.ServerRefused, match="DB index is out of range"):
@@ -179,6 +187,8 @@ def test_a_socket_with_a_path(start, tmp_path, uses: Uses):
         ("redis://:secret@h:0", "port"),
         ("redis://:secret@a b", "host"),
         ("redis://:secret@h/x", "database"),
+        ("redis://:secret@h/1?db=2", "database"),
+        ("redis://secret@h", "has no password"),
         ("redis://:secret%zz@h", "%"),
         ("redis://:secret@h?timeout=1", "db, client_name and protocol"),
         ("redis://:secret#@h", "#"),

@@ -56,6 +56,7 @@ test("a URL is enough, with credentials, a database and a name", async (t) => {
   assert.deepEqual(await uses(address), ["-30", "30"]);
   assert.deepEqual(await uses(new URL(address)), ["-60", "60"]);
   assert.equal(tcp("redis://:p@[::1]:7/3").address, "[::1]:7");
+  assert.equal(tcp("redis://[fe80::1%25eth0]:7").address, "[fe80::1%eth0]:7");
   assert.equal(tcp("valkey://shop").address, "shop:6379");
   const ring = [tcp(address), `redis://:p%40ss@127.0.0.1:${port}/4`];
   const co = await connect(ring, { check: false, logger: { info() {} } });
@@ -73,6 +74,13 @@ test("credentials that are refused are so at once, and are not told", async (t) 
     const error = await refuses("ServerRefused", words, connect(address, { timeout: LONG }));
     assert.doesNotMatch(`${error.message} ${error.stack} ${String(error.cause)}`, /wrong@|nobody/);
   }
+});
+
+test("an empty password is one for a user, and none without", async (t) => {
+  const words = "--user anybody on nopass ~* &* +@all --requirepass pw";
+  const { port } = await startRedis(t, ...words.split(" "));
+  assert.deepEqual(await uses(`redis://anybody:@localhost:${port}`), ["-30", "30"]);
+  await refuses("ServerRefused", /NOAUTH/, connect(`redis://:@localhost:${port}`, { timeout: LONG }));
 });
 
 test("TLS, with a certificate that is trusted or not", async (t) => {
@@ -106,6 +114,8 @@ test("each malformed part of a URL is named, and no password is told", async () 
     ["redis://:secret@h:0", /port/],
     ["redis://:secret@a b", /host/],
     ["redis://:secret@h/x", /database/],
+    ["redis://:secret@h/1?db=2", /database/],
+    ["redis://secret@h", /has no password/],
     ["redis://:secret%zz@h", /%/],
     ["redis://:secret@h?timeout=1", /db, client_name and protocol/],
     ["redis://:secret#@h", /#/],

@@ -43,6 +43,7 @@ const [PING, SUBSCRIBE] = ["PING", "SUBSCRIBE"].map((word) => new TextEncoder().
  * `url`: `redis://[[user]:password@][host][:port][/database]`, `rediss://` with TLS, `valkey://` and
  * `valkeys://` for the same, `unix://[[user]:password@]/path`; behind a `?` may come `db`,
  * `client_name` and `protocol` (2 or 3). In users and passwords `/ ? # @ : %` are written as `%2F`, ...
+ * A user has a password, which may be empty: `user:@`. An address of IPv6 may have a zone: `[fe80::1%25eth0]`.
  *
  * Sends nothing yet. Throws `InvalidArgument`, naming the part of the URL that is wrong, and
  * `Unsupported` where there are no sockets.

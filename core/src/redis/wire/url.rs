@@ -50,12 +50,16 @@ pub struct Endpoint {
 pub enum UrlError {
     /// It does not begin with a scheme that is known.
     Scheme,
+    /// A user has no password.
+    Password,
     /// The host is none.
     Host,
     /// The port is none.
     Port,
     /// The database is none.
     Database,
+    /// The path and the option name different databases.
+    Databases,
     /// The path of a socket is missing.
     Path,
     /// The path of a socket has a zero byte, at which a system would end it.
@@ -76,11 +80,15 @@ impl fmt::Display for UrlError {
             Self::Scheme => {
                 "a URL begins with redis://, rediss://, valkey://, valkeys:// or unix://"
             }
+            Self::Password => {
+                "the user of the URL has no password: user:password@, or user:@ for an empty one"
+            }
             Self::Host => {
                 "the host of the URL is none (a / ? # @ or : in a password is written as %2F %3F %23 %40 %3A)"
             }
             Self::Port => "the port of the URL is not a number from 1 to 65535",
             Self::Database => "the database of the URL is not a number from 0 to 4294967295",
+            Self::Databases => "the path of the URL names one database, its option db another",
             Self::Path => "the URL names no socket: unix:///path/to/socket?db=0",
             Self::ZeroByte => "the path of the URL has a zero byte (%00)",
             Self::Escape => "a % in the URL is not followed by two hexadecimal digits",
@@ -102,7 +110,9 @@ impl Endpoint {
     ///
     /// Behind a `?` may come `db`, `client_name` and `protocol` (2 or 3). The host is `localhost` unless
     /// one is named, the port [`PORT`], the database 0. Any byte may be written as `%` and two
-    /// hexadecimal digits; in users and passwords `/ ? # @ : %` have to.
+    /// hexadecimal digits; in users and passwords `/ ? # @ : %` have to. A user has a password, which may be
+    /// empty (`user:@`); an empty one without a user is none. An address of IPv6 may have a zone
+    /// (`[fe80::1%25eth0]`).
     ///
     /// # Errors
     /// What is wrong, by its place in the URL.
@@ -135,10 +145,12 @@ impl Endpoint {
         let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
         let mut login = Login::default();
         if !user.is_empty() {
-            let (name, password) = user.split_once(':').unwrap_or((user, ""));
+            let (name, password) = user.split_once(':').ok_or(UrlError::Password)?;
             login.username = Some(decode(name)?).filter(|name| !name.is_empty());
-            login.password = Some(decode(password)?);
+            let named = login.username.is_some();
+            login.password = Some(decode(password)?).filter(|it| named || !it.is_empty());
         }
+        let mut named = None;
         let address = match kind {
             Kind::Unix if !place.is_empty() => return Err(UrlError::Host),
             Kind::Unix if path.len() < 2 => return Err(UrlError::Path),
@@ -152,7 +164,7 @@ impl Endpoint {
             Kind::Tcp | Kind::Tls => {
                 let (host, port) = host_and_port(place)?;
                 if path.len() > 1 {
-                    login.database = database(&path.as_bytes()[1..])?;
+                    named = Some(database(&path.as_bytes()[1..])?);
                 }
                 match kind {
                     Kind::Tls => Address::Tls { host, port },
@@ -160,7 +172,7 @@ impl Endpoint {
                 }
             }
         };
-        options(query, &mut login)?;
+        options(query, named, &mut login)?;
         Ok(Self { address, login })
     }
 }
@@ -175,17 +187,18 @@ enum Kind {
 fn host_and_port(place: &str) -> Result<(String, u16), UrlError> {
     let (host, port) = if let Some(rest) = place.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or(UrlError::Host)?;
-        host.parse::<core::net::Ipv6Addr>().map_err(|_| UrlError::Host)?;
+        let host = String::from_utf8(decode(host)?).map_err(|_| UrlError::Host)?;
+        let (address, zone) = host.split_once('%').unwrap_or((&host, "0"));
+        address.parse::<core::net::Ipv6Addr>().map_err(|_| UrlError::Host)?;
+        if zone.is_empty() || !zone.chars().all(in_name) {
+            return Err(UrlError::Host);
+        }
         let port = rest.strip_prefix(':').or_else(|| rest.is_empty().then_some(""));
-        (host.to_owned(), port.ok_or(UrlError::Host)?)
+        (host, port.ok_or(UrlError::Host)?)
     } else {
         let (host, port) = place.split_once(':').unwrap_or((place, ""));
         let host = String::from_utf8(decode(host)?).map_err(|_| UrlError::Host)?;
-        // What else may be in a name is for who resolves it to say.
-        let sound = |char: char| {
-            char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_') || char > '\u{a0}'
-        };
-        if !host.chars().all(sound) {
+        if !host.chars().all(in_name) {
             return Err(UrlError::Host);
         }
         (host, port)
@@ -200,7 +213,12 @@ fn host_and_port(place: &str) -> Result<(String, u16), UrlError> {
     Ok((if host.is_empty() { "localhost".to_owned() } else { host }, port))
 }
 
-fn options(query: &str, login: &mut Login) -> Result<(), UrlError> {
+/// Whether it may be in a name, of a host or a zone. What else may be is for who resolves it to say.
+fn in_name(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_' | '~') || char > '\u{a0}'
+}
+
+fn options(query: &str, mut named: Option<u32>, login: &mut Login) -> Result<(), UrlError> {
     let mut seen = Vec::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').ok_or(UrlError::Option)?;
@@ -210,7 +228,13 @@ fn options(query: &str, login: &mut Login) -> Result<(), UrlError> {
         seen.push(name);
         let value = decode(value)?;
         match name {
-            "db" => login.database = database(&value)?,
+            "db" => {
+                let database = database(&value)?;
+                if named.is_some_and(|named| named != database) {
+                    return Err(UrlError::Databases);
+                }
+                named = Some(database);
+            }
             "client_name" => login.name = Some(value),
             "protocol" => {
                 login.resp3 = match value.as_slice() {
@@ -222,6 +246,7 @@ fn options(query: &str, login: &mut Login) -> Result<(), UrlError> {
             _ => return Err(UrlError::Option),
         }
     }
+    login.database = named.unwrap_or(0);
     Ok(())
 }
 
@@ -268,6 +293,10 @@ mod tests {
         assert_eq!(parsed("valkey://10.0.0.1:7/").address, tcp("10.0.0.1", 7));
         assert_eq!(parsed("redis://[fe80::1]:65535/3").address, tcp("fe80::1", 65535));
         assert_eq!(parsed("redis://[::1]").address, tcp("::1", 6379));
+        assert_eq!(parsed("redis://[::ffff:10.0.0.1]").address, tcp("::ffff:10.0.0.1", 6379));
+        assert_eq!(parsed("redis://[fe80::1%25eth0]:7").address, tcp("fe80::1%eth0", 7));
+        assert_eq!(parsed("redis://[fe80::1%25br-1%2e5]").address, tcp("fe80::1%br-1.5", 6379));
+        assert_eq!(parsed("redis://h/3?db=3").login.database, 3);
         let tls = Address::Tls { host: "h".into(), port: 1 };
         assert_eq!(parsed("rediss://h:1").address, tls);
         let unix = parsed("unix://u:p@/run/a%20b.sock?db=4");
@@ -280,7 +309,10 @@ mod tests {
         assert_eq!((all.database, all.name.as_deref(), all.resp3), (8, Some(&b"me"[..]), true));
         let unnamed = parsed("redis://:a:b@h").login;
         assert_eq!((unnamed.username, unnamed.password), (None, Some(b"a:b".to_vec())));
-        let named = parsed("redis://user@h").login;
+        let empty = parsed("redis://:@h").login;
+        assert_eq!((empty.username, empty.password), (None, None));
+        assert_eq!(parsed("redis://@h").login, Login::default());
+        let named = parsed("redis://user:@h").login;
         assert_eq!((named.username, named.password), (Some(b"user".to_vec()), Some(Vec::new())));
     }
 
@@ -295,13 +327,23 @@ mod tests {
             ("redis://:secret@h:x", UrlError::Port),
             ("redis://:secret@h:0", UrlError::Port),
             ("redis://:secret@h:65536", UrlError::Port),
+            ("redis://secret@h", UrlError::Password),
+            ("unix://secret@/path", UrlError::Password),
             ("redis://:secret@[::1", UrlError::Host),
+            ("redis://:secret@[]", UrlError::Host),
+            ("redis://:secret@[1:2]", UrlError::Host),
+            ("redis://:secret@[fe80::1%25]", UrlError::Host),
+            ("redis://:secret@[fe80::1%25a%2fb]", UrlError::Host),
+            ("redis://:secret@[fe80::1%25a%2525]", UrlError::Host),
+            ("redis://:secret@[fe80::1%eth0]", UrlError::Escape),
             ("redis://:secret@[h]", UrlError::Host),
             ("redis://:secret@[::1]7", UrlError::Host),
             ("redis://:secret@a b", UrlError::Host),
             ("redis://:secret@h/x", UrlError::Database),
             ("redis://:secret@h/-1", UrlError::Database),
             ("redis://:secret@h/4294967296", UrlError::Database),
+            ("redis://:secret@h/1?db=2", UrlError::Databases),
+            ("redis://:secret@h/0?db=2", UrlError::Databases),
             ("redis://:secret%4@h", UrlError::Escape),
             ("redis://:secret%zz@h", UrlError::Escape),
             ("redis://:secret%\u{e9}@h", UrlError::Escape),
