@@ -24,6 +24,7 @@ from .errors import (
     LimitExceeded,
     OutcomeUnknown,
     Unsupported,
+    adopt,
 )
 from .exits import in_child
 from .inspection import Inspection
@@ -53,6 +54,7 @@ class Base(Bound):
     def __init__(
         self, session: Session, driver: _Driver, timeout: float, allow_eviction: bool
     ) -> None:
+        adopt()
         self._session = session
         session.on_transaction = partial(_report, session)
         self._allow_eviction = allow_eviction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,8 +15,6 @@ _NO_SUCH_NAME: Final = frozenset(
 )
 _Kinds = tuple[type[Exception], ...]
 
-_PASSING_TLS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-"""A connection that was cut, rather than a disagreement about TLS."""
 _LASTING: Final = (errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT, errno.EINVAL)
 _LATE: Final = "timed out"
 _AT_WAIT: Final = "a server that does not speak TLS would be silent like this"
@@ -44,11 +42,12 @@ def words(error: BaseException, *, tls: bool | None = None) -> str:
 def lasts(error: BaseException, *, path: str | None = None) -> bool:
     """Whether it will be the same however long is waited. `path`: of the socket it was to be."""
     network, nonsense = _of_redis()
+    tls, cut = _of_tls()
     for one in _all(error):
         if isinstance(one, socket.gaierror):
             return one.errno in _NO_SUCH_NAME
-        if isinstance(one, ssl.SSLError):
-            return not isinstance(one, _PASSING_TLS)
+        if isinstance(one, tls):
+            return not isinstance(one, cut)
         if isinstance(one, FileNotFoundError):
             return path is None  # a certificate's file; a server's own socket may come yet
         if isinstance(one, nonsense):
@@ -61,11 +60,20 @@ def lasts(error: BaseException, *, path: str | None = None) -> bool:
 
 def _of_redis() -> tuple[_Kinds, _Kinds]:
     """What redis-py raises where a server is away, and where it is no Redis; nothing without it."""
-    try:
-        from redis import exceptions as redis
-    except ImportError:
+    redis = sys.modules.get("redis.exceptions")
+    if redis is None:
         return (), ()
     return (redis.ConnectionError, redis.TimeoutError), (redis.InvalidResponse,)
+
+
+def _of_tls() -> tuple[_Kinds, _Kinds]:
+    """What TLS raises, and what of it is a connection that was cut, rather than a disagreement;
+    nothing where nobody has spoken it.
+    """
+    ssl = sys.modules.get("ssl")
+    if ssl is None:
+        return (), ()
+    return (ssl.SSLError,), (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 def bare(error: BaseException) -> BaseException:

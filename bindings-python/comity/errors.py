@@ -2,17 +2,18 @@
 
 Every class derives from `Error` and, where Python or redis-py has a word for the same thing, from
 that class too: code that catches `ValueError`, `TimeoutError`, or redis-py's `LockError` and
-`WatchError`, keeps working.
+`WatchError`, keeps working. redis-py's are bases once the program has imported it: see `adopt`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import sys
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
 
     class _RedisLockError(Exception):
-        """Stands for redis-py's `LockError`, which is a base only where redis-py is installed."""
+        """Stands for redis-py's `LockError`, which is a base only where redis-py is imported."""
 
         def __init__(self, message: str | None = None, lock_name: str | None = None) -> None: ...
 
@@ -23,20 +24,40 @@ if TYPE_CHECKING:
         """Stands for redis-py's `ResponseError`, likewise."""
 
 else:
-    try:
-        from redis.exceptions import LockError as _RedisLockError
-        from redis.exceptions import ResponseError as _RedisResponseError
-        from redis.exceptions import WatchError as _RedisWatchError
-    except ImportError:
 
-        class _RedisLockError(Exception):
-            """The place redis-py's `LockError` takes where redis-py is installed."""
+    class _Replaceable(Exception):
+        """Python lets no class that stands on `Exception` itself be put on another base."""
 
-        class _RedisWatchError(Exception):
-            """The place redis-py's `WatchError` takes."""
+    class _RedisLockError(_Replaceable):
+        """The place redis-py's `LockError` takes once the program has imported redis-py."""
 
-        class _RedisResponseError(Exception):
-            """The place redis-py's `ResponseError` takes."""
+    class _RedisWatchError(_Replaceable):
+        """The place redis-py's `WatchError` takes."""
+
+    class _RedisResponseError(_Replaceable):
+        """The place redis-py's `ResponseError` takes."""
+
+
+_awaited: Final[dict[str, type[Exception]]] = {
+    "LockError": _RedisLockError,
+    "WatchError": _RedisWatchError,
+    "ResponseError": _RedisResponseError,
+}
+"""redis-py's classes that are no bases yet, and who stands in the place of each."""
+
+
+def adopt() -> None:
+    """Makes redis-py's classes bases, if the program has imported it: whoever names one in an
+    `except` has. comity does not import it for that, because it takes longer than all of comity.
+    """
+    theirs = sys.modules.get("redis.exceptions") if _awaited else None
+    if theirs is None:
+        return
+    for name, ours in list(_awaited.items()):
+        # Another thread may be in the middle of importing it.
+        if (base := getattr(theirs, name, None)) is not None:
+            ours.__bases__ = (base,)
+            _awaited.pop(name, None)
 
 
 class Error(Exception):
@@ -55,6 +76,7 @@ class Error(Exception):
     """What the server is called that this is about, where it is about one."""
 
     def __init__(self, message: str = "") -> None:
+        adopt()
         super().__init__(message)
 
     def __str__(self) -> str:
@@ -224,3 +246,6 @@ CODES: dict[int, type[Error]] = _table()
 def from_code(code: int, message: str) -> Error:
     """The exception for a code of the core's table, ready to be raised."""
     return CODES.get(code, InternalError)(message)
+
+
+adopt()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import causes
 from ._core import Connection, Endpoint
@@ -13,6 +12,9 @@ from .clock import now_us, seconds_left
 from .errors import InvalidArgument, Unsupported
 from .units import shown
 from .wire import NotConnected, Refused, Wire
+
+if TYPE_CHECKING:
+    import ssl
 
 _ROOM: Final = 65_536
 """How many bytes of a login's answers are read at a time."""
@@ -42,6 +44,8 @@ class Server:
     def context(self) -> ssl.SSLContext | None:
         """How TLS is spoken, if it is."""
         if self._context is None and self.endpoint.tls:
+            import ssl
+
             self._context = ssl.create_default_context()
         return self._context
 
@@ -71,8 +75,11 @@ def tcp(url: str, *, tls: ssl.SSLContext | None = None) -> Server:
     if not _is_text(url):
         raise InvalidArgument("url: it has a lone surrogate, which is no text in UTF-8")
     endpoint = Endpoint(url)
-    if tls is not None and not isinstance(tls, ssl.SSLContext):
-        raise InvalidArgument(f"tls must be an ssl.SSLContext, not {shown(tls)}")
+    if tls is not None:
+        import ssl
+
+        if not isinstance(tls, ssl.SSLContext):
+            raise InvalidArgument(f"tls must be an ssl.SSLContext, not {shown(tls)}")
     if tls is not None and not endpoint.tls:
         raise InvalidArgument("tls is for rediss://, and the URL is of none such")
     if endpoint.path is not None and not hasattr(socket, "AF_UNIX"):

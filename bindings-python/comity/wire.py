@@ -10,7 +10,7 @@ what they answer; here nobody sees one.
 from __future__ import annotations
 
 import socket
-import ssl
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
@@ -84,7 +84,8 @@ class Wire:
         sock.setblocking(False)
         self._socket = sock
         self._owner = owner
-        self._tls = isinstance(sock, ssl.SSLSocket)
+        tls = sys.modules.get("ssl")  # which whoever has made a socket of TLS has imported
+        self._tls = tls is not None and isinstance(sock, tls.SSLSocket)
         self.connection = connection
         self._exchange = Exchange(self.connection, sock, _is_plain(sock))
         self._readable = poller(sock.fileno())
@@ -160,12 +161,10 @@ class Wire:
         """
         try:
             self._exchange.write()
-        except (BlockingIOError, ssl.SSLWantWriteError):
+        except BlockingIOError:
             return self._writable
-        except ssl.SSLWantReadError:
-            return self._readable
         except (OSError, ValueError) as error:  # the latter from one of TLS that was closed
-            raise WireBroken(str(error)) from None
+            return self._wanted(error)
         return None
 
     def write_out(self, deadline: int, mutex: AbstractContextManager[object]) -> None:
@@ -192,15 +191,24 @@ class Wire:
                 if connection.answer(core, node, now):
                     self.last = now
                     return True
-        except (BlockingIOError, ssl.SSLWantReadError):
-            pass
-        except ssl.SSLWantWriteError:
-            self._hindrance = self._writable
-            return False
+        except BlockingIOError:
+            self._hindrance = self._readable
         except (OSError, ValueError) as error:  # the latter also from one of TLS that was closed
-            raise WireBroken(str(error)) from None
-        self._hindrance = self._readable
+            self._hindrance = self._wanted(error)
+        else:
+            self._hindrance = self._readable
         return False
+
+    def _wanted(self, error: Exception) -> Wait:
+        """What TLS waits for, if that is what `error` says. Raises `WireBroken` otherwise."""
+        if self._tls:
+            import ssl
+
+            if isinstance(error, ssl.SSLWantReadError):
+                return self._readable
+            if isinstance(error, ssl.SSLWantWriteError):
+                return self._writable
+        raise WireBroken(str(error)) from None
 
     def check(self) -> None:
         """To be called at `deadline`. Raises `WireBroken` for what is late; a connection for

@@ -55,33 +55,6 @@ def test_errors_are_what_python_calls_them(cls, base):
     assert issubclass(cls, comity.Error)
 
 
-def test_lock_errors_are_redis_pys_too():
-    redis = pytest.importorskip("redis")
-    for cls in (comity.LockTimeout, comity.LockLost, comity.NotHeld):
-        assert issubclass(cls, redis.exceptions.LockError)
-
-
-def test_transaction_errors_are_redis_pys_too():
-    redis = pytest.importorskip("redis")
-    assert issubclass(comity.ConflictError, redis.WatchError)
-    assert issubclass(comity.CommandFailed, redis.ResponseError)
-
-
-def test_it_works_without_redis_py(tmp_path):
-    (tmp_path / "redis.py").write_text("raise ImportError('not installed')\n")
-    program = "import comity; co = comity.connect(); held = co.lock('a'); held.acquire()"
-    program += "; co.close(); print('ok')"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "ok\n", done.stderr
-
-
 def test_every_public_name_is_exported_and_documented():
     for name in comity.__all__:
         value = getattr(comity, name)
