@@ -1108,8 +1108,8 @@ uint32_t comity_connection_end(comity_connection *connection,
                                uint64_t now_us);
 
 // Writes why a connection has ended to *out, for logs: the host's words, or the server's where it has
-// refused the connection; empty if it has not. It ends with a zero byte and is valid until the
-// connection is freed.
+// refused the connection, as messages have them; empty if it has not. It ends with a zero byte and
+// is valid until the connection is freed.
 //
 // Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 uint32_t comity_connection_why(const comity_connection *connection,

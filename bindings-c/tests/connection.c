@@ -195,6 +195,24 @@ static void nothing_leaves_before_the_server_has_let_the_connection_in(void) {
     CHECK(receive(connection, "-WRONGPASS invalid username-password pair\r\n") == 0);
     CHECK(strstr(why(connection), "WRONGPASS") != NULL && stats().not_sent == 1);
     CHECK(until(COMITY_EVENT_LOCK_FAILED)->error == COMITY_ERROR_SERVER_REFUSED);
+    comity_connection_free(connection);
+
+    /* Whatever it says can be shown, and does not say the password. */
+    acquire("c");
+    connection = open_one(endpoint, COMITY_ROUTE_NODE);
+    take(connection);
+    write_all(connection);
+    CHECK(receive(connection, "-DENIED \033[2J secret\r\n") == 0);
+    CHECK(strcmp(why(connection), "DENIED \\u{1b}[2J ***") == 0);
+    CHECK(strstr(until(COMITY_EVENT_LOCK_FAILED)->message, "DENIED \\u{1b}[2J ***") != NULL);
+    comity_connection_free(connection);
+
+    acquire("d");
+    connection = open_one(endpoint, COMITY_ROUTE_NODE);
+    take(connection);
+    write_all(connection);
+    CHECK(receive(connection, "-\r\n") == 0);
+    CHECK(strcmp(why(connection), "an error without words") == 0);
     comity_endpoint_free(endpoint);
     end(connection);
 }

@@ -773,7 +773,9 @@ def forked() -> None:
 
 @final
 class ErrorReply:
-    """An error as a server sent it, code word and all."""
+    """An error as a server sent it, code word and all. `str` gives it as messages have it: short,
+    and without control characters.
+    """
 
     def __new__(cls, text: bytes) -> ErrorReply: ...
     def __eq__(self, other: object, /) -> bool: ...

@@ -107,8 +107,8 @@ class MemoryStore:
         )
         _deliver()
         if isinstance(reply, _core.ErrorReply):
-            words = reply.text.decode("utf-8", "replace")
-            raise (WrongType if words.startswith("WRONGTYPE") else ServerRefused)(words)
+            wrong_type = reply.text.startswith(b"WRONGTYPE")
+            raise (WrongType if wrong_type else ServerRefused)(str(reply))
         if isinstance(reply, str):
             return reply.encode()
         return cast("bytes | int | list[Any] | None", reply)

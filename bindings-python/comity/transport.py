@@ -346,6 +346,8 @@ def server_words(error: BaseException) -> bytes | None:
         word = "ERR"
     else:
         return None
+    if not text:
+        word = ""
     if word is None:
         # A plain ResponseError keeps every word but ERR, which it has lost.
         first = text.partition(" ")[0]

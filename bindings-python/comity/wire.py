@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
-from ._core import Baton, Exchange
+from ._core import Baton, ErrorReply, Exchange
 from .bell import poller
 from .clock import now_us
 
@@ -47,7 +47,7 @@ class Refused(Exception):
     """The server answered the connection's set-up with an error; `text` has its words."""
 
     def __init__(self, text: bytes) -> None:
-        super().__init__(text.decode("utf-8", "replace"))
+        super().__init__(str(ErrorReply(text)))
         self.text = text
 
 

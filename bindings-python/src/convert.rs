@@ -1,6 +1,6 @@
 //! Replies between Python values and the core.
 
-use comity::redis::Reply;
+use comity::redis::{Reply, words};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -12,7 +12,8 @@ use crate::error::invalid;
 /// Deeper than any reply of a Redis command.
 const MAX_DEPTH: u32 = 32;
 
-/// An error as a server sent it, code word and all.
+/// An error as a server sent it, code word and all. `str` gives it as messages have it: short,
+/// and without control characters.
 #[pyclass(frozen, module = "comity._core")]
 pub(crate) struct ErrorReply {
     /// The server's words.
@@ -25,6 +26,11 @@ impl ErrorReply {
     #[new]
     const fn new(text: Py<PyBytes>) -> Self {
         Self { text }
+    }
+
+    /// As messages have it.
+    fn __str__(&self, py: Python<'_>) -> String {
+        words(self.text.as_bytes(py))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

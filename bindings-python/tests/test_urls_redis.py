@@ -11,7 +11,8 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -228,8 +229,9 @@ def test_nobody_there(uses: Uses):
         uses("redis://no.such.host.invalid", timeout=LONG)
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-def test_what_is_no_redis(answer: bytes, uses: Uses):
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """The port of what says the same to whatever it is told first, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -243,12 +245,31 @@ def test_what_is_no_redis(answer: bytes, uses: Uses):
                     sock.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
-        port = listener.getsockname()[1]
-        with pytest.raises(comity.Unreachable) as caught:
-            uses(f"redis://:pw@127.0.0.1:{port}", timeout=LONG if answer else 0.5)
-        word = "no reply begins with 'H'" if answer else "closed|reset"
-        assert re.search(word, str(caught.value))
+        yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_what_is_no_redis(answer: bytes, uses: Uses):
+    with answering(answer) as port, pytest.raises(comity.Unreachable) as caught:
+        uses(f"redis://:pw@127.0.0.1:{port}", timeout=LONG if answer else 0.5)
+    word = "no reply begins with 'H'" if answer else "closed|reset"
+    assert re.search(word, str(caught.value))
+
+
+REFUSALS = {
+    b"": "an error without words",
+    b"DENIED " + b"x" * 60_000: "DENIED " + "x" * 249 + "\u2026",
+    b"DENIED \x1b[2J\x00\tno": r"DENIED \u{1b}[2J\u{0}\tno",
+}
+
+
+@pytest.mark.parametrize("told", REFUSALS)
+def test_a_refusal_is_told_in_few_printable_words(told: bytes, uses: Uses):
+    with answering(b"-" + told + b"\r\n") as port, pytest.raises(comity.ServerRefused) as caught:
+        uses(f"redis://:pw@127.0.0.1:{port}", timeout=LONG)
+    assert str(caught.value).endswith(REFUSALS[told])
+    assert str(comity.ErrorReply(told)) == REFUSALS[told]
 
 
 def test_redis_py_need_not_be_there(server):

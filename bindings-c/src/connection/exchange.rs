@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use comity::coordinator::Coordinator;
 use comity::redis::wire::{Frame, Incoming, Silent, Token};
-use comity::redis::{NodeChange, Route};
+use comity::redis::{NodeChange, Route, words};
 use comity::time::Time;
 
 use super::{Stage, comity_connection};
@@ -112,7 +112,7 @@ impl comity_connection {
         let why = match how {
             End::Refused(text) => {
                 co.handle_refused(self.node, text, now);
-                String::from_utf8_lossy(text).into_owned()
+                words(text)
             }
             End::Broken { reason, lasting } => {
                 // One that ends while nothing is asked says nothing of its server, nor does a `WAIT` that

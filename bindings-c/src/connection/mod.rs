@@ -258,8 +258,8 @@ pub unsafe extern "C" fn comity_connection_end(
 }
 
 /// Writes why a connection has ended to *out, for logs: the host's words, or the server's where it has
-/// refused the connection; empty if it has not. It ends with a zero byte and is valid until the
-/// connection is freed.
+/// refused the connection, as messages have them; empty if it has not. It ends with a zero byte and
+/// is valid until the connection is freed.
 ///
 /// Returns COMITY_OK, or COMITY_ERROR_INVALID_ARGUMENT for NULL.
 #[unsafe(no_mangle)]

@@ -1,9 +1,9 @@
 //! What a server's error reply means for a command of ours.
 
 use alloc::format;
-use alloc::string::String;
 
 use crate::error::{Error, ErrorCode};
+use crate::redis::words;
 
 /// A server's error reply, read as a refusal.
 pub(super) struct ErrorReply {
@@ -36,14 +36,16 @@ const NOT_EXECUTED: [&[u8]; 9] = [
     b"OOM",
     b"MISCONF",
     b"NOREPLICAS",
-    b"NOAUTH",
+    NOAUTH,
     b"NOPERM",
     b"WRONGPASS",
     b"DENIED",
 ];
 
-/// What Redis answers, without a code word of its own, to a long command of a client that has not
-/// authenticated.
+/// Said to a client that has not authenticated.
+const NOAUTH: &[u8] = b"NOAUTH";
+
+/// What Redis answers, without a code word of its own, to a long command of such a client.
 const UNAUTHENTICATED: &[u8] = b"ERR Protocol error: unauthenticated";
 
 /// What Redis answers, without a code word of its own, to a connection beyond `maxclients` others. It
@@ -56,30 +58,28 @@ pub(super) const NO_CLUSTER: &str = "the server is a node of a Redis Cluster, wh
 
 impl ErrorReply {
     pub(super) fn of(text: &[u8]) -> Self {
-        let words = String::from_utf8_lossy(text);
-        let message = match text.starts_with(UNAUTHENTICATED) {
-            true => format!("NOAUTH Authentication required ({words})"),
-            false => words.into(),
-        };
+        let unauthenticated = text.starts_with(UNAUTHENTICATED);
         // Servers before 7.0 wrap what a script raises: `ERR Error running script (...): ...: -OOM ...`.
-        let wrapped = message.strip_prefix("ERR Error running script").map(str::as_bytes);
+        let wrapped = text.strip_prefix(b"ERR Error running script");
         let raised = wrapped.and_then(|wrapped| {
             let at = wrapped.windows(3).rposition(|window| window == b": -")?;
             wrapped.get(at + 3..)
         });
-        let raised = raised.unwrap_or(message.as_bytes());
+        let raised = if unauthenticated { NOAUTH } else { raised.unwrap_or(text) };
         let word = raised.split(|byte| *byte == b' ').next().unwrap_or_default();
         let cluster = CLUSTER.contains(&word);
         let wrong_type = text.windows(9).any(|window| window == b"WRONGTYPE");
         let code = if wrong_type { ErrorCode::WrongType } else { ErrorCode::ServerRefused };
         let crowded = Self::is_of_connection(text);
         let transient = crowded || TRANSIENT.contains(&word);
-        let away = transient || word == b"NOAUTH";
+        let away = transient || word == NOAUTH;
         let passes = PASSING.contains(&word);
         let executed = !transient && !wrong_type && !cluster && !NOT_EXECUTED.contains(&word);
-        let message = match cluster {
-            true => format!("{message} ({NO_CLUSTER})"),
-            false => message,
+        let words = words(text);
+        let message = match (unauthenticated, cluster) {
+            (true, _) => format!("NOAUTH Authentication required ({words})"),
+            (_, true) => format!("{words} ({NO_CLUSTER})"),
+            _ => words,
         };
         Self { error: Error::new(code, message), transient, away, passes, executed }
     }

@@ -119,7 +119,7 @@ impl Coordinator {
     /// `reason` in the host's words ("connection refused"): they stand in the message of every
     /// `Unreachable` of the node until it is connected or answers, and in that of the `NodeDown` that
     /// begins with it. Told before the requests that fail for it; of a longer text the first
-    /// [`MAX_REASON`] bytes count. A connection that breaks while nothing is asked is none of this.
+    /// [`MAX_REASON`] bytes count, and control characters are escaped. A connection that breaks while nothing is asked is none of this.
     ///
     /// A `lasting` one does not pass by waiting, like a name that does not exist or a certificate that
     /// is not trusted: the verbs whose requests fail then end at once, and not at their time.

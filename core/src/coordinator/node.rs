@@ -13,7 +13,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode};
 use crate::lock::{ClockSample, Cx, Effect, Fence};
 use crate::machine::Failed;
-use crate::redis::{Failure, NodeId, RequestId, Script};
+use crate::redis::{Failure, NodeId, RequestId, Script, shown};
 use crate::time::{Span, Time, request_timeout};
 use crate::transaction::replication::Replication;
 
@@ -139,9 +139,9 @@ impl Node {
         }
     }
 
-    /// It cannot be reached, for this reason. Gives the part of it that messages repeat.
-    pub(super) fn set_unreachable<'a>(&mut self, reason: &'a str, lasting: bool) -> &'a str {
-        let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
+    /// It cannot be reached, for this reason. Gives it as messages repeat it.
+    pub(super) fn set_unreachable(&mut self, reason: &str, lasting: bool) -> String {
+        let reason = shown(reason, MAX_REASON);
         let error = Error::new(ErrorCode::Unreachable, format!("{AWAY}: {reason}"));
         self.unreachable = Some(Unreachable { error, lasting });
         reason

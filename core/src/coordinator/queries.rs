@@ -9,7 +9,7 @@ use super::{Coordinator, ReplyTarget, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::lock::{Answer, AnswerKind, GuardAnswer, GuardOp, Op};
-use crate::redis::{Argv, Fields, LockKeys, NodeId, Reply, Script};
+use crate::redis::{Argv, Fields, LockKeys, MAX_WORDS, NodeId, Reply, Script, shown};
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
 use crate::transaction::{self, NEVER, TransactionId};
@@ -118,11 +118,12 @@ impl Query {
             QueryKind::Check => {
                 let mut fields = Fields::of(reply);
                 fields.bytes().filter(|verb| verb == b"CHECKED").ok_or_else(strange)?;
-                let mut text = || fields.bytes().map(|bytes| String::from_utf8_lossy(bytes).into());
-                let version: String = text().ok_or_else(strange)?;
-                let eviction_policy: String = text().ok_or_else(strange)?;
-                let refused: String = text().ok_or_else(strange)?;
-                let cluster: String = text().unwrap_or_default();
+                let mut text =
+                    || fields.bytes().map(|b| shown(&String::from_utf8_lossy(b), MAX_WORDS));
+                let version = text().ok_or_else(strange)?;
+                let eviction_policy = text().ok_or_else(strange)?;
+                let refused = text().ok_or_else(strange)?;
+                let cluster = text().unwrap_or_default();
                 check_version(&version)?;
                 if cluster == "1" {
                     return Err(Error::new(ErrorCode::Unsupported, NO_CLUSTER));

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::{Error, Result};
+use crate::redis::shown;
 
 /// The longest name of a lock, resource or counter, in bytes.
 pub const MAX_NAME: usize = 512;
@@ -168,9 +169,10 @@ pub(crate) fn decode_base64url(text: &[u8]) -> Option<u128> {
     (last & 15 == 0).then_some(high << 2 | last >> 4)
 }
 
-/// Bytes for an error message: as text where they are, escaped where not.
+/// Bytes for an error message: as text where they are, but for control characters; escaped where not.
 pub(crate) fn readable(name: &[u8]) -> String {
-    core::str::from_utf8(name).map_or_else(|_| format!("{}", name.escape_ascii()), String::from)
+    let text = core::str::from_utf8(name);
+    text.map_or_else(|_| format!("{}", name.escape_ascii()), |text| shown(text, usize::MAX))
 }
 
 #[cfg(test)]

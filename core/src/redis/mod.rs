@@ -6,6 +6,7 @@ mod keys;
 mod reply;
 mod script;
 pub mod wire;
+mod words;
 
 pub use argv::Argv;
 pub(crate) use argv::write_padded;
@@ -15,5 +16,7 @@ pub use keys::{LockKeys, MAX_NAME, MAX_PREFIX};
 pub use reply::{Failure, NodeChange, Reply};
 pub(crate) use reply::{Fields, parse_number};
 pub use script::Script;
+pub(crate) use words::shown;
+pub use words::{MAX_WORDS, words};
 
 pub use crate::error::NodeId;

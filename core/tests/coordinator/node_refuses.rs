@@ -6,7 +6,7 @@ use comity::coordinator::Coordinator;
 use comity::error::{Error, ErrorCode};
 use comity::event::Event;
 use comity::lock::{LockId, LockOptions};
-use comity::redis::{Failure, NodeChange, Reply};
+use comity::redis::{Failure, MAX_WORDS, NodeChange, Reply};
 use comity::time::Span;
 use comity::transaction::TransactionOptions;
 
@@ -262,4 +262,37 @@ fn no_connection_for_pushes_is_no_outage() {
     assert!(of_nodes(&events).is_empty(), "{events:?}");
     let without = |event: &Event| matches!(event, Event::PushUnavailable { error, .. } if error.message() == CROWDED);
     assert!(events.iter().any(without), "{events:?}");
+}
+
+#[test]
+fn what_a_server_says_is_told_in_few_printable_words() {
+    for how in [How::Connecting, How::Answering] {
+        for (words, told) in [
+            (String::new(), "an error without words".into()),
+            ("x".repeat(60_000), "x".repeat(MAX_WORDS) + "\u{2026}"),
+            ("ERR \u{1b}[2J\0\ta".into(), "ERR \\u{1b}[2J\\u{0}\\ta".into()),
+            (
+                format!("WRONGPASS {}", "\n".repeat(9_000)),
+                format!("WRONGPASS {}\u{2026}", "\\n".repeat(123)),
+            ),
+        ] {
+            let desk = Desk::new();
+            let mut co = desk.coordinator(1);
+            co.lock_inspect(NAME, desk.now).expect("sound arguments");
+            refuse(&desk, &mut co, how, &words);
+            let events = self::told(&mut co);
+            let error = failure(&events).expect("it fails at once");
+            assert_eq!(
+                (error.code(), error.message()),
+                (ErrorCode::ServerRefused, &*told),
+                "{how:?}"
+            );
+        }
+    }
+    // What it means is read of the whole.
+    let mut desk = Desk::new();
+    let (mut co, _) = in_line(&mut desk);
+    let wrapped = format!("ERR Error running script ({}): user_script: -LOADING", "f".repeat(300));
+    let events = refused_for(&mut desk, &mut co, TIMEOUT, How::Answering, &wrapped);
+    assert_eq!(failure(&events), None);
 }

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::error::{Error, ErrorCode};
-use crate::redis::readable;
+use crate::redis::{readable, words};
 use crate::transaction::{Reason, Rejection, TransactionId, TransactionPlan};
 
 /// The most characters of a command that are repeated in an error.
@@ -53,7 +53,7 @@ fn refused(place: usize, why: Rejection, plan: &TransactionPlan) -> Error {
                 "Command # {} ({}) of pipeline caused error: {}",
                 number + 1,
                 command(plan, place, operation),
-                String::from_utf8_lossy(&error)
+                words(&error)
             );
             Error::new(ErrorCode::CommandFailed, message)
         }
