@@ -126,29 +126,31 @@ impl Endpoint {
     /// # Ok::<(), comity::redis::wire::UrlError>(())
     /// ```
     pub fn parse(url: &str) -> Result<Self, UrlError> {
-        let (scheme, rest) = url.split_once("://").ok_or(UrlError::Scheme)?;
-        let scheme = scheme.to_ascii_lowercase();
-        let kind = match scheme.as_str() {
-            "redis" | "valkey" => Kind::Tcp,
-            "rediss" | "valkeys" => Kind::Tls,
-            "unix" | "redis+unix" | "valkey+unix" => Kind::Unix,
+        let (scheme, rest) = cut(url.as_bytes(), b':').ok_or(UrlError::Scheme)?;
+        let rest = rest.strip_prefix(b"//").ok_or(UrlError::Scheme)?;
+        let kind = match scheme.to_ascii_lowercase().as_slice() {
+            b"redis" | b"valkey" => Kind::Tcp,
+            b"rediss" | b"valkeys" => Kind::Tls,
+            b"unix" | b"redis+unix" | b"valkey+unix" => Kind::Unix,
             _ => return Err(UrlError::Scheme),
         };
-        if rest.contains('#') {
+        if rest.contains(&b'#') {
             return Err(UrlError::Fragment);
         }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, path) = match rest.find('/') {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
-        };
-        let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (rest, query) = cut(rest, b'?').unwrap_or((rest, b""));
+        let path = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(path);
         let mut login = Login::default();
-        if !user.is_empty() {
-            let (name, password) = user.split_once(':').ok_or(UrlError::Password)?;
-            login.username = Some(decode(name)?).filter(|name| !name.is_empty());
-            let named = login.username.is_some();
-            login.password = Some(decode(password)?).filter(|it| named || !it.is_empty());
+        let mut place = authority;
+        if let Some(at) = authority.iter().rposition(|byte| *byte == b'@') {
+            let user = &authority[..at];
+            place = &authority[at + 1..];
+            if !user.is_empty() {
+                let (name, password) = cut(user, b':').ok_or(UrlError::Password)?;
+                login.username = Some(decode(name)?).filter(|name| !name.is_empty());
+                let named = login.username.is_some();
+                login.password = Some(decode(password)?).filter(|it| named || !it.is_empty());
+            }
         }
         let mut named = None;
         let address = match kind {
@@ -164,7 +166,7 @@ impl Endpoint {
             Kind::Tcp | Kind::Tls => {
                 let (host, port) = host_and_port(place)?;
                 if path.len() > 1 {
-                    named = Some(database(&path.as_bytes()[1..])?);
+                    named = Some(database(&path[1..])?);
                 }
                 match kind {
                     Kind::Tls => Address::Tls { host, port },
@@ -184,28 +186,37 @@ enum Kind {
     Unix,
 }
 
-fn host_and_port(place: &str) -> Result<(String, u16), UrlError> {
-    let (host, port) = if let Some(rest) = place.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or(UrlError::Host)?;
-        let host = String::from_utf8(decode(host)?).map_err(|_| UrlError::Host)?;
-        let (address, zone) = host.split_once('%').unwrap_or((&host, "0"));
-        address.parse::<core::net::Ipv6Addr>().map_err(|_| UrlError::Host)?;
-        if zone.is_empty() || !zone.chars().all(in_name) {
-            return Err(UrlError::Host);
+/// What is before and behind the first `byte`. By bytes: what searches in a `str` is large in a
+/// WebAssembly module.
+fn cut(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|each| *each == byte)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+fn host_and_port(place: &[u8]) -> Result<(String, u16), UrlError> {
+    let (host, port) = match place.strip_prefix(b"[") {
+        Some(rest) => {
+            let (host, rest) = cut(rest, b']').ok_or(UrlError::Host)?;
+            let host = decode(host)?;
+            let (address, zone) = cut(&host, b'%').unwrap_or((&host, b"0"));
+            // Whether it is an address is for who connects to say; a name it is not.
+            let sound = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+            let colons = address.iter().filter(|byte| **byte == b':').count();
+            if colons < 2 || !address.iter().all(sound) || zone.is_empty() {
+                return Err(UrlError::Host);
+            }
+            name(zone)?;
+            let port = rest.strip_prefix(b":").or_else(|| rest.is_empty().then_some(b""));
+            (String::from_utf8(host).map_err(|_| UrlError::Host)?, port.ok_or(UrlError::Host)?)
         }
-        let port = rest.strip_prefix(':').or_else(|| rest.is_empty().then_some(""));
-        (host, port.ok_or(UrlError::Host)?)
-    } else {
-        let (host, port) = place.split_once(':').unwrap_or((place, ""));
-        let host = String::from_utf8(decode(host)?).map_err(|_| UrlError::Host)?;
-        if !host.chars().all(in_name) {
-            return Err(UrlError::Host);
+        None => {
+            let (host, port) = cut(place, b':').unwrap_or((place, b""));
+            (name(&decode(host)?)?.to_owned(), port)
         }
-        (host, port)
     };
     let port = match port {
-        "" => PORT,
-        port => parse_number(port.as_bytes())
+        b"" => PORT,
+        port => parse_number(port)
             .and_then(|port| u16::try_from(port).ok())
             .filter(|port| *port != 0)
             .ok_or(UrlError::Port)?,
@@ -213,30 +224,34 @@ fn host_and_port(place: &str) -> Result<(String, u16), UrlError> {
     Ok((if host.is_empty() { "localhost".to_owned() } else { host }, port))
 }
 
-/// Whether it may be in a name, of a host or a zone. What else may be is for who resolves it to say.
-fn in_name(char: char) -> bool {
-    char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_' | '~') || char > '\u{a0}'
+/// A name, of a host or a zone. What else may be in one is for who resolves it to say.
+fn name(text: &[u8]) -> Result<&str, UrlError> {
+    let sound = |char: char| {
+        char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_' | '~') || char > '\u{a0}'
+    };
+    let text = core::str::from_utf8(text).map_err(|_| UrlError::Host)?;
+    if text.chars().all(sound) { Ok(text) } else { Err(UrlError::Host) }
 }
 
-fn options(query: &str, mut named: Option<u32>, login: &mut Login) -> Result<(), UrlError> {
+fn options(query: &[u8], mut named: Option<u32>, login: &mut Login) -> Result<(), UrlError> {
     let mut seen = Vec::new();
-    for option in query.split('&').filter(|option| !option.is_empty()) {
-        let (name, value) = option.split_once('=').ok_or(UrlError::Option)?;
+    for option in query.split(|byte| *byte == b'&').filter(|option| !option.is_empty()) {
+        let (name, value) = cut(option, b'=').ok_or(UrlError::Option)?;
         if seen.contains(&name) {
             return Err(UrlError::Option);
         }
         seen.push(name);
         let value = decode(value)?;
         match name {
-            "db" => {
+            b"db" => {
                 let database = database(&value)?;
                 if named.is_some_and(|named| named != database) {
                     return Err(UrlError::Databases);
                 }
                 named = Some(database);
             }
-            "client_name" => login.name = Some(value),
-            "protocol" => {
+            b"client_name" => login.name = Some(value),
+            b"protocol" => {
                 login.resp3 = match value.as_slice() {
                     b"2" => false,
                     b"3" => true,
@@ -254,18 +269,18 @@ fn database(text: &[u8]) -> Result<u32, UrlError> {
     parse_number(text).and_then(|number| u32::try_from(number).ok()).ok_or(UrlError::Database)
 }
 
-fn decode(text: &str) -> Result<Vec<u8>, UrlError> {
-    let mut bytes = text.bytes();
+fn decode(text: &[u8]) -> Result<Vec<u8>, UrlError> {
+    let mut bytes = text.iter();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
             b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                let mut digit = || char::from(*bytes.next()?).to_digit(16);
                 let (high, low) = (digit(), digit());
                 let value = high.zip(low).map(|(high, low)| 16 * high + low);
                 value.and_then(|value| u8::try_from(value).ok()).ok_or(UrlError::Escape)?
             }
-            byte => byte,
+            byte => *byte,
         });
     }
     Ok(decoded)
