@@ -1,5 +1,6 @@
 //! Nodes: what a caller says about one, and the checked table of them.
 
+use alloc::collections::BinaryHeap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -52,21 +53,21 @@ impl NodeIndex {
 
 /// Checks the nodes and sorts them by id.
 pub(super) fn table(nodes: impl IntoIterator<Item = NodeSpec>) -> Result<Vec<NodeSpec>> {
-    let mut table = Vec::new();
-    for node in nodes {
+    let mut table = BinaryHeap::new();
+    for NodeSpec { id, weight } in nodes {
         check_count(table.len() + 1)?;
-        check_id(&node.id)?;
-        table.push(node);
+        check_id(&id)?;
+        table.push((id, weight));
     }
-    table.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let table = table.into_sorted_vec();
     for pair in table.windows(2) {
-        if let [a, b] = pair
-            && a.id == b.id
+        if let [(a, _), (b, _)] = pair
+            && a == b
         {
-            return Err(duplicate(&a.id));
+            return Err(duplicate(a));
         }
     }
-    Ok(table)
+    Ok(table.into_iter().map(|(id, weight)| NodeSpec { id, weight }).collect())
 }
 
 /// Errors if a ring may not have `count` nodes.

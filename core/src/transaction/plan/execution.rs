@@ -329,9 +329,9 @@ pub(in crate::transaction) fn read_order(word: &[u8], count: usize) -> Option<Ve
     (word.len() == 3 * count).then_some(())?;
     let place = |digits: &[u8]| usize::try_from(parse_number(digits)?).ok();
     let order: Vec<usize> = word.chunks(3).map(place).collect::<Option<_>>()?;
-    let mut sorted = order.clone();
-    sorted.sort_unstable();
-    sorted.into_iter().eq(0..count).then_some(order)
+    let mut free = vec![true; count];
+    let mut taken = order.iter().map(|place| free.get_mut(*place).is_some_and(core::mem::take));
+    taken.all(|taken| taken).then_some(order)
 }
 
 impl Draft {

@@ -1,5 +1,6 @@
 //! What a transaction does at one participant: its keys, checks and operations.
 
+use alloc::collections::BinaryHeap;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -198,15 +199,15 @@ pub(in crate::transaction) fn comparable(reply: &Reply, order: ReplyOrder) -> Ve
         && let Some([Reply::Array(items)]) =
             replies::read(&text).and_then(|list| <[Reply; 1]>::try_from(list).ok())
     {
-        // Fields and members are there once, so nothing rests on the order of equal ones.
-        let bytes = |items: &&[Reply]| match items {
-            [Reply::Bulk(bytes), ..] => bytes.clone(),
-            _ => Vec::new(),
-        };
         let size = if order == ReplyOrder::Pairs { 2 } else { 1 };
-        let mut parts: Vec<&[Reply]> = items.chunks(size).collect();
-        parts.sort_unstable_by_key(bytes);
-        let items = parts.concat();
+        let parts: Vec<&[Reply]> = items.chunks(size).collect();
+        let bytes = |(at, items): (usize, &&[Reply])| match items {
+            [Reply::Bulk(bytes), ..] => (bytes.clone(), at),
+            _ => (Vec::new(), at),
+        };
+        let sorted: BinaryHeap<_> = parts.iter().enumerate().map(bytes).collect();
+        let sorted = sorted.into_sorted_vec().into_iter();
+        let items = sorted.flat_map(|(_, at)| parts[at].iter().cloned()).collect();
         text.clear();
         replies::write(&mut text, &Reply::Array(items));
     }

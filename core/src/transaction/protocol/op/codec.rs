@@ -133,13 +133,14 @@ impl Op {
                     let expected = words.next()?.to_vec();
                     work.checks.push(Check { read: Operation::decode(count, words)?, expected });
                 }
+                let order = read_order(order, usize::try_from(operations).ok()?)?;
                 let mut all = Vec::new();
-                for place in read_order(order, usize::try_from(operations).ok()?)? {
+                all.resize_with(order.len(), || None);
+                for place in order {
                     let (_, count) = words.next()?.split_at_checked(1)?;
-                    all.push((place, Operation::decode(count, words)?));
+                    *all.get_mut(place)? = Some(Operation::decode(count, words)?);
                 }
-                all.sort_by_key(|(place, _)| *place);
-                work.operations = all.into_iter().map(|(_, operation)| operation).collect();
+                work.operations = all.into_iter().collect::<Option<_>>()?;
                 work.check().ok()?;
                 (parse_hex(digest)? == work.digest()).then_some(())?;
                 let work = Arc::new(work);
