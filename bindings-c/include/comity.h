@@ -1033,9 +1033,9 @@ uint32_t comity_handle_timeout(comity_coordinator *coordinator,
 
 // Makes a connection to a node of a coordinator for the commands of one route, a COMITY_ROUTE_ constant,
 // and for the messages that follow where that is COMITY_ROUTE_SUBSCRIBE. endpoint is what to say first (a
-// password, a database), which is copied; NULL for nothing, as where the host has said it. There need not
-// be a stream yet: commands may be queued at once, and none of them leaves before the server has let the
-// connection in.
+// password, a database; where there is neither, whether the server is there), which is copied; NULL for
+// nothing, as where the host has said it. There need not be a stream yet: commands may be queued at once,
+// and none of them leaves before the server has let the connection in.
 //
 // The host, once it has a stream, calls comity_connection_connected; writes what comity_connection_transmit
 // gives and says so to comity_connection_transmitted; hands what it reads to comity_connection_receive;

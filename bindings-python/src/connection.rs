@@ -8,7 +8,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use comity::redis::wire::{self, FrameBuf, Incoming, Login, Purpose};
+use comity::redis::wire::{self, FrameBuf, Incoming, Purpose};
 use comity::redis::{Reply, RequestId};
 use comity::time::Time;
 use pyo3::exceptions::{PyConnectionError, PyValueError};
@@ -156,7 +156,7 @@ impl Connection {
     fn new(now: u64, messages: bool) -> Self {
         let purpose = if messages { Purpose::Messages } else { Purpose::Commands };
         // Whoever made the connection has logged in.
-        Self::of(wire::Connection::new(purpose, &Login::default(), at(now)))
+        Self::of(wire::Connection::new(purpose, None, at(now)))
     }
 
     /// How many commands are not answered.

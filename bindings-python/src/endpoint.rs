@@ -57,6 +57,6 @@ impl Endpoint {
     #[pyo3(signature = (now, *, messages=false))]
     fn connection(&self, now: u64, messages: bool) -> Connection {
         let purpose = if messages { Purpose::Messages } else { Purpose::Commands };
-        Connection::of(wire::Connection::new(purpose, &self.0.login, at(now)))
+        Connection::of(wire::Connection::new(purpose, Some(&self.0.login), at(now)))
     }
 }

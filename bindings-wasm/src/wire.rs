@@ -66,7 +66,7 @@ impl RawEndpoint {
     #[must_use]
     pub fn wire(&self, messages: bool, now: f64) -> RawWire {
         let purpose = if messages { Purpose::Messages } else { Purpose::Commands };
-        RawWire { connection: Connection::new(purpose, &self.0.login, at(now)), sent: 0 }
+        RawWire { connection: Connection::new(purpose, Some(&self.0.login), at(now)), sent: 0 }
     }
 }
 

@@ -54,7 +54,8 @@ impl Host {
         let address = addresses.map_err(|e| e.to_string())?.next().ok_or("no such host")?;
         let stream = TcpStream::connect_timeout(&address, patience).map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
-        Ok((stream, Connection::new(Purpose::Commands, &self.endpoint.login, self.now())))
+        let connection = Connection::new(Purpose::Commands, Some(&self.endpoint.login), self.now());
+        Ok((stream, connection))
     }
 
     /// Sends what is ready, and waits for what comes or is due next.
@@ -63,10 +64,7 @@ impl Host {
             if self.wire.is_none() {
                 let left = command.deadline.since(self.now()).as_micros().max(1);
                 match self.connect(Duration::from_micros(left)) {
-                    Ok(wire) => {
-                        self.wire = Some(wire);
-                        self.co.handle_node(NODE, NodeChange::Connected, self.now());
-                    }
+                    Ok(wire) => self.wire = Some(wire),
                     Err(why) => {
                         self.co.handle_unreachable(NODE, &why, false, self.now());
                         self.co.handle_failure(command.request, Failure::NotSent, self.now());
@@ -85,10 +83,13 @@ impl Host {
                 Lost::Refused(text) => self.co.handle_refused(NODE, &text, self.now()),
                 Lost::Broken(why) => self.co.handle_unreachable(NODE, &why, false, self.now()),
             }
+            let was_in = connection.is_ready();
             for (request, failure) in connection.end() {
                 self.co.handle_failure(request, failure, self.now());
             }
-            self.co.handle_node(NODE, NodeChange::Lost, self.now());
+            if was_in {
+                self.co.handle_node(NODE, NodeChange::Lost, self.now());
+            }
         }
         self.co.handle_timeout(self.now());
     }
@@ -120,6 +121,7 @@ impl Host {
                 Incoming::Reply { request, reply } => {
                     self.co.handle_reply(request, &reply.to_reply(), now);
                 }
+                Incoming::Ready => self.co.handle_node(NODE, NodeChange::Connected, now),
                 Incoming::Refused(text) => return Err(Lost::Refused(text.to_vec())),
                 _ => {}
             }

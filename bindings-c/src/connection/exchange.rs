@@ -69,7 +69,9 @@ impl comity_connection {
                 Ok(None) => break,
                 Err(malformed) => {
                     let reason = format!("no reply: {malformed}");
-                    return self.end(co, &End::Broken { reason: &reason, lasting: false }, now);
+                    // Whoever has never answered is no Redis.
+                    let lasting = !self.wire.is_ready();
+                    return self.end(co, &End::Broken { reason: &reason, lasting }, now);
                 }
             }
         }
@@ -95,7 +97,9 @@ impl comity_connection {
         let reason = match self.wire.handle_timeout(now) {
             Ok(()) => return,
             Err(Silent::NoAnswer) if self.stage == Stage::Waiting => "no connection in time",
-            Err(Silent::NoAnswer) if !self.wire.is_ready() => "no answer to the login in time",
+            Err(Silent::NoAnswer) if !self.wire.is_ready() => {
+                "there is a connection, but nothing was answered in time"
+            }
             Err(Silent::NoAnswer) => "no answer in time",
             Err(_) => "the server is silent",
         };

@@ -9,7 +9,7 @@ mod exchange;
 use std::ffi::{CString, c_char, c_void};
 
 use comity::error::{Error, ErrorCode, Result};
-use comity::redis::wire::{Connection, Login, Purpose};
+use comity::redis::wire::{Connection, Purpose};
 use comity::redis::{NodeId, Route};
 use comity::time::Time;
 
@@ -71,9 +71,9 @@ impl comity_connection {
 
 /// Makes a connection to a node of a coordinator for the commands of one route, a COMITY_ROUTE_ constant,
 /// and for the messages that follow where that is COMITY_ROUTE_SUBSCRIBE. endpoint is what to say first (a
-/// password, a database), which is copied; NULL for nothing, as where the host has said it. There need not
-/// be a stream yet: commands may be queued at once, and none of them leaves before the server has let the
-/// connection in.
+/// password, a database; where there is neither, whether the server is there), which is copied; NULL for
+/// nothing, as where the host has said it. There need not be a stream yet: commands may be queued at once,
+/// and none of them leaves before the server has let the connection in.
 ///
 /// The host, once it has a stream, calls comity_connection_connected; writes what comity_connection_transmit
 /// gives and says so to comity_connection_transmitted; hands what it reads to comity_connection_receive;
@@ -98,8 +98,7 @@ pub unsafe extern "C" fn comity_connection_new(
             Route::Subscribe => Purpose::Messages,
             _ => Purpose::Commands,
         };
-        let nothing = Login::default();
-        let login = if endpoint.is_null() { &nothing } else { argument(endpoint)?.login() };
+        let login = if endpoint.is_null() { None } else { Some(argument(endpoint)?.login()) };
         out.write(give(comity_connection {
             process: Process::this()?,
             wire: Connection::new(purpose, login, at(now_us)?),

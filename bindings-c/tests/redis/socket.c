@@ -23,6 +23,8 @@
 static int listener = -1;
 static int peers[16];
 static int made;
+/* Whether it answers at once what a connection without a password asks first. */
+static int polite;
 
 /* A server, and an adapter to it as this user of this host. */
 static comity_socket *begin(uint64_t timeout_us, const char *user, const char *host) {
@@ -46,8 +48,13 @@ static comity_socket *begin(uint64_t timeout_us, const char *user, const char *h
     config.timeout_us = timeout_us;
     config.push = 0;
     made = 0;
+    polite = *user == '\0';
     CHECK(comity_socket_connect(&url, 1, &config, &redis) == COMITY_OK);
     return redis;
+}
+
+static void answer(int peer, const char *text) {
+    CHECK(send(peer, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
 }
 
 /* Takes the connections that were made by now. */
@@ -55,6 +62,7 @@ static void meet(void) {
     int peer;
     while (made < 16 && listener >= 0 && (peer = accept(listener, NULL, NULL)) >= 0) {
         peers[made++] = peer;
+        if (polite) answer(peer, "+PONG\r\n");
     }
 }
 
@@ -122,10 +130,6 @@ static size_t drain(int peer) {
     poll(&fd, 1, 1000);
     while ((got = recv(peer, room, sizeof room, MSG_DONTWAIT)) > 0) all += (size_t)got;
     return all;
-}
-
-static void answer(int peer, const char *text) {
-    CHECK(send(peer, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
 }
 
 /* Whether the other end has closed. */
@@ -219,10 +223,13 @@ static void what_was_written_is_known_exactly(void) {
     /* One that nobody answers on. */
     redis = begin(QUICK_US, "", "127.0.0.1");
     acquire(redis);
+    settle(redis);
+    CHECK(made == 1 && drain(peers[0]) > 0);
+    while (*comity_socket_why(redis, 0) == '\0') settle(redis);
+    CHECK(strcmp(comity_socket_why(redis, 0), "no answer in time") == 0);
     event = next(redis);
     CHECK(event->kind == COMITY_EVENT_LOCK_FAILED && event->error == COMITY_ERROR_NO_ANSWER);
     CHECK(stats(redis)->outcome_unknown > 0);
-    CHECK(strcmp(comity_socket_why(redis, 0), "no answer in time") == 0);
     end(redis);
 
     /* One that takes a part of the first command, and so nothing of the second. */
@@ -349,6 +356,38 @@ static void answers_may_come_in_pieces_and_not_as_nonsense(void) {
     end(redis);
 }
 
+/* What is no Redis is told before a command has left, also without a password. */
+static void a_stranger_is_told_from_a_server(void) {
+    static const char *const strangers[][2] = {
+        {"\x15\x03\x01", "no reply begins with '\\x15'; a server that wants TLS would send it"},
+        {"HTTP/1.1 400 Bad Request\r\n", "no reply begins with 'H'"},
+        {"-DENIED Redis is running in protected mode\r\n", "protected mode"}};
+    comity_socket *redis;
+    const comity_event *event;
+    size_t i;
+    for (i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+        redis = begin(PATIENT_US, "", "127.0.0.1");
+        polite = 0;
+        acquire(redis);
+        settle(redis);
+        CHECK(made == 1 && drain(peers[0]) == strlen("*1\r\n$4\r\nPING\r\n"));
+        answer(peers[0], strangers[i][0]);
+        event = next(redis);
+        CHECK(event->kind == COMITY_EVENT_LOCK_FAILED && strstr(event->message, strangers[i][1]) != NULL);
+        CHECK(event->error == (i < 2 ? COMITY_ERROR_UNREACHABLE : COMITY_ERROR_SERVER_REFUSED));
+        CHECK(stats(redis)->outcome_unknown == 0 && is_left(peers[0]));
+        end(redis);
+    }
+    /* One that says nothing at all. */
+    redis = begin(QUICK_US, "", "127.0.0.1");
+    polite = 0;
+    acquire(redis);
+    event = next(redis);
+    CHECK(event->error == COMITY_ERROR_UNREACHABLE && stats(redis)->outcome_unknown == 0);
+    CHECK(strstr(event->message, "nothing was answered in time") != NULL);
+    end(redis);
+}
+
 /* Nothing of a command leaves before the server has let the connection in. */
 static void a_password_comes_first(void) {
     comity_socket *redis = begin(PATIENT_US, ":secret@", "127.0.0.1");
@@ -375,7 +414,7 @@ static void a_password_comes_first(void) {
     redis = begin(QUICK_US, ":secret@", "127.0.0.1");
     acquire(redis);
     CHECK(next(redis)->error == COMITY_ERROR_UNREACHABLE && stats(redis)->outcome_unknown == 0);
-    CHECK(strcmp(comity_socket_why(redis, 0), "no answer to the login in time") == 0);
+    CHECK(strcmp(comity_socket_why(redis, 0), "there is a connection, but nothing was answered in time") == 0);
     end(redis);
 }
 
@@ -394,6 +433,7 @@ static void the_watcher_is_told_of_every_change(void) {
     struct pollfd fds[COMITY_SOCKET_LINKS];
     const comity_event *event;
     int i;
+    polite = 0;
     told_count = 0;
     comity_socket_watch(redis, watch, &told_fd);
     CHECK(told_count == 0);
@@ -500,6 +540,7 @@ int main(void) {
     commands_are_pipelined();
     no_signal_is_raised();
     answers_may_come_in_pieces_and_not_as_nonsense();
+    a_stranger_is_told_from_a_server();
     a_password_comes_first();
     the_watcher_is_told_of_every_change();
     a_server_that_has_hung_up_is_not_sent_to();

@@ -66,8 +66,8 @@ export function slownessOf(signal: Signal): string {
   return of?.tls === true ? `${slow}; a server that does not speak TLS would be silent like this` : slow;
 }
 
-/** An alert of TLS where a reply should be, as the parsers of the clients and the core show it. */
-const ALERT = /got "\\u0015"|RESP type 21 |begins with '\\x15'/;
+/** An alert of TLS where a reply should be, as the parsers of the clients show it. */
+const ALERT = /got "\\u0015"|RESP type 21 /;
 
 /** Whether the server has ended a connection, in the words of either client. */
 function isCut(code: unknown, words: string): boolean {

@@ -34,7 +34,7 @@ export interface TcpOptions {
 
 /** What of the settings of `tls.connect` says to where; `path` and `socket` would win over the URL. */
 const WHERE = ["host", "port", "path", "socket"];
-const [PING, SUBSCRIBE] = ["PING", "SUBSCRIBE"].map((word) => new TextEncoder().encode(word)) as [Uint8Array, Uint8Array];
+const SUBSCRIBE = new TextEncoder().encode("SUBSCRIBE");
 
 /**
  * A Redis server by its address, for `connect`: `connect(tcp("rediss://user:pw@host:6380/2", { tls }))`;
@@ -73,31 +73,21 @@ export function tcp(url: string | Url, options?: TcpOptions): Transport {
   return {
     address: port === undefined ? host : `${host.includes(":") ? `[${host}]` : host}:${port}`,
     dedicated: true,
-    async connect(signal) {
-      const link = await open("commands", signal);
-      // Also of a server that has nothing to say to a login; one that is full says so to the first.
-      await asked(link, signal, [PING], (text) => text.startsWith("ERR max number of clients"));
-      return link;
-    },
+    connect: (signal) => open("commands", signal),
     async subscribe(channel, hear, signal) {
       const link = await open("messages", signal);
       link.hear = hear;
-      await asked(link, signal, [SUBSCRIBE, channel], () => true);
+      await subscribed(link, signal, channel);
       return link;
     },
   };
 }
 
-/** Asks a new connection one thing. Throws `Refused` for an error reply with words that `refuse`. */
-function asked(
-  link: Link,
-  signal: Signal,
-  argv: readonly Uint8Array[],
-  refuse: (text: string) => boolean,
-): Promise<void> {
+/** Subscribes a new connection to a channel. Throws `Refused` for an error reply. */
+function subscribed(link: Link, signal: Signal, channel: Uint8Array): Promise<void> {
   return closedUnless(link, signal, async () => {
-    const [reply] = await Promise.all(link.send([{ argv }]));
-    if (reply instanceof ErrorReply && refuse(reply.text)) throw new Refused(reply.text);
+    const [reply] = await Promise.all(link.send([{ argv: [SUBSCRIBE, channel] }]));
+    if (reply instanceof ErrorReply) throw new Refused(reply.text);
   });
 }
 

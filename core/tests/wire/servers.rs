@@ -1,5 +1,7 @@
 //! The example over `std::net`, with a real server.
 
+use std::io::{Read as _, Write as _};
+
 use crate::std_net::lock_once;
 use crate::support::redis_server::RedisServer;
 
@@ -31,6 +33,32 @@ fn who_is_refused_is_told_in_the_servers_words() {
     assert!(wrong.contains("WRONGPASS") && !wrong.contains(":wrong@"), "{wrong}");
     let none = lock_once(&server.url("", "")).expect_err("refused").to_string();
     assert!(none.contains("NOAUTH"), "{none}");
+}
+
+/// A server that says `words` to each connection, and nothing else.
+fn stranger(words: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let at = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            _ = stream.write_all(words.as_bytes());
+            // Not before the other end does: what is unread would cut it short.
+            _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    format!("redis://{at}")
+}
+
+#[test]
+fn what_is_no_redis_is_told() {
+    for (words, told) in [
+        ("HTTP/1.1 400 Bad Request\r\n", "no reply begins with 'H'"),
+        ("\x15\x03\x01", "a server that wants TLS"),
+        ("-DENIED Redis is running in protected mode\r\n", "protected mode"),
+    ] {
+        let error = lock_once(&stranger(words)).expect_err("no Redis").to_string();
+        assert!(error.contains(told), "{error}");
+    }
 }
 
 #[test]

@@ -146,9 +146,6 @@ impl Driver {
             Err(_) => return Err(io::Error::new(ErrorKind::TimedOut, "no connection in time")),
         };
         *self.link(purpose) = Some(link);
-        if purpose == Purpose::Commands {
-            self.core.handle_node(NODE, NodeChange::Connected, self.now());
-        }
         Ok(())
     }
 
@@ -185,6 +182,10 @@ impl Driver {
                 Incoming::Message { channel, payload } => {
                     self.core.handle_message(NODE, channel, payload, now);
                 }
+                // Of one for messages the coordinator hears by the reply to its subscription.
+                Incoming::Ready if purpose == Purpose::Commands => {
+                    self.core.handle_node(NODE, NodeChange::Connected, now);
+                }
                 Incoming::Refused(text) => return Err(Lost::Refused(text.to_vec())),
                 _ => {}
             }
@@ -200,8 +201,12 @@ impl Driver {
             Lost::Refused(text) => self.core.handle_refused(NODE, &text, now),
             Lost::Broken(why) => self.core.handle_unreachable(NODE, &why, false, now),
         }
+        let was_in = link.connection.is_ready();
         for (request, failure) in link.connection.end() {
             self.core.handle_failure(request, failure, now);
+        }
+        if !was_in {
+            return;
         }
         let change = match purpose {
             Purpose::Commands => NodeChange::Lost,

@@ -36,7 +36,7 @@ impl Link {
                 Box::new(UnixStream::connect(std::ffi::OsStr::from_bytes(path)).await?)
             }
         };
-        Ok(Self { stream, connection: Connection::new(purpose, &endpoint.login, now) })
+        Ok(Self { stream, connection: Connection::new(purpose, Some(&endpoint.login), now) })
     }
 
     /// Writes all that is to be written, then waits until something is read. May be dropped at any point.

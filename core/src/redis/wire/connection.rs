@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use super::decoder::Decoder;
 use super::frame::{Frame, Token};
-use super::login::{Login, without_password};
+use super::login::{Login, question, turns_away, without_password};
 use super::malformed::{MAX_LINE, Malformed};
 use crate::redis::{Argv, Command, Failure, RequestId};
 use crate::time::{Span, Time};
@@ -85,6 +85,8 @@ pub struct Connection {
     decoder: Decoder,
     /// Replies to the login that have not come.
     greetings: usize,
+    /// The server has only been asked whether it is there.
+    asked: bool,
     refused: bool,
     /// What a refusal must not tell.
     password: Option<Vec<u8>>,
@@ -115,10 +117,16 @@ struct Sent {
 }
 
 impl Connection {
-    /// A connection that was made just now.
+    /// A connection that was made just now, where `login` is said first; with a login that has nothing to
+    /// say the server is asked whether it is there, so that one of another kind is known before a command
+    /// has left. `None`: whoever made the connection has logged in.
     #[must_use]
-    pub fn new(purpose: Purpose, login: &Login, now: Time) -> Self {
-        let commands = login.commands();
+    pub fn new(purpose: Purpose, login: Option<&Login>, now: Time) -> Self {
+        let mut commands = login.map(Login::commands).unwrap_or_default();
+        let asked = login.is_some() && commands.is_empty();
+        if asked {
+            commands.push(question());
+        }
         let mut out = Vec::new();
         for command in &commands {
             command.write_resp(&mut out);
@@ -127,8 +135,9 @@ impl Connection {
             purpose,
             decoder: Decoder::new(),
             greetings: commands.len(),
+            asked,
             refused: false,
-            password: login.password.clone(),
+            password: login.and_then(|login| login.password.clone()),
             refusal: Vec::new(),
             outstanding: VecDeque::new(),
             earliest: None,
@@ -142,8 +151,8 @@ impl Connection {
         }
     }
 
-    /// Whether the server has let the connection in. Where there is nothing to say first it has from
-    /// the beginning, and no [`Incoming::Ready`] comes.
+    /// Whether the server has let the connection in. Without a login it has from the beginning, and no
+    /// [`Incoming::Ready`] comes.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.greetings == 0 && !self.refused
@@ -230,7 +239,7 @@ impl Connection {
         let frame = self.decoder.frame(range.clone());
         let refusal = frame.error().is_some();
         if self.greetings > 0 && !frame.is_push() {
-            if refusal {
+            if frame.error().is_some_and(|text| !self.asked || turns_away(text)) {
                 self.refused = true;
                 return Ok(Some(Sort::Refused));
             }
@@ -279,7 +288,7 @@ impl Connection {
             }
             self.pinged = true;
             self.tidy();
-            [b"PING"].into_iter().collect::<Argv>().write_resp(&mut self.out);
+            question().write_resp(&mut self.out);
         }
         Ok(())
     }
@@ -372,8 +381,12 @@ mod tests {
         T0 + Span::from_millis(ms)
     }
 
-    fn with(purpose: Purpose, login: &Login) -> Connection {
-        Connection::new(purpose, login, T0)
+    fn let_in(purpose: Purpose) -> Connection {
+        Connection::new(purpose, None, T0)
+    }
+
+    fn with(login: &Login) -> Connection {
+        Connection::new(Purpose::Commands, Some(login), T0)
     }
 
     fn send(connection: &mut Connection, request: u64, ms: u64, words: &[&str]) {
@@ -411,7 +424,7 @@ mod tests {
 
     #[test]
     fn replies_belong_to_commands_in_their_order() {
-        let mut connection = with(Purpose::Commands, &Login::default());
+        let mut connection = let_in(Purpose::Commands);
         assert!(connection.is_ready());
         send(&mut connection, 1, 5, &["GET", "a"]);
         send(&mut connection, 2, 9, &["GET", "b"]);
@@ -430,7 +443,7 @@ mod tests {
             name: Some(b"me".to_vec()),
             resp3: false,
         };
-        let mut connection = with(Purpose::Commands, &login);
+        let mut connection = with(&login);
         send(&mut connection, 1, 5, &["PING"]);
         assert!(!format!("{connection:?} {login:?}").contains("secret"));
         let greeting = "*3 $4 AUTH $1 u $6 secret *3 $6 CLIENT $7 SETNAME $2 me *2 $6 SELECT $1 2 ";
@@ -445,7 +458,7 @@ mod tests {
     #[test]
     fn who_is_not_let_in_has_sent_nothing() {
         let login = Login { password: Some(b"x".to_vec()), resp3: true, ..Login::default() };
-        let mut connection = with(Purpose::Commands, &login);
+        let mut connection = with(&login);
         send(&mut connection, 1, 5, &["PING"]);
         assert_eq!(written(&mut connection), "*5 $5 HELLO $1 3 $4 AUTH $7 default $1 x ");
         let refused = received(&mut connection, b"-WRONGPASS no\r\n");
@@ -462,7 +475,7 @@ mod tests {
         for told in ["'3' 'AUTH' 'default' 'secret'", "`3`, `AUTH`, `default`, `secr"] {
             let login =
                 Login { password: Some(b"secret".to_vec()), resp3: true, ..Login::default() };
-            let mut connection = with(Purpose::Commands, &login);
+            let mut connection = with(&login);
             let text =
                 format!("-ERR unknown command 'HELLO', with args beginning with: {told}\r\n");
             let refused = received(&mut connection, text.as_bytes());
@@ -485,14 +498,42 @@ mod tests {
 
     #[test]
     fn a_server_that_takes_no_more_clients_refuses() {
-        let mut connection = with(Purpose::Commands, &Login::default());
-        let refused = received(&mut connection, b"-ERR max number of clients reached\r\n");
-        assert_eq!(refused, ["refused: ERR max number of clients reached"]);
+        for mut connection in [let_in(Purpose::Commands), with(&Login::default())] {
+            let refused = received(&mut connection, b"-ERR max number of clients reached\r\n");
+            assert_eq!(refused, ["refused: ERR max number of clients reached"]);
+            assert!(connection.end().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_server_with_nothing_to_be_told_is_asked_whether_it_is_there() {
+        for answer in ["+PONG", "-NOPERM no", "-LOADING a moment", "-NOAUTH who?"] {
+            let mut connection = with(&Login::default());
+            send(&mut connection, 1, 5, &["GET", "a"]);
+            assert!(!connection.is_ready());
+            assert_eq!(written(&mut connection), "*1 $4 PING ");
+            assert_eq!(received(&mut connection, format!("{answer}\r\n").as_bytes()), ["ready"]);
+            assert_eq!(written(&mut connection), "*2 $3 GET $1 a ");
+            assert_eq!(received(&mut connection, b"$-1\r\n"), ["1 nil"]);
+        }
+        for stranger in ["\x15\x03\x03", "HTTP/1.1 400 Bad Request\r\n", "220 mail\r\n"] {
+            let mut connection = with(&Login::default());
+            send(&mut connection, 1, 5, &["GET", "a"]);
+            written(&mut connection);
+            let found = received(&mut connection, stranger.as_bytes());
+            assert!(found.len() == 1 && !found[0].contains("ready"), "{found:?}");
+            assert_eq!(connection.end(), [(RequestId(1), Failure::NotSent)]);
+        }
+        let mut connection = with(&Login::default());
+        send(&mut connection, 1, 5, &["GET", "a"]);
+        let refused = received(&mut connection, b"-DENIED Redis is running in protected mode\r\n");
+        assert_eq!(refused, ["refused: DENIED Redis is running in protected mode"]);
+        assert_eq!(connection.end(), [(RequestId(1), Failure::NotSent)]);
     }
 
     #[test]
     fn what_has_not_left_is_told_apart_from_what_may_have() {
-        let mut connection = with(Purpose::Commands, &Login::default());
+        let mut connection = let_in(Purpose::Commands);
         for request in 1..=3 {
             send(&mut connection, request, 5, &["PING"]);
         }
@@ -510,7 +551,7 @@ mod tests {
 
     #[test]
     fn offsets_hold_over_many_writes() {
-        let mut connection = with(Purpose::Commands, &Login::default());
+        let mut connection = let_in(Purpose::Commands);
         for request in 1..=1_000 {
             send(&mut connection, request, 5, &["PING"]);
             assert_eq!(written(&mut connection), "*1 $4 PING ");
@@ -530,7 +571,7 @@ mod tests {
 
     #[test]
     fn the_earliest_deadline_is_the_connections() {
-        let mut connection = with(Purpose::Commands, &Login::default());
+        let mut connection = let_in(Purpose::Commands);
         assert_eq!(connection.deadline(), None);
         for (request, ms) in [(1, 7), (2, 5), (3, 9)] {
             send(&mut connection, request, ms, &["PING"]);
@@ -545,7 +586,7 @@ mod tests {
     #[test]
     fn messages_come_besides_replies_in_both_protocols() {
         for kind in ["*", ">"] {
-            let mut connection = with(Purpose::Messages, &Login::default());
+            let mut connection = let_in(Purpose::Messages);
             send(&mut connection, 1, 5, &["SUBSCRIBE", "c"]);
             let text = format!(
                 "{kind}3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n\
@@ -559,14 +600,14 @@ mod tests {
 
     #[test]
     fn a_subscription_may_be_refused() {
-        let mut connection = with(Purpose::Messages, &Login::default());
+        let mut connection = let_in(Purpose::Messages);
         send(&mut connection, 1, 5, &["SUBSCRIBE", "c"]);
         assert_eq!(received(&mut connection, b"-NOPERM no\r\n"), ["1 -NOPERM no"]);
     }
 
     #[test]
     fn a_quiet_connection_for_messages_is_asked_whether_it_lives() {
-        let mut connection = with(Purpose::Messages, &Login::default());
+        let mut connection = let_in(Purpose::Messages);
         assert_eq!(connection.deadline(), Some(T0 + QUIET));
         assert_eq!(connection.handle_timeout(at(9_999)), Ok(()));
         assert_eq!(written(&mut connection), "");
@@ -582,7 +623,7 @@ mod tests {
 
     #[test]
     fn large_and_odd_replies_do_not_confuse_the_pairing() {
-        let mut connection = with(Purpose::Commands, &Login::default());
+        let mut connection = let_in(Purpose::Commands);
         send(&mut connection, 1, 5, &["LRANGE"]);
         send(&mut connection, 2, 5, &["GET"]);
         let mut bytes = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$100000\r\n".to_vec();

@@ -21,7 +21,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// The commands, in their order. Each must be answered, and none with an error.
+    /// The commands, in their order; none where there is nothing to say. Each must be answered, and none
+    /// with an error.
     pub(super) fn commands(&self) -> Vec<Argv> {
         let mut commands = Vec::new();
         if self.resp3 {
@@ -50,6 +51,17 @@ impl Login {
         }
         commands
     }
+}
+
+/// What is asked where there is nothing to say: whoever is there, it must answer before a command leaves.
+pub(super) fn question() -> Argv {
+    [b"PING"].into_iter().collect()
+}
+
+/// Whether the answer to that turns the connection away: the server closes it behind these words. What
+/// any other error says (there is no permission to ask, data are being loaded) the first command hears too.
+pub(super) fn turns_away(text: &[u8]) -> bool {
+    text.starts_with(b"ERR max number of clients") || text.starts_with(b"DENIED")
 }
 
 /// The shortest password that is hidden in a refusal. A shorter one stands in other words as well, which

@@ -45,6 +45,10 @@ pub enum Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // An alert of TLS.
+            Self::Kind(0x15) => {
+                f.write_str("no reply begins with '\\x15'; a server that wants TLS would send it")
+            }
             Self::Kind(byte) => write!(f, "no reply begins with '{}'", byte.escape_ascii()),
             Self::Number => f.write_str("a number or a length of a reply is none"),
             Self::Boolean => f.write_str("a boolean of a reply is neither t nor f"),
