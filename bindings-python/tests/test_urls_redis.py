@@ -170,6 +170,20 @@ def test_tls_where_there_is_none(server, uses: Uses):
         uses(comity.tcp(f"rediss://127.0.0.1:{server.port}", tls=context), timeout=0.5)
 
 
+def test_no_tls_where_it_is_wanted(tls, uses: Uses):
+    port, _ = tls
+    with pytest.raises(comity.Unreachable, match="a server that wants TLS would"):
+        uses(f"redis://127.0.0.1:{port}", timeout=LONG)
+
+
+def test_who_may_not_ask_whether_the_server_is_there_is_let_in_all_the_same(start, uses: Uses):
+    port = start().port
+    redis = pytest.importorskip("redis")
+    with redis.Redis(port=port) as client:
+        client.acl_setuser("default", enabled=True, commands=["+@all", "-ping"])
+    assert uses(f"redis://127.0.0.1:{port}") == (-30, 30)
+
+
 def test_a_socket_with_a_path(start, tmp_path, uses: Uses):
     path = f"{tmp_path}/a b.sock"
     os.symlink(start("--requirepass", "pw").path, path)
@@ -249,10 +263,11 @@ def answering(answer: bytes) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.parametrize("login", [":pw@", ""])
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-def test_what_is_no_redis(answer: bytes, uses: Uses):
+def test_what_is_no_redis(answer: bytes, login: str, uses: Uses):
     with answering(answer) as port, pytest.raises(comity.Unreachable) as caught:
-        uses(f"redis://:pw@127.0.0.1:{port}", timeout=LONG if answer else 0.5)
+        uses(f"redis://{login}127.0.0.1:{port}", timeout=LONG if answer else 0.5)
     word = "no reply begins with 'H'" if answer else "closed|reset"
     assert re.search(word, str(caught.value))
 

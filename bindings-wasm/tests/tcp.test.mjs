@@ -141,6 +141,36 @@ test("each malformed part of a URL is named, and no password is told", async () 
   await refuses("Unreachable", /ECONNREFUSED/, connect(`redis://127.0.0.1:${await freePort()}`, { timeout: 300 }));
 });
 
+/** A server that answers whatever comes with these bytes, and with none by closing. */
+async function stranger(t, bytes) {
+  const server = net.createServer((socket) => {
+    socket.on("error", () => {}).on("data", () => (bytes === "" ? socket.destroy() : socket.write(bytes)));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  cleanup(t, () => server.close());
+  return server.address().port;
+}
+
+test("what is no Redis is told with the reason, before a command has left", async (t) => {
+  for (const login of ["", ":pw@"]) {
+    for (const [bytes, words, timeout] of [
+      ["HTTP/1.1 400 Bad Request\r\n", /no reply begins with 'H'/, LONG],
+      ["\x15\x03\x01", /no reply begins with '\\x15'; a server that wants TLS/, LONG],
+      ["", /a server that wants TLS/, 300],
+    ]) {
+      const address = `redis://${login}127.0.0.1:${await stranger(t, bytes)}`;
+      await refuses("Unreachable", words, connect(address, { timeout }));
+    }
+  }
+});
+
+test("who may not ask whether the server is there is let in all the same", async (t) => {
+  const redis = await startRedis(t);
+  await command(redis.port, "ACL", "SETUSER", "default", "-ping");
+  assert.deepEqual(await uses(`redis://127.0.0.1:${redis.port}`), ["-30", "30"]);
+});
+
 /** A server that answers the first command as Redis does, and the next with these bytes. */
 async function imitation(t, bytes) {
   const sockets = new Set();

@@ -490,7 +490,7 @@ mod tests {
             ("", ""),
         ] {
             let login = Login { password: Some(b"s%cr t".to_vec()), ..Login::default() };
-            let mut connection = with(Purpose::Commands, &login);
+            let mut connection = with(&login);
             let refused = received(&mut connection, format!("-{told}\r\n").as_bytes());
             assert_eq!(refused, [format!("refused: {left}")]);
         }

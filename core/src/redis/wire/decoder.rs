@@ -248,7 +248,7 @@ mod tests {
         for (bytes, wrong) in [
             (&b"HTTP/1.1 400\r\n"[..], "no reply begins with 'H'"),
             (b"\r\n", "no reply begins with '\\r'"),
-            (b"\x15\x03", "no reply begins with '\\x15'"),
+            (b"\x15\x03", "no reply begins with '\\x15'; a server that wants TLS would send it"),
             (b":1x\r\n", "a number or a length of a reply is none"),
             (b":9223372036854775808\r\n", "a number or a length of a reply is none"),
             (b"$-2\r\n", "a number or a length of a reply is none"),
