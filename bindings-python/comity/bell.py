@@ -7,6 +7,9 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from . import causes
+from .errors import Unreachable
+
 _MANY: Final = 4096
 """More rings than are unheard as a rule."""
 
@@ -17,7 +20,11 @@ class Bell:
     __slots__ = ("_ear", "_hammer")
 
     def __init__(self) -> None:
-        self._ear, self._hammer = socket.socketpair()
+        try:
+            self._ear, self._hammer = socket.socketpair()
+        except OSError as error:  # no descriptor to be had
+            why = f"the server could not be reached: {causes.words(error)}"
+            raise Unreachable(why) from causes.bare(error)
         self._ear.setblocking(False)
         self._hammer.setblocking(False)
 

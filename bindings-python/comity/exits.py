@@ -153,7 +153,10 @@ def arm() -> None:
     global _armed  # noqa: PLW0603 - one process, one hook
     if _armed == os.getpid():
         return
-    from multiprocessing import parent_process, util
+    try:
+        from multiprocessing import parent_process, util
+    except OSError:
+        return  # no descriptor to be had: the next one that connects sees to it
 
     if not _armed:
         util.register_after_fork(_marker, _again)

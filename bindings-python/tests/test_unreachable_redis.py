@@ -96,31 +96,41 @@ def use_up():
     except OSError:
         pass
 
-async def loop():
-    co = comity.aio.connect(redis.asyncio.Redis(port=port), timeout=1, check=False)
+async def loop(client):
+    co = comity.aio.connect(client, timeout=1, check=False)
     use_up()
     try:
         await co.inspect("a")
     finally:
         os.closerange(10, 64)
 
-port = int(sys.argv[2])
+kind, port, left = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+url = f"redis://127.0.0.1:{port}"
 try:
-    if sys.argv[1] == "threads":
+    if kind == "threads":
         co = comity.connect(redis.Redis(port=port), timeout=1, check=False)
         use_up()
         co.inspect("a")
+    elif kind == "url":
+        use_up()
+        os.closerange(64 - left, 64)
+        comity.connect(url, timeout=1)
     else:
-        asyncio.run(loop())
+        asyncio.run(loop(redis.asyncio.Redis(port=port) if kind == "asyncio" else url))
 except comity.Unreachable as error:
+    assert error.__cause__ is not None
     print(error, flush=True)
 os._exit(0)
 """
 
 
-@pytest.mark.parametrize("kind", ["threads", "asyncio"])
-def test_too_many_files(kind, server, script):
-    assert "Too many open files" in line(script(USE_UP, kind, server.port))
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [("threads", 0), ("asyncio", 0), ("asyncio by url", 0), *(("url", left) for left in range(5))],
+)
+def test_too_many_files(kind, left, server, script):
+    """`left`: so many can still be opened."""
+    assert "Too many open files" in line(script(USE_UP, kind, server.port, left))
 
 
 # What does not, is said at once
