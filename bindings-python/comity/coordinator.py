@@ -23,7 +23,7 @@ from .driver import Driver, SocketDriver
 from .errors import Closed, ConflictError, InvalidArgument
 from .events import DEFAULT_BUFFER, Events
 from .exits import arm, close_soon, open_here
-from .foreign import LOCK_OPTIONS, refuse
+from .foreign import CONNECT_OPTIONS, LOCK_OPTIONS, refuse
 from .inspection import Inspection
 from .lock import Lock
 from .memory import MemoryDriver, MemoryStore, stores_by_id
@@ -368,6 +368,7 @@ def connect(
     check: bool = True,
     push: bool = True,
     allow_eviction: bool = False,
+    **foreign: Never,
 ) -> Coordinator:
     """A coordinator over one Redis server, several, or none.
 
@@ -387,6 +388,7 @@ def connect(
     with `check` also `Unreachable`, `NoAnswer`, `ServerRefused`, `RingMismatch`. Warns
     (`RuntimeWarning`) about a server that evicts keys.
     """
+    refuse("connect()", foreign, known=CONNECT_OPTIONS)
     span = seconds("timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT)
     head = octets("prefix", prefix)
     check = flag("check", check)

@@ -225,6 +225,9 @@ def test_what_is_no_url_and_no_context():
         comity.tcp("redis://h", tls=ssl.create_default_context())
     with pytest.raises(comity.InvalidArgument, match="SSLContext, not True"):
         comity.tcp("rediss://h", tls=True)  # type: ignore[arg-type]
+    for make in (comity.connect, comity.aio.connect):
+        with pytest.raises(TypeError, match=r"comity\.tcp\(url, tls=context\)"):
+            make("rediss://h", tls=ssl.create_default_context())  # type: ignore[arg-type]
     assert repr(comity.tcp("redis://u:secret@[::1]:7/3")) == "<comity.Server [::1]:7>"
 
 

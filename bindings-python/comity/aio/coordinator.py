@@ -20,7 +20,7 @@ from ..builder import Ack, Committed, Options, Outcome, Request, Wait
 from ..counter import Durability
 from ..errors import Closed, ConflictError, InvalidArgument, InvalidState
 from ..events import DEFAULT_BUFFER
-from ..foreign import LOCK_OPTIONS, refuse
+from ..foreign import CONNECT_OPTIONS, LOCK_OPTIONS, refuse
 from ..inspection import Inspection
 from ..memory import MemoryStore, stores_by_id
 from ..operation import Operation
@@ -360,6 +360,7 @@ def connect(
     check: bool = True,
     push: bool = True,
     allow_eviction: bool = False,
+    **foreign: Never,
 ) -> Coordinator:
     """A coordinator over one Redis server, several, or none. It does no I/O by itself.
 
@@ -379,6 +380,7 @@ def connect(
     pool that is too small; `check` raises `Unreachable`, `NoAnswer`, `ServerRefused`,
     `RingMismatch` and warns (`RuntimeWarning`) about a server that evicts keys.
     """
+    refuse("connect()", foreign, known=CONNECT_OPTIONS)
     span = seconds("timeout", timeout, MIN_TIMEOUT, MAX_TIMEOUT)
     head = octets("prefix", prefix)
     check = flag("check", check)
