@@ -283,7 +283,7 @@ class Handle(Bound):
             session.give_back(operation)
         if operation.error is not None:
             return self._failure(operation)
-        return self._about(LockLost(f"the lease on lock {self.name!r} has ended"))
+        return self._about(LockLost(f"the lease on lock {self.name!r} is not proven any more"))
 
     def _failure(self, operation: Operation) -> Exception:
         """What came of `operation`, in words that name the lock, its holder, the server."""

@@ -69,11 +69,12 @@ export class Grip {
     this.lost.abort(this.about(new ComityError(ErrorCode.LockLost, message), operation));
   }
 
-  /** Why a grant is over. */
+  /** Why a grant is over, or not certain. */
   ended(operation: Operation): unknown {
     if (operation.error === null && this.session.closed) this.session.giveBack(operation);
     const failure = this.session.failure(operation);
-    const message = `the lease on ${shownLock(this.name)} has ended`;
+    const what = operation.ended ? "has ended" : "is not proven any more";
+    const message = `the lease on ${shownLock(this.name)} ${what}`;
     return this.about(failure ?? new ComityError(ErrorCode.LockLost, message), operation);
   }
 
