@@ -117,13 +117,13 @@ class ServerConnector:
             sock = self._open(deadline)
             _enter(sock, connection, deadline)
         except Refused:
-            _close(sock)
+            close(sock)
             raise
         except Exception as error:
-            _close(sock)
+            close(sock)
             raise self._server.not_connected(error, met=self._met) from None
         except BaseException:
-            _close(sock)
+            close(sock)
             raise
         self._met = True
         return Wire(sock, sock.close, connection)
@@ -145,11 +145,20 @@ class ServerConnector:
             raise
 
 
+def share(deadline: int, addresses: int) -> int:
+    """Until when to try the first of so many addresses: one that drops packets leaves time for the
+    others.
+    """
+    now = now_us()
+    return now + (deadline - now) // addresses
+
+
 def _connected_by_name(host: str, port: int, deadline: int) -> socket.socket:
     failed: OSError = OSError(f"{host} has no address")
-    for family, _, _, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for place, (family, _, _, _, where) in enumerate(found):
         try:
-            sock = _connected(family, where, deadline)
+            sock = _connected(family, where, share(deadline, len(found) - place))
         except OSError as error:
             failed = error
         else:
@@ -183,6 +192,7 @@ def _enter(sock: socket.socket, connection: Connection, deadline: int) -> None:
             raise Refused(refusal)
 
 
-def _close(sock: socket.socket | None) -> None:
+def close(sock: socket.socket | None) -> None:
+    """Where there is one."""
     if sock is not None:
         sock.close()

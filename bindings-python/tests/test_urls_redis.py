@@ -11,8 +11,9 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from conftest import free_port
 
 import comity
 import comity.aio
+from comity.clock import now_us
+from comity.server import ServerConnector
 
 LONG = 60.0
 """A `timeout` that nobody waits out here."""
@@ -244,6 +247,46 @@ def test_nobody_there(uses: Uses):
         uses(f"redis://127.0.0.1:{free_port()}", timeout=0.3)
     with pytest.raises(comity.Unreachable, match=r"(?i)name|address"):
         uses("redis://no.such.host.invalid", timeout=LONG)
+
+
+@contextmanager
+def dropping() -> Iterator[int]:
+    """The port of what answers no packet that asks for a connection: its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        time.sleep(0.1)
+        yield listener.getsockname()[1]
+
+
+async def opened(client: Any, **options: Any) -> None:
+    async with comity.aio.connect(client, **options):
+        pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others refuse where the queue is full")
+@pytest.mark.parametrize("kind", ["threads", "asyncio"])
+def test_an_address_that_drops_packets_leaves_time_for_the_next(kind, server, monkeypatch):
+    resolve = socket.getaddrinfo
+
+    def both(host: str, port: int, *args: Any, **options: Any) -> Any:
+        found = resolve("127.0.0.1", port, *args, **options)
+        if host != "several":
+            return found
+        return [(*each, ("127.0.0.1", at)) for (*each, _) in found for at in (silent, server.port)]
+
+    with dropping() as silent:
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+        if kind == "asyncio":
+            asyncio.run(opened("redis://several", timeout=LONG))
+            return
+        deadline = now_us() + 12_000_000
+        wire = ServerConnector(comity.tcp("redis://several")).connect(deadline)
+        assert now_us() < deadline
+        wire.close()
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import cast
 
 from .._core import Connection
-from ..clock import now_us
-from ..server import Server
+from ..clock import now_us, seconds_left
+from ..server import Server, close, share
 from ..wire import NotConnected, Refused
 from .wire import Wire
 
@@ -32,7 +33,7 @@ class ServerConnector:
         connection = self._server.endpoint.connection(now_us(), messages=messages)
         entry = _Entry(connection)
         try:
-            await asyncio.wait_for(self._open(entry), left)
+            await asyncio.wait_for(self._open(entry, deadline), left)
         except Refused:
             entry.abort()
             raise
@@ -45,19 +46,43 @@ class ServerConnector:
         self._met = True
         return Wire(entry.transport, entry.abort, connection, early=entry)
 
-    async def _open(self, entry: _Entry) -> None:
+    async def _open(self, entry: _Entry, deadline: int) -> None:
         loop = asyncio.get_running_loop()
         endpoint = self._server.endpoint
         if endpoint.path is not None:
             await loop.create_unix_connection(lambda: entry, os.fsdecode(endpoint.path))
         else:
             context = self._server.context()
-            host, port = str(endpoint.host), endpoint.port or 0
+            host = str(endpoint.host)
+            sock = await _connected_by_name(host, endpoint.port or 0, deadline)
             name = None if context is None else host
             await loop.create_connection(
-                lambda: entry, host, port, ssl=context, server_hostname=name
+                lambda: entry, sock=sock, ssl=context, server_hostname=name
             )
         await entry.entered
+
+
+async def _connected_by_name(host: str, port: int, deadline: int) -> socket.socket:
+    """See `comity.server`. `happy_eyeballs_delay` is a time of its own, and not for every loop."""
+    loop = asyncio.get_running_loop()
+    failed: Exception = OSError(f"{host} has no address")
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for place, (family, _, _, _, where) in enumerate(found):
+        sock = None
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            until = share(deadline, len(found) - place)
+            await asyncio.wait_for(loop.sock_connect(sock, where), seconds_left(until))
+        except (OSError, asyncio.TimeoutError) as error:
+            close(sock)
+            failed = error
+        except BaseException:
+            close(sock)
+            raise
+        else:
+            return sock
+    raise failed
 
 
 class _Entry(asyncio.Protocol):
