@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -137,6 +138,8 @@ def in_child() -> None:
     _dropped.clear()
     exiting.clear()
     rouse.in_child()
+    if not _armed:
+        arm()
 
 
 class _Marker:
@@ -149,14 +152,14 @@ _seen_to = False
 
 
 def arm() -> None:
-    """Has a process of multiprocessing close its coordinators at its end, which is `os._exit`."""
+    """Has a process of multiprocessing close its coordinators at its end, which is `os._exit`. One
+    that has not loaded it is none of those; its children are armed when they are forked.
+    """
     global _armed  # noqa: PLW0603 - one process, one hook
-    if _armed == os.getpid():
+    util: Any = sys.modules.get("multiprocessing.util")
+    if _armed == os.getpid() or not hasattr(util, "Finalize"):  # not all of it is there yet
         return
-    try:
-        from multiprocessing import parent_process, util
-    except OSError:
-        return  # no descriptor to be had: the next one that connects sees to it
+    from multiprocessing.process import parent_process
 
     if not _armed:
         util.register_after_fork(_marker, _again)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -73,6 +75,30 @@ def test_an_exit_of_the_child_flushes_nothing_of_the_parents(server, proxy):
         assert len(proxy.seen) == sent
         hits.flush()
         assert hits.read().value == 15
+
+
+LATE = """
+import sys
+import comity
+
+with comity.connect(sys.argv[1]) as co:
+    hits = co.counter("hits", durability=comity.Batched(3600))
+    assert "multiprocessing.util" not in sys.modules
+
+    import multiprocessing
+
+    process = multiprocessing.get_context("fork").Process(target=hits.add, args=(5,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert hits.read().value == 5
+"""
+
+
+def test_what_a_child_counts_is_flushed_if_multiprocessing_comes_after_the_connection(server):
+    url = f"redis://127.0.0.1:{server.port}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", LATE, url], check=True, env=environment, timeout=120)
 
 
 def test_a_forked_peer_is_a_replica_of_its_own():

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-HEAVY = ("redis", "asyncio", "ssl")
+HEAVY = ("redis", "asyncio", "ssl", "multiprocessing")
 
 LOADED = f"""
 import sys
