@@ -226,16 +226,16 @@
 #define COMITY_EVENT_FENCE_CHECKED 8
 
 // All that was counted before the call is safe, as the counter's durability has it. Fields: call,
-// counter, name. Last.
+// counter, name, node. Last.
 #define COMITY_EVENT_COUNTER_FLUSHED 9
 
-// The value as recent as was asked for. Fields: call, counter, name, reading. Last.
+// The value as recent as was asked for. Fields: call, counter, name, node, reading. Last.
 #define COMITY_EVENT_COUNTER_READ 10
 
-// The value began anew at zero, once. Fields: call, counter, name, epoch. Last.
+// The value began anew at zero, once. Fields: call, counter, name, node, epoch. Last.
 #define COMITY_EVENT_COUNTER_RESET 11
 
-// All slots were read. Fields: call, counter, name, audit. Last.
+// All slots were read. Fields: call, counter, name, node, audit. Last.
 #define COMITY_EVENT_COUNTER_AUDITED 12
 
 // Write this down, in place of what was written before, then say comity_counter_journaled. Fields:

@@ -150,14 +150,14 @@ class Event:
     `fence_checked` (last): call, accepted, fence. The fencing guard's answer to `fence_check`, with
     the highest fence seen.
 
-    `counter_flushed` (last): call, counter, name. All that was counted before the call is safe, as
-    the counter's durability has it.
+    `counter_flushed` (last): call, counter, name, node. All that was counted before the call is
+    safe, as the counter's durability has it.
 
-    `counter_read` (last): call, counter, name, value. The value as recent as was asked for.
+    `counter_read` (last): call, counter, name, node, value. The value as recent as was asked for.
 
-    `counter_reset` (last): call, counter, name, epoch. The value began anew at zero, once.
+    `counter_reset` (last): call, counter, name, node, epoch. The value began anew at zero, once.
 
-    `counter_audited` (last): call, counter, name, audit. All slots were read.
+    `counter_audited` (last): call, counter, name, node, audit. All slots were read.
 
     `counter_journal`: counter, name, bytes. Write this down, in place of what was written before,
     then say `counter_journaled`.

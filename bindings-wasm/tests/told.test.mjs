@@ -44,6 +44,12 @@ test("every error and every event about one server names it", async (t) => {
   assert.match(timeout.message, /another handle of this coordinator/);
   const twice = await refuses("InvalidState", /held already/, held.acquire());
   assert.equal(twice.lockName, onB);
+  const hits = co.counter(onB);
+  hits.add(1);
+  await hits.flush();
+  await hits.read("fresh");
+  await hits.audit();
+  await hits.reset();
   await b.stop("SIGKILL");
   const failures = {
     acquire: co.lock(onB).acquire({ wait: 5_000 }),
@@ -68,6 +74,11 @@ test("every error and every event about one server names it", async (t) => {
   const locks = seen.filter(({ kind }) => /^lock(Granted|Released|Queued|Failed)$/.test(kind));
   assert.ok(locks.length >= 4);
   for (const event of locks) {
+    assert.deepEqual([event.name, event.server, event.node], [onB, "b", 1], event.kind);
+  }
+  const counted = seen.filter(({ kind }) => /^counter(Flushed|Read|Audited|Reset)$/.test(kind));
+  assert.equal(new Set(counted.map(({ kind }) => kind)).size, 4);
+  for (const event of counted) {
     assert.deepEqual([event.name, event.server, event.node], [onB, "b", 1], event.kind);
   }
   const failed = seen.find(({ kind }) => kind === "callFailed");

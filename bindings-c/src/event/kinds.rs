@@ -24,13 +24,13 @@ pub const COMITY_EVENT_LOCK_INSPECTED: u32 = 7;
 /// accepted, fence. Last.
 pub const COMITY_EVENT_FENCE_CHECKED: u32 = 8;
 /// All that was counted before the call is safe, as the counter's durability has it. Fields: call,
-/// counter, name. Last.
+/// counter, name, node. Last.
 pub const COMITY_EVENT_COUNTER_FLUSHED: u32 = 9;
-/// The value as recent as was asked for. Fields: call, counter, name, reading. Last.
+/// The value as recent as was asked for. Fields: call, counter, name, node, reading. Last.
 pub const COMITY_EVENT_COUNTER_READ: u32 = 10;
-/// The value began anew at zero, once. Fields: call, counter, name, epoch. Last.
+/// The value began anew at zero, once. Fields: call, counter, name, node, epoch. Last.
 pub const COMITY_EVENT_COUNTER_RESET: u32 = 11;
-/// All slots were read. Fields: call, counter, name, audit. Last.
+/// All slots were read. Fields: call, counter, name, node, audit. Last.
 pub const COMITY_EVENT_COUNTER_AUDITED: u32 = 12;
 /// Write this down, in place of what was written before, then say comity_counter_journaled. Fields:
 /// counter, name, data.

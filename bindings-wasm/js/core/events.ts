@@ -135,6 +135,8 @@ export type Event =
       readonly counter: number;
       /** The counter's name. */
       readonly name: Uint8Array;
+      /** The node. */
+      readonly node: number;
     }
   /** The value as recent as was asked for. *Last.* */
   | {
@@ -145,6 +147,8 @@ export type Event =
       readonly counter: number;
       /** The counter's name. */
       readonly name: Uint8Array;
+      /** The node. */
+      readonly node: number;
       /** What it stands at. */
       readonly value: RawCounterValue;
     }
@@ -157,6 +161,8 @@ export type Event =
       readonly counter: number;
       /** The counter's name. */
       readonly name: Uint8Array;
+      /** The node. */
+      readonly node: number;
       /** How many resets there were, this one included. */
       readonly epoch: number;
     }
@@ -169,6 +175,8 @@ export type Event =
       readonly counter: number;
       /** The counter's name. */
       readonly name: Uint8Array;
+      /** The node. */
+      readonly node: number;
       /** What was found. */
       readonly audit: CounterAudit;
     }
@@ -517,12 +525,14 @@ const READERS: Readonly<Record<number, (r: Reader) => Event>> = {
     call: r.number(),
     counter: r.number(),
     name: r.bytes(),
+    node: r.number(),
   }),
   10: (r) => ({
     kind: "counterRead",
     call: r.number(),
     counter: r.number(),
     name: r.bytes(),
+    node: r.number(),
     value: counterValue(r),
   }),
   11: (r) => ({
@@ -530,6 +540,7 @@ const READERS: Readonly<Record<number, (r: Reader) => Event>> = {
     call: r.number(),
     counter: r.number(),
     name: r.bytes(),
+    node: r.number(),
     epoch: r.number(),
   }),
   12: (r) => ({
@@ -537,6 +548,7 @@ const READERS: Readonly<Record<number, (r: Reader) => Event>> = {
     call: r.number(),
     counter: r.number(),
     name: r.bytes(),
+    node: r.number(),
     audit: audit(r),
   }),
   13: (r) => ({

@@ -203,9 +203,12 @@ impl Event {
             | Self::LockFailed { error, .. }
             | Self::CounterLost { error, .. }
             | Self::CounterRefused { error, .. } => *error = error.clone().at(node),
-            Self::CounterRegressed { node: its, .. } | Self::CounterClosed { node: its, .. } => {
-                *its = node;
-            }
+            Self::CounterFlushed { node: its, .. }
+            | Self::CounterRead { node: its, .. }
+            | Self::CounterReset { node: its, .. }
+            | Self::CounterAudited { node: its, .. }
+            | Self::CounterRegressed { node: its, .. }
+            | Self::CounterClosed { node: its, .. } => *its = node,
             _ => {}
         }
         self

@@ -93,6 +93,8 @@ macro_rules! events {
                 counter: CounterId,
                 /// The counter's name.
                 name: Vec<u8>,
+                /// The node.
+                node: NodeId,
             }
             /// The value as recent as was asked for.
             CounterRead = 10 counter_read (last) {
@@ -102,6 +104,8 @@ macro_rules! events {
                 counter: CounterId,
                 /// The counter's name.
                 name: Vec<u8>,
+                /// The node.
+                node: NodeId,
                 /// What it stands at.
                 value: CounterValue,
             }
@@ -113,6 +117,8 @@ macro_rules! events {
                 counter: CounterId,
                 /// The counter's name.
                 name: Vec<u8>,
+                /// The node.
+                node: NodeId,
                 /// How many resets there were, this one included.
                 epoch: u64,
             }
@@ -124,6 +130,8 @@ macro_rules! events {
                 counter: CounterId,
                 /// The counter's name.
                 name: Vec<u8>,
+                /// The node.
+                node: NodeId,
                 /// What was found.
                 audit: Audit,
             }

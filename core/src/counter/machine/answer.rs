@@ -8,7 +8,7 @@ use crate::counter::{MAX_PEERS, MAX_SLOTS, PreviousSlot, Verb};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::machine::Failed;
-use crate::redis::{NodeId, readable};
+use crate::redis::readable;
 use crate::time::{Span, Time};
 
 /// What an answer says of a slot.
@@ -323,8 +323,7 @@ impl Counter {
     }
 
     fn report_regressed(&self, cx: &mut Cx<'_>) {
-        let (counter, name) = self.named();
-        let node = NodeId(0);
+        let (counter, name, node) = self.located();
         cx.effects.push(Effect::Event(Event::CounterRegressed { counter, name, node }));
     }
 

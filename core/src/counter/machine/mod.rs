@@ -224,6 +224,11 @@ impl Counter {
         (self.counter, self.name.to_vec())
     }
 
+    /// The same with the node, which the coordinator puts in: see `Event::at`.
+    fn located(&self) -> (CounterId, Vec<u8>, NodeId) {
+        (self.counter, self.name.to_vec(), NodeId(0))
+    }
+
     /// What the slot in use has to hold.
     const fn own_now(&self) -> Tally {
         self.total.since(self.base)
@@ -387,9 +392,8 @@ impl Counter {
             self.write_journal(cx);
         }
         self.lifecycle = Lifecycle::Done;
-        let (counter, name) = self.named();
+        let (counter, name, node) = self.located();
         let unacknowledged = self.pending();
-        let node = NodeId(0);
         let closed = Event::CounterClosed { counter, name, node, unacknowledged };
         cx.effects.push(Effect::Event(closed));
     }

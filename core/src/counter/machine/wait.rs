@@ -87,8 +87,8 @@ impl Counter {
     /// Waits until all that was counted is safe.
     pub(crate) fn flush(&mut self, call: CallId, cx: &mut Cx<'_>) -> Result<()> {
         if self.safe().holds(self.total) {
-            let (counter, name) = self.named();
-            cx.effects.push(Effect::Event(Event::CounterFlushed { call, counter, name }));
+            let (counter, name, node) = self.located();
+            cx.effects.push(Effect::Event(Event::CounterFlushed { call, counter, name, node }));
             return Ok(());
         }
         self.wait(call, Pending::Flush { upto: self.total }, cx)
@@ -141,11 +141,11 @@ impl Counter {
     /// An answer to a call's own operation.
     pub(super) fn on_call_answer(&mut self, call: CallId, answer: &Answer, cx: &mut Cx<'_>) {
         let own = self.active.as_ref().map(|own| own.id);
-        let (counter, name) = self.named();
+        let (counter, name, node) = self.located();
         let Some(waiter) = self.waiters.get_mut(&call) else { return };
         let effect = match (&mut waiter.pending, &answer.verb) {
             (Pending::Reset { .. }, Verb::Reset(epoch)) => {
-                Effect::Event(Event::CounterReset { call, counter, name, epoch: *epoch })
+                Effect::Event(Event::CounterReset { call, counter, name, node, epoch: *epoch })
             }
             (Pending::Reset { epoch: Some(epoch), exact, .. }, Verb::Conflict) => {
                 let now = answer.view.epoch;
@@ -165,7 +165,7 @@ impl Counter {
                 Scan::Done(audit) => {
                     // There may be room now.
                     self.held = None;
-                    Effect::Event(Event::CounterAudited { call, counter, name, audit })
+                    Effect::Event(Event::CounterAudited { call, counter, name, node, audit })
                 }
             },
             _ => return,
@@ -184,9 +184,9 @@ impl Counter {
     }
 
     fn read_answer(&self, call: CallId, now: Time) -> Effect {
-        let (counter, name) = self.named();
+        let (counter, name, node) = self.located();
         match self.value(now) {
-            Ok(value) => Effect::Event(Event::CounterRead { call, counter, name, value }),
+            Ok(value) => Effect::Event(Event::CounterRead { call, counter, name, node, value }),
             Err(error) => Effect::Failed { call, error },
         }
     }
@@ -217,8 +217,8 @@ impl Counter {
         });
         for call in done.map(|(call, _)| *call).collect::<Vec<_>>() {
             self.waiters.remove(&call);
-            let (counter, name) = self.named();
-            cx.effects.push(Effect::Event(Event::CounterFlushed { call, counter, name }));
+            let (counter, name, node) = self.located();
+            cx.effects.push(Effect::Event(Event::CounterFlushed { call, counter, name, node }));
         }
     }
 
