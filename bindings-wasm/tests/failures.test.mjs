@@ -232,7 +232,7 @@ test("clients that cannot be served are refused with the reason", async (t) => {
 
 test("http: what is wrong with its arguments is said at once", () => {
   for (const [url, options, reason] of [
-    ["nonsense", { dialect: "webdis" }, /"nonsense"/],
+    ["https//me:secret@h", { dialect: "webdis" }, /^url is no URL of http or https$/],
     ["redis://127.0.0.1", { dialect: "webdis" }, /redis:/],
     [7, { dialect: "webdis" }, /number/],
     ["http://127.0.0.1", { dialect: "rest" }, /"rest"/],

@@ -74,7 +74,8 @@ function parsed(given: unknown): URL {
   try {
     url = new URL(given as string | Url);
   } catch {
-    throw invalid(`url must be a URL, not ${shown(given)}`);
+    // Of the text nothing is told: there may be a password anywhere.
+    throw invalid(typeof given === "string" ? "url is no URL of http or https" : `url must be a URL, not ${kindOf(given)}`);
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw invalid(`url must be of http or https, not ${url.protocol}`);
