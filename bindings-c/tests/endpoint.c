@@ -90,7 +90,7 @@ int main(void) {
 
     login("redis://h", "*1\r\n$4\r\nPING\r\n");
     login("redis://:pass@h", "*2\r\n$4\r\nAUTH\r\n$4\r\npass\r\n");
-    login("redis://:@h", "");
+    login("redis://:@h", "*1\r\n$4\r\nPING\r\n");
     login("redis://u:@h", "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$0\r\n\r\n");
     login("redis://u:p%40@h/3?client_name=me",
           "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$2\r\np@\r\n"
