@@ -237,12 +237,12 @@ def test_who_waits_leaves_what_a_socket_does_not_take():
     lane = Lane(session, 0, outbox, None)
     lane.wire = Wire(ours, ours.close, Connection(now_us()))
     outbox.append(Command(1, [b"SET", b"a", b"x" * 10_000_000], soon(60)))
+    session.deadline = 0  # it is read before each wait, and ends it
     operation = Operation()
     thread = threading.Thread(target=lane.drive, args=(operation,))
     thread.start()
     until(lambda: not outbox)
     operation.done = True  # as the core's timer has it
-    session.deadline = 0
     thread.join(30)
     assert not thread.is_alive()
     left = 10_000_000
