@@ -30,6 +30,7 @@ typedef struct comity_socket_link {
     uint32_t node, route;
     int fd;                     /* -1 if there is none. */
     int connecting;
+    uint64_t until_us;          /* When the next address is tried instead, while there is one. */
     uint64_t used_us;           /* When bytes last moved. */
     short watched;              /* What the host was last told to poll for. */
     char why[160];              /* What ended the last connection. */
@@ -185,12 +186,30 @@ static inline int comity_socket_link_try(comity_socket_link *link, comity_socket
     return 0;
 }
 
+/* When what is asked is late. */
+static inline uint64_t comity_socket_link_late(const comity_socket_link *link) {
+    uint64_t due_us = COMITY_NONE;
+    comity_connection_deadline(link->connection, &due_us);
+    return due_us;
+}
+
+/* Until when to try one address before those that are left: one that drops packets leaves time for the
+ * others. */
+static inline uint64_t comity_socket_link_share(const comity_socket_link *link, uint64_t now_us) {
+    uint64_t due_us = comity_socket_link_late(link), among = 1;
+    const struct addrinfo *at;
+    for (at = link->next; at != NULL; at = at->ai_next) among++;
+    if (among == 1 || due_us == COMITY_NONE || due_us <= now_us) return due_us;
+    return now_us + (due_us - now_us) / among;
+}
+
 /* Tries the addresses that are left; with none, the last error is the connection's. */
 static inline void comity_socket_link_next(comity_socket_link *link, comity_socket_shared *shared,
                                            int error, uint64_t now_us) {
     while (link->next != NULL) {
         const struct addrinfo *at = link->next;
         link->next = at->ai_next;
+        link->until_us = comity_socket_link_share(link, now_us);
         if (comity_socket_link_try(link, shared, at->ai_family, at->ai_addr, at->ai_addrlen, now_us)) return;
         error = errno;
     }
@@ -273,10 +292,14 @@ static inline void comity_socket_link_flush(comity_socket_link *link, comity_soc
     else if (!link->connecting) comity_socket_link_write(link, shared, now_us);
 }
 
+/* Whether there is another address to be tried after this one. */
+static inline int comity_socket_link_spare(const comity_socket_link *link) {
+    return link->connecting && link->next != NULL;
+}
+
 static inline uint64_t comity_socket_link_due(const comity_socket_link *link) {
-    uint64_t due_us = COMITY_NONE;
-    comity_connection_deadline(link->connection, &due_us);
-    return due_us;
+    uint64_t due_us = comity_socket_link_late(link);
+    return comity_socket_link_spare(link) && link->until_us < due_us ? link->until_us : due_us;
 }
 
 /* Gives up what is late; asks a silent server whether it still lives. */
@@ -284,6 +307,11 @@ static inline void comity_socket_link_tick(comity_socket_link *link, comity_sock
                                            uint64_t now_us) {
     uint32_t open = 1;
     if (comity_socket_link_due(link) > now_us) return;
+    if (comity_socket_link_spare(link) && comity_socket_link_late(link) > now_us) {
+        comity_socket_link_close(link, shared);
+        comity_socket_link_next(link, shared, ETIMEDOUT, now_us);
+        return;
+    }
     comity_connection_handle_timeout(link->connection, shared->coordinator, now_us, &open);
     if (!open) comity_socket_link_end(link, shared, "", 0, now_us);
     else if (link->fd >= 0 && !link->connecting) comity_socket_link_write(link, shared, now_us);

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <sys/wait.h>
 
+#include "several.h"
+
 #include <comity.h>
 #include <comity/adapters/socket.h>
 
@@ -290,6 +292,27 @@ static void commands_are_pipelined(void) {
     end(redis);
 }
 
+#ifdef __linux__
+static void an_address_that_drops_packets_leaves_time_for_the_next(void) {
+    comity_socket *redis = begin(PATIENT_US, "", "several");
+    const uint64_t over_us = comity_socket_now() + PATIENT_US / 2;
+    size_t i;
+    int fds[9];
+    drop_packets(fds);
+    acquire(redis);
+    while (made == 0 && comity_socket_now() < over_us) {
+        const comity_event *event;
+        CHECK(comity_socket_run(redis, comity_socket_now() + 10000, &event) == COMITY_OK);
+        meet();
+    }
+    CHECK(made == 1);
+    settle(redis);
+    CHECK(drain(peers[0]) > 0);
+    end(redis);
+    for (i = 0; i < 9; i++) close(fds[i]);
+}
+#endif
+
 /* Writing to a connection whose other end is closed is an error like others. */
 static void no_signal_is_raised(void) {
     comity_socket *redis = begin(QUICK_US, "", "127.0.0.1");
@@ -538,6 +561,9 @@ int main(void) {
     urls_are_read_before_anything_is_made();
     what_was_written_is_known_exactly();
     commands_are_pipelined();
+#ifdef __linux__
+    an_address_that_drops_packets_leaves_time_for_the_next();
+#endif
     no_signal_is_raised();
     answers_may_come_in_pieces_and_not_as_nonsense();
     a_stranger_is_told_from_a_server();
