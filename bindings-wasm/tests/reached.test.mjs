@@ -41,6 +41,25 @@ async function imitation(t, onFirst) {
   return server.address().port;
 }
 
+/** A server that answers every command with these words of an error. */
+async function refusing(t, words) {
+  const sockets = new Set();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {}).on("data", (bytes) => {
+      const commands = bytes.toString("latin1").match(/^\*\d+\r$/gm) ?? [];
+      socket.write(`-${words}\r\n`.repeat(commands.length));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  cleanup(t, () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return server.address().port;
+}
+
 /** How `connect` fails, and the client's own error. */
 async function unreachable(pattern, client, timeout) {
   const error = await refuses("Unreachable", pattern, connect({ one: client }, { timeout }));
@@ -84,6 +103,18 @@ for (const [kind, make] of Object.entries(CLIENTS)) {
   test(`${kind}: a server that answers nothing is told apart from one that is not there`, async (t) => {
     const port = await imitation(t, () => {});
     await unreachable(/there is a connection, but nothing was answered in time/, make({ port }), 300);
+  });
+
+  test(`${kind}: what a server says is told in few printable words`, async (t) => {
+    for (const [words, told] of [
+      ["", "an error without words"],
+      [`ODD ${"x".repeat(60_000)}`, `ODD ${"x".repeat(252)}\u2026`],
+      ["ODD \x1b[2J\0\ta", "ODD \\u{1b}[2J\\u{0}\\ta"],
+    ]) {
+      const port = await refusing(t, words);
+      const error = await refuses("ServerRefused", /^one: /, connect({ one: make({ port }) }, { timeout: 10_000 }));
+      assert.equal(error.message, `one: ${told}`);
+    }
   });
 
   test(`${kind}: a database that the server does not have is refused`, async (t) => {

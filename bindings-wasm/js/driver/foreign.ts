@@ -41,12 +41,12 @@ export function replyOf(value: unknown): Reply {
  * The server's words, if it is an error reply that was thrown.
  *
  * The classes are the client's own and their names do not survive minifying. But every error of a
- * server begins with a code in capitals, none of the clients' own does, and those of the system and
- * of TLS have a `code`.
+ * server begins with a code in capitals or is empty, none of the clients' own does, and those of the
+ * system and of TLS have a `code`.
  */
 export function serverWords(error: unknown): string | undefined {
   if (!(error instanceof Error) || "code" in error || "syscall" in error) return undefined;
-  return /^[A-Z][A-Z0-9_]+(?: |$)/.test(error.message) ? error.message : undefined;
+  return /^(?:[A-Z][A-Z0-9_]+(?: |$)|$)/.test(error.message) ? error.message : undefined;
 }
 
 /** For a command that was thrown at: the error reply, else the failure once more. */
