@@ -82,9 +82,9 @@ def actor(program: Path, adapter: str) -> Iterator[Callable[..., Actor]]:
 
 SETUP = os.environ.get("COMITY_C_SETUP")
 """A command for each connection of the actors."""
-SILENT = ("NoAnswer", "Unreachable") if SETUP else ("NoAnswer",)
+SILENT = ("NoAnswer", "Unreachable")
 """What becomes of a lock whose server takes connections and says nothing: one that answers not even
-the set-up of a connection was not reached.
+the set-up of a connection, which there always is by URL, was not reached.
 """
 
 
