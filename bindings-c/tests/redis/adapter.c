@@ -350,13 +350,13 @@ static void a_server_that_has_hung_up_is_not_sent_to(void) {
     drain(servers[0]);
     CHECK(comity_lock_cancel(comity_hiredis_coordinator(redis), lock, comity_hiredis_now())
           == COMITY_OK);
-    answer(servers[0], "-ERR no\r\n");
-    settle(redis);
+    /* How many are asked meanwhile is a matter of time. */
+    while (redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].waiting_count > 0) {
+        answer(servers[0], "-ERR no\r\n");
+        settle(redis);
+    }
     /* Nobody runs the loop for a while, in which the server ends. */
     CHECK(made == 1);
-    if (redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].waiting_count > 0) answer(servers[0], "-ERR no\r\n");
-    settle(redis);
-    CHECK(redis->nodes[0].links[COMITY_HIREDIS_COMMANDS].waiting_count == 0);
     close(servers[0]);
     poll(NULL, 0, (int)(COMITY_HIREDIS_STALE_US / 1000u) + 100);
     servers[0] = -1;
