@@ -64,7 +64,8 @@ static void meet(void) {
     int peer;
     while (made < 16 && listener >= 0 && (peer = accept(listener, NULL, NULL)) >= 0) {
         peers[made++] = peer;
-        if (polite) answer(peer, "+PONG\r\n");
+        /* Of one that was given up already there is nothing to hear. */
+        if (polite && send(peer, "+PONG\r\n", 7, MSG_NOSIGNAL) != 7) CHECK(errno == EPIPE || errno == ECONNRESET);
     }
 }
 
@@ -99,16 +100,41 @@ static size_t outstanding(comity_socket *redis) {
     return count;
 }
 
+/* Whether a server that was met has not let the connection in yet, and will. */
+static int is_entering(comity_socket *redis) {
+    uint32_t ready;
+    CHECK(comity_connection_is_ready(redis->links[0].connection, &ready) == COMITY_OK);
+    return polite && made > 0 && redis->links[0].fd >= 0 && !ready;
+}
+
 /* Has the adapter do what it can without waiting for long; no event is expected but that a server is
  * away. */
 static void settle(comity_socket *redis) {
     const comity_event *event;
-    int i;
-    for (i = 0; i < 5; i++) {
+    int i = 0;
+    while (i < 5) {
         CHECK(comity_socket_run(redis, comity_socket_now() + 2000, &event) == COMITY_OK);
         CHECK(event == NULL || is_of_an_outage(event));
         meet();
+        if (!is_entering(redis)) i++;
     }
+}
+
+/* Has the adapter go on until this holds. How many steps that takes is a matter of time. */
+#define UNTIL(condition)                                                                      \
+    do {                                                                                      \
+        const uint64_t end_us = comity_socket_now() + PATIENT_US;                             \
+        do {                                                                                  \
+            CHECK(comity_socket_now() < end_us);                                              \
+            settle(redis);                                                                    \
+        } while (!(condition));                                                               \
+    } while (0)
+
+/* Has the adapter connect, and say what it then has to say. */
+static void meet_first(comity_socket *redis) {
+    UNTIL(made > 0);
+    settle(redis);
+    CHECK(made == 1);
 }
 
 /* The next event but for those of a server's outage. */
@@ -225,12 +251,12 @@ static void what_was_written_is_known_exactly(void) {
     /* One that nobody answers on. */
     redis = begin(QUICK_US, "", "127.0.0.1");
     acquire(redis);
-    settle(redis);
-    CHECK(made == 1 && drain(peers[0]) > 0);
-    while (*comity_socket_why(redis, 0) == '\0') settle(redis);
-    CHECK(strcmp(comity_socket_why(redis, 0), "no answer in time") == 0);
+    meet_first(redis);
+    CHECK(drain(peers[0]) > 0);
     event = next(redis);
     CHECK(event->kind == COMITY_EVENT_LOCK_FAILED && event->error == COMITY_ERROR_NO_ANSWER);
+    /* Of the first connection, or of the next, where nobody answered either. */
+    CHECK(strstr(comity_socket_why(redis, 0), "answer") != NULL);
     CHECK(stats(redis)->outcome_unknown > 0);
     end(redis);
 
@@ -245,26 +271,23 @@ static void what_was_written_is_known_exactly(void) {
     CHECK(comity_transaction_command(tx, 3, words, lens) == COMITY_OK);
     CHECK(comity_transaction_execute(comity_socket_coordinator(redis), tx, NULL, comity_socket_now(),
                                      &number) == COMITY_OK);
-    settle(redis);
-    CHECK(made == 1);
+    meet_first(redis);
     /* The system is not to take all of it. */
     CHECK(setsockopt(redis->links[0].fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0);
     /* The first question is what the time is. */
+    UNTIL(outstanding(redis) == 1);
     CHECK(drain(peers[0]) > 0);
     answer(peers[0], "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n");
-    settle(redis);
-    CHECK(outstanding(redis) == 1);
+    UNTIL(stats(redis)->replies == 1 && outstanding(redis) == 1);
     CHECK(comity_connection_transmit(redis->links[0].connection, &rest) == COMITY_OK);
     CHECK(rest.len > 0 && rest.len < len);
     CHECK(comity_socket_link_events(&redis->links[0]) == (POLLIN | POLLOUT));
     acquire(redis);
-    settle(redis);
-    CHECK(outstanding(redis) == 2);
+    UNTIL(outstanding(redis) == 2);
     deafen();
     close(peers[0]);
     made = 0;
-    settle(redis);
-    CHECK(stats(redis)->outcome_unknown == 1 && stats(redis)->not_sent >= 1);
+    UNTIL(stats(redis)->outcome_unknown == 1 && stats(redis)->not_sent >= 1);
     comity_transaction_free(tx);
     free(big);
     end(redis);
@@ -276,12 +299,12 @@ static void commands_are_pipelined(void) {
     comity_socket *redis = begin(PATIENT_US, "", "localhost");
     size_t i;
     for (i = 0; i < 100; i++) acquire(redis);
+    UNTIL(made == 1 && outstanding(redis) == 100);
     settle(redis);
-    CHECK(made == 1 && outstanding(redis) == 100);
     CHECK(drain(peers[0]) > 100 * 100);
     acquire(redis);
-    settle(redis);
-    CHECK(outstanding(redis) == 101 && drain(peers[0]) > 100);
+    UNTIL(outstanding(redis) == 101);
+    CHECK(drain(peers[0]) > 100);
     for (i = 0; i < 101; i++) answer(peers[0], "-ERR no\r\n");
     for (i = 0; i < 101; i++) {
         const comity_event *event = next(redis);
@@ -319,8 +342,8 @@ static void no_signal_is_raised(void) {
     sigset_t pending;
     int i;
     acquire(redis);
-    settle(redis);
-    CHECK(made == 1 && drain(peers[0]) > 0);
+    meet_first(redis);
+    CHECK(drain(peers[0]) > 0);
     deafen();
     close(peers[0]);
     made = 0;
@@ -342,8 +365,8 @@ static void answers_may_come_in_pieces_and_not_as_nonsense(void) {
     uint64_t before;
     size_t i;
     acquire(redis);
-    settle(redis);
-    CHECK(made == 1 && drain(peers[0]) > 0);
+    meet_first(redis);
+    CHECK(drain(peers[0]) > 0);
     before = stats(redis)->replies;
     for (i = 0; i < sizeof missing - 1; i++) {
         CHECK(stats(redis)->replies == before);
@@ -351,18 +374,17 @@ static void answers_may_come_in_pieces_and_not_as_nonsense(void) {
         settle(redis);
     }
     /* It is sent whole now, on the same connection. */
-    CHECK(stats(redis)->replies == before + 1 && stats(redis)->scripts_sent == 1);
+    UNTIL(stats(redis)->replies == before + 1 && stats(redis)->scripts_sent == 1);
     CHECK(made == 1 && drain(peers[0]) > 1000);
     end(redis);
 
     for (i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
         redis = begin(PATIENT_US, "", "127.0.0.1");
         acquire(redis);
-        settle(redis);
-        CHECK(made == 1);
+        meet_first(redis);
         answer(peers[0], nonsense[i]);
-        settle(redis);
-        CHECK(stats(redis)->outcome_unknown == 1 && is_left(peers[0]));
+        UNTIL(stats(redis)->outcome_unknown == 1);
+        CHECK(is_left(peers[0]));
         CHECK(strncmp(comity_socket_why(redis, 0), "no reply: ", 10) == 0);
         end(redis);
     }
@@ -370,8 +392,7 @@ static void answers_may_come_in_pieces_and_not_as_nonsense(void) {
     /* An answer to nothing ends a connection that was of no use to anybody else. */
     redis = begin(PATIENT_US, "", "127.0.0.1");
     acquire(redis);
-    settle(redis);
-    CHECK(made == 1);
+    meet_first(redis);
     answer(peers[0], "+OK\r\n+OK\r\n");
     CHECK(next(redis)->kind == COMITY_EVENT_LOCK_FAILED);
     CHECK(is_left(peers[0]));
@@ -392,8 +413,8 @@ static void a_stranger_is_told_from_a_server(void) {
         redis = begin(PATIENT_US, "", "127.0.0.1");
         polite = 0;
         acquire(redis);
-        settle(redis);
-        CHECK(made == 1 && drain(peers[0]) == strlen("*1\r\n$4\r\nPING\r\n"));
+        meet_first(redis);
+        CHECK(drain(peers[0]) == strlen("*1\r\n$4\r\nPING\r\n"));
         answer(peers[0], strangers[i][0]);
         event = next(redis);
         CHECK(event->kind == COMITY_EVENT_LOCK_FAILED && strstr(event->message, strangers[i][1]) != NULL);
@@ -416,8 +437,8 @@ static void a_password_comes_first(void) {
     comity_socket *redis = begin(PATIENT_US, ":secret@", "127.0.0.1");
     const comity_event *event;
     acquire(redis);
-    settle(redis);
-    CHECK(made == 1 && drain(peers[0]) == strlen("*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n"));
+    meet_first(redis);
+    CHECK(drain(peers[0]) == strlen("*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n"));
     answer(peers[0], "+OK\r\n");
     settle(redis);
     CHECK(drain(peers[0]) > 100);
@@ -425,8 +446,8 @@ static void a_password_comes_first(void) {
 
     redis = begin(PATIENT_US, ":secret@", "127.0.0.1");
     acquire(redis);
-    settle(redis);
-    CHECK(made == 1 && drain(peers[0]) > 0);
+    meet_first(redis);
+    CHECK(drain(peers[0]) > 0);
     answer(peers[0], "-WRONGPASS invalid username-password pair\r\n");
     event = next(redis);
     CHECK(event->kind == COMITY_EVENT_LOCK_FAILED && event->error == COMITY_ERROR_SERVER_REFUSED);
@@ -491,8 +512,7 @@ static void the_watcher_is_told_of_every_change(void) {
 static void a_server_that_has_hung_up_is_not_sent_to(void) {
     comity_socket *redis = begin(PATIENT_US, "", "127.0.0.1");
     uint64_t lock = acquire(redis);
-    settle(redis);
-    CHECK(made == 1);
+    meet_first(redis);
     CHECK(comity_lock_cancel(comity_socket_coordinator(redis), lock, comity_socket_now()) == COMITY_OK);
     while (outstanding(redis) > 0) {
         answer(peers[0], "-ERR no\r\n");
@@ -505,8 +525,8 @@ static void a_server_that_has_hung_up_is_not_sent_to(void) {
     peers[0] = -1;
     acquire(redis);
     CHECK(comity_socket_on_timer(redis) == COMITY_OK);
-    settle(redis);
-    CHECK(made == 2 && stats(redis)->outcome_unknown == 0);
+    UNTIL(made == 2);
+    CHECK(stats(redis)->outcome_unknown == 0);
     end(redis);
 }
 
@@ -514,8 +534,8 @@ static void a_server_that_has_hung_up_is_not_sent_to(void) {
 static void a_server_that_is_no_master_any_more_is_left(void) {
     comity_socket *redis = begin(PATIENT_US, "", "127.0.0.1");
     acquire(redis);
-    settle(redis);
-    CHECK(made == 1 && drain(peers[0]) > 0);
+    meet_first(redis);
+    CHECK(drain(peers[0]) > 0);
     answer(peers[0], "-READONLY You can't write against a read only replica.\r\n");
     while (made < 2) {
         const comity_event *event;
@@ -536,8 +556,8 @@ static void a_child_leaves_its_parents_connections_alone(void) {
     pid_t child;
     int status = 1;
     acquire(redis);
-    settle(redis);
-    CHECK(made == 1 && drain(peers[0]) > 0);
+    meet_first(redis);
+    CHECK(drain(peers[0]) > 0);
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
