@@ -7,5 +7,6 @@ mod std_net;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connection;
 mod replies;
 mod servers;
