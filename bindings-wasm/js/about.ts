@@ -1,6 +1,8 @@
 /** What an event is about. */
 
 import type { Event } from "./core/events.js";
+import { ComityError, ErrorCode } from "./errors.js";
+import { shown } from "./units.js";
 
 /** Whom an event is for. */
 export function keyOf(event: Event): number | null {
@@ -23,4 +25,10 @@ export function isTold(event: Event, awaited: boolean): boolean {
     default:
       return false;
   }
+}
+
+/** The core has answered another question. */
+export function unexpected(event: Event | null): ComityError {
+  const message = `a bug in comity: ${shown(event?.kind)} is no answer to this`;
+  return new ComityError(ErrorCode.Internal, message);
 }

@@ -436,7 +436,7 @@ export class Coordinator {
     if (policy === "" || policy === "noeviction") return;
     if (!this.#allowEviction) this.#executor.evicting.set(event.node, policy);
     this.#session.warn(
-      `the server ${this.#session.nodeName(event.node)} evicts keys (maxmemory-policy ${policy}): a lock that is evicted has two ` +
+      `the server ${this.#session.servers.name(event.node)} evicts keys (maxmemory-policy ${policy}): a lock that is evicted has two ` +
         "holders; set it to noeviction",
     );
   }

@@ -10,7 +10,7 @@ import type { Waiting } from "./lock.js";
 import type { Journals } from "./journal.js";
 import { exact, numbered } from "./numbers.js";
 import { Operation } from "./operation.js";
-import type { Cell, Session } from "./session.js";
+import type { Session } from "./session.js";
 import { refuseAborted } from "./signal.js";
 import { checkedName, choice, MAX_WAIT, millis, options as checked, shown, someMillis, whole, wide } from "./units.js";
 import type { Signal } from "./platform.js";
@@ -94,6 +94,16 @@ interface Kept {
   readonly durability: "sync" | "batched" | "journaled";
   readonly maxDelayUs: number;
   readonly maxUnits: bigint;
+}
+
+/** What a counter tells the core when it is asked. */
+export interface Cell {
+  /** Tells what was counted, because the core asks. */
+  collect(now: number): void;
+  /** Tells what was counted, for the last time. */
+  finish(): void;
+  /** Nothing is counted any more. */
+  shut(): void;
 }
 
 /**

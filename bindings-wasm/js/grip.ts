@@ -83,7 +83,7 @@ export class Grip {
     if (!(error instanceof ComityError)) return error;
     error.lockName = this.name;
     if (operation !== null && operation.node >= 0 && error.code !== ErrorCode.Internal) {
-      error.server ??= this.session.nodeName(operation.node);
+      error.server ??= this.session.servers.name(operation.node);
       error.node ??= operation.node;
     }
     return error;

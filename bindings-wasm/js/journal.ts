@@ -57,7 +57,7 @@ export class Journals {
         this.#session.cells.delete(counter);
         if (event.units > 0n && !this.#session.awaits(counter)) {
           const { name, node, units } = event;
-          const why = this.#gathered.why(counter) ?? this.#session.whyLost(node);
+          const why = this.#gathered.why(counter) ?? this.#session.servers.why(node);
           this.#gather({ kind: "closed", counter, name, ...this.#at(node), why, units });
         }
         this.#gathered.over(counter, "refused", "regressed", "journal");
@@ -81,7 +81,7 @@ export class Journals {
   }
 
   #at(node: number | undefined): { server?: string } {
-    return node === undefined ? {} : { server: this.#session.nodeName(node) };
+    return node === undefined ? {} : { server: this.#session.servers.name(node) };
   }
 
   #gather(tiding: Tiding): void {

@@ -1,5 +1,5 @@
 import type { Bytes } from "./bytes.js";
-import type { Event } from "./core/events.js";
+import { type Event, isLast } from "./core/events.js";
 import type { ComityError } from "./errors.js";
 import { aborted, onAbort } from "./signal.js";
 import type { Signal } from "./platform.js";
@@ -34,6 +34,44 @@ export class Operation {
 
   constructor(name: Bytes | null = null) {
     this.name = name;
+  }
+
+  /** Takes in an event about it. Whether who waits has heard what they waited for. */
+  hear(event: Event): boolean {
+    this.event = event;
+    switch (event.kind) {
+      case "lockGranted":
+        this.fence = event.fence;
+        this.validUntil = event.validUntil;
+        this.done = true;
+        break;
+      case "lockRenewed":
+        this.validUntil = event.validUntil;
+        // One by itself that was on its way before is not what was asked for.
+        if (this.renewing > 0 && event.accepted) this.done = true;
+        break;
+      case "lockNotRenewed":
+        if (this.renewing === 0) return false;
+        this.unrenewed = event.error;
+        this.done = true;
+        break;
+      case "lockQueued":
+        this.holder = event.holder;
+        return false;
+      default:
+        if (!isLast(event) || this.ended) return false;
+        if ("error" in event) this.error = event.error;
+        if ("holder" in event && event.holder !== null) this.holder = event.holder;
+        this.done = this.ended = true;
+        if (event.kind === "lockLost") this.onLost?.();
+    }
+    return this.done;
+  }
+
+  /** Whether it is held, and this event gives it back although nobody has asked for that. */
+  isGivenBackBy({ kind }: Event): boolean {
+    if (kind !== "lockReleased" && kind !== "lockFailed") return false;
+    return this.fence > 0 && (this.done || this.renewing > 0);
   }
 
   /**

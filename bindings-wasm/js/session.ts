@@ -4,7 +4,7 @@
  * are about and into the buffers of those who listen.
  */
 
-import { isTold, keyOf } from "./about.js";
+import { isTold, keyOf, unexpected } from "./about.js";
 import { type Bytes, equal, octets, readable, textOrBytes } from "./bytes.js";
 import { Alarm, clearTimeout, Gaps, NAP, Pins, queueMicrotask, setTimeout } from "./clock.js";
 import type { Command } from "./core/command.js";
@@ -12,26 +12,19 @@ import type { Coordinator, Failure, NodeChange } from "./core/coordinator.js";
 import { type Event, isLast } from "./core/events.js";
 import type { Reply } from "./core/reply.js";
 import type { Ring } from "./core/ring.js";
+import type { Cell } from "./counter.js";
 import { ComityError, ErrorCode } from "./errors.js";
 import type { Event as Told } from "./events.js";
 import { lineOf, type Teller } from "./log.js";
 import { numbered } from "./numbers.js";
 import { Operation } from "./operation.js";
 import { type Box, Outboxes } from "./outbox.js";
+import { Servers } from "./servers.js";
 import { refuseAborted } from "./signal.js";
-import { shown } from "./units.js";
 import type { Signal } from "./platform.js";
 
 /** How late the time may be told before what has arrived is read first, in microseconds. */
 const LATE = 10_000;
-
-/** The codes of what a server has done or not done. */
-const OF_SERVER = [
-  ErrorCode.Unreachable,
-  ErrorCode.NoAnswer,
-  ErrorCode.ServerRefused,
-  ErrorCode.Unsupported,
-];
 
 /** Who wants to see every event. */
 export interface Listener {
@@ -41,24 +34,8 @@ export interface Listener {
   end(): void;
 }
 
-/** What a counter tells the core when it is asked. */
-export interface Cell {
-  /** Tells what was counted, because the core asks. */
-  collect(now: number): void;
-  /** Tells what was counted, for the last time. */
-  finish(): void;
-  /** Nothing is counted any more. */
-  shut(): void;
-}
-
 /** An event of this kind. */
 type Answer<K extends Event["kind"]> = Extract<Event, { kind: K }>;
-
-/** The core has answered another question. */
-export function unexpected(event: Event | null): ComityError {
-  const message = `a bug in comity: ${shown(event?.kind)} is no answer to this`;
-  return new ComityError(ErrorCode.Internal, message);
-}
 
 /** One coordinator's core, its outboxes, its operations and its listeners. */
 export class Session {
@@ -66,6 +43,7 @@ export class Session {
   /** What the core and everything else here take for the time. */
   readonly now: () => number;
   readonly boxes: readonly Box[];
+  readonly servers: Servers;
   readonly #outboxes: Outboxes;
   readonly cells = new Map<number, Cell>();
   /** Done once everything that `close` began is done. */
@@ -95,10 +73,6 @@ export class Session {
   readonly #gaps = new Gaps();
   readonly #pins = new Pins();
   #stirred = false;
-  /** What the clients say of servers that cannot be reached. */
-  readonly #whys = new Map<number, unknown>();
-  /** Why those do not answer that are lost. */
-  readonly #lost = new Map<number, string>();
   #ring: Ring | null = null;
   /** What has ended everything, if it was a bug. */
   #bug: ComityError | null = null;
@@ -109,6 +83,7 @@ export class Session {
     this.now = now;
     this.#outboxes = new Outboxes(nodes);
     this.boxes = this.#outboxes.boxes;
+    this.servers = new Servers(core);
     this.#alarm = ticks ? new Alarm(() => this.#fire()) : null;
   }
 
@@ -296,13 +271,7 @@ export class Session {
     const node = error.node ?? (event === null ? null : this.#nodeOf(event, operation));
     // A bug is nobody's doing, and its instance does not tell any name.
     if (node === null || error.code === ErrorCode.Internal) return new ComityError(error.code, error.message, { cause: error });
-    const server = this.nodeName(node);
-    const doing: readonly number[] = OF_SERVER;
-    const words = doing.includes(error.code) ? `${server}: ${error.message}` : error.message;
-    // Anew, so that the stack is that of who waited.
-    const why = error.code === ErrorCode.Unreachable ? this.#whys.get(node) : undefined;
-    const named = new ComityError(error.code, words, { cause: why ?? error });
-    return Object.assign(named, { server, node });
+    return this.servers.told(error, node);
   }
 
   /** Whether the lock of this name is held from here. */
@@ -319,20 +288,10 @@ export class Session {
     return this.#ring;
   }
 
-  /** The id of a node, for people. */
-  nodeName(node: number): string {
-    return readable(this.core.nodeId(node));
-  }
-
-  /** Why a node does not answer; nothing where it does. */
-  whyLost(node: number): string | undefined {
-    return this.#lost.get(node);
-  }
-
   /** The ids of all nodes, for people; none where a bug does not let them be told. */
   names(): string[] {
     if (this.#bug !== null) return [];
-    return this.boxes.map((_, node) => this.nodeName(node));
+    return this.boxes.map((_, node) => this.servers.name(node));
   }
 
   /** Something is held or awaited: the process stays alive for it. */
@@ -361,7 +320,7 @@ export class Session {
 
   /** No connection can be made, for what the client says. To be told before what fails for it. */
   unreachable(node: number, why: unknown, reason: string, lasting: boolean): void {
-    this.#whys.set(node, why);
+    this.servers.away(node, why);
     this.hear((now) => this.core.handleUnreachable(node, reason, lasting, now));
   }
 
@@ -376,7 +335,7 @@ export class Session {
   }
 
   node(node: number, change: NodeChange): void {
-    if (change === "connected") this.#whys.delete(node);
+    if (change === "connected") this.servers.connected(node);
     this.hear((now) => this.core.handleNode(node, change, now));
   }
 
@@ -476,8 +435,8 @@ export class Session {
 
   #book(event: Event): void {
     const key = keyOf(event);
-    if (event.kind === "nodeDown") this.#lost.set(event.node, event.error.message);
-    if (event.kind === "nodeUp") this.#lost.delete(event.node);
+    if (event.kind === "nodeDown") this.servers.lost(event.node, event.error.message);
+    if (event.kind === "nodeUp") this.servers.up(event.node);
     this.#report(event, key);
     if ("counter" in event && !("call" in event)) this.onCounter(event);
     const operation = key === null ? undefined : this.#operations.get(key);
@@ -496,7 +455,7 @@ export class Session {
   #report(event: Event, key: number | null): void {
     if (this.closed) return;
     const began = (key === null ? undefined : this.#operations.get(key))?.began ?? Infinity;
-    const line = lineOf(event, (node) => this.nodeName(node), this.now() - began);
+    const line = lineOf(event, (node) => this.servers.name(node), this.now() - began);
     if (line !== null) this.say(line);
   }
 
@@ -504,7 +463,7 @@ export class Session {
   #told(event: Event, operation: Operation | undefined): Told {
     const name = operation?.name ?? ("name" in event ? textOrBytes(event.name) : null);
     const node = this.#nodeOf(event, operation);
-    const server = node === null ? undefined : this.nodeName(node);
+    const server = node === null ? undefined : this.servers.name(node);
     if ("error" in event && server !== undefined) Object.assign(event.error, { server, node });
     const named = name === null ? {} : { name };
     const where = server === undefined ? {} : { server, node };
@@ -521,50 +480,15 @@ export class Session {
   }
 
   #settle(operation: Operation, key: number, event: Event): void {
-    operation.event = event;
-    switch (event.kind) {
-      case "lockGranted":
-        operation.fence = event.fence;
-        operation.validUntil = event.validUntil;
-        operation.done = true;
-        break;
-      case "lockRenewed":
-        operation.validUntil = event.validUntil;
-        // One by itself that was on its way before is not what was asked for.
-        if (operation.renewing > 0 && event.accepted) operation.done = true;
-        break;
-      case "lockNotRenewed":
-        if (operation.renewing === 0) return;
-        operation.unrenewed = event.error;
-        operation.done = true;
-        break;
-      case "lockQueued":
-        operation.holder = event.holder;
-        return;
-      default:
-        if (!isLast(event)) return;
-        this.#operations.delete(key);
-        if (operation.ended) return;
-        if (this.closed && isRelease(event) && isUnasked(operation)) return this.giveBack(operation);
-        if ("error" in event) operation.error = event.error;
-        if ("holder" in event && event.holder !== null) operation.holder = event.holder;
-        operation.done = operation.ended = true;
-        if (event.kind === "lockLost") operation.onLost?.();
+    if (isLast(event)) this.#operations.delete(key);
+    if (this.closed && operation.isGivenBackBy(event)) {
+      operation.event = event;
+      return this.giveBack(operation);
     }
-    if (!operation.done) return;
+    if (!operation.hear(event)) return;
     // A lease that was handed over is short until its first renewal, which is to leave before what is
     // done under the lock keeps everything else waiting.
     if (event.kind === "lockGranted") this.onceSent(() => operation.wake());
     else operation.wake();
   }
-}
-
-/** What becomes of a lock that is given back. */
-function isRelease({ kind }: Event): boolean {
-  return kind === "lockReleased" || kind === "lockFailed";
-}
-
-/** Whether it is held, and nobody has given it back. */
-function isUnasked({ fence, done, renewing }: Operation): boolean {
-  return fence > 0 && (done || renewing > 0);
 }

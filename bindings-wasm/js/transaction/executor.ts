@@ -1,11 +1,12 @@
 /** Executes transactions for a coordinator. */
 
+import { unexpected } from "../about.js";
 import { type Bytes, octets } from "../bytes.js";
 import type { Event } from "../core/events.js";
 import type { Driver } from "../driver/driver.js";
 import { ComityError, ErrorCode } from "../errors.js";
 import { Operation } from "../operation.js";
-import { type Session, unexpected } from "../session.js";
+import type { Session } from "../session.js";
 import { refuseAborted } from "../signal.js";
 import type { Committed, Request, Settings } from "./request.js";
 import type { Signal } from "../platform.js";
@@ -68,7 +69,7 @@ export class Executor {
       const policy = this.evicting.get(node);
       if (policy === undefined) continue;
       const message =
-        `the server ${this.#session.nodeName(node)} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
+        `the server ${this.#session.servers.name(node)} evicts keys (maxmemory-policy ${policy}): what a transaction ` +
         "has prepared there could be gone when it is applied. Set it to noeviction, or say " +
         "connect(..., { allowEviction: true })";
       throw new ComityError(ErrorCode.Unsupported, message);
@@ -80,7 +81,7 @@ export class Executor {
     const node = this.#nodesOf(request).find((each) => !this.#driver.blocks(each));
     if (node === undefined) return;
     const message =
-      `durability: the server ${this.#session.nodeName(node)} is reached by connections that comity does not have for ` +
+      `durability: the server ${this.#session.servers.name(node)} is reached by connections that comity does not have for ` +
       "itself, as over HTTP, where WAIT knows nothing of what was sent on another";
     throw new ComityError(ErrorCode.Unsupported, message);
   }
@@ -108,10 +109,10 @@ export class Executor {
     } else if (event.kind === "transactionEnded") {
       warn(`transaction ${event.id}, whose outcome was not known, is ${event.outcome}`);
     } else if (event.kind === "transactionNotDurable") {
-      const [where, why] = [this.#session.nodeName(event.node), event.error.message];
+      const [where, why] = [this.#session.servers.name(event.node), event.error.message];
       warn(`transaction ${event.id} is committed, and not durable: the server ${where}: ${why}`);
     } else if (event.kind === "transactionDamaged") {
-      const where = this.#session.nodeName(event.node);
+      const where = this.#session.servers.name(event.node);
       warn(`transaction ${event.id} is damaged: ${where} does not have what was decided`);
     }
   }
