@@ -6,36 +6,24 @@
 #![allow(clippy::print_stdout, reason = "it shows what it has")]
 
 use std::error::Error;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use comity::coordinator::{Config, Coordinator};
+use comity::coordinator::{Config, Coordinator, NodeConnection};
 use comity::event::Event;
 use comity::lock::LockOptions;
-use comity::redis::wire::{Address, Connection, Endpoint, Incoming, Purpose};
-use comity::redis::{Failure, NodeChange, NodeId};
+use comity::redis::wire::{Address, Endpoint};
+use comity::redis::{NodeId, Route};
 use comity::ring::NodeSpec;
 use comity::time::{Span, Time};
 
 const NODE: NodeId = NodeId(0);
 
-/// Why a connection is of no more use.
-enum Lost {
-    Refused(Vec<u8>),
-    Broken(String),
-}
-
-impl Lost {
-    fn of(why: impl Error) -> Self {
-        Self::Broken(why.to_string())
-    }
-}
-
 struct Host {
     co: Coordinator,
     endpoint: Endpoint,
-    wire: Option<(TcpStream, Connection)>,
+    link: Option<(TcpStream, NodeConnection)>,
     began: Instant,
 }
 
@@ -44,89 +32,54 @@ impl Host {
         clock(self.began)
     }
 
-    fn connect(&self, patience: Duration) -> Result<(TcpStream, Connection), String> {
+    fn connect(&self, patience: Duration) -> io::Result<TcpStream> {
         let Address::Tcp { host, port } = &self.endpoint.address else {
-            return Err(
-                "only redis:// here: TLS is any stream's that carries the same bytes".into()
-            );
+            let why = "only redis:// here: TLS is any stream's that carries the same bytes";
+            return Err(io::Error::new(ErrorKind::Unsupported, why));
         };
-        let addresses = std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), *port));
-        let address = addresses.map_err(|e| e.to_string())?.next().ok_or("no such host")?;
-        let stream = TcpStream::connect_timeout(&address, patience).map_err(|e| e.to_string())?;
-        stream.set_nodelay(true).map_err(|e| e.to_string())?;
-        let connection = Connection::new(Purpose::Commands, Some(&self.endpoint.login), self.now());
-        Ok((stream, connection))
+        let address = (host.as_str(), *port).to_socket_addrs()?.next();
+        let address = address.ok_or_else(|| io::Error::other("no such host"))?;
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     /// Sends what is ready, and waits for what comes or is due next.
     fn turn(&mut self) {
         while let Some(command) = self.co.poll_command() {
-            if self.wire.is_none() {
-                let left = command.deadline.since(self.now()).as_micros().max(1);
-                match self.connect(Duration::from_micros(left)) {
-                    Ok(wire) => self.wire = Some(wire),
-                    Err(why) => {
-                        self.co.handle_unreachable(NODE, &why, false, self.now());
-                        self.co.handle_failure(command.request, Failure::NotSent, self.now());
-                        continue;
-                    }
-                }
-            }
-            if let Some((_, connection)) = &mut self.wire {
+            if let Some((_, connection)) = &mut self.link {
                 connection.send(&command);
+                continue;
+            }
+            let now = self.now();
+            let login = Some(&self.endpoint.login);
+            let mut connection = NodeConnection::new(NODE, Route::Node, login, now);
+            connection.send(&command);
+            let left = command.deadline.since(now).as_micros().max(1);
+            let made = self.connect(Duration::from_micros(left));
+            let now = self.now();
+            match made {
+                Ok(stream) => {
+                    connection.connected(&mut self.co, now);
+                    self.link = Some((stream, connection));
+                }
+                Err(why) => connection.end(&mut self.co, &why.to_string(), false, now),
             }
         }
-        if let Err(why) = self.exchange()
-            && let Some((_, mut connection)) = self.wire.take()
-        {
-            match why {
-                Lost::Refused(text) => self.co.handle_refused(NODE, &text, self.now()),
-                Lost::Broken(why) => self.co.handle_unreachable(NODE, &why, false, self.now()),
+        let (due, began) = (self.co.next_deadline(), self.began);
+        if let Some((stream, connection)) = &mut self.link {
+            let mut room = [0; 16384];
+            match exchange(stream, connection, due, began, &mut room) {
+                Ok(0) => {}
+                Ok(count) => connection.receive(&mut self.co, &room[..count], clock(began)),
+                Err(why) => connection.end(&mut self.co, &why.to_string(), false, clock(began)),
             }
-            let was_in = connection.is_ready();
-            for (request, failure) in connection.end() {
-                self.co.handle_failure(request, failure, self.now());
-            }
-            if was_in {
-                self.co.handle_node(NODE, NodeChange::Lost, self.now());
+            connection.handle_timeout(&mut self.co, clock(began));
+            if connection.ended().is_some() {
+                self.link = None;
             }
         }
         self.co.handle_timeout(self.now());
-    }
-
-    fn exchange(&mut self) -> Result<(), Lost> {
-        let due = self.co.next_deadline();
-        let now = self.now();
-        let Some((stream, connection)) = &mut self.wire else { return Ok(()) };
-        while !connection.transmit().is_empty() {
-            let count = stream.write(connection.transmit()).map_err(Lost::of)?;
-            connection.transmitted(count);
-        }
-        let due = [due, connection.deadline()].into_iter().flatten().min();
-        let wait = due.map_or(1_000_000, |due| due.since(now).as_micros().max(1));
-        stream.set_read_timeout(Some(Duration::from_micros(wait))).map_err(Lost::of)?;
-        let mut bytes = [0; 16384];
-        let count = match stream.read(&mut bytes) {
-            Ok(0) => return Err(Lost::Broken("closed by the server".into())),
-            Ok(count) => count,
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => 0,
-            Err(e) => return Err(Lost::of(e)),
-        };
-        let now = clock(self.began);
-        if count > 0 {
-            connection.receive(&bytes[..count], now);
-        }
-        while let Some(incoming) = connection.poll().map_err(Lost::of)? {
-            match incoming {
-                Incoming::Reply { request, reply } => {
-                    self.co.handle_reply(request, &reply.to_reply(), now);
-                }
-                Incoming::Ready => self.co.handle_node(NODE, NodeChange::Connected, now),
-                Incoming::Refused(text) => return Err(Lost::Refused(text.to_vec())),
-                _ => {}
-            }
-        }
-        connection.handle_timeout(now).map_err(Lost::of)
     }
 
     fn wait(&mut self) -> Event {
@@ -136,6 +89,28 @@ impl Host {
             }
             self.turn();
         }
+    }
+}
+
+/// Writes what is to be written, and reads what comes until something is `due`.
+fn exchange(
+    stream: &mut TcpStream,
+    connection: &mut NodeConnection,
+    due: Option<Time>,
+    began: Instant,
+    room: &mut [u8],
+) -> io::Result<usize> {
+    while !connection.transmit().is_empty() {
+        let count = stream.write(connection.transmit())?;
+        connection.transmitted(count);
+    }
+    let due = [due, connection.deadline()].into_iter().flatten().min();
+    let wait = due.map_or(1_000_000, |due| due.since(clock(began)).as_micros().max(1));
+    stream.set_read_timeout(Some(Duration::from_micros(wait)))?;
+    match stream.read(room) {
+        Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "closed by the server")),
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(0),
+        read => read,
     }
 }
 
@@ -151,7 +126,7 @@ pub(crate) fn lock_once(url: &str) -> Result<u64, Box<dyn Error>> {
     config.push = false; // grants are asked for: a second connection would want a second thread
     let (endpoint, began) = (Endpoint::parse(url)?, Instant::now());
     let co = Coordinator::new(config, entropy, Time::from_micros(0))?;
-    let mut host = Host { co, endpoint, wire: None, began };
+    let mut host = Host { co, endpoint, link: None, began };
 
     let options = LockOptions { wait: Some(Span::from_secs(5)), ..LockOptions::default() };
     let lock = host.co.lock_acquire(b"invoice:42", options, host.now())?;

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use comity::error::{Error, ErrorCode, Result};
 
-use super::{Stage, comity_connection};
+use super::comity_connection;
 use crate::comity_bytes;
 use crate::coordinator::{at, comity_coordinator};
 use crate::handle::{lend, with, with_mut};
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn comity_connection_transmit(
     unsafe {
         with(connection, |connection| {
             let out = place(out, "out")?;
-            out.write(match connection.next_bytes() {
+            out.write(match connection.core.transmit() {
                 [] => comity_bytes::NONE,
                 next => comity_bytes::of(next),
             });
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn comity_connection_committed(
     unsafe {
         with_mut(connection, |connection| {
             check_count(count, connection)?;
-            connection.wire.committed(count);
+            connection.core.committed(count);
             Ok(())
         })
     }
@@ -65,14 +65,14 @@ pub unsafe extern "C" fn comity_connection_transmitted(
     unsafe {
         with_mut(connection, |connection| {
             check_count(count, connection)?;
-            connection.wire.transmitted(count);
+            connection.core.transmitted(count);
             Ok(())
         })
     }
 }
 
 fn check_count(count: usize, connection: &comity_connection) -> Result<()> {
-    let there = connection.next_bytes().len();
+    let there = connection.core.transmit().len();
     if count <= there {
         return Ok(());
     }
@@ -108,12 +108,13 @@ pub unsafe extern "C" fn comity_connection_receive(
             let data = bytes(data, data_len, "data")?;
             let now = at(now_us)?;
             let mut co = lend(coordinator)?;
-            if connection.stage == Stage::Waiting {
+            let connection = &mut connection.core;
+            if !connection.is_connected() && connection.ended().is_none() {
                 let message = "there is no stream yet: comity_connection_connected was not called";
                 return Err(Error::new(ErrorCode::InvalidState, message));
             }
             connection.receive(&mut co.core, data, now);
-            out.write((connection.stage != Stage::Over).into());
+            out.write(connection.ended().is_none().into());
             Ok(())
         })
     }

@@ -28,7 +28,7 @@ pub unsafe extern "C" fn comity_connection_send(
             let command = read(command)?;
             connection.check_open()?;
             check(connection, command.node, command.route)?;
-            connection.wire.send(&command);
+            connection.core.send(&command);
             Ok(())
         })
     }
@@ -54,12 +54,12 @@ unsafe fn read(command: *const comity_command) -> Result<Command> {
 }
 
 fn check(connection: &comity_connection, node: NodeId, route: Route) -> Result<()> {
-    if connection.node != node {
-        let (theirs, ours) = (node.0, connection.node.0);
+    if connection.core.node() != node {
+        let (theirs, ours) = (node.0, connection.core.node().0);
         let message = format!("the command is for node {theirs}, the connection for node {ours}");
         return Err(Error::new(ErrorCode::InvalidArgument, message));
     }
-    if connection.route != route {
+    if connection.core.route() != route {
         let message = "the command is for another route than the connection";
         return Err(Error::new(ErrorCode::InvalidArgument, message));
     }
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn comity_connection_take(
             while let Some(command) = co.core.poll_command_for(node) {
                 all += 1;
                 match by_route[place_of(command.route)].as_mut() {
-                    Some(connection) if command.deadline > now => connection.wire.send(&command),
+                    Some(connection) if command.deadline > now => connection.core.send(&command),
                     _ => co.core.handle_failure(command.request, Failure::NotSent, now),
                 }
             }
@@ -123,10 +123,10 @@ unsafe fn lend_all<'a>(connections: &[*mut comity_connection]) -> Result<(NodeId
         // SAFETY: the caller vouches for each of them, and each is lent once.
         let connection = unsafe { lend(handle) }?;
         connection.check_open()?;
-        if *node.get_or_insert(connection.node) != connection.node {
+        if *node.get_or_insert(connection.core.node()) != connection.core.node() {
             return Err(wrong("connections: they are for more than one node"));
         }
-        let place = &mut by_route[place_of(connection.route)];
+        let place = &mut by_route[place_of(connection.core.route())];
         if place.is_some() {
             return Err(wrong("connections: two of them are for the same route"));
         }

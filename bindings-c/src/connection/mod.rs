@@ -4,17 +4,16 @@
 pub mod bytes;
 pub mod commands;
 pub mod endpoint;
-mod exchange;
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::sync::OnceLock;
 
+use comity::coordinator::NodeConnection;
 use comity::error::{Error, ErrorCode, Result};
-use comity::redis::wire::{Connection, Purpose};
-use comity::redis::{NodeId, Route};
+use comity::redis::NodeId;
 use comity::time::Time;
 
 use self::endpoint::comity_endpoint;
-use self::exchange::End;
 use crate::COMITY_NONE;
 use crate::command::route;
 use crate::coordinator::{at, comity_coordinator};
@@ -23,30 +22,14 @@ use crate::handle::{Kind, argument, give, lend, with, with_mut};
 use crate::pointer::{bytes as read_bytes, flag, place};
 use crate::status::guard;
 
-/// How far it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// There is no stream yet.
-    Waiting,
-    Open,
-    Over,
-}
-
 /// One connection to one node for one route of its commands: which reply belongs to which command, what
 /// has left, and when to give up. It does no I/O. One thread at a time may use it.
 #[derive(Debug)]
 pub struct comity_connection {
     process: Process,
-    wire: Connection,
-    node: NodeId,
-    route: Route,
-    stage: Stage,
-    /// The coordinator knows that it is there: it can be lost.
-    told: bool,
-    /// Its server is no master any more: a new connection may lead to another.
-    doubtful: bool,
-    /// Why it has ended.
-    why: CString,
+    core: NodeConnection,
+    /// Why it has ended, once C has asked for it.
+    why: OnceLock<CString>,
 }
 
 impl Kind for comity_connection {
@@ -61,11 +44,14 @@ impl Kind for comity_connection {
 impl comity_connection {
     /// Errors once it has ended.
     fn check_open(&self) -> Result<()> {
-        if self.stage != Stage::Over {
-            return Ok(());
-        }
-        let message = format!("this connection has ended: {}", self.why.to_string_lossy());
-        Err(Error::new(ErrorCode::InvalidState, message))
+        let Some(why) = self.core.ended() else { return Ok(()) };
+        Err(Error::new(ErrorCode::InvalidState, format!("this connection has ended: {why}")))
+    }
+
+    fn why(&self) -> &CStr {
+        let Some(why) = self.core.ended() else { return c"" };
+        // Text for C ends at its first zero byte, so none may stand inside.
+        self.why.get_or_init(|| CString::new(why.replace('\0', "\\0")).unwrap_or_default())
     }
 }
 
@@ -94,21 +80,10 @@ pub unsafe extern "C" fn comity_connection_new(
     guard(|| unsafe {
         let out = place(out, "out")?;
         let route = self::route(route)?;
-        let purpose = match route {
-            Route::Subscribe => Purpose::Messages,
-            _ => Purpose::Commands,
-        };
         let login = if endpoint.is_null() { None } else { Some(argument(endpoint)?.login()) };
-        out.write(give(comity_connection {
-            process: Process::this()?,
-            wire: Connection::new(purpose, login, at(now_us)?),
-            node: NodeId(node),
-            route,
-            stage: Stage::Waiting,
-            told: false,
-            doubtful: false,
-            why: CString::default(),
-        }));
+        let core = NodeConnection::new(NodeId(node), route, login, at(now_us)?);
+        let process = Process::this()?;
+        out.write(give(comity_connection { process, core, why: OnceLock::new() }));
         Ok(())
     })
 }
@@ -138,7 +113,7 @@ pub unsafe extern "C" fn comity_connection_connected(
             let now = at(now_us)?;
             let mut co = lend(coordinator)?;
             connection.check_open()?;
-            connection.connected(&mut co.core, now);
+            connection.core.connected(&mut co.core, now);
             Ok(())
         })
     }
@@ -156,7 +131,7 @@ pub unsafe extern "C" fn comity_connection_is_ready(
     unsafe {
         with(connection, |connection| {
             let out = place(out, "out")?;
-            out.write((connection.stage == Stage::Open && connection.wire.is_ready()).into());
+            out.write(connection.core.is_ready().into());
             Ok(())
         })
     }
@@ -174,7 +149,7 @@ pub unsafe extern "C" fn comity_connection_outstanding(
     unsafe {
         with(connection, |connection| {
             let out = place(out, "out")?;
-            out.write(connection.wire.outstanding());
+            out.write(connection.core.outstanding());
             Ok(())
         })
     }
@@ -194,7 +169,7 @@ pub unsafe extern "C" fn comity_connection_deadline(
     unsafe {
         with(connection, |connection| {
             let out = place(out, "out")?;
-            out.write(connection.deadline().map_or(COMITY_NONE, Time::as_micros));
+            out.write(connection.core.deadline().map_or(COMITY_NONE, Time::as_micros));
             Ok(())
         })
     }
@@ -219,8 +194,8 @@ pub unsafe extern "C" fn comity_connection_handle_timeout(
             let out = place(out, "out")?;
             let now = at(now_us)?;
             let mut co = lend(coordinator)?;
-            connection.handle_timeout(&mut co.core, now);
-            out.write((connection.stage != Stage::Over).into());
+            connection.core.handle_timeout(&mut co.core, now);
+            out.write(connection.core.ended().is_none().into());
             Ok(())
         })
     }
@@ -250,7 +225,7 @@ pub unsafe extern "C" fn comity_connection_end(
             let lasting = flag(lasting, "lasting")?;
             let now = at(now_us)?;
             let mut co = lend(coordinator)?;
-            connection.end(&mut co.core, &End::Broken { reason: &reason, lasting }, now);
+            connection.core.end(&mut co.core, &reason, lasting, now);
             Ok(())
         })
     }
@@ -270,7 +245,7 @@ pub unsafe extern "C" fn comity_connection_why(
     unsafe {
         with(connection, |connection| {
             let out = place(out, "out")?;
-            out.write(connection.why.as_ptr());
+            out.write(connection.why().as_ptr());
             Ok(())
         })
     }

@@ -9,6 +9,8 @@
 //! coordinator.handle_reply(..) / handle_failure(..) / handle_message(..) / handle_timeout(..)
 //! ```
 //!
+//! A host that moves bytes itself has a [`NodeConnection`] make all of these calls but the last.
+//!
 //! The order matters to a host that was busy elsewhere: first what has arrived, then the time that has
 //! passed. A lease whose renewal is not answered is in doubt when it ends, not lost: it is lost when the
 //! answer says so, or when the host reports that there is none. Commands leave before the user is
@@ -19,6 +21,7 @@
 
 mod clocks;
 mod commits;
+mod connection;
 mod counters;
 mod error_reply;
 mod input;
@@ -44,6 +47,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use commits::TransactionEntry;
+pub use connection::NodeConnection;
 pub use input::MAX_REASON;
 use node::Node;
 use queries::{Query, QueryKind};

@@ -6,6 +6,7 @@ mod support;
 mod architecture_page;
 mod border_is_total;
 mod cluster_refused;
+mod node_connection;
 mod node_outage;
 mod node_refuses;
 mod scripts_bounded;

@@ -5,17 +5,17 @@ use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use comity::coordinator::Coordinator;
+use comity::coordinator::{Coordinator, NodeConnection};
 use comity::event::Event;
 use comity::lock::{LockId, LockOptions};
-use comity::redis::wire::{Endpoint, Incoming, Purpose};
-use comity::redis::{Command, Failure, NodeChange, NodeId, Reply, Route};
+use comity::redis::wire::Endpoint;
+use comity::redis::{Command, Failure, NodeId, Route};
 use comity::time::Time;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::link::Link;
+use crate::link::{Link, connect};
 
 const NODE: NodeId = NodeId(0);
 
@@ -25,12 +25,6 @@ type Granted = Result<(LockId, u64), String>;
 pub(crate) enum Ask {
     Acquire { name: String, tell: oneshot::Sender<Granted> },
     Release { lock: LockId, tell: Option<oneshot::Sender<Result<(), String>>> },
-}
-
-/// Why a connection is of no more use.
-enum Lost {
-    Refused(Vec<u8>),
-    Broken(String),
 }
 
 pub(crate) struct Driver {
@@ -66,7 +60,7 @@ impl Driver {
     }
 
     fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX))
+        clock(self.began)
     }
 
     /// Until nobody has a handle any more, and what was held is given back.
@@ -93,10 +87,12 @@ impl Driver {
                     }
                 },
                 read = exchanged(&mut self.commands, &mut replies) => {
-                    self.arrived(Purpose::Commands, read.map(|count| &replies[..count]));
+                    let (read, now) = (read.map(|count| &replies[..count]), self.now());
+                    arrived(&mut self.commands, &mut self.core, read, now);
                 }
                 read = exchanged(&mut self.messages, &mut pushes) => {
-                    self.arrived(Purpose::Messages, read.map(|count| &pushes[..count]));
+                    let (read, now) = (read.map(|count| &pushes[..count]), self.now());
+                    arrived(&mut self.messages, &mut self.core, read, now);
                 }
                 () = sleep(due) => self.late(),
             }
@@ -112,116 +108,44 @@ impl Driver {
     }
 
     async fn send(&mut self, command: Command) {
-        let purpose = match command.route {
-            Route::Node => Purpose::Commands,
-            Route::Subscribe => Purpose::Messages,
+        let began = self.began;
+        let link = match command.route {
+            Route::Node => &mut self.commands,
+            Route::Subscribe => &mut self.messages,
             // Transactions that wait for replicas want a third connection, which this host has not.
             _ => return self.core.handle_failure(command.request, Failure::NotSent, self.now()),
         };
-        if self.link(purpose).is_none()
-            && let Err(error) = self.open(purpose, command.deadline).await
-        {
-            // A certificate, or whatever else is no TLS, does not become one by waiting.
-            let lasting = error.kind() == ErrorKind::InvalidData;
-            self.core.handle_unreachable(NODE, &error.to_string(), lasting, self.now());
-            return self.core.handle_failure(command.request, Failure::NotSent, self.now());
+        if let Some(link) = link {
+            return link.connection.send(&command);
         }
-        if let Some(link) = self.link(purpose) {
-            link.connection.send(&command);
-        }
-    }
-
-    fn link(&mut self, purpose: Purpose) -> &mut Option<Link> {
-        match purpose {
-            Purpose::Commands => &mut self.commands,
-            Purpose::Messages => &mut self.messages,
-        }
-    }
-
-    async fn open(&mut self, purpose: Purpose, until: Time) -> io::Result<()> {
-        let patience = Duration::from_micros(until.since(self.now()).as_micros());
-        let opening = Link::open(&self.endpoint, &self.tls, purpose, self.now());
-        let link = match timeout(patience, opening).await {
-            Ok(opened) => opened?,
-            Err(_) => return Err(io::Error::new(ErrorKind::TimedOut, "no connection in time")),
-        };
-        *self.link(purpose) = Some(link);
-        Ok(())
-    }
-
-    fn arrived(&mut self, purpose: Purpose, read: io::Result<&[u8]>) {
-        let heard = match read {
-            Ok(bytes) => self.hear(purpose, bytes),
-            Err(error) => Err(Lost::Broken(error.to_string())),
-        };
-        if let Err(why) = heard {
-            self.lose(purpose, why);
-        }
-    }
-
-    fn hear(&mut self, purpose: Purpose, bytes: &[u8]) -> Result<(), Lost> {
-        let now = self.now();
-        let link = match purpose {
-            Purpose::Commands => &mut self.commands,
-            Purpose::Messages => &mut self.messages,
-        };
-        let Some(Link { connection, .. }) = link else { return Ok(()) };
-        connection.receive(bytes, now);
-        while let Some(incoming) =
-            connection.poll().map_err(|malformed| Lost::Broken(malformed.to_string()))?
-        {
-            match incoming {
-                Incoming::Reply { request, reply } => {
-                    let reply = reply.to_reply();
-                    if purpose == Purpose::Messages && !matches!(reply, Reply::Error(_)) {
-                        self.core.handle_node(NODE, NodeChange::PushReady, now);
-                    } else {
-                        self.core.handle_reply(request, &reply, now);
-                    }
-                }
-                Incoming::Message { channel, payload } => {
-                    self.core.handle_message(NODE, channel, payload, now);
-                }
-                // Of one for messages the coordinator hears by the reply to its subscription.
-                Incoming::Ready if purpose == Purpose::Commands => {
-                    self.core.handle_node(NODE, NodeChange::Connected, now);
-                }
-                Incoming::Refused(text) => return Err(Lost::Refused(text.to_vec())),
-                _ => {}
+        let now = clock(began);
+        let login = Some(&self.endpoint.login);
+        let mut connection = NodeConnection::new(NODE, command.route, login, now);
+        connection.send(&command);
+        let patience = Duration::from_micros(command.deadline.since(now).as_micros());
+        let opened = timeout(patience, connect(&self.endpoint, &self.tls)).await;
+        let now = clock(began);
+        let why = match opened {
+            Ok(Ok(stream)) => {
+                connection.connected(&mut self.core, now);
+                *link = Some(Link { stream, connection });
+                return;
             }
-        }
-        Ok(())
-    }
-
-    /// A connection is of no more use, and what was outstanding there gets no answer.
-    fn lose(&mut self, purpose: Purpose, why: Lost) {
-        let Some(mut link) = self.link(purpose).take() else { return };
-        let now = self.now();
-        match why {
-            Lost::Refused(text) => self.core.handle_refused(NODE, &text, now),
-            Lost::Broken(why) => self.core.handle_unreachable(NODE, &why, false, now),
-        }
-        let was_in = link.connection.is_ready();
-        for (request, failure) in link.connection.end() {
-            self.core.handle_failure(request, failure, now);
-        }
-        if !was_in {
-            return;
-        }
-        let change = match purpose {
-            Purpose::Commands => NodeChange::Lost,
-            Purpose::Messages => NodeChange::PushLost,
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::new(ErrorKind::TimedOut, "no connection in time"),
         };
-        self.core.handle_node(NODE, change, now);
+        // A certificate, or whatever else is no TLS, does not become one by waiting.
+        let lasting = why.kind() == ErrorKind::InvalidData;
+        connection.end(&mut self.core, &why.to_string(), lasting, now);
     }
 
     fn late(&mut self) {
         let now = self.now();
-        for purpose in [Purpose::Commands, Purpose::Messages] {
-            let link = self.link(purpose).as_mut();
-            if let Some(Err(silent)) = link.map(|link| link.connection.handle_timeout(now)) {
-                self.lose(purpose, Lost::Broken(silent.to_string()));
-            }
+        for link in [&mut self.commands, &mut self.messages] {
+            link.take_if(|Link { connection, .. }| {
+                connection.handle_timeout(&mut self.core, now);
+                connection.ended().is_some()
+            });
         }
         self.core.handle_timeout(now);
     }
@@ -263,6 +187,21 @@ impl Driver {
             _ => {}
         }
     }
+}
+
+fn clock(began: Instant) -> Time {
+    Time::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX))
+}
+
+/// What was read, or why there will be nothing more.
+fn arrived(link: &mut Option<Link>, core: &mut Coordinator, read: io::Result<&[u8]>, now: Time) {
+    link.take_if(|Link { connection, .. }| {
+        match read {
+            Ok(bytes) => connection.receive(core, bytes, now),
+            Err(error) => connection.end(core, &error.to_string(), false, now),
+        }
+        connection.ended().is_some()
+    });
 }
 
 /// See `Link::exchange`. Never, where there is no connection.

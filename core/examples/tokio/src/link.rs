@@ -2,43 +2,22 @@
 
 use std::io;
 
-use comity::redis::wire::{Address, Connection, Endpoint, Purpose};
-use comity::time::Time;
+use comity::coordinator::NodeConnection;
+use comity::redis::wire::{Address, Endpoint};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 pub(crate) struct Link {
-    stream: Box<dyn Stream>,
-    pub(crate) connection: Connection,
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) connection: NodeConnection,
 }
 
 impl Link {
-    /// Connects. To be given up by its caller when it lasts too long.
-    pub(crate) async fn open(
-        endpoint: &Endpoint,
-        tls: &TlsConnector,
-        purpose: Purpose,
-        now: Time,
-    ) -> io::Result<Self> {
-        let stream: Box<dyn Stream> = match &endpoint.address {
-            Address::Tcp { host, port } => Box::new(tcp(host, *port).await?),
-            Address::Tls { host, port } => {
-                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-                Box::new(tls.connect(name, tcp(host, *port).await?).await?)
-            }
-            Address::Unix { path } => {
-                use std::os::unix::ffi::OsStrExt as _;
-                Box::new(UnixStream::connect(std::ffi::OsStr::from_bytes(path)).await?)
-            }
-        };
-        Ok(Self { stream, connection: Connection::new(purpose, Some(&endpoint.login), now) })
-    }
-
     /// Writes all that is to be written, then waits until something is read. May be dropped at any point.
     pub(crate) async fn exchange(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let waiting = self.connection.transmit().len();
@@ -54,6 +33,24 @@ impl Link {
             count => Ok(count),
         }
     }
+}
+
+/// Connects. To be given up by its caller when it lasts too long.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    tls: &TlsConnector,
+) -> io::Result<Box<dyn Stream>> {
+    Ok(match &endpoint.address {
+        Address::Tcp { host, port } => Box::new(tcp(host, *port).await?),
+        Address::Tls { host, port } => {
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            Box::new(tls.connect(name, tcp(host, *port).await?).await?)
+        }
+        Address::Unix { path } => {
+            use std::os::unix::ffi::OsStrExt as _;
+            Box::new(UnixStream::connect(std::ffi::OsStr::from_bytes(path)).await?)
+        }
+    })
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
