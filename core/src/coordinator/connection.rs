@@ -103,6 +103,8 @@ impl NodeConnection {
     pub fn connected(&mut self, co: &mut Coordinator, now: Time) {
         if self.stage == Stage::Waiting {
             self.stage = Stage::Open;
+            // From here on the server can be silent.
+            self.wire.receive(&[], now);
             if self.wire.is_ready() {
                 self.let_in(co, now);
             }
@@ -184,9 +186,8 @@ impl NodeConnection {
     pub fn deadline(&self) -> Option<Time> {
         match self.stage {
             Stage::Over(_) => None,
-            // There is nobody yet who could be silent.
-            Stage::Waiting if self.wire.outstanding() == 0 => None,
-            Stage::Waiting | Stage::Open => self.wire.deadline(),
+            Stage::Waiting => self.wire.earliest(),
+            Stage::Open => self.wire.deadline(),
         }
     }
 

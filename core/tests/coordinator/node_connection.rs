@@ -244,3 +244,17 @@ fn what_is_late_ends_it_and_says_how_far_it_came() {
     });
     assert!(pair.now > NOW + Span::from_secs(1));
 }
+
+#[test]
+fn a_server_is_not_silent_before_there_is_a_stream() {
+    let mut pair = Pair::new(Route::Subscribe, "");
+    pair.now = NOW + Span::from_secs(3_600);
+    pair.send();
+    assert!(pair.connection.deadline() > Some(pair.now), "nobody is late");
+    pair.tells(NodeConnection::handle_timeout, nothing);
+    pair.connected(nothing);
+    let asked = pair.write();
+    pair.tells(NodeConnection::handle_timeout, nothing);
+    pair.tells(NodeConnection::handle_timeout, nothing);
+    assert!(asked > 0 && pair.write() == 0 && pair.connection.ended().is_none());
+}

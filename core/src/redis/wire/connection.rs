@@ -273,6 +273,11 @@ impl Connection {
         }
     }
 
+    /// The first deadline of the commands alone.
+    pub(crate) const fn earliest(&self) -> Option<Time> {
+        self.earliest
+    }
+
     /// Time has passed. Too early or twice does no harm.
     ///
     /// # Errors
