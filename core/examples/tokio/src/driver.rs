@@ -72,7 +72,7 @@ impl Driver {
                 self.send(command).await;
             }
             while let Some(event) = self.core.poll_event() {
-                if matches!(event, Event::Closed { .. }) {
+                if matches!(event, Event::Closed) {
                     return;
                 }
                 self.tell(event);
