@@ -106,7 +106,7 @@ fn every_route_is_in_the_header() {
 #[test]
 fn every_verb_of_the_coordinator_is_in_the_header() {
     let declared = declared();
-    let sources = ["mod", "input", "output", "counters", "transaction_calls"];
+    let sources = ["mod", "input", "output", "locks", "counters", "transaction_calls"];
     for source in sources {
         for verb in methods(&read(&format!("../core/src/coordinator/{source}.rs"))) {
             let name = match verb.as_str() {
