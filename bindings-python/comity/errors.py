@@ -8,7 +8,7 @@ that class too: code that catches `ValueError`, `TimeoutError`, or redis-py's `L
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
 
@@ -49,15 +49,30 @@ _awaited: Final[dict[str, type[Exception]]] = {
 def adopt() -> None:
     """Makes redis-py's classes bases, if the program has imported it: whoever names one in an
     `except` has. comity does not import it for that, because it takes longer than all of comity.
+    Raises nothing, whatever is there: it would come in place of the error that is being made.
     """
     theirs = sys.modules.get("redis.exceptions") if _awaited else None
     if theirs is None:
         return
     for name, ours in list(_awaited.items()):
-        # Another thread may be in the middle of importing it.
-        if (base := getattr(theirs, name, None)) is not None:
+        base = _exception_of(theirs, name)
+        if base is None:
+            continue  # another thread may be in the middle of importing it
+        try:
             ours.__bases__ = (base,)
-            _awaited.pop(name, None)
+        except Exception:
+            pass  # the program has a class of both, whose order of bases does not go with it
+        _awaited.pop(name, None)
+
+
+def _exception_of(module: object, name: str) -> type[Exception] | None:
+    """An exception class, where a module has one; a test may have put anything in its place."""
+    try:
+        found = getattr(module, name, None)
+        fits = isinstance(found, type) and issubclass(found, Exception)
+    except Exception:
+        return None
+    return found if fits and found is not Exception else None
 
 
 class Error(Exception):
@@ -84,6 +99,15 @@ class Error(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not with what redis-py keeps here: whoever loads it may have no redis-py.
+        kept = {name: value for name, value in vars(self).items() if not _is_redis_pys(value)}
+        return (*super().__reduce__()[:2], kept)
+
+
+def _is_redis_pys(value: object) -> bool:
+    return type(value).__module__.partition(".")[0] == "redis"
 
 
 class InvalidArgument(Error, ValueError):

@@ -158,3 +158,71 @@ def test_a_redis_py_that_is_half_imported_is_taken_by_and_by():
         "half.LockError = LockError; comity.NotHeld()\n"
         "assert issubclass(comity.NotHeld, LockError)\n"
     )
+
+
+FULL = """
+co = comity.connect()
+held = co.lock("a")
+assert held.acquire()
+for verb, error in [
+    (lambda: co.lock("b").acquire(wait=-1), comity.InvalidArgument),
+    (lambda: co.lock("b").release(), comity.NotHeld),
+    (lambda: co.lock("a", wait=0).__enter__(), comity.LockTimeout),
+]:
+    for _ in range(2):
+        try:
+            verb()
+        except error as caught:
+            assert str(caught)
+        else:
+            raise AssertionError(error)
+co.close()
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "class Busy(ValueError, comity.LockTimeout): pass\nimport redis",
+        "import redis\nclass Busy(redis.exceptions.LockError, comity.LockTimeout): pass",
+    ],
+    ids=["earlier", "later"],
+)
+def test_a_class_of_the_programs_that_leaves_no_room_for_redis_pys_takes_no_error_away(program):
+    pytest.importorskip("redis")
+    run(
+        f"import comity\n{program}\n{FULL}"
+        "assert issubclass(comity.ConflictError, redis.WatchError)\n"
+        "assert issubclass(comity.CommandFailed, redis.ResponseError)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "stub",
+    [
+        "mock.MagicMock()",
+        "mock.MagicMock(LockError=mock.MagicMock(spec=type))",
+        "types.SimpleNamespace(LockError=Exception, WatchError=BaseException, ResponseError=int)",
+        "types.SimpleNamespace(LockError=KeyError, WatchError=OSError, ResponseError='text')",
+    ],
+)
+@pytest.mark.parametrize("earlier", [False, True], ids=["later", "earlier"])
+def test_a_stub_in_the_place_of_redis_py_takes_no_error_away(stub, earlier):
+    put = f"sys.modules['redis'] = sys.modules['redis.exceptions'] = {stub}"
+    first, then = (put, "import comity") if earlier else ("import comity", put)
+    run(f"import sys, types\nfrom unittest import mock\n{first}\n{then}\n{FULL}")
+
+
+def test_an_error_is_pickled_without_redis_py():
+    pytest.importorskip("redis")
+    made = run(
+        "import pickle, comity, redis\n"
+        "for kind in comity.errors.CODES.values():\n"
+        "    error = kind('why'); error.lock_name = 'a'\n"
+        "    print(pickle.dumps(error))\n"
+    )
+    run(
+        f"import pickle, sys\nsys.modules['redis'] = None\nfor one in {made.splitlines()}:\n"
+        "    error = pickle.loads(eval(one))\n"
+        "    assert (str(error), error.args, error.lock_name) == ('why', ('why',), 'a'), error\n"
+    )
