@@ -254,17 +254,15 @@ impl Connection {
     fn enter<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let mut state = self.state();
         state.wire.receive(data, Time::from_micros(0));
-        while !state.wire.is_ready() {
+        loop {
             match state.wire.poll() {
                 Ok(Some(Incoming::Refused(text))) => return Ok(Some(PyBytes::new(py, text))),
+                // What comes behind that answers nothing.
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(None),
                 Err(malformed) => return Err(PyValueError::new_err(malformed.to_string())),
             }
         }
-        // What else has come is for `answer`.
-        state.fresh = true;
-        Ok(None)
     }
 
     /// Tells `core` what has arrived from `node`. How much that was. Raises `ValueError` where

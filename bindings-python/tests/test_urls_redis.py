@@ -312,12 +312,12 @@ def answering(answer: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("login", [":pw@", ""])
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"+PONG\r\n" * 2])
 def test_what_is_no_redis(answer: bytes, login: str, uses: Uses):
     with answering(answer) as port, pytest.raises(comity.Unreachable) as caught:
         uses(f"redis://{login}127.0.0.1:{port}", timeout=LONG if answer else ENOUGH)
-    word = "no reply begins with 'H'" if answer else "closed|reset"
-    assert re.search(word, str(caught.value))
+    words = {b"H": "no reply begins with 'H'", b"": "closed|reset", b"+": "a reply to nothing"}
+    assert re.search(words[answer[:1]], str(caught.value))
 
 
 REFUSALS = {

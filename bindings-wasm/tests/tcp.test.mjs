@@ -158,6 +158,7 @@ test("what is no Redis is told with the reason, before a command has left", asyn
   for (const login of ["", ":pw@"]) {
     for (const [bytes, words, timeout] of [
       ["HTTP/1.1 400 Bad Request\r\n", /no reply begins with 'H'/, LONG],
+      ["+PONG\r\n+PONG\r\n", /a reply to nothing/, ENOUGH],
       ["\x15\x03\x01", /no reply begins with '\\x15'; a server that wants TLS/, LONG],
       ["", /a server that wants TLS/, ENOUGH],
     ]) {
@@ -165,6 +166,15 @@ test("what is no Redis is told with the reason, before a command has left", asyn
       await refuses("Unreachable", words, connect(address, { timeout }));
     }
   }
+});
+
+test("a stream that cannot be begun is told like any other", async () => {
+  const wrong = tcp("rediss://127.0.0.1:1", { tls: { cert: "not a certificate" } });
+  await refuses("Unreachable", /PEM|certificate/i, connect(wrong, { timeout: ENOUGH }));
+  const dial = () => {
+    throw new Error("no streams today");
+  };
+  await refuses("Unreachable", /no streams today/, connect(tcp("redis://h", { connect: dial }), { timeout: ENOUGH }));
 });
 
 test("who may not ask whether the server is there is let in all the same", async (t) => {

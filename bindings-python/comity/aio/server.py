@@ -133,7 +133,7 @@ class _Entry(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self.ended = str(exc) if exc is not None else "closed by the server"
+        self.ended = self.ended or str(exc or "closed by the server")
         self._fail(exc or ConnectionResetError("the server has closed the connection"))
 
     def _look(self) -> None:
@@ -141,5 +141,6 @@ class _Entry(asyncio.Protocol):
             self.entered.set_result(None)
 
     def _fail(self, why: Exception) -> None:
+        self.ended = self.ended or str(why)
         if not self.entered.done():
             self.entered.set_exception(why)

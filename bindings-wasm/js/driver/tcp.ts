@@ -123,6 +123,8 @@ class Link implements Connection, Subscription {
   /** How many commands there were. */
   #sent = 0;
   #over = false;
+  /** Why it is. */
+  #why: unknown;
   #ended: (value?: unknown) => void = () => undefined;
   /** Told once that the server has let it in. */
   #ready: (() => void) | null = null;
@@ -147,6 +149,8 @@ class Link implements Connection, Subscription {
       link.#ready = resolve;
       link.#failed = reject;
     });
+    // Where no stream can be begun, nobody waits for this.
+    entered.catch(() => undefined);
     await closedUnless(link, signal, async () => {
       link.#stream = begin({
         open() {
@@ -157,6 +161,8 @@ class Link implements Connection, Subscription {
         end: (error) => link.#end(error ?? new Error("the connection is closed by the server")),
       });
       await entered;
+      // It may have said more in the same piece than it was asked.
+      if (link.#over) throw link.#why;
     });
     return link;
   }
@@ -238,6 +244,7 @@ class Link implements Connection, Subscription {
   #end(why: unknown): void {
     if (this.#over) return;
     this.#over = true;
+    this.#why = why;
     this.#alarm.clear();
     this.#stream?.close();
     this.#failed?.(why);

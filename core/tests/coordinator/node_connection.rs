@@ -184,6 +184,7 @@ fn messages_follow_a_subscription_and_are_lost_with_it() {
     let mut pair = Pair::new(Route::Subscribe, "");
     pair.connected(nothing);
     let request = pair.send();
+    assert!(pair.write() > 0);
     pair.receive("*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", |co, now| {
         let words = [Reply::bulk("subscribe"), Reply::bulk("c"), Reply::Integer(1)];
         co.handle_reply(request, &Reply::Array(words.into()), now);

@@ -162,6 +162,38 @@ fn a_server_with_nothing_to_be_told_is_asked_whether_it_is_there() {
 }
 
 #[test]
+fn what_has_not_left_is_answered_by_nobody() {
+    // Behind the answer to the login, in one piece.
+    let mut connection = with(&Login::default());
+    send(&mut connection, 1, 5, &["GET", "a"]);
+    written(&mut connection);
+    assert_eq!(received(&mut connection, b"+PONG\r\n+PONG\r\n"), ["ready", "a reply to nothing"]);
+    assert_eq!(connection.end(), [(RequestId(1), Failure::NotSent)]);
+    // Before anything was asked; an error is a refusal.
+    for (told, found) in [("+PONG", "a reply to nothing"), ("-ERR go away", "refused: ERR go away")]
+    {
+        let mut connection = with(&Login::default());
+        assert_eq!(received(&mut connection, format!("{told}\r\n").as_bytes()), [found]);
+    }
+    let mut connection = let_in(Purpose::Commands);
+    send(&mut connection, 1, 5, &["GET", "a"]);
+    send(&mut connection, 2, 5, &["GET", "b"]);
+    connection.transmitted(10);
+    assert_eq!(received(&mut connection, b"+x\r\n-ERR late\r\n"), ["1 +x", "refused: ERR late"]);
+    assert_eq!(connection.end(), [(RequestId(2), Failure::NotSent)]);
+}
+
+#[test]
+fn another_answer_than_pong_is_no_servers() {
+    for answer in [":1", "$-1", "+hello", "*0"] {
+        let mut connection = with(&Login::default());
+        written(&mut connection);
+        let found = received(&mut connection, format!("{answer}\r\n").as_bytes());
+        assert_eq!(found, ["PING is not answered by PONG"]);
+    }
+}
+
+#[test]
 fn what_has_not_left_is_told_apart_from_what_may_have() {
     let mut connection = let_in(Purpose::Commands);
     for request in 1..=3 {
@@ -203,6 +235,7 @@ fn the_earliest_deadline_is_the_connections() {
         send(&mut connection, request, ms, &["PING"]);
     }
     assert_eq!(connection.deadline(), Some(at(5)));
+    written(&mut connection);
     received(&mut connection, b"+PONG\r\n+PONG\r\n");
     assert_eq!(connection.deadline(), Some(at(9)));
     assert_eq!(connection.handle_timeout(at(8)), Ok(()));
@@ -214,6 +247,7 @@ fn messages_come_besides_replies_in_both_protocols() {
     for kind in ["*", ">"] {
         let mut connection = let_in(Purpose::Messages);
         send(&mut connection, 1, 5, &["SUBSCRIBE", "c"]);
+        written(&mut connection);
         let text = format!(
             "{kind}3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n\
              {kind}3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n\
@@ -228,6 +262,7 @@ fn messages_come_besides_replies_in_both_protocols() {
 fn a_subscription_may_be_refused() {
     let mut connection = let_in(Purpose::Messages);
     send(&mut connection, 1, 5, &["SUBSCRIBE", "c"]);
+    written(&mut connection);
     assert_eq!(received(&mut connection, b"-NOPERM no\r\n"), ["1 -NOPERM no"]);
 }
 
@@ -252,6 +287,7 @@ fn large_and_odd_replies_do_not_confuse_the_pairing() {
     let mut connection = let_in(Purpose::Commands);
     send(&mut connection, 1, 5, &["LRANGE"]);
     send(&mut connection, 2, 5, &["GET"]);
+    written(&mut connection);
     let mut bytes = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$100000\r\n".to_vec();
     bytes.extend(vec![b'\r'; 100_000]);
     bytes.extend(b"\r\n$-1\r\n");

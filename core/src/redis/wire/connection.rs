@@ -239,9 +239,15 @@ impl Connection {
         let frame = self.decoder.frame(range.clone());
         let refusal = frame.error().is_some();
         if self.greetings > 0 && !frame.is_push() {
-            if frame.error().is_some_and(|text| !self.asked || turns_away(text)) {
+            if frame.error().is_some_and(|text| !self.asked || self.left == 0 || turns_away(text)) {
                 self.refused = true;
                 return Ok(Some(Sort::Refused));
+            }
+            if self.left == 0 {
+                return Err(Malformed::Unasked);
+            }
+            if self.asked && !refusal && !is_pong(frame) {
+                return Err(Malformed::NoPong);
             }
             self.greetings -= 1;
             return Ok((self.greetings == 0).then_some(Sort::Ready));
@@ -253,7 +259,9 @@ impl Connection {
             Purpose::Messages if is_aside(frame) => return Ok(None),
             Purpose::Commands | Purpose::Messages => {}
         }
-        let Some(sent) = self.outstanding.pop_front() else {
+        // What has not left yet was not heard by whoever speaks here.
+        let left = self.left;
+        let Some(sent) = self.outstanding.pop_front_if(|sent| sent.start < left) else {
             // A server that takes no more clients says so at once.
             return if refusal { Ok(Some(Sort::Refused)) } else { Err(Malformed::Unasked) };
         };
@@ -360,6 +368,11 @@ fn published(frame: Frame<'_>) -> Option<(&[u8], &[u8])> {
         ) => Some((channel, payload)),
         _ => None,
     }
+}
+
+/// Whether it answers `PING`, as before any subscription.
+fn is_pong(frame: Frame<'_>) -> bool {
+    matches!(frame.tokens().next(), Some(Token::Simple(b"PONG") | Token::Bulk(b"PONG")))
 }
 
 /// Whether it is a pong, or a word about a subscription that nobody has asked about.

@@ -40,6 +40,8 @@ pub enum Malformed {
     LongReply,
     /// A reply came, and nothing was asked.
     Unasked,
+    /// `PING` was answered by something else.
+    NoPong,
 }
 
 impl fmt::Display for Malformed {
@@ -60,6 +62,7 @@ impl fmt::Display for Malformed {
             Self::Deep => write!(f, "a reply lies more than {MAX_DEPTH} deep"),
             Self::LongReply => write!(f, "a reply is longer than {MAX_REPLY} bytes"),
             Self::Unasked => f.write_str("a reply to nothing"),
+            Self::NoPong => f.write_str("PING is not answered by PONG"),
         }
     }
 }
