@@ -21,7 +21,7 @@ pub(crate) fn shown(text: &str, most: usize) -> String {
     let mut shown = String::new();
     for each in text.chars() {
         let whole = shown.len();
-        if each.is_control() {
+        if each.is_control() || moves_text(each) {
             shown.extend(each.escape_default());
         } else {
             shown.push(each);
@@ -35,6 +35,11 @@ pub(crate) fn shown(text: &str, most: usize) -> String {
     shown
 }
 
+/// Whether it is none that is seen: it begins a line, or turns the direction of what follows.
+const fn moves_text(each: char) -> bool {
+    matches!(each, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +51,7 @@ mod tests {
             words(b"ERR \x1b[2J\0 a\r\nb\x7f\xff"),
             "ERR \\u{1b}[2J\\u{0} a\\r\\nb\\u{7f}\u{fffd}"
         );
+        assert_eq!(words("a\u{202e}b\u{2028}".as_bytes()), "a\\u{202e}b\\u{2028}");
         for silent in [&b""[..], b" ", b"\r\n"] {
             assert_eq!(words(silent), "an error without words");
         }
