@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -161,6 +162,32 @@ def test_answers_nobody_can_use_do_not_hang(fake, text):
         await co.close()
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        # The command may leave before the end is seen.
+        (b"+PONG\r\n", "closed by the server|did not answer"),
+        (b"+PONG\r\n+PONG\r\n", "a reply to nothing"),
+    ],
+)
+def test_a_server_that_hangs_up_on_whom_it_let_in_is_not_called_without_a_pause(fake, text, why):
+    def talk(peer, _):
+        peer.sendall(text)
+        peer.shutdown(socket.SHUT_RDWR)
+
+    broken = fake(talk)
+
+    async def main():
+        url = f"redis://127.0.0.1:{broken.port}"
+        co = comity.aio.connect(url, timeout=2, check=False)
+        with pytest.raises((comity.Unreachable, comity.NoAnswer), match=why):
+            await co.lock("a").acquire()
+        await co.close()
+
+    run(main())
+    assert 1 < broken.accepted < 100
 
 
 def test_a_connection_that_died_while_idle_is_replaced(server):

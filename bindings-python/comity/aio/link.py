@@ -65,6 +65,13 @@ class Link(ABC):
 
     def heard(self, wire: Wire, data: bytes) -> None:
         """See `Owner`."""
+        why = self._receive(wire, data)
+        if why is not None:
+            self.ended(wire, why)
+        self._others()
+
+    def _receive(self, wire: Wire, data: bytes) -> str | None:
+        """Tells the core what has arrived. Why nothing behind that can be trusted, or None."""
         session = self._session
         why = None
         with session.mutex:
@@ -73,9 +80,7 @@ class Link(ABC):
             except ValueError as error:
                 why = str(error)
             session.drain()
-        if why is not None:
-            self.ended(wire, why)
-        self._others()
+        return why
 
     @abstractmethod
     def ended(self, wire: Wire, why: str) -> None:
@@ -115,24 +120,32 @@ class Link(ABC):
     async def _connects(self, deadline: int) -> None:
         session = self._session
         try:
-            wire = await self._connector.connect(deadline, messages=self.messages)
+            self._made(await self._connector.connect(deadline, messages=self.messages))
         except NotConnected as failed:
-            self._connecting = None
             session.unreachable(self._node, failed)
             self._refuse()
         except Refused as refused:
-            self._connecting = None
             session.refused(self._node, refused.text)
             self._refuse()
-        else:
+        finally:
             self._connecting = None
-            if self._stopped:
-                wire.close()
-                return
-            self._wire = wire
-            wire.belongs_to(self)
-            self._connected(wire)
         self.flush()
+
+    def _made(self, wire: Wire) -> None:
+        """There is a connection. Raises `NotConnected` where it has ended again already: the core
+        says when to try again.
+        """
+        if self._stopped:
+            wire.close()
+            return
+        wire.belongs_to(self)
+        # What has come since the server has let it in answers nothing.
+        why = self._receive(wire, b"") or wire.gone
+        if why is not None:
+            wire.close()
+            raise NotConnected(why, ConnectionError(why))
+        self._wire = wire
+        self._connected(wire)
 
     def _refuse(self) -> None:
         """What no connection could be made for is not sent."""

@@ -56,11 +56,13 @@ class Wire(asyncio.Protocol):
         """From now on `owner` is told what comes."""
         self._owner = owner
         self._transport.set_protocol(self)
-        early, self._early = self._early, None
-        if early is not None and early.ended is not None:
-            owner.ended(self, early.ended)
-        elif early is not None:
-            owner.heard(self, b"")  # what has come since the server has let it in
+
+    @property
+    def gone(self) -> str | None:
+        """Why nothing will arrive any more, where that is known."""
+        if self._early is not None and self._early.ended is not None:
+            return self._early.ended
+        return "closed by the server" if self._transport.is_closing() else None
 
     @property
     def outstanding(self) -> int:
