@@ -18,6 +18,22 @@ pub(crate) struct Failed {
     pub(crate) lasting: bool,
 }
 
+/// A pause after a failure: the first, doubled with each one up to the longest.
+#[derive(Clone, Copy)]
+pub(crate) struct Backoff {
+    pub(crate) first: Span,
+    pub(crate) longest: Span,
+}
+
+impl Backoff {
+    /// The pause after so many failures: half of it, and a random part of the other half.
+    pub(crate) fn pause(self, failures: u32, entropy: &mut Entropy) -> Span {
+        let doubled = self.first.as_micros() << failures.saturating_sub(1).min(10);
+        let half = Span::from_micros(doubled).min(self.longest).part(1, 2);
+        half + entropy.jitter(half)
+    }
+}
+
 /// What a machine works with during one input.
 pub(crate) struct Cx<'a, Effect> {
     pub(crate) now: Time,

@@ -5,11 +5,12 @@ use super::{Coordinator, Timer};
 use crate::error::Error;
 use crate::event::Event;
 use crate::lock::Lock;
+use crate::machine::Backoff;
 use crate::redis::NodeId;
 use crate::time::Span;
 
-/// The first pause before a push connection is tried again, doubled each time up to the second.
-const RESUBSCRIBE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
+/// Before a push connection is tried again.
+const RESUBSCRIBE: Backoff = Backoff { first: Span::from_millis(100), longest: Span::from_secs(5) };
 
 impl Coordinator {
     pub(super) fn on_push_ready(&mut self, node: NodeId) {
@@ -34,10 +35,8 @@ impl Coordinator {
             return;
         }
         state.push = PushState::Failed;
-        let doubled = RESUBSCRIBE.0.as_micros() << state.push_failures.min(10);
         state.push_failures += 1;
-        let pause = Span::from_micros(doubled).min(RESUBSCRIBE.1);
-        let at = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
+        let at = self.now + RESUBSCRIBE.pause(state.push_failures, &mut self.entropy);
         self.timers.insert(at, Timer::Subscribe(node));
         self.emit(Event::PushUnavailable { node, error: error.at(node) });
         self.every_lock(|entry| entry.node == node, Lock::on_push_lost);

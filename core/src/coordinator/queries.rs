@@ -9,6 +9,7 @@ use super::{Coordinator, ReplyTarget, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::lock::{Answer, AnswerKind, GuardAnswer, GuardOp, Op};
+use crate::machine::Backoff;
 use crate::redis::{Argv, Fields, LockKeys, MAX_WORDS, NodeId, Reply, Script, shown};
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
@@ -16,6 +17,8 @@ use crate::transaction::{self, NEVER, TransactionId};
 
 /// The oldest server that has every command the scripts use.
 const OLDEST: (u64, u64) = (6, 2);
+/// Before a query is sent again.
+const BACKOFF: Backoff = Backoff { first: Span::from_millis(40), longest: Span::from_millis(640) };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum QueryKind {
@@ -184,8 +187,7 @@ impl Coordinator {
         let error = error.at(call.node).after(call.trouble.take());
         call.failures += 1;
         call.checked = None;
-        let pause = Span::from_millis(20 << call.failures.min(5));
-        let wake = self.now + pause.part(1, 2) + self.entropy.jitter(pause.part(1, 2));
+        let wake = self.now + BACKOFF.pause(call.failures, &mut self.entropy);
         if !transient || wake >= call.limit {
             self.end_query(id, |call, id| call.failed(id, error));
         } else {

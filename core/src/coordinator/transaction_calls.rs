@@ -17,7 +17,7 @@ use crate::stamp::Stamp;
 use crate::time::{Span, Time};
 use crate::transaction::call::is_locked;
 use crate::transaction::commit::Transaction;
-use crate::transaction::effect::pause;
+use crate::transaction::effect::WAIT;
 use crate::transaction::plan::Places;
 use crate::transaction::{
     Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, PrepareOrder, Reason, SweepOptions,
@@ -388,7 +388,7 @@ impl Coordinator {
         if call.plan.parts.len() > 1 {
             self.begin(handle, background);
         } else {
-            let until = self.now + pause(call.conflicts, &mut self.entropy);
+            let until = self.now + WAIT.pause(call.conflicts, &mut self.entropy);
             call.stage = Stage::Pausing { until };
         }
         self.reschedule_transaction_call(handle);

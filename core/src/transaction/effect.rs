@@ -7,9 +7,8 @@ use super::commit::Ending;
 use super::recovery::{RecoveryOutcome, Task};
 use super::replication::Copied;
 use super::{Answer, Confirm, Op, Rejection, TransactionId, Txid};
-use crate::entropy::Entropy;
 use crate::error::Error;
-use crate::machine::Failed;
+use crate::machine::{Backoff, Failed};
 use crate::redis::Failure;
 use crate::time::{Span, Time};
 
@@ -129,25 +128,13 @@ impl Outcome {
     }
 }
 
-/// The first pause after a failure, doubled each time up to the second.
-const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_secs(2));
-/// The first pause before a lock is asked for again, doubled each time up to the second.
-const WAIT: (Span, Span) = (Span::from_micros(500), Span::from_millis(8));
-
-/// A pause that is doubled with each of `times` up to its limit: half of it, and a random part of
-/// the other half.
-fn doubled((first, limit): (Span, Span), times: u32, entropy: &mut Entropy) -> Span {
-    let doubled = first.as_micros() << times.saturating_sub(1).min(10);
-    let half = Span::from_micros(doubled).min(limit).part(1, 2);
-    half + entropy.jitter(half)
-}
-
-/// How long to wait before a lock is asked for again after `times` conflicts.
-pub(crate) fn pause(times: u32, entropy: &mut Entropy) -> Span {
-    doubled(WAIT, times, entropy)
-}
+/// Between failures.
+const BACKOFF: Backoff = Backoff { first: Span::from_millis(20), longest: Span::from_secs(2) };
+/// Before a lock is asked for again, after each conflict.
+pub(crate) const WAIT: Backoff =
+    Backoff { first: Span::from_micros(500), longest: Span::from_millis(8) };
 
 /// When to try again after so many failures.
 pub(in crate::transaction) fn back_off(failures: u32, cx: &mut Cx<'_>) -> Time {
-    cx.now + doubled(BACKOFF, failures, cx.entropy)
+    cx.now + BACKOFF.pause(failures, cx.entropy)
 }

@@ -5,10 +5,11 @@ use super::{
 };
 use crate::counter::PreviousSlot;
 use crate::event::Event;
+use crate::machine::Backoff;
 use crate::time::{Span, Time};
 
-/// The first pause after a failure, doubled each time up to the second.
-const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_secs(2));
+/// Between failures.
+const BACKOFF: Backoff = Backoff { first: Span::from_millis(20), longest: Span::from_secs(2) };
 
 impl Counter {
     /// Sends the next thing, if there is one and nothing is on its way.
@@ -144,9 +145,7 @@ impl Counter {
 
     fn after_pause(&mut self, cx: &mut Cx<'_>) -> Time {
         self.failures += 1;
-        let doubled = BACKOFF.0.as_micros() << self.failures.saturating_sub(1).min(10);
-        let pause = Span::from_micros(doubled).min(BACKOFF.1);
-        cx.now + pause.part(1, 2) + cx.entropy.jitter(pause.part(1, 2))
+        cx.now + BACKOFF.pause(self.failures, cx.entropy)
     }
 
     /// Nothing is left to flush. A host that has reported a tally is asked all the same: it reports no

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{Acquire, Id, Op};
+use crate::machine::Backoff;
 use crate::redis::readable;
 use crate::time::Span;
 
@@ -18,8 +19,8 @@ const WAITER_TTL: Span = Span::from_secs(10);
 pub(super) const POLL: (Span, Span) = (Span::from_millis(50), Span::from_millis(500));
 /// Where no push can announce a grant, a lock is handed over no more often than this.
 const TURN: Span = Span::from_millis(50);
-/// The first pause after a failure, doubled each time up to the second.
-const BACKOFF: (Span, Span) = (Span::from_millis(20), Span::from_millis(500));
+/// Between failures.
+const BACKOFF: Backoff = Backoff { first: Span::from_millis(20), longest: Span::from_millis(500) };
 /// How long an id is withdrawn in the background. By then no late command can be executed: no driver
 /// may keep a command for longer.
 const ENDING: Span = Span::from_secs(60);
@@ -39,10 +40,10 @@ impl Lock {
         if let Some(lease) = self.lease().filter(|lease| cx.now < lease.valid_until) {
             deadline = deadline.min(lease.valid_until);
             if let Some(extension) = self.extension {
-                deadline = deadline.min(extension.limit).max(cx.now + BACKOFF.0);
+                deadline = deadline.min(extension.limit).max(cx.now + BACKOFF.first);
             }
         } else if !self.is_over() && !self.waits_on() {
-            deadline = deadline.min(limit).max(cx.now + BACKOFF.0);
+            deadline = deadline.min(limit).max(cx.now + BACKOFF.first);
         }
         let asked = match op {
             Op::Acquire(_) => Asked::Acquire,
@@ -224,8 +225,6 @@ impl Lock {
     }
 
     pub(super) fn backoff(&self, cx: &mut Cx<'_>) -> Span {
-        let doubled = BACKOFF.0.as_micros() << self.failures.saturating_sub(1).min(10);
-        let pause = Span::from_micros(doubled).min(BACKOFF.1);
-        pause.part(1, 2) + cx.entropy.jitter(pause.part(1, 2))
+        BACKOFF.pause(self.failures, cx.entropy)
     }
 }

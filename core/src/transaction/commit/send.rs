@@ -4,7 +4,7 @@ use super::{
     Asked, Copying, End, Ending, Notified, PrepareOrder, Reason, Slot, State, Transaction, Vote,
 };
 use crate::time::Time;
-use crate::transaction::effect::{Cx, Effect, back_off, pause};
+use crate::transaction::effect::{Cx, Effect, WAIT, back_off};
 use crate::transaction::{Ack, Finish, OnePhase, Op, Prepare, Role, Verdict};
 
 impl Transaction {
@@ -243,7 +243,8 @@ impl Transaction {
     pub(super) fn wait(&mut self, place: usize, cx: &mut Cx<'_>) {
         let Some(part) = self.parts.get_mut(place) else { return };
         part.waits = part.waits.saturating_add(1);
-        part.wake = Some(cx.now + pause(part.waits, cx.entropy)).filter(|wake| *wake < self.ask_by);
+        part.wake =
+            Some(cx.now + WAIT.pause(part.waits, cx.entropy)).filter(|wake| *wake < self.ask_by);
     }
 
     // Notifying the user.
