@@ -126,6 +126,12 @@ impl Error {
         Self::new(ErrorCode::Corrupt, message)
     }
 
+    /// A reply that none of comity's scripts gives.
+    pub(crate) fn strange() -> Self {
+        let message = "the server's answer is not one of comity's scripts'";
+        Self::new(ErrorCode::Unsupported, message)
+    }
+
     /// The same, of a node; what is of one already stays so.
     pub(crate) fn at(self, node: NodeId) -> Self {
         Self { node: self.node.or(Some(node)), ..self }

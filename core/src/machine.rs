@@ -18,6 +18,36 @@ pub(crate) struct Failed {
     pub(crate) lasting: bool,
 }
 
+/// The server refused to execute an attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    /// For the user, with the server's words.
+    pub(crate) error: Error,
+    /// It may pass by itself soon.
+    pub(crate) transient: bool,
+    /// The server would refuse any command now.
+    pub(crate) away: bool,
+    /// It passes when a failover or a disk is done, which may take long.
+    pub(crate) passes: bool,
+    /// The script may have been executed in part.
+    pub(crate) executed: bool,
+}
+
+impl Refused {
+    pub(crate) const fn new(error: Error, transient: bool, executed: bool) -> Self {
+        Self { error, transient, away: false, passes: false, executed }
+    }
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome<Answer> {
+    /// And when what was answered had been sent.
+    Answered(Answer, Time),
+    Failed(Failed),
+    Refused(Refused),
+}
+
 /// A pause after a failure: the first, doubled with each one up to the longest.
 #[derive(Clone, Copy)]
 pub(crate) struct Backoff {

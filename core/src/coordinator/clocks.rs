@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::error_reply::ErrorReply;
 use super::transaction_calls::{Stage, TransactionCall};
 use super::{Coordinator, Request, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::keyspace::ServerTime;
+use crate::machine::Refused;
 use crate::redis::{NodeId, Reply, parse_number};
 use crate::time::{Span, Time};
 use crate::transaction::{Handle, Reason};
@@ -78,7 +78,7 @@ impl Coordinator {
         let Some((seconds, micros)) = showed else {
             let (error, transient) = match reply {
                 Reply::Error(text) => {
-                    let ErrorReply { error, transient, .. } = ErrorReply::of(text);
+                    let Refused { error, transient, .. } = Refused::of(text);
                     (error, transient)
                 }
                 _ => {

@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::error_reply::ErrorReply;
 use super::transaction_calls::{Concern, Stage};
 use super::{Coordinator, ReplyTarget, Request, Timer};
 use crate::error::{Error, ErrorCode};
@@ -124,29 +123,17 @@ impl Coordinator {
 
     /// What a reply means to a transaction. Keeps the time of the server's clock that is in it.
     pub(super) fn transaction_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
-        if let Reply::Error(text) = reply {
-            let ErrorReply { error, transient, executed, .. } = ErrorReply::of(text);
-            return Outcome::Refused { error: error.at(pending.node), transient, executed };
-        }
-        let Some(answer) = Answer::decode(reply) else {
-            let message = "the server's answer is not one of comity's scripts'";
-            let error = Error::new(ErrorCode::Unsupported, message);
-            return Outcome::Refused {
-                error: error.at(pending.node),
-                transient: false,
-                executed: true,
-            };
-        };
-        let showed = match &answer {
+        let outcome = pending.outcome(reply, Answer::decode(reply));
+        if let Outcome::Answered(
             Answer::Prepared { now, .. }
             | Answer::Stale { now }
-            | Answer::Refused { why: Rejection::Locked { now, .. }, .. } => Some(*now),
-            _ => None,
-        };
-        if let Some(showed) = showed {
-            self.on_clock(pending.node, pending.sent_at, showed);
+            | Answer::Refused { why: Rejection::Locked { now, .. }, .. },
+            sent_at,
+        ) = outcome
+        {
+            self.on_clock(pending.node, sent_at, now);
         }
-        Outcome::Answered(answer)
+        outcome
     }
 
     /// What became of a command of a transaction, a recovery, a sweep or a wait for replicas.

@@ -4,16 +4,15 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::error_reply::ErrorReply;
-use super::{Coordinator, CounterEntry, Lifecycle, Request, Timer, closed};
+use super::{Coordinator, CounterEntry, Lifecycle, Timer, closed};
 use crate::counter::{
-    self, Answer, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Outcome,
+    self, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Outcome,
     PreviousSlots, Tally,
 };
 use crate::crdt::Slots;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
-use crate::redis::{Keys, NodeId, Reply, readable};
+use crate::redis::{Keys, NodeId, readable};
 use crate::snapshot::Snapshot;
 use crate::time::{Span, Time};
 
@@ -300,22 +299,6 @@ impl Coordinator {
         let call = CallId(self.next_operation());
         self.counter_verb(counter, now, |machine, cx| verb(machine, call, cx))?;
         Ok(call)
-    }
-
-    /// What a reply means to a counter.
-    pub(super) fn counter_outcome(pending: &Request, reply: &Reply) -> Outcome {
-        if let Reply::Error(text) = reply {
-            let ErrorReply { error, transient, .. } = ErrorReply::of(text);
-            return Outcome::Refused { error, transient };
-        }
-        match Answer::decode(reply) {
-            Some(answer) => Outcome::Answered { answer, sent_at: pending.sent_at },
-            None => {
-                let message = "the server's answer is not one of comity's scripts'";
-                let error = Error::new(ErrorCode::Unsupported, message);
-                Outcome::Refused { error, transient: false }
-            }
-        }
     }
 
     pub(super) fn on_counter_outcome(

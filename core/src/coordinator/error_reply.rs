@@ -2,22 +2,10 @@
 
 use alloc::format;
 
+use super::Request;
 use crate::error::{Error, ErrorCode};
-use crate::redis::words;
-
-/// A server's error reply, read as a refusal.
-pub(super) struct ErrorReply {
-    /// For the user, with the server's words.
-    pub(super) error: Error,
-    /// It may pass by itself soon.
-    pub(super) transient: bool,
-    /// The server would refuse any command now.
-    pub(super) away: bool,
-    /// It passes when a failover or a disk is done, which may take long.
-    pub(super) passes: bool,
-    /// The script may have been executed in part.
-    pub(super) executed: bool,
-}
+use crate::machine::{Outcome, Refused};
+use crate::redis::{Reply, words};
 
 /// Said before a script runs, by a server that will be able to run it later.
 const TRANSIENT: [&[u8]; 3] = [b"LOADING", b"BUSY", b"MASTERDOWN"];
@@ -56,7 +44,21 @@ const CROWDED: &[u8] = b"ERR max number of clients";
 pub(super) const NO_CLUSTER: &str = "the server is a node of a Redis Cluster, which is not supported: \
      connect to servers with 'cluster-enabled no', all of them as nodes of the ring";
 
-impl ErrorReply {
+impl Request {
+    /// What a reply means to the machine that has sent it, by the answer in it, if it is one.
+    pub(super) fn outcome<Answer>(&self, reply: &Reply, answer: Option<Answer>) -> Outcome<Answer> {
+        let mut refused = match (reply, answer) {
+            (Reply::Error(text), _) => Refused::of(text),
+            (_, Some(answer)) => return Outcome::Answered(answer, self.sent_at),
+            (_, None) => Refused::new(Error::strange(), false, true),
+        };
+        refused.error = refused.error.at(self.node);
+        Outcome::Refused(refused)
+    }
+}
+
+impl Refused {
+    /// A server's error reply.
     pub(super) fn of(text: &[u8]) -> Self {
         let unauthenticated = text.starts_with(UNAUTHENTICATED);
         // Servers before 7.0 wrap what a script raises: `ERR Error running script (...): ...: -OOM ...`.

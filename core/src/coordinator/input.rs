@@ -3,20 +3,16 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::error_reply::ErrorReply;
 use super::{Coordinator, ReplyTarget, Request, Timer};
 use crate::counter;
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
-use crate::lock::{
-    AHEAD, Answer, AnswerKind, ClockSample, EndReason, Fence, Lock, LockId, Outcome, Push,
-};
-use crate::machine::Failed;
+use crate::lock::{AHEAD, Answer, AnswerKind, ClockSample, EndReason, Fence, Lock, LockId, Push};
+use crate::machine::{Failed, Outcome, Refused};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::stamp;
 use crate::time::{Span, Time};
-use crate::transaction;
 
 /// A host that comes so long after what was due was busy elsewhere.
 pub(super) const LATE: Span = Span::from_millis(100);
@@ -29,7 +25,7 @@ impl Coordinator {
     pub fn handle_reply(&mut self, request: RequestId, reply: &Reply, now: Time) {
         self.advance_now(now);
         if let Reply::Error(text) = reply
-            && ErrorReply::is_of_connection(text)
+            && Refused::is_of_connection(text)
             && let Some(node) = self.requests.get(&request).map(|pending| pending.node)
         {
             self.handle_refused(node, text, now);
@@ -51,7 +47,7 @@ impl Coordinator {
     /// Notes that the server of a reply answers, or refuses. Gives the targets that awaited its answer.
     fn on_heard(&mut self, node: NodeId, reply: &Reply) -> VecDeque<ReplyTarget> {
         if let Reply::Error(text) = reply
-            && let ErrorReply { error, away: true, .. } = ErrorReply::of(text)
+            && let Refused { error, away: true, .. } = Refused::of(text)
         {
             self.on_refusing(node, error, false);
             return VecDeque::new();
@@ -68,7 +64,7 @@ impl Coordinator {
         if let Reply::Error(text) = reply {
             self.stats.refusals += 1;
             // To the command that brought the text it is a refusal like any other.
-            let missing = ErrorReply::is_no_script(text) && pending.script.is_some();
+            let missing = Refused::is_no_script(text) && pending.script.is_some();
             if missing && !self.is_loading(pending.node, request) {
                 self.on_script_missing(pending);
                 return;
@@ -86,13 +82,13 @@ impl Coordinator {
                 });
             }
             ReplyTarget::Counter(counter, attempt) => {
-                let outcome = Self::counter_outcome(pending, reply);
+                let outcome = pending.outcome(reply, counter::Answer::decode(reply));
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             ReplyTarget::Query(call) => self.on_query_reply(call, pending.background, reply),
             ReplyTarget::Stamp(round) => self.on_stamp_reply(round, pending.node, reply),
             ReplyTarget::Subscription => match reply {
-                Reply::Error(text) => self.on_push_failed(pending.node, ErrorReply::of(text).error),
+                Reply::Error(text) => self.on_push_failed(pending.node, Refused::of(text).error),
                 _ => self.on_push_ready(pending.node),
             },
             ReplyTarget::Transaction(..)
@@ -140,7 +136,7 @@ impl Coordinator {
     /// Whether it passes is known here: operations that may wait do, and the others fail at once.
     pub fn handle_refused(&mut self, node: NodeId, text: &[u8], now: Time) {
         self.advance_now(now);
-        let ErrorReply { error, transient, .. } = ErrorReply::of(text);
+        let Refused { error, transient, .. } = Refused::of(text);
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         self.stats.refusals += 1;
         state.set_refusing(error.clone(), !transient);
@@ -338,7 +334,7 @@ impl Coordinator {
                 });
             }
             ReplyTarget::Counter(counter, attempt) => {
-                let outcome = counter::Outcome::Failed(failed);
+                let outcome = Outcome::Failed(failed);
                 self.on_counter_outcome(counter, attempt, outcome, pending.background);
             }
             ReplyTarget::Query(call) => self.on_query_failed(call, failed.error, !failed.lasting),
@@ -349,7 +345,7 @@ impl Coordinator {
             | ReplyTarget::Sweep(..)
             | ReplyTarget::Confirm(..)
             | ReplyTarget::Wait(..) => {
-                let outcome = transaction::effect::Outcome::Failed(failed);
+                let outcome = Outcome::Failed(failed);
                 self.on_transaction_outcome(pending.target, pending.background, outcome);
             }
             ReplyTarget::Time(_) => self.on_no_clock(pending.node, &failed.error, failed.lasting),
@@ -360,20 +356,11 @@ impl Coordinator {
     // Locks.
 
     /// What a reply means to a lock. Keeps what is in it of the node: its clock and its highest fence.
-    fn lock_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
+    fn lock_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome<Answer> {
         let sent_at = pending.sent_at;
-        if let Reply::Error(text) = reply {
-            let ErrorReply { error, transient, passes, executed, .. } = ErrorReply::of(text);
-            return Outcome::Refused { error, transient, passes, executed };
-        }
-        let Some(answer) = Answer::decode(reply) else {
-            let message = "the server's answer is not one of comity's scripts'";
-            let error = Error::new(ErrorCode::Unsupported, message);
-            return Outcome::Refused { error, transient: false, passes: false, executed: true };
-        };
-        let Some(node) = self.nodes.get_mut(pending.node.0 as usize) else {
-            return Outcome::Answered { answer, sent_at };
-        };
+        let outcome = pending.outcome(reply, Answer::decode(reply));
+        let node = self.nodes.get_mut(pending.node.0 as usize);
+        let (Outcome::Answered(answer, _), Some(node)) = (&outcome, node) else { return outcome };
         let (fence, server_now) = match &answer.kind {
             AnswerKind::Granted { fence, now, .. } | AnswerKind::Renewed { fence, now, .. } => {
                 (*fence, Some(*now))
@@ -405,7 +392,7 @@ impl Coordinator {
             let node = pending.node;
             self.emit(Event::PushUnavailable { node, error: error.at(node) });
         }
-        Outcome::Answered { answer, sent_at }
+        outcome
     }
 
     /// Lets `step` work on every lock for which `wanted` holds, in the order of their numbers.

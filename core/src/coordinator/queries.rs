@@ -4,12 +4,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::error_reply::{ErrorReply, NO_CLUSTER};
+use super::error_reply::NO_CLUSTER;
 use super::{Coordinator, ReplyTarget, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::lock::{Answer, AnswerKind, GuardAnswer, GuardOp, Op};
-use crate::machine::Backoff;
+use crate::machine::{Backoff, Refused};
 use crate::redis::{Argv, Fields, LockKeys, MAX_WORDS, NodeId, Reply, Script, shown};
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
@@ -98,41 +98,35 @@ impl QueryKind {
 impl Query {
     /// The event that `reply` means for it; an error where the reply is none of comity's.
     pub(super) fn answered(&self, call: CallId, reply: &Reply, push: bool) -> Result<Event, Error> {
-        let strange = || {
-            Error::new(
-                ErrorCode::Unsupported,
-                "the server's answer is not one of comity's scripts'",
-            )
-        };
         match &self.kind {
             QueryKind::Inspect { .. } => match Answer::decode(reply).map(|answer| answer.kind) {
                 Some(AnswerKind::Info(inspection)) => Ok(Event::LockInspected { call, inspection }),
-                _ => Err(strange()),
+                _ => Err(Error::strange()),
             },
             QueryKind::Guard { .. } => {
                 let GuardAnswer { accepted, highest } =
-                    GuardAnswer::decode(reply).ok_or_else(strange)?;
+                    GuardAnswer::decode(reply).ok_or_else(Error::strange)?;
                 Ok(Event::FenceChecked { call, accepted, highest })
             }
             QueryKind::Status { id, .. } => {
-                let outcome = decided(reply, id).ok_or_else(strange)??;
+                let outcome = decided(reply, id).ok_or_else(Error::strange)??;
                 Ok(Event::TransactionStatus { call, id: id.to_text(), outcome })
             }
             QueryKind::Check => {
                 let mut fields = Fields::of(reply);
-                fields.bytes().filter(|verb| verb == b"CHECKED").ok_or_else(strange)?;
+                fields.bytes().filter(|verb| verb == b"CHECKED").ok_or_else(Error::strange)?;
                 let mut text =
                     || fields.bytes().map(|b| shown(&String::from_utf8_lossy(b), MAX_WORDS));
-                let version = text().ok_or_else(strange)?;
-                let eviction_policy = text().ok_or_else(strange)?;
-                let refused = text().ok_or_else(strange)?;
+                let version = text().ok_or_else(Error::strange)?;
+                let eviction_policy = text().ok_or_else(Error::strange)?;
+                let refused = text().ok_or_else(Error::strange)?;
                 let cluster = text().unwrap_or_default();
                 check_version(&version)?;
                 if cluster == "1" {
                     return Err(Error::new(ErrorCode::Unsupported, NO_CLUSTER));
                 }
                 if push && !refused.is_empty() {
-                    return Err(ErrorReply::of(refused.as_bytes()).error);
+                    return Err(Refused::of(refused.as_bytes()).error);
                 }
                 Ok(Event::NodeChecked { call, node: self.node, version, eviction_policy })
             }
@@ -149,7 +143,7 @@ impl Coordinator {
         let Some(call) = self.queries.get(&id) else { return };
         let error = match reply {
             Reply::Error(text) => {
-                let ErrorReply { error, transient, .. } = ErrorReply::of(text);
+                let Refused { error, transient, .. } = Refused::of(text);
                 return self.on_query_failed(id, error, transient);
             }
             _ => call.answered(id, reply, self.push),

@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::error_reply::ErrorReply;
 use super::{Coordinator, ReplyTarget, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
+use crate::machine::Refused;
 use crate::redis::{NodeId, Reply};
 use crate::transaction::effect::{Cx, Outcome};
 use crate::transaction::replication::Replication;
@@ -56,25 +56,18 @@ impl Coordinator {
     }
 
     pub(super) fn on_wait_reply(&mut self, node: NodeId, attempt: Attempt, reply: &Reply) {
-        let count = match reply {
-            Reply::Integer(count) => u32::try_from(*count).ok(),
-            _ => None,
-        };
-        self.step_replication(node, |machine, cx| match (count, reply) {
-            (Some(count), _) => machine.on_waited(attempt, count, cx),
-            (None, Reply::Error(text)) => {
-                let ErrorReply { error, transient, executed, .. } = ErrorReply::of(text);
-                machine.on_outcome(attempt, Outcome::Refused { error, transient, executed }, cx);
-            }
-            (None, _) => {
-                let message = "the server's answer to WAIT is not a number";
-                let error = Error::new(ErrorCode::Unsupported, message);
-                machine.on_outcome(
-                    attempt,
-                    Outcome::Refused { error, transient: false, executed: true },
-                    cx,
-                );
-            }
+        self.step_replication(node, |machine, cx| {
+            let refused = match reply {
+                Reply::Integer(count) if let Ok(count) = u32::try_from(*count) => {
+                    return machine.on_waited(attempt, count, cx);
+                }
+                Reply::Error(text) => Refused::of(text),
+                _ => {
+                    let message = "the server's answer to WAIT is not a number";
+                    Refused::new(Error::new(ErrorCode::Unsupported, message), false, true)
+                }
+            };
+            machine.on_outcome(attempt, Outcome::Refused(refused), cx);
         });
     }
 

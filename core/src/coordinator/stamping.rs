@@ -8,12 +8,9 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::error_reply::ErrorReply;
 use super::{Coordinator, ReplyTarget, Request};
-use crate::counter;
 use crate::error::{Error, ErrorCode, Result};
-use crate::lock::Outcome;
-use crate::machine::Failed;
+use crate::machine::{Failed, Outcome, Refused};
 use crate::redis::{Keys, NodeId, Origin, Reply, RequestId, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::stamp::{self, Answer, Members, Op, Round, SOLE, Seen, Stamp, Taken};
@@ -173,14 +170,10 @@ impl Coordinator {
         let seen = match (reply, Answer::decode(reply)) {
             (_, Some(answer)) => self.stamping.seen(node, answer),
             (Reply::Error(text), None) => {
-                let ErrorReply { error, transient, passes, .. } = ErrorReply::of(text);
+                let Refused { error, transient, passes, .. } = Refused::of(text);
                 Seen::Missing { error, lasting: !transient && !passes }
             }
-            _ => {
-                let message = "the server's answer is not one of comity's scripts'";
-                let error = Error::new(ErrorCode::Unsupported, message);
-                Seen::Missing { error, lasting: true }
-            }
+            _ => Seen::Missing { error: Error::strange(), lasting: true },
         };
         self.on_seen(round, node, seen);
     }
@@ -298,14 +291,13 @@ impl Coordinator {
         let error = error.at(node);
         match target {
             ReplyTarget::Lock(lock, attempt) => {
-                let outcome =
-                    Outcome::Refused { error, transient, executed: false, passes: transient };
+                let outcome = Outcome::Refused(Refused::new(error, transient, false));
                 self.step_lock(lock, background, |machine, cx| {
                     machine.on_outcome(attempt, outcome, cx);
                 });
             }
             ReplyTarget::Counter(counter, attempt) => {
-                let outcome = counter::Outcome::Refused { error, transient };
+                let outcome = Outcome::Refused(Refused::new(error, transient, false));
                 self.on_counter_outcome(counter, attempt, outcome, background);
             }
             ReplyTarget::Query(call) => self.on_query_failed(call, error, transient),
@@ -315,8 +307,7 @@ impl Coordinator {
             ReplyTarget::Subscription => self.on_push_failed(node, error),
             ReplyTarget::Time(_) => self.on_no_clock(node, &error, !transient),
             _ => {
-                let executed = false;
-                let outcome = transaction::effect::Outcome::Refused { error, transient, executed };
+                let outcome = Outcome::Refused(Refused::new(error, transient, false));
                 self.on_transaction_outcome(target, background, outcome);
             }
         }

@@ -8,7 +8,7 @@ use super::recovery::{RecoveryOutcome, Task};
 use super::replication::Copied;
 use super::{Answer, Confirm, Op, Rejection, TransactionId, Txid};
 use crate::error::Error;
-use crate::machine::{Backoff, Failed};
+use crate::machine::Backoff;
 use crate::redis::Failure;
 use crate::time::{Span, Time};
 
@@ -99,32 +99,21 @@ pub struct LockConflict {
     pub expired: bool,
 }
 
-/// What came of an attempt.
-#[derive(Clone, Debug)]
-pub(crate) enum Outcome {
-    Answered(Answer),
-    Failed(Failed),
-    /// The server refused to execute it. Whether to try again may change by itself.
-    Refused {
-        error: Error,
-        transient: bool,
-        executed: bool,
-    },
-}
+pub(crate) type Outcome = crate::machine::Outcome<Answer>;
 
 impl Outcome {
     /// Whether what was asked may have been executed, or may still be.
     pub(in crate::transaction) fn is_executed(&self) -> bool {
         match self {
-            Self::Answered(_) => true,
+            Self::Answered(..) => true,
             Self::Failed(failed) => failed.failure == Failure::OutcomeUnknown,
-            Self::Refused { executed, .. } => *executed,
+            Self::Refused(refused) => refused.executed,
         }
     }
 
     /// Whether it was another server than the participant that has answered.
     pub(in crate::transaction) fn is_elsewhere(&self) -> bool {
-        matches!(self, Self::Answered(Answer::Refused { why: Rejection::Ring { .. }, .. }))
+        matches!(self, Self::Answered(Answer::Refused { why: Rejection::Ring { .. }, .. }, _))
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::Failed;
+use crate::machine::{Failed, Refused};
 use crate::redis::{Failure, NodeId};
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
@@ -46,7 +46,7 @@ macro_rules! model {
         impl $name {
             /// The answer to `attempt`.
             pub fn answered(&mut self, attempt: u32, answer: Answer, now: Time) -> Vec<Effect> {
-                self.step(now, |m, cx| m.on_outcome(attempt, Outcome::Answered(answer), cx))
+                self.step(now, |m, cx| m.on_outcome(attempt, Outcome::Answered(answer, now), cx))
             }
 
             /// There is no answer to `attempt`.
@@ -59,7 +59,7 @@ macro_rules! model {
 
             /// The server does not take `attempt`, and will not.
             pub fn refused(&mut self, attempt: u32, error: Error, now: Time) -> Vec<Effect> {
-                let outcome = Outcome::Refused { error, transient: false, executed: true };
+                let outcome = Outcome::Refused(Refused::new(error, false, true));
                 self.step(now, |m, cx| m.on_outcome(attempt, outcome, cx))
             }
 

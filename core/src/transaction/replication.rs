@@ -116,18 +116,15 @@ impl Replication {
     pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
         let Some(round) = self.round(attempt) else { return };
         let error = match outcome {
-            Outcome::Answered(Answer::Confirmed { states })
+            Outcome::Answered(Answer::Confirmed { states }, _)
                 if states.len() == round.txids.len() =>
             {
                 round.states = Some(states);
                 return;
             }
-            Outcome::Answered(_) => Error::new(
-                ErrorCode::Unsupported,
-                "the server's answer is not one of comity's scripts'",
-            ),
+            Outcome::Answered(..) => Error::strange(),
             Outcome::Failed(failed) => failed.error,
-            Outcome::Refused { error, .. } => error,
+            Outcome::Refused(refused) => refused.error,
         };
         self.fail(&error, cx);
     }

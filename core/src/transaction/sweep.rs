@@ -115,31 +115,34 @@ impl Sweeper {
         }
         self.sent = None;
         match (self.state, outcome) {
-            (State::Paging, Outcome::Answered(Answer::Page { cursor, now, unreadable, found })) => {
+            (
+                State::Paging,
+                Outcome::Answered(Answer::Page { cursor, now, unreadable, found }, _),
+            ) => {
                 self.cursor = cursor;
                 self.unreadable += unreadable;
                 found.into_iter().for_each(|swept| self.sort(swept, now, cx));
                 self.state = State::Asking;
             }
-            (State::Asking, Outcome::Answered(answer)) => self.on_idle_answer(&answer),
+            (State::Asking, Outcome::Answered(answer, _)) => self.on_idle_answer(&answer),
             // It is asked again by the next sweep.
             (State::Asking, _) => drop(self.idle.pop_front()),
-            (State::Removing, Outcome::Answered(Answer::Removed { count })) => {
+            (State::Removing, Outcome::Answered(Answer::Removed { count }, _)) => {
                 self.count += count;
                 self.turn_page();
             }
-            (State::Finding, Outcome::Answered(Answer::Found { cursor, names })) => {
+            (State::Finding, Outcome::Answered(Answer::Found { cursor, names }, _)) => {
                 (self.cursor, self.shadows) = (cursor, names);
                 self.state = State::Dropping;
             }
-            (State::Dropping, Outcome::Answered(Answer::Removed { count })) => {
+            (State::Dropping, Outcome::Answered(Answer::Removed { count }, _)) => {
                 self.count += count;
                 self.shadows.truncate(self.dropped_from());
             }
             (_, Outcome::Failed(failed)) => self.give_up(failed.error),
-            (_, Outcome::Refused { error, .. }) => self.give_up(error),
+            (_, Outcome::Refused(refused)) => self.give_up(refused.error),
             (State::Finding | State::Dropping, _) => self.leave(),
-            (_, Outcome::Answered(_)) => self.turn_page(),
+            (_, Outcome::Answered(..)) => self.turn_page(),
         }
         self.go_on(cx);
     }

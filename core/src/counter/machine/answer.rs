@@ -7,7 +7,7 @@ use super::{
 use crate::counter::{MAX_PEERS, MAX_SLOTS, PreviousSlot, Verb};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
-use crate::machine::Failed;
+use crate::machine::{Failed, Refused};
 use crate::redis::readable;
 use crate::time::{Span, Time};
 
@@ -53,13 +53,13 @@ impl Counter {
         }
         self.sent = None;
         match outcome {
-            Outcome::Answered { answer, sent_at }
+            Outcome::Answered(answer, sent_at)
                 if matches!(answer.verb, Verb::Full | Verb::Ahead) =>
             {
                 self.trouble = None;
                 self.on_no_slot(sent, &answer, sent_at, cx);
             }
-            Outcome::Answered { answer, sent_at } => {
+            Outcome::Answered(answer, sent_at) => {
                 (self.failures, self.trouble) = (0, None);
                 self.refused &= sent.task.asks();
                 self.on_answer(sent, &answer, sent_at, cx);
@@ -69,14 +69,15 @@ impl Counter {
                 self.on_not_taken(error, cx);
                 self.back_off(cx);
             }
-            Outcome::Failed(Failed { error, .. }) | Outcome::Refused { error, transient: true } => {
+            Outcome::Failed(Failed { error, .. })
+            | Outcome::Refused(Refused { error, transient: true, .. }) => {
                 self.waiters.each_mut(|waiter| {
                     waiter.trouble = Some(error.clone().after(waiter.trouble.take()));
                 });
                 self.trouble = Some(error);
                 self.back_off(cx);
             }
-            Outcome::Refused { error, .. } => self.on_refused(sent.task, error, cx),
+            Outcome::Refused(Refused { error, .. }) => self.on_refused(sent.task, error, cx),
         }
         self.work(cx);
     }

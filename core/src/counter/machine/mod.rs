@@ -16,7 +16,6 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
-use crate::machine::Failed;
 use crate::redis::NodeId;
 use crate::table::Table;
 use crate::time::{Span, Time};
@@ -49,20 +48,7 @@ pub(crate) enum Effect {
     Ask,
 }
 
-/// What came of an attempt.
-#[derive(Clone, Debug)]
-pub(crate) enum Outcome {
-    Answered {
-        answer: Answer,
-        sent_at: Time,
-    },
-    Failed(Failed),
-    /// The server refused to execute it. Whether to try again may change by itself.
-    Refused {
-        error: Error,
-        transient: bool,
-    },
-}
+pub(crate) type Outcome = crate::machine::Outcome<Answer>;
 
 /// The slot in use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

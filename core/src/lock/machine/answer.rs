@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{AnswerKind, ClockSample, EndReason, Fence};
-use crate::machine::Failed;
+use crate::machine::{Failed, Refused};
 use crate::redis::{Failure, readable};
 use crate::time::Time;
 
@@ -19,7 +19,7 @@ impl Lock {
         let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) else { return };
         let sent = self.sent.remove(place);
         match outcome {
-            Outcome::Answered { answer, sent_at } => {
+            Outcome::Answered(answer, sent_at) => {
                 (self.outage, self.failures) = (None, 0);
                 let more = answer.more;
                 self.on_answer(&sent, answer.kind, sent_at, cx);
@@ -39,7 +39,7 @@ impl Lock {
                 let error = error.about(format_args!("lock '{}'", readable(&self.name)));
                 self.on_failure(&sent, error, !lasting || self.waits_on(), cx);
             }
-            Outcome::Refused { error, transient, passes, executed } => {
+            Outcome::Refused(Refused { error, transient, passes, executed, .. }) => {
                 match executed {
                     false => self.sends = self.sends.saturating_sub(1),
                     true => self.maybe_in_flight |= sent.asked == Asked::Acquire,

@@ -13,7 +13,6 @@ use super::{Answer, Fence, Id, LockId, LockOptions, Op, Push};
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::event::Event;
-use crate::machine::Failed;
 use crate::time::{Span, Time};
 
 /// One transmission of an operation of one lock; counts up.
@@ -66,23 +65,7 @@ pub(crate) enum Effect {
     },
 }
 
-/// What came of an attempt.
-#[derive(Clone, Debug)]
-pub(crate) enum Outcome {
-    Answered {
-        answer: Answer,
-        sent_at: Time,
-    },
-    Failed(Failed),
-    /// The server refused to execute it. Whether to try again may change by itself.
-    Refused {
-        error: Error,
-        transient: bool,
-        /// It passes when a failover or a disk is done.
-        passes: bool,
-        executed: bool,
-    },
-}
+type Outcome = crate::machine::Outcome<Answer>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Lease {

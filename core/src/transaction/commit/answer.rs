@@ -2,7 +2,7 @@
 
 use super::{Asked, End, PrepareOrder, Reason, Slot, State, Transaction, Vote};
 use crate::error::Error;
-use crate::machine::Failed;
+use crate::machine::{Failed, Refused};
 use crate::redis::Reply;
 use crate::transaction::effect::{Attempt, Cx, Effect, LockConflict, Outcome};
 use crate::transaction::{Answer, Rejection, TransactionId};
@@ -19,14 +19,14 @@ impl Transaction {
         // Another member of the ring, or of another one, is not the participant.
         part.reached |= outcome.is_executed() && !outcome.is_elsewhere();
         match outcome {
-            Outcome::Answered(answer) => {
+            Outcome::Answered(answer, _) => {
                 part.failures = 0;
                 self.on_answer(place, asked, answer, cx);
             }
             Outcome::Failed(Failed { error, lasting, .. }) => {
                 self.on_failure(place, error, !lasting, cx);
             }
-            Outcome::Refused { error, transient, .. } => {
+            Outcome::Refused(Refused { error, transient, .. }) => {
                 self.on_failure(place, error, transient, cx);
             }
         }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::{Peer, Recovery, RecoveryOutcome, State, Vote, WATCH};
 use crate::error::Error;
+use crate::machine::Refused;
 use crate::time::Span;
 use crate::transaction::effect::{Attempt, Cx, Effect, Outcome, back_off};
 use crate::transaction::{Answer, Held, Mode, Role, Verdict};
@@ -18,7 +19,7 @@ impl Recovery {
             peer.sent = None;
         }
         match outcome {
-            Outcome::Answered(answer) => {
+            Outcome::Answered(answer, _) => {
                 self.unanswered = None;
                 if let Some(peer) = self.peers.get_mut(place) {
                     peer.failures = 0;
@@ -26,9 +27,11 @@ impl Recovery {
                 self.on_answer(place, answer, cx);
             }
             Outcome::Failed(failed) => self.on_trouble(place, failed.error, cx),
-            Outcome::Refused { error, transient: true, .. } => self.on_trouble(place, error, cx),
-            Outcome::Refused { .. } if self.verdict_is_known() => self.end(self.outcome(), cx),
-            Outcome::Refused { error, .. } => self.end(RecoveryOutcome::Failed(error), cx),
+            Outcome::Refused(Refused { error, transient: true, .. }) => {
+                self.on_trouble(place, error, cx);
+            }
+            Outcome::Refused(_) if self.verdict_is_known() => self.end(self.outcome(), cx),
+            Outcome::Refused(Refused { error, .. }) => self.end(RecoveryOutcome::Failed(error), cx),
         }
     }
 
