@@ -65,7 +65,7 @@ impl Backoff {
 }
 
 /// What a machine works with during one input.
-pub(crate) struct Cx<'a, Effect> {
+pub(crate) struct Cx<'a, Effect, Node = ()> {
     pub(crate) now: Time,
     pub(crate) entropy: &'a mut Entropy,
     /// What it wants done.
@@ -76,17 +76,20 @@ pub(crate) struct Cx<'a, Effect> {
     pub(crate) request_timeout: Span,
     /// Whether what is sent now answers a call of the user, or the clock.
     pub(crate) background: bool,
+    /// What it has to know of its node.
+    pub(crate) node: Node,
 }
 
-impl<'a, Effect> Cx<'a, Effect> {
+impl<'a, Effect, Node> Cx<'a, Effect, Node> {
     pub(crate) fn new(
         now: Time,
         timeout: Span,
         entropy: &'a mut Entropy,
         effects: &'a mut Vec<Effect>,
         background: bool,
+        node: Node,
     ) -> Self {
         let request_timeout = request_timeout(timeout);
-        Self { now, entropy, effects, timeout, request_timeout, background }
+        Self { now, entropy, effects, timeout, request_timeout, background, node }
     }
 }

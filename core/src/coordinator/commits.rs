@@ -26,7 +26,8 @@ pub(super) struct TransactionEntry {
 impl Coordinator {
     pub(super) fn add_transaction(&mut self, begin: Begin, handle: Handle, background: bool) {
         let (txid, mut effects) = (begin.txid, Vec::new());
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        let mut cx =
+            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
         let machine = Transaction::new(begin, &mut cx);
         let concern = Concern::User;
         let entry = TransactionEntry { machine, handle, concern, scheduled_at: None };
@@ -42,7 +43,8 @@ impl Coordinator {
     ) {
         let mut effects = Vec::new();
         let Some(entry) = self.transactions.get_mut(&txid) else { return };
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        let mut cx =
+            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
         step(&mut entry.machine, &mut cx);
         self.apply_transaction_effects(txid, effects, background);
     }

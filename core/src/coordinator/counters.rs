@@ -94,7 +94,7 @@ impl Coordinator {
         let counter = CounterId(self.next_operation());
         let (node, key) = (self.locate(name)?, self.keys.counter(name));
         let mut effects = Vec::new();
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true);
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true, ());
         let machine = Counter::new(counter, name, options, leaving, &mut cx);
         let entry = CounterEntry { machine, node, key, scheduled_at: None };
         self.counters.insert(counter, Box::new(entry));
@@ -329,7 +329,8 @@ impl Coordinator {
     ) -> Option<T> {
         let mut effects = Vec::new();
         let entry = self.counters.get_mut(&counter)?;
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        let mut cx =
+            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
         let result = step(&mut entry.machine, &mut cx);
         self.apply_counter_effects(counter, effects);
         Some(result)

@@ -176,7 +176,7 @@ impl Coordinator {
     /// A message on the push connection of `node`.
     pub fn handle_message(&mut self, node: NodeId, channel: &[u8], payload: &[u8], now: Time) {
         self.advance_now(now);
-        let push = Push::decode(payload).filter(|_| channel == self.inbox);
+        let push = Push::decode(payload).filter(|_| *channel == *self.inbox);
         let (Some(push), Some(state)) = (push, self.nodes.get_mut(node.0 as usize)) else {
             self.stats.ignored += 1;
             return;

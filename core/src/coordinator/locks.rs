@@ -137,9 +137,9 @@ impl Coordinator {
     ) {
         let mut effects = Vec::new();
         let Some(known) = self.nodes.get(node.0 as usize) else { return };
-        let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
-        let mut cx =
-            known.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
+        let view = known.view(self.push.then(|| self.inbox.clone()), None);
+        let entropy = &mut self.entropy;
+        let mut cx = Cx::new(self.now, self.timeout, entropy, &mut effects, background, view);
         let machine = make(&mut cx);
         let entry = LockEntry {
             machine,
@@ -165,10 +165,9 @@ impl Coordinator {
         let entry = self.locks.get_mut(&lock)?;
         let node = self.nodes.get(entry.node.0 as usize)?;
         let unsent = entry.unsent.map(|(_, attempt)| attempt);
-        let inbox: &[u8] = if self.push { &self.inbox } else { b"" };
-        let mut cx =
-            node.cx(self.now, self.timeout, inbox, &mut self.entropy, &mut effects, background);
-        cx.unsent = unsent;
+        let view = node.view(self.push.then(|| self.inbox.clone()), unsent);
+        let entropy = &mut self.entropy;
+        let mut cx = Cx::new(self.now, self.timeout, entropy, &mut effects, background, view);
         let result = step(&mut entry.machine, &mut cx);
         self.apply_lock_effects(lock, effects);
         Some(result)

@@ -44,6 +44,7 @@ mod waiting;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use commits::TransactionEntry;
@@ -174,7 +175,7 @@ enum Lifecycle {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Coordinator {
     keys: Keys,
-    inbox: Vec<u8>,
+    inbox: Arc<[u8]>,
     timeout: Span,
     push: bool,
     ring: Ring,
@@ -238,7 +239,7 @@ impl Coordinator {
         let mut entropy = Entropy::new(entropy);
         let identity = base64url(entropy.bits128());
         Ok(Self {
-            inbox: keys.inbox(&readable(&identity)),
+            inbox: keys.inbox(&readable(&identity)).into(),
             keys,
             timeout: config.timeout,
             push: config.push,

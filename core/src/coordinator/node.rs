@@ -3,18 +3,18 @@
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::ReplyTarget;
 use super::clocks::Clock;
 use super::input::MAX_REASON;
 use super::outbox::Outbox;
-use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode};
-use crate::lock::{ClockSample, Cx, Effect, Fence};
+use crate::lock::{Attempt, ClockSample, Fence, NodeView};
 use crate::machine::Failed;
 use crate::redis::{Failure, NodeId, RequestId, Script, shown};
-use crate::time::{Span, Time, request_timeout};
+use crate::time::{Span, Time};
 use crate::transaction::replication::Replication;
 
 /// The waiters at a node ask at most once in the first span, all together, and each of them at least once
@@ -282,20 +282,9 @@ impl Node {
         BEAT.0.part(self.waiting.saturating_mul(slower), 1)
     }
 
-    /// What one of its locks works with during one input.
-    pub(super) fn cx<'a>(
-        &self,
-        now: Time,
-        timeout: Span,
-        inbox: &'a [u8],
-        entropy: &'a mut Entropy,
-        effects: &'a mut Vec<Effect>,
-        background: bool,
-    ) -> Cx<'a> {
-        Cx {
-            now,
-            entropy,
-            effects,
+    /// What one of its locks has to know of it.
+    pub(super) fn view(&self, inbox: Option<Arc<[u8]>>, unsent: Option<Attempt>) -> NodeView {
+        NodeView {
             clock_sample: self.clock_sample,
             push_ready: self.is_push_ready(),
             min_fence: self.min_fence,
@@ -303,10 +292,7 @@ impl Node {
             handoff_ttl: HANDOFF_TTL.0.max(self.trip.part(4, 1)).min(HANDOFF_TTL.1),
             beat: self.beat().min(BEAT.1),
             trip: self.trip,
-            unsent: None,
-            timeout,
-            request_timeout: request_timeout(timeout),
-            background,
+            unsent,
         }
     }
 }

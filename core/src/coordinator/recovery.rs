@@ -74,7 +74,8 @@ impl Coordinator {
         }
         let (id, delay) = (task.id.clone(), if call.is_some() { Span::ZERO } else { STAGGER });
         let mut effects = Vec::new();
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        let mut cx =
+            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
         let machine = Recovery::new(task, delay, &mut cx);
         let calls = call.into_iter().collect();
         let entry = RecoveryEntry { machine, id, calls, elsewhere: Vec::new(), scheduled_at: None };
@@ -91,7 +92,8 @@ impl Coordinator {
     ) {
         let mut effects = Vec::new();
         let Some(entry) = self.recoveries.get_mut(&txid) else { return };
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        let mut cx =
+            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
         step(&mut entry.machine, &mut cx);
         self.apply_recovery_effects(txid, effects);
     }
@@ -191,7 +193,7 @@ impl Coordinator {
         let call = CallId(self.next_operation());
         let participants = self.ring.nodes().iter().map(|spec| spec.id.clone()).collect();
         let mut effects = Vec::new();
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, false);
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, false, ());
         let machine = Sweeper::new(participants, options, &mut cx);
         self.sweeps.insert(call, machine);
         self.apply_sweep_effects(call, effects);
@@ -206,7 +208,8 @@ impl Coordinator {
     ) {
         let mut effects = Vec::new();
         let Some(machine) = self.sweeps.get_mut(&call) else { return };
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background);
+        let mut cx =
+            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
         step(machine, &mut cx);
         self.apply_sweep_effects(call, effects);
     }

@@ -20,7 +20,7 @@ impl Coordinator {
         let index = node.0 as usize;
         let Some(state) = self.nodes.get_mut(index) else { return };
         let mut effects = Vec::new();
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true);
+        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true, ());
         step(&mut state.replication, &mut cx);
         for effect in effects {
             match effect {

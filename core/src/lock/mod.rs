@@ -41,7 +41,7 @@ use core::fmt;
 pub use fence_guard::{GuardAnswer, GuardOp, execute as execute_guard};
 pub use inspection::{Holder, Inspection, Waiter};
 pub use lease::ClockSample;
-pub(crate) use machine::{Attempt, Cx, Effect, Lock};
+pub(crate) use machine::{Attempt, Cx, Effect, Lock, NodeView};
 pub(crate) use options::check_ttl;
 pub use options::{LockOptions, MAX_LABEL, MAX_TTL, MIN_TTL};
 pub use protocol::{Acquire, Answer, AnswerKind, EndReason, Op, Push};

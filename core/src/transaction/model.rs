@@ -34,6 +34,7 @@ fn with_cx<T>(now: Time, effects: &mut Vec<Effect>, step: impl FnOnce(&mut Cx<'_
         request_timeout: REQUEST_TIMEOUT,
         timeout: TIMEOUT,
         background: false,
+        node: (),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The client side of one lock request: the states of `lock/mod.rs`, moved by answers, failures,
 //! pushes, time and the user's verbs.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 mod answer;
@@ -10,7 +11,6 @@ use send::POLL;
 
 use super::lease::ClockSample;
 use super::{Answer, Fence, Id, LockId, LockOptions, Op, Push};
-use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::event::Event;
 use crate::time::{Span, Time};
@@ -18,17 +18,17 @@ use crate::time::{Span, Time};
 /// One transmission of an operation of one lock; counts up.
 pub(crate) type Attempt = u32;
 
-/// What a machine works with during one input.
-pub(crate) struct Cx<'a> {
-    pub(crate) now: Time,
-    pub(crate) entropy: &'a mut Entropy,
-    pub(crate) effects: &'a mut Vec<Effect>,
+pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect, NodeView>;
+
+/// What a machine has to know of its node.
+pub(crate) struct NodeView {
     pub(crate) clock_sample: Option<ClockSample>,
     /// Whether the node's push connection is subscribed.
     pub(crate) push_ready: bool,
     /// The highest fence seen on the node.
     pub(crate) min_fence: Fence,
-    pub(crate) inbox: &'a [u8],
+    /// Where a push can reach it.
+    pub(crate) inbox: Option<Arc<[u8]>>,
     /// How long a lease handed over by push is to last until its first renewal.
     pub(crate) handoff_ttl: Span,
     /// How often a waiter may ask at most, by the number of those that wait.
@@ -37,12 +37,6 @@ pub(crate) struct Cx<'a> {
     pub(crate) trip: Span,
     /// Its attempt to acquire that has not left yet.
     pub(crate) unsent: Option<Attempt>,
-    /// How long a server may be out of reach before the operation fails.
-    pub(crate) timeout: Span,
-    /// How long one command may take.
-    pub(crate) request_timeout: Span,
-    /// Whether what is sent now answers a call of the user, or the clock.
-    pub(crate) background: bool,
 }
 
 /// What a machine wants done.
@@ -411,9 +405,10 @@ impl Lock {
         if !matches!(self.state, State::Acquiring | State::Waiting) {
             return;
         }
-        let valid_until = cx.clock_sample.map(|clock_sample| clock_sample.valid_until(push.expiry));
+        let valid_until =
+            cx.node.clock_sample.map(|clock_sample| clock_sample.valid_until(push.expiry));
         // A hand-off that could end before its renewal arrives is not held before that is answered.
-        match valid_until.filter(|until| *until > cx.now + cx.trip) {
+        match valid_until.filter(|until| *until > cx.now + cx.node.trip) {
             Some(valid_until) => {
                 self.granted(push.fence, valid_until, cx);
                 // The hand-off is short: the first renewal makes the lease full.

@@ -56,7 +56,7 @@ impl Lock {
     }
 
     pub(super) fn acquire(&mut self, cx: &mut Cx<'_>) {
-        let not_after = cx.clock_sample.map_or(ServerTime(0), |clock_sample| {
+        let not_after = cx.node.clock_sample.map_or(ServerTime(0), |clock_sample| {
             clock_sample.latest_server_time(cx.now + cx.request_timeout)
         });
         let op = Op::Acquire(Acquire {
@@ -64,12 +64,12 @@ impl Lock {
             capacity: 1,
             weight: 1,
             ttl: self.options.ttl,
-            handoff_ttl: cx.handoff_ttl,
-            waiter_ttl: WAITER_TTL.max(cx.beat.part(10, 3)),
+            handoff_ttl: cx.node.handoff_ttl,
+            waiter_ttl: WAITER_TTL.max(cx.node.beat.part(10, 3)),
             wait: self.options.wait != Some(Span::ZERO),
             ticket: self.ticket,
-            inbox: cx.inbox.to_vec(),
-            min_fence: cx.min_fence,
+            inbox: cx.node.inbox.as_deref().unwrap_or_default().to_vec(),
+            min_fence: cx.node.min_fence,
             not_after,
             label: self.options.label.clone(),
         });
@@ -106,7 +106,7 @@ impl Lock {
 
     /// When to ask again while waiting.
     pub(super) fn heartbeat(&mut self, next: Span, rank: u64, cx: &mut Cx<'_>) -> Span {
-        let regular = if cx.push_ready {
+        let regular = if cx.node.push_ready {
             // The first in the queue find a grant whose message was lost before its hand-off ends.
             if rank < NEAR { HANDOFF_TTL.part(3, 4) } else { WAITER_TTL.part(3, 10) }
         } else {
@@ -118,7 +118,8 @@ impl Lock {
         };
         // Of many that wait here each asks less often, and is believed alive for longer; the next in line
         // not so seldom that a grant could pass unclaimed.
-        let seldom = if rank < NEAR { cx.beat.min(HANDOFF_TTL.part(3, 4)) } else { cx.beat };
+        let seldom =
+            if rank < NEAR { cx.node.beat.min(HANDOFF_TTL.part(3, 4)) } else { cx.node.beat };
         let regular = regular.max(seldom);
         let regular = regular + cx.entropy.jitter(regular.part(1, 10));
         if rank >= NEAR {
@@ -144,7 +145,8 @@ impl Lock {
     /// Leaves the rest to the background: until the server has answered, the id may hold the lock.
     pub(super) fn end(&mut self, granted: bool, cx: &mut Cx<'_>) {
         self.outage = None;
-        let unsent = cx.unsent.filter(|attempt| self.sent.iter().any(|s| s.attempt == *attempt));
+        let unsent =
+            cx.node.unsent.filter(|attempt| self.sent.iter().any(|s| s.attempt == *attempt));
         if let Some(unsent) = unsent {
             self.sent.retain(|sent| sent.attempt != unsent);
             cx.effects.push(Effect::Unsend);
