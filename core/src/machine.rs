@@ -7,6 +7,39 @@ use crate::error::Error;
 use crate::redis::Failure;
 use crate::time::{Span, Time, request_timeout};
 
+/// One transmission of an operation of one machine; counts up.
+pub type Attempt = u64;
+
+/// A state machine without I/O: inputs in, effects out.
+pub(crate) trait Machine: Sized {
+    /// What its commands are answered.
+    type Answer;
+    /// What it wants done.
+    type Effect;
+    /// What it has to know of its node.
+    type Node: Default;
+
+    fn is_done(&self) -> bool;
+
+    /// The moment at which `on_timeout` has something to do.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// What came of `attempt`; nothing if it is not one that is waited for.
+    fn on_outcome(
+        &mut self,
+        attempt: Attempt,
+        outcome: Outcome<Self::Answer>,
+        cx: &mut CxOf<'_, Self>,
+    );
+
+    /// The server lacks the script: the same again, which brings it.
+    fn on_script_missing(&mut self, attempt: Attempt, cx: &mut CxOf<'_, Self>);
+
+    fn on_timeout(&mut self, _: &mut CxOf<'_, Self>) {}
+}
+
 /// Why there is no answer to an attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Failed {
@@ -63,6 +96,9 @@ impl Backoff {
         half + entropy.jitter(half)
     }
 }
+
+/// What `M` works with during one input.
+pub(crate) type CxOf<'a, M> = Cx<'a, <M as Machine>::Effect, <M as Machine>::Node>;
 
 /// What a machine works with during one input.
 pub(crate) struct Cx<'a, Effect, Node = ()> {

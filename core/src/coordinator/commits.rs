@@ -1,72 +1,56 @@
 //! Letting the machines of transactions work, and doing what they want done.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::machines::{Entries, Entry, Kind, Machines};
 use super::transaction_calls::{Concern, Stage};
 use super::{Coordinator, ReplyTarget, Request, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
+use crate::machine::Machine;
 use crate::redis::{NodeId, Reply};
-use crate::time::Time;
 use crate::transaction::commit::Transaction;
-use crate::transaction::effect::{Cx, Outcome};
-use crate::transaction::{Answer, Begin, Effect, Handle, Rejection, Slot, Txid};
+use crate::transaction::effect::Outcome;
+use crate::transaction::recovery::Recovery;
+use crate::transaction::replication::Replication;
+use crate::transaction::sweep::Sweeper;
+use crate::transaction::{Answer, Effect, Handle, Rejection, Slot, Txid};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TransactionEntry {
-    pub(super) machine: Transaction,
+/// What the coordinator notes of a transaction under one id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TransactionNotes {
     /// Its handle, by which its user knows it.
     pub(super) handle: Handle,
     pub(super) concern: Concern,
-    /// What the timers know of it.
-    scheduled_at: Option<Time>,
 }
 
-impl Coordinator {
-    pub(super) fn add_transaction(&mut self, begin: Begin, handle: Handle, background: bool) {
-        let (txid, mut effects) = (begin.txid, Vec::new());
-        let mut cx =
-            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
-        let machine = Transaction::new(begin, &mut cx);
-        let concern = Concern::User;
-        let entry = TransactionEntry { machine, handle, concern, scheduled_at: None };
-        self.transactions.insert(txid, Box::new(entry));
-        self.apply_transaction_effects(txid, effects, background);
-    }
+impl Kind for Transaction {
+    type Id = Txid;
+    type Notes = TransactionNotes;
 
-    pub(super) fn step_transaction(
-        &mut self,
-        txid: Txid,
-        background: bool,
-        step: impl FnOnce(&mut Transaction, &mut Cx<'_>),
-    ) {
-        let mut effects = Vec::new();
-        let Some(entry) = self.transactions.get_mut(&txid) else { return };
-        let mut cx =
-            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
-        step(&mut entry.machine, &mut cx);
-        self.apply_transaction_effects(txid, effects, background);
-    }
+    const TIMER: fn(Txid) -> Timer = Timer::Transaction;
+    const ENTRIES: fn(&mut Machines) -> &mut Entries<Self> = |machines| &mut machines.transactions;
 
-    fn apply_transaction_effects(&mut self, txid: Txid, effects: Vec<Effect>, background: bool) {
+    fn apply(core: &mut Coordinator, txid: Txid, effects: Vec<Effect>, background: bool) {
         for effect in effects {
             match effect {
                 Effect::Send { attempt, to, op, deadline, background } => {
                     let target = ReplyTarget::Transaction(txid, attempt);
                     // Its plan is of this ring.
-                    let Some(node) = self.node_named(&to) else { continue };
-                    if !self.is_notified(txid) || self.admits(node, target) {
-                        self.send_transaction(target, node, &op, deadline, background);
+                    let Some(node) = core.node_named(&to) else { continue };
+                    if !core.is_notified(txid) || core.admits(node, target) {
+                        core.send_transaction(target, node, &op, deadline, background);
                     }
                 }
-                Effect::Ended(ending) => self.on_ending(txid, ending, background),
-                Effect::LockConflict(conflict) => self.on_lock_conflict(txid, &conflict),
-                Effect::Damaged { at } => self.on_damaged(txid, &at),
+                Effect::Ended(ending) => core.on_ending(txid, ending, background),
+                Effect::LockConflict(conflict) => core.on_lock_conflict(txid, &conflict),
+                Effect::Damaged { at } => core.on_damaged(txid, &at),
                 Effect::Replicate { to, replicas, until } => {
-                    self.release_keys(txid);
-                    if let Some(node) = self.node_named(&to) {
-                        self.step_replication(node, |m, cx| m.join(txid, replicas, until, cx));
+                    core.release_keys(txid);
+                    if let Some(node) = core.node_named(&to) {
+                        core.step::<Replication, _>(node, true, |machine, cx| {
+                            machine.join(txid, replicas, until, cx);
+                        });
                     }
                 }
                 Effect::Recovered(_)
@@ -76,49 +60,41 @@ impl Coordinator {
                 | Effect::Copied { .. } => {}
             }
         }
-        let Some(entry) = self.transactions.get_mut(&txid) else { return };
-        let (slot, wanted) = (entry.machine.slot(), entry.machine.deadline());
-        let primary = entry.machine.id().primary;
-        self.timers.adjust(Timer::Transaction(txid), &mut entry.scheduled_at, wanted);
-        if let Some(slot) = slot {
-            let participants = entry.machine.participants();
-            self.transactions.remove(&txid);
-            for id in participants {
-                let node = self.node_named(&id).map_or(usize::MAX, |node| node.0 as usize);
-                if let Some(node) = self.nodes.get_mut(node) {
-                    node.replication.leave(txid);
-                }
-            }
-            match slot {
-                Slot::Free => self.sessions.give_back(txid),
-                Slot::Kept => {
-                    let primary = self.node_named(&primary).unwrap_or(NodeId(0));
-                    self.sessions.keep(txid, primary, self.clock_of(primary));
-                }
-                Slot::Pinned => self.sessions.pin(txid),
-            }
-            self.finish_closing();
-        }
     }
 
+    fn on_end(core: &mut Coordinator, txid: Txid, Entry { machine, .. }: Entry<Self>) {
+        for id in machine.participants() {
+            let node = core.node_named(&id);
+            if let Some(entry) = node.and_then(|node| core.machines.replications.get_mut(&node)) {
+                entry.machine.leave(txid);
+            }
+        }
+        match machine.slot() {
+            None | Some(Slot::Free) => core.sessions.give_back(txid),
+            Some(Slot::Kept) => {
+                let primary = core.node_named(&machine.id().primary).unwrap_or(NodeId(0));
+                core.sessions.keep(txid, primary, core.clock_of(primary));
+            }
+            Some(Slot::Pinned) => core.sessions.pin(txid),
+        }
+        core.finish_closing();
+    }
+}
+
+impl Coordinator {
     /// Whether nobody waits for a transaction any more.
     fn is_notified(&self, txid: Txid) -> bool {
-        self.transactions.get(&txid).is_some_and(|entry| entry.machine.is_notified())
+        self.machines.transactions.get(&txid).is_some_and(|entry| entry.machine.is_notified())
     }
 
     fn on_damaged(&mut self, txid: Txid, at: &[u8]) {
-        let (Some(entry), Some(node)) = (self.transactions.get(&txid), self.node_named(at)) else {
+        let (Some(entry), Some(node)) =
+            (self.machines.transactions.get(&txid), self.node_named(at))
+        else {
             return;
         };
         let event = Event::TransactionDamaged { id: entry.machine.id().to_text(), node };
         self.emit(event);
-    }
-
-    pub(super) fn on_transaction_timeout(&mut self, txid: Txid) {
-        if let Some(entry) = self.transactions.get_mut(&txid) {
-            entry.scheduled_at = None;
-        }
-        self.step_transaction(txid, true, Transaction::on_timeout);
     }
 
     // What comes in.
@@ -147,16 +123,24 @@ impl Coordinator {
     ) {
         match target {
             ReplyTarget::Transaction(txid, attempt) => {
-                self.step_transaction(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+                self.step::<Transaction, _>(txid, background, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
             }
             ReplyTarget::Recovery(txid, attempt) => {
-                self.step_recovery(txid, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+                self.step::<Recovery, _>(txid, background, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
             }
             ReplyTarget::Sweep(call, attempt) => {
-                self.step_sweep(call, background, |m, cx| m.on_outcome(attempt, outcome, cx));
+                self.step::<Sweeper, _>(call, background, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
             }
             ReplyTarget::Confirm(node, attempt) | ReplyTarget::Wait(node, attempt) => {
-                self.step_replication(node, |m, cx| m.on_outcome(attempt, outcome, cx));
+                self.step::<Replication, _>(node, true, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
             }
             _ => {}
         }
@@ -169,7 +153,7 @@ impl Coordinator {
             let message = "the coordinator was closed before the servers answered";
             let error = Error::new(ErrorCode::OutcomeUnknown, message);
             let running = self.transaction_calls.get(&handle).and_then(|u| match u.stage {
-                Stage::Running(txid) => self.transactions.get(&txid),
+                Stage::Running(txid) => self.machines.transactions.get(&txid),
                 _ => None,
             });
             let id = running.map(|entry| entry.machine.id().to_text()).unwrap_or_default();
@@ -182,7 +166,7 @@ impl Coordinator {
                 Event::TransactionUnknown { transaction: handle, id, error },
             );
         }
-        self.transactions.clear();
-        self.recoveries.clear();
+        self.machines.transactions.clear();
+        self.machines.recoveries.clear();
     }
 }

@@ -13,6 +13,10 @@ use crate::machine::{Failed, Outcome, Refused};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::stamp;
 use crate::time::{Span, Time};
+use crate::transaction::commit::Transaction;
+use crate::transaction::recovery::Recovery;
+use crate::transaction::replication::Replication;
+use crate::transaction::sweep::Sweeper;
 
 /// A host that comes so long after what was due was busy elsewhere.
 pub(super) const LATE: Span = Span::from_millis(100);
@@ -251,9 +255,10 @@ impl Coordinator {
                 }
                 Timer::Query(call) => self.on_query_timeout(call),
                 Timer::TransactionCall(handle) => self.on_transaction_call_timeout(handle),
-                Timer::Transaction(txid) => self.on_transaction_timeout(txid),
-                Timer::Recovery(txid) => self.on_recovery_timeout(txid),
-                Timer::Replication(node) => self.on_replication_timeout(node),
+                Timer::Transaction(txid) => self.on_due::<Transaction>(txid),
+                Timer::Recovery(txid) => self.on_due::<Recovery>(txid),
+                Timer::Replication(node) => self.on_due::<Replication>(node),
+                Timer::Sweep(call) => self.on_due::<Sweeper>(call),
                 Timer::Clock(node) => self.on_clock_timeout(node),
                 Timer::Probe(node) => self.on_probe_timeout(node),
                 Timer::Subscribe(node) => self.on_subscribe_timeout(node),

@@ -26,6 +26,7 @@ mod counters;
 mod error_reply;
 mod input;
 mod locks;
+mod machines;
 mod node;
 mod outage;
 mod outbox;
@@ -47,12 +48,11 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use commits::TransactionEntry;
 pub use connection::NodeConnection;
 pub use input::MAX_REASON;
+use machines::Machines;
 use node::Node;
 use queries::{Query, QueryKind};
-use recovery::RecoveryEntry;
 use stamping::Stamping;
 pub use stats::Stats;
 use timers::{Timer, Timers};
@@ -68,7 +68,6 @@ use crate::ring::{NodeSpec, Ring};
 use crate::table::{Names, Table};
 use crate::time::{Span, Time};
 use crate::transaction::call::{KeyQueues, Sessions};
-use crate::transaction::sweep::Sweeper;
 use crate::transaction::{self, Handle, Txid};
 
 /// The shortest and longest [`Config::timeout`].
@@ -186,6 +185,7 @@ pub struct Coordinator {
     nodes: Vec<Node>,
     /// Those with commands that have not been polled, and some whose last one has been.
     ready: Table<NodeId, ()>,
+    machines: Machines,
     locks: Table<LockId, Box<LockEntry>>,
     locks_by_request: Table<Id, LockId>,
     /// Leases that were lost, for later calls that renew or release them.
@@ -198,11 +198,6 @@ pub struct Coordinator {
     queries: Table<CallId, Query>,
     /// Transactions as their users see them.
     transaction_calls: Table<Handle, Box<TransactionCall>>,
-    /// Transactions by the ids they run under, until all participants know of the end.
-    transactions: Table<Txid, Box<TransactionEntry>>,
-    /// Other clients' transactions that are ended from here.
-    recoveries: Table<Txid, Box<RecoveryEntry>>,
-    sweeps: Table<CallId, Sweeper>,
     /// When a transaction of another client was in the way, at first and last.
     first_conflict_at: Table<Txid, (Time, Time)>,
     sessions: Sessions,
@@ -243,6 +238,7 @@ impl Coordinator {
             keys,
             timeout: config.timeout,
             push: config.push,
+            machines: Machines::new(ring.nodes().len()),
             nodes: ring.nodes().iter().map(|_| Node::new()).collect(),
             ring,
             stamping,
@@ -258,9 +254,6 @@ impl Coordinator {
             due_counters: VecDeque::new(),
             queries: Table::new(),
             transaction_calls: Table::new(),
-            transactions: Table::new(),
-            recoveries: Table::new(),
-            sweeps: Table::new(),
             first_conflict_at: Table::new(),
             sessions: Sessions::default(),
             key_queues: KeyQueues::default(),
@@ -342,7 +335,7 @@ impl Coordinator {
             + self.counters.len()
             + self.queries.len()
             + self.transaction_calls.len()
-            + self.transactions.len();
+            + self.machines.transactions.len();
         if under_way >= MAX_OPERATIONS {
             return Err(Error::limit(format!(
                 "{MAX_OPERATIONS} operations are under way, which is the limit"
@@ -370,7 +363,7 @@ impl Coordinator {
         let settled = self.locks.is_empty()
             && self.counters.is_empty()
             && self.transaction_calls.is_empty()
-            && self.transactions.is_empty();
+            && self.machines.transactions.is_empty();
         if self.lifecycle == Lifecycle::Closing && settled {
             self.lifecycle = Lifecycle::Closed;
             self.emit(Event::Closed);

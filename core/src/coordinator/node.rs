@@ -15,7 +15,6 @@ use crate::lock::{Attempt, ClockSample, Fence, NodeView};
 use crate::machine::Failed;
 use crate::redis::{Failure, NodeId, RequestId, Script, shown};
 use crate::time::{Span, Time};
-use crate::transaction::replication::Replication;
 
 /// The waiters at a node ask at most once in the first span, all together, and each of them at least once
 /// in the second.
@@ -104,9 +103,6 @@ pub(super) struct Node {
     silence: Option<Silence>,
     /// When its timer goes off, if it has one.
     pub(super) probe_scheduled_at: Option<Time>,
-    pub(super) replication: Replication,
-    /// When its timer goes off, if it has one.
-    pub(super) replication_scheduled_at: Option<Time>,
     pub(super) scripts: [ScriptState; Script::ALL.len()],
     /// The last request before the server was known to have this client's stamp.
     pub(super) stamped: RequestId,
@@ -132,8 +128,6 @@ impl Node {
             trip: Span::ZERO,
             silence: None,
             probe_scheduled_at: None,
-            replication: Replication::default(),
-            replication_scheduled_at: None,
             scripts: [const { ScriptState::Assumed }; Script::ALL.len()],
             stamped: RequestId(0),
         }

@@ -366,7 +366,7 @@ impl Coordinator {
                 Origin::Operation(number)
             }
             ReplyTarget::Transaction(txid, _) if !background => {
-                let of = self.transactions.get(&txid).map(|entry| entry.handle);
+                let of = self.machines.transactions.get(&txid).map(|entry| entry.notes.handle);
                 of.map_or(Origin::Background, |Handle(number)| Origin::Operation(number))
             }
             ReplyTarget::Recovery(txid, _) if !background => self.resolving(txid),

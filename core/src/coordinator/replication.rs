@@ -2,53 +2,46 @@
 
 use alloc::vec::Vec;
 
+use super::machines::{Entries, Kind, Machines};
 use super::{Coordinator, ReplyTarget, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
+use crate::machine::Machine;
 use crate::machine::Refused;
 use crate::redis::{NodeId, Reply};
-use crate::transaction::effect::{Cx, Outcome};
+use crate::transaction::commit::Transaction;
+use crate::transaction::effect::Outcome;
 use crate::transaction::replication::Replication;
-use crate::transaction::{self, Attempt, Copied, Copies, Effect, Handle, TransactionPlan, Txid};
+use crate::transaction::{Attempt, Copied, Copies, Effect, Handle, Op, TransactionPlan, Txid};
 
-impl Coordinator {
-    pub(super) fn step_replication(
-        &mut self,
-        node: NodeId,
-        step: impl FnOnce(&mut Replication, &mut Cx<'_>),
-    ) {
-        let index = node.0 as usize;
-        let Some(state) = self.nodes.get_mut(index) else { return };
-        let mut effects = Vec::new();
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true, ());
-        step(&mut state.replication, &mut cx);
+impl Kind for Replication {
+    type Id = NodeId;
+    type Notes = ();
+
+    const TIMER: fn(NodeId) -> Timer = Timer::Replication;
+    const ENTRIES: fn(&mut Machines) -> &mut Entries<Self> = |machines| &mut machines.replications;
+
+    fn apply(core: &mut Coordinator, node: NodeId, effects: Vec<Effect>, _: bool) {
         for effect in effects {
             match effect {
                 Effect::Wait { attempt, confirm, replicas, span, deadline } => {
                     // In this order, and with nothing in between.
-                    let op = transaction::Op::Confirm(confirm);
-                    self.send_transaction(
-                        ReplyTarget::Confirm(node, attempt),
-                        node,
-                        &op,
-                        deadline,
-                        true,
-                    );
+                    let target = ReplyTarget::Confirm(node, attempt);
+                    core.send_transaction(target, node, &Op::Confirm(confirm), deadline, true);
                     let target = ReplyTarget::Wait(node, attempt);
-                    self.send_wait(target, node, replicas, span, deadline);
+                    core.send_wait(target, node, replicas, span, deadline);
                 }
-                Effect::Copied { txid, copied } => self.on_copied(node, txid, copied),
+                Effect::Copied { txid, copied } => core.on_copied(node, txid, copied),
                 _ => {}
             }
         }
-        let Some(state) = self.nodes.get_mut(index) else { return };
-        let due = state.replication.deadline();
-        self.timers.adjust(Timer::Replication(node), &mut state.replication_scheduled_at, due);
     }
+}
 
+impl Coordinator {
     fn on_copied(&mut self, node: NodeId, txid: Txid, copied: Copied) {
         let id = self.id_in_ring(node).unwrap_or_default().to_vec();
-        self.step_transaction(txid, true, |machine, cx| {
+        self.step::<Transaction, _>(txid, true, |machine, cx| {
             if let Some(place) = machine.place_of(&id) {
                 machine.on_copied(place, copied, cx);
             }
@@ -56,7 +49,7 @@ impl Coordinator {
     }
 
     pub(super) fn on_wait_reply(&mut self, node: NodeId, attempt: Attempt, reply: &Reply) {
-        self.step_replication(node, |machine, cx| {
+        self.step::<Replication, _>(node, true, |machine, cx| {
             let refused = match reply {
                 Reply::Integer(count) if let Ok(count) = u32::try_from(*count) => {
                     return machine.on_waited(attempt, count, cx);
@@ -69,13 +62,6 @@ impl Coordinator {
             };
             machine.on_outcome(attempt, Outcome::Refused(refused), cx);
         });
-    }
-
-    pub(super) fn on_replication_timeout(&mut self, node: NodeId) {
-        if let Some(state) = self.nodes.get_mut(node.0 as usize) {
-            state.replication_scheduled_at = None;
-        }
-        self.step_replication(node, Replication::on_timeout);
     }
 
     /// Emits `TransactionNotDurable` for each node where too few replicas have it. Gives how many have it

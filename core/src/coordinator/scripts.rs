@@ -3,7 +3,12 @@
 
 use super::node::ScriptState;
 use super::{Coordinator, ReplyTarget, Request, Timer};
+use crate::machine::Machine;
 use crate::redis::{NodeId, RequestId};
+use crate::transaction::commit::Transaction;
+use crate::transaction::recovery::Recovery;
+use crate::transaction::replication::Replication;
+use crate::transaction::sweep::Sweeper;
 
 impl Coordinator {
     /// One command per node brings the text, the others wait for it.
@@ -36,16 +41,24 @@ impl Coordinator {
             }
             ReplyTarget::Query(call) => self.resend_query(call, background),
             ReplyTarget::Transaction(txid, attempt) => {
-                self.step_transaction(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+                self.step::<Transaction, _>(txid, background, |machine, cx| {
+                    machine.on_script_missing(attempt, cx);
+                });
             }
             ReplyTarget::Recovery(txid, attempt) => {
-                self.step_recovery(txid, background, |m, cx| m.on_script_missing(attempt, cx));
+                self.step::<Recovery, _>(txid, background, |machine, cx| {
+                    machine.on_script_missing(attempt, cx);
+                });
             }
             ReplyTarget::Sweep(call, attempt) => {
-                self.step_sweep(call, background, |m, cx| m.on_script_missing(attempt, cx));
+                self.step::<Sweeper, _>(call, background, |machine, cx| {
+                    machine.on_script_missing(attempt, cx);
+                });
             }
             ReplyTarget::Confirm(node, attempt) => {
-                self.step_replication(node, |m, cx| m.on_script_missing(attempt, cx));
+                self.step::<Replication, _>(node, true, |machine, cx| {
+                    machine.on_script_missing(attempt, cx);
+                });
             }
             ReplyTarget::Wait(..)
             | ReplyTarget::Time(_)

@@ -18,6 +18,7 @@ pub(super) enum Timer {
     Transaction(Txid),
     Recovery(Txid),
     Replication(NodeId),
+    Sweep(CallId),
     Clock(NodeId),
     Subscribe(NodeId),
     Probe(NodeId),
@@ -45,6 +46,7 @@ impl Key for Due {
             Timer::Probe(NodeId(id)) => (9, id.into(), 0),
             Timer::Request(RequestId(id)) => (10, id, 0),
             Timer::Close => (11, 0, 0),
+            Timer::Sweep(CallId(id)) => (12, id, 0),
         };
         // No id is as high as 2^60: they are counted from 1.
         [at.as_micros(), kind << 60 | id, session]

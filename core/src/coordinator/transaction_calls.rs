@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::commits::TransactionNotes;
 use super::queries::QueryKind;
 use super::waiting::culprit;
 use super::{Coordinator, Lifecycle, Timer};
@@ -160,7 +161,7 @@ impl Coordinator {
         let Some(call) = self.transaction_calls.get(&transaction) else { return };
         match call.stage {
             Stage::Running(txid) => {
-                self.step_transaction(txid, true, Transaction::cancel);
+                self.step::<Transaction, _>(txid, true, Transaction::cancel);
             }
             _ => self.fail_transaction_call(transaction, Reason::Cancelled),
         }
@@ -289,13 +290,14 @@ impl Coordinator {
             durability: options.durability,
             limit,
         };
-        self.add_transaction(begin, handle, background);
+        let notes = TransactionNotes { handle, concern: Concern::User };
+        self.insert(txid, notes, background, |cx| Transaction::new(begin, cx));
     }
 
     /// A machine has come to its end, or to doubt.
     pub(super) fn on_ending(&mut self, txid: Txid, ending: Ending, background: bool) {
-        let Some(entry) = self.transactions.get_mut(&txid) else { return };
-        let (handle, concern) = (entry.handle, entry.concern);
+        let Some(entry) = self.machines.transactions.get_mut(&txid) else { return };
+        let TransactionNotes { handle, concern } = entry.notes;
         let named = entry.machine.id();
         let id = named.to_text();
         let outcome = match &ending {
@@ -303,7 +305,7 @@ impl Coordinator {
             Ending::Aborted(_) => TransactionOutcome::Aborted,
             Ending::Forgotten | Ending::Unknown(_) => TransactionOutcome::Forgotten,
         };
-        entry.concern = match ending {
+        entry.notes.concern = match ending {
             Ending::Unknown(_) => Concern::Doubt,
             _ => Concern::Nobody,
         };
@@ -424,7 +426,7 @@ impl Coordinator {
         for handle in self.transaction_calls.keys().copied().collect::<Vec<_>>() {
             match self.transaction_calls.get(&handle).map(|call| call.stage) {
                 Some(Stage::Running(txid)) => {
-                    self.step_transaction(txid, true, Transaction::cancel);
+                    self.step::<Transaction, _>(txid, true, Transaction::cancel);
                 }
                 Some(_) => self.fail_transaction_call(handle, Reason::Cancelled),
                 None => {}
@@ -467,9 +469,9 @@ impl Coordinator {
 
     /// Releases the keys of a transaction that is applied, while its user waits for its replicas.
     pub(super) fn release_keys(&mut self, txid: Txid) {
-        let Some(entry) = self.transactions.get(&txid) else { return };
-        let handle = entry.handle;
-        if entry.concern != Concern::User {
+        let Some(entry) = self.machines.transactions.get(&txid) else { return };
+        let TransactionNotes { handle, concern } = entry.notes;
+        if concern != Concern::User {
             return;
         }
         if let Some(plan) = self.transaction_calls.get(&handle).map(|u| u.plan.clone()) {

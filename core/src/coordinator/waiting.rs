@@ -65,7 +65,7 @@ impl Coordinator {
         };
         let mut awaited = match call.stage {
             Stage::Running(txid) => {
-                let entry = self.transactions.get(&txid);
+                let entry = self.machines.transactions.get(&txid);
                 let ids = entry.map(|entry| entry.machine.awaited()).unwrap_or_default();
                 ids.iter().filter_map(|id| self.node_named(id)).collect()
             }

@@ -8,12 +8,9 @@ use super::recovery::{RecoveryOutcome, Task};
 use super::replication::Copied;
 use super::{Answer, Confirm, Op, Rejection, TransactionId, Txid};
 use crate::error::Error;
-use crate::machine::Backoff;
+use crate::machine::{Attempt, Backoff};
 use crate::redis::Failure;
 use crate::time::{Span, Time};
-
-/// One transmission of an operation of one machine; counts up.
-pub type Attempt = u32;
 
 pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect>;
 

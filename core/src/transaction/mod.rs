@@ -66,7 +66,7 @@ mod server;
 pub(crate) mod sweep;
 
 pub use commit::{Begin, Copies, Ending, PrepareOrder, Reason, Slot};
-pub use effect::{Attempt, Effect, LockConflict};
+pub use effect::{Effect, LockConflict};
 pub use id::{Handle, TransactionId, Txid};
 pub use options::{Ack, CopyLimits, Durability, MAX_REPLICAS, SweepOptions, TransactionOptions};
 pub use plan::{
@@ -82,6 +82,7 @@ pub use recovery::{Heuristic, RecoveryOutcome, Task};
 pub use replication::Copied;
 pub use server::execute;
 
+pub use crate::machine::Attempt;
 use crate::time::Span;
 
 /// The most slots of a session, which is how many of its transactions run at once.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::{Failed, Refused};
+use crate::machine::{Attempt, Failed, Machine, Refused};
 use crate::redis::{Failure, NodeId};
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
@@ -46,12 +46,12 @@ macro_rules! model {
 
         impl $name {
             /// The answer to `attempt`.
-            pub fn answered(&mut self, attempt: u32, answer: Answer, now: Time) -> Vec<Effect> {
+            pub fn answered(&mut self, attempt: Attempt, answer: Answer, now: Time) -> Vec<Effect> {
                 self.step(now, |m, cx| m.on_outcome(attempt, Outcome::Answered(answer, now), cx))
             }
 
             /// There is no answer to `attempt`.
-            pub fn failed(&mut self, attempt: u32, now: Time) -> Vec<Effect> {
+            pub fn failed(&mut self, attempt: Attempt, now: Time) -> Vec<Effect> {
                 let error = Error::new(ErrorCode::NoAnswer, "no answer");
                 let failure = Failure::OutcomeUnknown;
                 let outcome = Outcome::Failed(Failed { failure, error, lasting: false });
@@ -59,19 +59,19 @@ macro_rules! model {
             }
 
             /// The server does not take `attempt`, and will not.
-            pub fn refused(&mut self, attempt: u32, error: Error, now: Time) -> Vec<Effect> {
+            pub fn refused(&mut self, attempt: Attempt, error: Error, now: Time) -> Vec<Effect> {
                 let outcome = Outcome::Refused(Refused::new(error, false, true));
                 self.step(now, |m, cx| m.on_outcome(attempt, outcome, cx))
             }
 
             /// The server lacks the script that `attempt` is for.
-            pub fn script_missing(&mut self, attempt: u32, now: Time) -> Vec<Effect> {
+            pub fn script_missing(&mut self, attempt: Attempt, now: Time) -> Vec<Effect> {
                 self.step(now, |m, cx| m.on_script_missing(attempt, cx))
             }
 
             /// Whether the answer to `attempt` is waited for.
             #[must_use]
-            pub fn awaits(&self, attempt: u32) -> bool {
+            pub fn awaits(&self, attempt: Attempt) -> bool {
                 self.0.awaits(attempt)
             }
 
@@ -157,7 +157,7 @@ impl RecoveryMachine {
     }
 
     /// The participant that `attempt` is for is not known.
-    pub fn unknown_node(&mut self, attempt: u32, now: Time) -> Vec<Effect> {
+    pub fn unknown_node(&mut self, attempt: Attempt, now: Time) -> Vec<Effect> {
         self.step(now, |machine, cx| machine.on_unknown_node(attempt, cx))
     }
 
@@ -174,7 +174,7 @@ impl RecoveryMachine {
 
     /// Whether nothing is left to do.
     #[must_use]
-    pub const fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.0.is_done()
     }
 }

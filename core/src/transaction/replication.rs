@@ -19,9 +19,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::effect::{Attempt, Cx, Effect, Outcome, back_off};
+use super::effect::{Cx, Effect, Outcome, back_off};
 use super::{Answer, Confirm, State as Register, Txid};
 use crate::error::{Error, ErrorCode};
+use crate::machine::{Attempt, Machine};
 use crate::time::{Span, Time};
 
 /// The longest that one `WAIT` blocks.
@@ -98,37 +99,6 @@ impl Replication {
         self.waiting.retain(|waiting| waiting.txid != txid);
     }
 
-    /// The moment at which `on_timeout` has something to do.
-    pub(crate) const fn deadline(&self) -> Option<Time> {
-        match self.state {
-            State::Pausing { until } => Some(until),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
-        if self.deadline().is_some_and(|until| cx.now >= until) {
-            self.go_on(cx);
-        }
-    }
-
-    /// What came of the `CONFIRM` of `attempt`, or why there is no answer to its `WAIT`.
-    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
-        let Some(round) = self.round(attempt) else { return };
-        let error = match outcome {
-            Outcome::Answered(Answer::Confirmed { states }, _)
-                if states.len() == round.txids.len() =>
-            {
-                round.states = Some(states);
-                return;
-            }
-            Outcome::Answered(..) => Error::strange(),
-            Outcome::Failed(failed) => failed.error,
-            Outcome::Refused(refused) => refused.error,
-        };
-        self.fail(&error, cx);
-    }
-
     /// So many replicas have what `attempt` wrote.
     pub(crate) fn on_waited(&mut self, attempt: Attempt, count: u32, cx: &mut Cx<'_>) {
         let Some(Round { txids, span, sent_at, states, .. }) = self.round(attempt) else { return };
@@ -156,13 +126,6 @@ impl Replication {
             cx.effects.push(Effect::Copied { txid, copied });
         }
         self.go_on(cx);
-    }
-
-    /// The server lacks the script: the same again, which brings it.
-    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
-        if self.round(attempt).is_some() {
-            self.go_on(cx);
-        }
     }
 
     fn round(&mut self, attempt: Attempt) -> Option<&mut Round> {
@@ -198,6 +161,51 @@ impl Replication {
         for txid in round.txids {
             let copied = Copied::Failed(error.clone());
             cx.effects.push(Effect::Copied { txid, copied });
+        }
+    }
+}
+
+impl Machine for Replication {
+    type Answer = Answer;
+    type Effect = Effect;
+    type Node = ();
+
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Pausing { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        let Some(round) = self.round(attempt) else { return };
+        let error = match outcome {
+            Outcome::Answered(Answer::Confirmed { states }, _)
+                if states.len() == round.txids.len() =>
+            {
+                round.states = Some(states);
+                return;
+            }
+            Outcome::Answered(..) => Error::strange(),
+            Outcome::Failed(failed) => failed.error,
+            Outcome::Refused(refused) => refused.error,
+        };
+        self.fail(&error, cx);
+    }
+
+    fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if self.round(attempt).is_some() {
+            self.go_on(cx);
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.deadline().is_some_and(|until| cx.now >= until) {
+            self.go_on(cx);
         }
     }
 }

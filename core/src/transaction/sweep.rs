@@ -24,13 +24,14 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::effect::{Attempt, Cx, Effect, Outcome};
+use super::effect::{Cx, Effect, Outcome};
 use super::{
     Answer, MAX_KEPT_ON_SERVER, Op, Query, Role, State as Register, Sweep, SweepOptions, Swept,
     Task, TransactionId, Txid,
 };
 use crate::error::Error;
 use crate::keyspace::ServerTime;
+use crate::machine::{Attempt, Machine};
 use crate::table::{Key, Table};
 
 /// So many shadows are removed by one call.
@@ -103,54 +104,6 @@ impl Sweeper {
         };
         machine.go_on(cx);
         machine
-    }
-
-    pub(crate) const fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
-    }
-
-    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
-        if self.sent != Some(attempt) {
-            return;
-        }
-        self.sent = None;
-        match (self.state, outcome) {
-            (
-                State::Paging,
-                Outcome::Answered(Answer::Page { cursor, now, unreadable, found }, _),
-            ) => {
-                self.cursor = cursor;
-                self.unreadable += unreadable;
-                found.into_iter().for_each(|swept| self.sort(swept, now, cx));
-                self.state = State::Asking;
-            }
-            (State::Asking, Outcome::Answered(answer, _)) => self.on_idle_answer(&answer),
-            // It is asked again by the next sweep.
-            (State::Asking, _) => drop(self.idle.pop_front()),
-            (State::Removing, Outcome::Answered(Answer::Removed { count }, _)) => {
-                self.count += count;
-                self.turn_page();
-            }
-            (State::Finding, Outcome::Answered(Answer::Found { cursor, names }, _)) => {
-                (self.cursor, self.shadows) = (cursor, names);
-                self.state = State::Dropping;
-            }
-            (State::Dropping, Outcome::Answered(Answer::Removed { count }, _)) => {
-                self.count += count;
-                self.shadows.truncate(self.dropped_from());
-            }
-            (_, Outcome::Failed(failed)) => self.give_up(failed.error),
-            (_, Outcome::Refused(refused)) => self.give_up(refused.error),
-            (State::Finding | State::Dropping, _) => self.leave(),
-            (_, Outcome::Answered(..)) => self.turn_page(),
-        }
-        self.go_on(cx);
-    }
-
-    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
-        if self.sent == Some(attempt) {
-            self.go_on(cx);
-        }
     }
 
     /// There is no such node here.
@@ -293,5 +246,59 @@ impl Sweeper {
         self.over.clear();
         self.crowded = false;
         self.leave();
+    }
+}
+
+impl Machine for Sweeper {
+    type Answer = Answer;
+    type Effect = Effect;
+    type Node = ();
+
+    fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        if self.sent != Some(attempt) {
+            return;
+        }
+        self.sent = None;
+        match (self.state, outcome) {
+            (
+                State::Paging,
+                Outcome::Answered(Answer::Page { cursor, now, unreadable, found }, _),
+            ) => {
+                self.cursor = cursor;
+                self.unreadable += unreadable;
+                found.into_iter().for_each(|swept| self.sort(swept, now, cx));
+                self.state = State::Asking;
+            }
+            (State::Asking, Outcome::Answered(answer, _)) => self.on_idle_answer(&answer),
+            // It is asked again by the next sweep.
+            (State::Asking, _) => drop(self.idle.pop_front()),
+            (State::Removing, Outcome::Answered(Answer::Removed { count }, _)) => {
+                self.count += count;
+                self.turn_page();
+            }
+            (State::Finding, Outcome::Answered(Answer::Found { cursor, names }, _)) => {
+                (self.cursor, self.shadows) = (cursor, names);
+                self.state = State::Dropping;
+            }
+            (State::Dropping, Outcome::Answered(Answer::Removed { count }, _)) => {
+                self.count += count;
+                self.shadows.truncate(self.dropped_from());
+            }
+            (_, Outcome::Failed(failed)) => self.give_up(failed.error),
+            (_, Outcome::Refused(refused)) => self.give_up(refused.error),
+            (State::Finding | State::Dropping, _) => self.leave(),
+            (_, Outcome::Answered(..)) => self.turn_page(),
+        }
+        self.go_on(cx);
+    }
+
+    fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if self.sent == Some(attempt) {
+            self.go_on(cx);
+        }
     }
 }

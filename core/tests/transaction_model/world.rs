@@ -4,8 +4,8 @@ use comity::error::{Error, ErrorCode};
 use comity::time::{Span, Time};
 use comity::transaction::model::{RecoveryMachine, SessionPool, TransactionMachine};
 use comity::transaction::{
-    Answer, Begin, Confirm, Copied, Effect, Ending, Op, RecoveryOutcome, Slot, Sweep, Task,
-    TransactionId, Txid,
+    Answer, Attempt, Begin, Confirm, Copied, Effect, Ending, Op, RecoveryOutcome, Slot, Sweep,
+    Task, TransactionId, Txid,
 };
 
 use crate::kept::Kept;
@@ -23,7 +23,7 @@ pub(crate) const LIMIT: Time = Time::from_micros(1_000_000_000_000);
 const END: Time = Time::from_micros(2_000_000_000_000);
 
 /// From here on an attempt stands for a participant whose replicas are asked for.
-const COPIES: u32 = 1 << 30;
+const COPIES: Attempt = 1 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Who {
@@ -35,7 +35,7 @@ pub(crate) enum Who {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Flight {
     pub(crate) who: Who,
-    pub(crate) attempt: u32,
+    pub(crate) attempt: Attempt,
     pub(crate) to: usize,
     pub(crate) op: Kept<Op>,
     /// Once it is executed.
@@ -289,7 +289,7 @@ impl World {
     }
 
     /// What is known of the replicas of the participant that `attempt` stands for.
-    fn copied(&mut self, scenario: &Scenario, who: Who, attempt: u32, copied: Copied) {
+    fn copied(&mut self, scenario: &Scenario, who: Who, attempt: Attempt, copied: Copied) {
         let place = usize::try_from(attempt - COPIES).expect("few");
         self.input(scenario, who, |machine| match machine {
             Machine::Run(machine) => machine.copied(place, copied, START),
@@ -395,7 +395,7 @@ impl World {
         let Who::Run(run) = who else { return };
         let state = self.runs[run].as_ref().expect("it has begun");
         let op = Op::Confirm(Confirm { txids: vec![state.id.txid] });
-        let attempt = COPIES + u32::try_from(to).expect("few");
+        let attempt = COPIES + Attempt::try_from(to).expect("few");
         self.flights.push(Flight { who, attempt, to, op: Kept::new(op), answer: None });
     }
 

@@ -2,38 +2,19 @@
 
 use super::{Asked, End, PrepareOrder, Reason, Slot, State, Transaction, Vote};
 use crate::error::Error;
-use crate::machine::{Failed, Refused};
 use crate::redis::Reply;
-use crate::transaction::effect::{Attempt, Cx, Effect, LockConflict, Outcome};
+use crate::transaction::effect::{Cx, Effect, LockConflict};
 use crate::transaction::{Answer, Rejection, TransactionId};
 
 impl Transaction {
-    /// What came of `attempt`; nothing if it is not one that is waited for.
-    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
-        let mut sent = self.parts.iter().map(|part| part.sent);
-        let Some(place) = sent.position(|sent| sent.is_some_and(|(own, _)| own == attempt)) else {
-            return;
-        };
-        let Some(part) = self.parts.get_mut(place) else { return };
-        let Some((_, asked)) = part.sent.take() else { return };
-        // Another member of the ring, or of another one, is not the participant.
-        part.reached |= outcome.is_executed() && !outcome.is_elsewhere();
-        match outcome {
-            Outcome::Answered(answer, _) => {
-                part.failures = 0;
-                self.on_answer(place, asked, answer, cx);
-            }
-            Outcome::Failed(Failed { error, lasting, .. }) => {
-                self.on_failure(place, error, !lasting, cx);
-            }
-            Outcome::Refused(Refused { error, transient, .. }) => {
-                self.on_failure(place, error, transient, cx);
-            }
-        }
-    }
-
     /// It is sent again, unless that does not help and nothing is decided.
-    fn on_failure(&mut self, place: usize, error: Error, transient: bool, cx: &mut Cx<'_>) {
+    pub(super) fn on_failure(
+        &mut self,
+        place: usize,
+        error: Error,
+        transient: bool,
+        cx: &mut Cx<'_>,
+    ) {
         if self.state == State::Preparing {
             let earlier = match self.reason.take() {
                 Some(Reason::Server { place: of, error }) if of == place => Some(error),
@@ -48,15 +29,13 @@ impl Transaction {
         self.retry(place, cx);
     }
 
-    /// The server lacks the script: the same again, which brings it.
-    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
-        let mut sent = self.parts.iter().map(|part| part.sent);
-        if let Some(place) = sent.position(|sent| sent.is_some_and(|(own, _)| own == attempt)) {
-            self.send(place, cx);
-        }
-    }
-
-    fn on_answer(&mut self, place: usize, asked: Asked, answer: Answer, cx: &mut Cx<'_>) {
+    pub(super) fn on_answer(
+        &mut self,
+        place: usize,
+        asked: Asked,
+        answer: Answer,
+        cx: &mut Cx<'_>,
+    ) {
         match (self.state, asked) {
             (State::Preparing, Asked::Prepare) => self.on_vote(place, answer, cx),
             (State::Decided, Asked::Prepare) => self.on_reply(place, answer, cx),

@@ -35,8 +35,9 @@ use core::hash::Hash;
 
 pub use border::{Begin, Copies, Ending, PrepareOrder, Reason};
 
-use super::effect::{Attempt, Cx};
-use super::{Durability, TransactionId};
+use super::effect::{Cx, Effect, Outcome};
+use super::{Answer, Durability, TransactionId};
+use crate::machine::{Attempt, Failed, Machine, Refused};
 use crate::redis::Reply;
 use crate::time::{Span, Time};
 
@@ -246,17 +247,6 @@ impl Transaction {
         self.parts.iter().any(|part| part.sent.is_some_and(|(own, _)| own == attempt))
     }
 
-    /// The moment at which `on_timeout` has something to do.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        let limit = match (self.state, self.notified) {
-            (State::Done, _) => return None,
-            (State::Preparing, _) => Some(self.undecided_until()),
-            (_, Notified::Nothing) => Some(self.limit),
-            _ => None,
-        };
-        self.parts.iter().filter_map(|part| part.wake).chain(limit).min()
-    }
-
     /// Gives it up, if it is not decided. Nobody waits for replicas any more.
     pub(crate) fn cancel(&mut self, cx: &mut Cx<'_>) {
         if self.state == State::Preparing {
@@ -269,8 +259,58 @@ impl Transaction {
             self.limit = self.limit.min(cx.now);
         }
     }
+}
 
-    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+impl Machine for Transaction {
+    type Answer = Answer;
+    type Effect = Effect;
+    type Node = ();
+
+    fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let limit = match (self.state, self.notified) {
+            (State::Done, _) => return None,
+            (State::Preparing, _) => Some(self.undecided_until()),
+            (_, Notified::Nothing) => Some(self.limit),
+            _ => None,
+        };
+        self.parts.iter().filter_map(|part| part.wake).chain(limit).min()
+    }
+
+    fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        let mut sent = self.parts.iter().map(|part| part.sent);
+        let Some(place) = sent.position(|sent| sent.is_some_and(|(own, _)| own == attempt)) else {
+            return;
+        };
+        let Some(part) = self.parts.get_mut(place) else { return };
+        let Some((_, asked)) = part.sent.take() else { return };
+        // Another member of the ring, or of another one, is not the participant.
+        part.reached |= outcome.is_executed() && !outcome.is_elsewhere();
+        match outcome {
+            Outcome::Answered(answer, _) => {
+                part.failures = 0;
+                self.on_answer(place, asked, answer, cx);
+            }
+            Outcome::Failed(Failed { error, lasting, .. }) => {
+                self.on_failure(place, error, !lasting, cx);
+            }
+            Outcome::Refused(Refused { error, transient, .. }) => {
+                self.on_failure(place, error, transient, cx);
+            }
+        }
+    }
+
+    fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        let mut sent = self.parts.iter().map(|part| part.sent);
+        if let Some(place) = sent.position(|sent| sent.is_some_and(|(own, _)| own == attempt)) {
+            self.send(place, cx);
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Cx<'_>) {
         let limit = match self.state {
             State::Preparing => self.undecided_until(),
             _ => self.limit,

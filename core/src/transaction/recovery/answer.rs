@@ -4,46 +4,13 @@ use alloc::vec::Vec;
 
 use super::{Peer, Recovery, RecoveryOutcome, State, Vote, WATCH};
 use crate::error::Error;
-use crate::machine::Refused;
 use crate::time::Span;
-use crate::transaction::effect::{Attempt, Cx, Effect, Outcome, back_off};
+use crate::transaction::effect::{Cx, Effect, back_off};
 use crate::transaction::{Answer, Held, Mode, Role, Verdict};
 
 impl Recovery {
-    /// What came of `attempt`; nothing if it is not one that is waited for.
-    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
-        let Some(place) = self.peers.iter().position(|peer| peer.sent == Some(attempt)) else {
-            return;
-        };
-        if let Some(peer) = self.peers.get_mut(place) {
-            peer.sent = None;
-        }
-        match outcome {
-            Outcome::Answered(answer, _) => {
-                self.unanswered = None;
-                if let Some(peer) = self.peers.get_mut(place) {
-                    peer.failures = 0;
-                }
-                self.on_answer(place, answer, cx);
-            }
-            Outcome::Failed(failed) => self.on_trouble(place, failed.error, cx),
-            Outcome::Refused(Refused { error, transient: true, .. }) => {
-                self.on_trouble(place, error, cx);
-            }
-            Outcome::Refused(_) if self.verdict_is_known() => self.end(self.outcome(), cx),
-            Outcome::Refused(Refused { error, .. }) => self.end(RecoveryOutcome::Failed(error), cx),
-        }
-    }
-
-    /// The server lacks the script: the same again, which brings it.
-    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
-        if let Some(place) = self.peers.iter().position(|peer| peer.sent == Some(attempt)) {
-            self.send(place, cx);
-        }
-    }
-
     /// Nobody may decide in the place of a server that does not answer.
-    fn on_trouble(&mut self, place: usize, error: Error, cx: &mut Cx<'_>) {
+    pub(super) fn on_trouble(&mut self, place: usize, error: Error, cx: &mut Cx<'_>) {
         let limit = *self.unanswered.get_or_insert(cx.now) + cx.timeout;
         self.retry(place, cx);
         if self.peers.get(place).and_then(|peer| peer.wake) >= Some(limit) {
@@ -74,7 +41,7 @@ impl Recovery {
         self.gives_up(until, cx);
     }
 
-    fn on_answer(&mut self, place: usize, answer: Answer, cx: &mut Cx<'_>) {
+    pub(super) fn on_answer(&mut self, place: usize, answer: Answer, cx: &mut Cx<'_>) {
         if let Answer::Pending { .. } = answer {
             return self.ask_again(place, cx);
         }

@@ -30,9 +30,10 @@ mod answer;
 
 use alloc::vec::Vec;
 
-use super::effect::{Attempt, Cx, Effect, back_off};
-use super::{Finish, Key, NEVER, Op, Query, TransactionId, Verdict};
+use super::effect::{Cx, Effect, Outcome, back_off};
+use super::{Answer, Finish, Key, NEVER, Op, Query, TransactionId, Verdict};
 use crate::error::{Error, ErrorCode};
+use crate::machine::{Attempt, Machine, Refused};
 use crate::redis::readable;
 use crate::time::{Span, Time};
 
@@ -172,10 +173,6 @@ impl Recovery {
         &self.task.id
     }
 
-    pub(crate) const fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
-    }
-
     /// What is still to be done about a lock that was found at `place`, when this recovery is over.
     pub(crate) fn left_at(&self, place: Vec<u8>) -> Option<Task> {
         let ended = self.peers.iter().any(|peer| peer.id == place && peer.ended);
@@ -190,29 +187,6 @@ impl Recovery {
     /// Whether the outcome of `attempt` makes a difference.
     pub(crate) fn awaits(&self, attempt: Attempt) -> bool {
         self.peers.iter().any(|peer| peer.sent == Some(attempt))
-    }
-
-    /// The moment at which `on_timeout` has something to do.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        match self.state {
-            State::Watching { until } => Some(until),
-            State::Done => None,
-            _ => self.peers.iter().filter_map(|peer| peer.wake).min(),
-        }
-    }
-
-    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
-        if let State::Watching { until } = self.state {
-            if cx.now >= until {
-                self.turn(State::Asking, cx);
-            }
-            return;
-        }
-        for place in 0..self.peers.len() {
-            if self.peers[place].wake.is_some_and(|wake| cx.now >= wake) {
-                self.send(place, cx);
-            }
-        }
     }
 
     /// Begins at once: a lock of the transaction was found again, and its patience is over by now.
@@ -394,5 +368,67 @@ impl Recovery {
             readable(&peer.id)
         );
         self.end(RecoveryOutcome::Failed(Error::new(ErrorCode::InvalidState, message)), cx);
+    }
+}
+
+impl Machine for Recovery {
+    type Answer = Answer;
+    type Effect = Effect;
+    type Node = ();
+
+    fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Watching { until } => Some(until),
+            State::Done => None,
+            _ => self.peers.iter().filter_map(|peer| peer.wake).min(),
+        }
+    }
+
+    fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
+        let Some(place) = self.peers.iter().position(|peer| peer.sent == Some(attempt)) else {
+            return;
+        };
+        if let Some(peer) = self.peers.get_mut(place) {
+            peer.sent = None;
+        }
+        match outcome {
+            Outcome::Answered(answer, _) => {
+                self.unanswered = None;
+                if let Some(peer) = self.peers.get_mut(place) {
+                    peer.failures = 0;
+                }
+                self.on_answer(place, answer, cx);
+            }
+            Outcome::Failed(failed) => self.on_trouble(place, failed.error, cx),
+            Outcome::Refused(Refused { error, transient: true, .. }) => {
+                self.on_trouble(place, error, cx);
+            }
+            Outcome::Refused(_) if self.verdict_is_known() => self.end(self.outcome(), cx),
+            Outcome::Refused(Refused { error, .. }) => self.end(RecoveryOutcome::Failed(error), cx),
+        }
+    }
+
+    fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if let Some(place) = self.peers.iter().position(|peer| peer.sent == Some(attempt)) {
+            self.send(place, cx);
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        if let State::Watching { until } = self.state {
+            if cx.now >= until {
+                self.turn(State::Asking, cx);
+            }
+            return;
+        }
+        for place in 0..self.peers.len() {
+            if self.peers[place].wake.is_some_and(|wake| cx.now >= wake) {
+                self.send(place, cx);
+            }
+        }
     }
 }
