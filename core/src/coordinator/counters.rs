@@ -1,13 +1,13 @@
 //! The verbs of counters, and letting their machines work.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Coordinator, CounterEntry, Lifecycle, Timer, closed};
+use super::machines::{Entries, Entry, Kind, Machines};
+use super::{Coordinator, Lifecycle, Timer, closed};
 use crate::counter::{
-    self, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, Outcome,
-    PreviousSlots, Tally,
+    self, Counter, CounterId, CounterOptions, CounterValue, Cx, Effect, Freshness, PreviousSlots,
+    Tally,
 };
 use crate::crdt::Slots;
 use crate::error::{Error, ErrorCode, Result};
@@ -15,6 +15,48 @@ use crate::event::{CallId, Event};
 use crate::redis::{Keys, NodeId, readable};
 use crate::snapshot::Snapshot;
 use crate::time::{Span, Time};
+
+/// What the coordinator notes of a counter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CounterNotes {
+    pub(super) node: NodeId,
+    pub(super) key: Vec<u8>,
+}
+
+impl Kind for Counter {
+    type Id = CounterId;
+    type Notes = CounterNotes;
+
+    const TIMER: fn(CounterId) -> Timer = Timer::Counter;
+    const ENTRIES: fn(&mut Machines) -> &mut Entries<Self> = |machines| &mut machines.counters;
+
+    fn apply(core: &mut Coordinator, counter: CounterId, effects: Vec<Effect>, _: bool) {
+        let Some(node) = core.machines.counters.get(&counter).map(|entry| entry.notes.node) else {
+            return;
+        };
+        for effect in effects {
+            match effect {
+                Effect::Send { attempt, op, deadline, background } => {
+                    core.send_counter(counter, attempt, &op, deadline, background);
+                }
+                Effect::Ask => core.due_counters.push_back(counter),
+                Effect::Failed { call, error } => {
+                    let error = error.at(node);
+                    core.emit(Event::CallFailed { call, node, error });
+                }
+                Effect::Event(event) => {
+                    let event = event.at(node);
+                    core.emit(event);
+                }
+            }
+        }
+    }
+
+    fn on_end(core: &mut Coordinator, _: CounterId, Entry { machine, .. }: Entry<Self>) {
+        core.counters_by_name.remove(machine.name());
+        core.finish_closing();
+    }
+}
 
 impl Coordinator {
     /// Opens the counter `name`, which begins at what the server has. Nothing is asked of the
@@ -93,13 +135,10 @@ impl Coordinator {
         self.advance_now(now);
         let counter = CounterId(self.next_operation());
         let (node, key) = (self.locate(name)?, self.keys.counter(name));
-        let mut effects = Vec::new();
-        let mut cx = Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, true, ());
-        let machine = Counter::new(counter, name, options, leaving, &mut cx);
-        let entry = CounterEntry { machine, node, key, scheduled_at: None };
-        self.counters.insert(counter, Box::new(entry));
         self.counters_by_name.add(name.to_vec(), counter);
-        self.apply_counter_effects(counter, effects);
+        self.insert(counter, CounterNotes { node, key }, true, |cx| {
+            Counter::new(counter, name, options, leaving, cx)
+        });
         self.stats.counter_opens += 1;
         Ok(counter)
     }
@@ -135,7 +174,7 @@ impl Coordinator {
     /// commands are polled.
     pub fn poll_counter_due(&mut self) -> Option<CounterId> {
         let due = core::iter::from_fn(|| self.due_counters.pop_front());
-        due.into_iter().find(|counter| self.counters.contains_key(counter))
+        due.into_iter().find(|counter| self.machines.counters.contains_key(counter))
     }
 
     /// The host's tally, asked for by [`poll_counter_due`](Self::poll_counter_due); what of it is
@@ -146,7 +185,7 @@ impl Coordinator {
     pub fn counter_collect(&mut self, counter: CounterId, tally: Tally, now: Time) -> Result<()> {
         self.advance_now(now);
         let collect = |machine: &mut Counter, cx: &mut Cx<'_>| machine.collect(tally, cx);
-        let collected = self.step_counter(counter, true, collect);
+        let collected = self.step::<Counter, _>(counter, true, collect);
         collected.ok_or_else(|| self.no_counter())
     }
 
@@ -156,7 +195,7 @@ impl Coordinator {
     /// `InvalidState` for a counter that is not open, `Closed` for one that a close has ended, `Overflow`
     /// beyond 128 bits.
     pub fn counter_value(&self, counter: CounterId, now: Time) -> Result<CounterValue> {
-        let entry = self.counters.get(&counter).ok_or_else(|| self.no_counter())?;
+        let entry = self.machines.counters.get(&counter).ok_or_else(|| self.no_counter())?;
         entry.machine.value(now.max(self.now))
     }
 
@@ -166,7 +205,7 @@ impl Coordinator {
     /// # Errors
     /// `InvalidState` for a counter that is not open, `Closed` for one that a close has ended.
     pub fn counter_room(&self, counter: CounterId) -> Result<u64> {
-        let room = self.counters.get(&counter).map(|entry| entry.machine.room());
+        let room = self.machines.counters.get(&counter).map(|entry| entry.machine.room());
         room.ok_or_else(|| self.no_counter())
     }
 
@@ -231,7 +270,8 @@ impl Coordinator {
     /// # Errors
     /// `InvalidState` for a counter that is not open, `Closed` for one that a close has ended.
     pub fn counter_snapshot(&mut self, counter: CounterId) -> Result<Vec<u8>> {
-        let snapshot = self.counters.get_mut(&counter).map(|entry| entry.machine.snapshot());
+        let snapshot =
+            self.machines.counters.get_mut(&counter).map(|entry| entry.machine.snapshot());
         snapshot.ok_or_else(|| self.no_counter())
     }
 
@@ -241,7 +281,7 @@ impl Coordinator {
     /// `InvalidState` for a counter that is not open or has emitted no `CounterJournal`.
     pub fn counter_journaled(&mut self, counter: CounterId, now: Time) -> Result<()> {
         self.advance_now(now);
-        let waited = self.step_counter(counter, true, Counter::journaled);
+        let waited = self.step::<Counter, _>(counter, true, Counter::journaled);
         if waited != Some(true) {
             let message = "the counter is not open, or waits for no journal";
             return Err(Error::new(ErrorCode::InvalidState, message));
@@ -283,10 +323,10 @@ impl Coordinator {
             return Err(closed());
         }
         self.advance_now(now);
-        if !self.counters.get(&counter).is_some_and(|entry| entry.machine.is_open()) {
+        if !self.machines.counters.get(&counter).is_some_and(|entry| entry.machine.is_open()) {
             return Err(self.no_counter());
         }
-        let done = self.step_counter(counter, false, verb);
+        let done = self.step::<Counter, _>(counter, false, verb);
         done.unwrap_or_else(|| Err(self.no_counter()))
     }
 
@@ -299,70 +339,5 @@ impl Coordinator {
         let call = CallId(self.next_operation());
         self.counter_verb(counter, now, |machine, cx| verb(machine, call, cx))?;
         Ok(call)
-    }
-
-    pub(super) fn on_counter_outcome(
-        &mut self,
-        counter: CounterId,
-        attempt: counter::Attempt,
-        outcome: Outcome,
-        background: bool,
-    ) {
-        self.step_counter(counter, background, |machine, cx| {
-            machine.on_outcome(attempt, outcome, cx);
-        });
-    }
-
-    pub(super) fn every_counter_of(&mut self, node: NodeId, step: fn(&mut Counter, &mut Cx<'_>)) {
-        let of_node = self.counters.iter().filter(|(_, entry)| entry.node == node);
-        for counter in of_node.map(|(counter, _)| *counter).collect::<Vec<_>>() {
-            self.step_counter(counter, true, step);
-        }
-    }
-
-    /// Lets `step` work on a counter, and does what the counter then wants done.
-    pub(super) fn step_counter<T>(
-        &mut self,
-        counter: CounterId,
-        background: bool,
-        step: impl FnOnce(&mut Counter, &mut Cx<'_>) -> T,
-    ) -> Option<T> {
-        let mut effects = Vec::new();
-        let entry = self.counters.get_mut(&counter)?;
-        let mut cx =
-            Cx::new(self.now, self.timeout, &mut self.entropy, &mut effects, background, ());
-        let result = step(&mut entry.machine, &mut cx);
-        self.apply_counter_effects(counter, effects);
-        Some(result)
-    }
-
-    fn apply_counter_effects(&mut self, counter: CounterId, effects: Vec<Effect>) {
-        let Some(node) = self.counters.get(&counter).map(|entry| entry.node) else { return };
-        for effect in effects {
-            match effect {
-                Effect::Send { attempt, op, deadline, background } => {
-                    self.send_counter(counter, attempt, &op, deadline, background);
-                }
-                Effect::Ask => self.due_counters.push_back(counter),
-                Effect::Failed { call, error } => {
-                    let error = error.at(node);
-                    self.emit(Event::CallFailed { call, node, error });
-                }
-                Effect::Event(event) => {
-                    let event = event.at(node);
-                    self.emit(event);
-                }
-            }
-        }
-        let Some(entry) = self.counters.get_mut(&counter) else { return };
-        let done = entry.machine.is_done();
-        let wanted = entry.machine.deadline();
-        self.timers.adjust(Timer::Counter(counter), &mut entry.scheduled_at, wanted);
-        if done {
-            let name = entry.machine.name().to_vec();
-            self.counters.remove(&counter);
-            self.counters_by_name.remove(&name);
-            self.finish_closing();
-        }
     }
 }

@@ -3,13 +3,14 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::locks::LockNotes;
 use super::{Coordinator, ReplyTarget, Request, Timer};
-use crate::counter;
+use crate::counter::{self, Counter};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{AHEAD, Answer, AnswerKind, ClockSample, EndReason, Fence, Lock, LockId, Push};
-use crate::machine::{Failed, Outcome, Refused};
+use crate::machine::{Failed, Machine, Outcome, Refused};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::stamp;
 use crate::time::{Span, Time};
@@ -81,13 +82,15 @@ impl Coordinator {
         match pending.target {
             ReplyTarget::Lock(lock, attempt) => {
                 let outcome = self.lock_outcome(pending, reply);
-                self.step_lock(lock, pending.background, |machine, cx| {
+                self.step::<Lock, _>(lock, pending.background, |machine, cx| {
                     machine.on_outcome(attempt, outcome, cx);
                 });
             }
             ReplyTarget::Counter(counter, attempt) => {
                 let outcome = pending.outcome(reply, counter::Answer::decode(reply));
-                self.on_counter_outcome(counter, attempt, outcome, pending.background);
+                self.step::<Counter, _>(counter, pending.background, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
             }
             ReplyTarget::Query(call) => self.on_query_reply(call, pending.background, reply),
             ReplyTarget::Stamp(round) => self.on_stamp_reply(round, pending.node, reply),
@@ -157,7 +160,7 @@ impl Coordinator {
         match change {
             NodeChange::Connected => {
                 state.set_reached(self.now);
-                self.every_counter_of(node, counter::Counter::on_reconnected);
+                self.every(|entry| entry.notes.node == node, Counter::on_reconnected);
             }
             // What answers next may be another server with another clock.
             NodeChange::Lost => {
@@ -200,11 +203,11 @@ impl Coordinator {
         }
         self.stats.pushes += 1;
         if let Some(lock) = self.locks_by_request.get(&push.id).copied() {
-            self.step_lock(lock, true, |machine, cx| machine.on_push(&push, cx));
+            self.step::<Lock, _>(lock, true, |machine, cx| machine.on_push(&push, cx));
         } else if self.keys.is_lock(&push.state_key) && self.lifecycle != super::Lifecycle::Closed {
             // A grant that nobody here remembers would keep the others waiting.
             let lock = LockId(self.next_operation());
-            self.add_lock(lock, node, push.state_key, true, |cx| {
+            self.insert(lock, LockNotes::new(node, push.state_key), true, |cx| {
                 Lock::withdrawing(lock, push.id, false, cx)
             });
         }
@@ -229,7 +232,7 @@ impl Coordinator {
         for node in asleep {
             self.forget_clock(node);
         }
-        self.every_lock(|_| true, Lock::on_clock_gap);
+        self.every(|_| true, Lock::on_clock_gap);
     }
 
     /// Time has passed: does everything that was due at `now` or before. Early, late or twice is
@@ -241,18 +244,8 @@ impl Coordinator {
         self.advance_now(now);
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
-                Timer::Lock(lock) => {
-                    if let Some(entry) = self.locks.get_mut(&lock) {
-                        entry.scheduled_at = None;
-                    }
-                    self.step_lock(lock, true, Lock::on_timeout);
-                }
-                Timer::Counter(counter) => {
-                    if let Some(entry) = self.counters.get_mut(&counter) {
-                        entry.scheduled_at = None;
-                    }
-                    self.step_counter(counter, true, counter::Counter::on_timeout);
-                }
+                Timer::Lock(lock) => self.on_due::<Lock>(lock),
+                Timer::Counter(counter) => self.on_due::<Counter>(counter),
                 Timer::Query(call) => self.on_query_timeout(call),
                 Timer::TransactionCall(handle) => self.on_transaction_call_timeout(handle),
                 Timer::Transaction(txid) => self.on_due::<Transaction>(txid),
@@ -265,9 +258,7 @@ impl Coordinator {
                 Timer::Request(request) => self.on_request_timeout(request),
                 Timer::Close => {
                     self.drop_locks();
-                    for counter in self.counters.keys().copied().collect::<Vec<_>>() {
-                        self.step_counter(counter, true, counter::Counter::give_up);
-                    }
+                    self.every(|_| true, Counter::give_up);
                     self.drop_transactions();
                     self.finish_closing();
                 }
@@ -334,13 +325,15 @@ impl Coordinator {
         }
         match pending.target {
             ReplyTarget::Lock(lock, attempt) => {
-                self.step_lock(lock, pending.background, |machine, cx| {
+                self.step::<Lock, _>(lock, pending.background, |machine, cx| {
                     machine.on_outcome(attempt, Outcome::Failed(failed), cx);
                 });
             }
             ReplyTarget::Counter(counter, attempt) => {
                 let outcome = Outcome::Failed(failed);
-                self.on_counter_outcome(counter, attempt, outcome, pending.background);
+                self.step::<Counter, _>(counter, pending.background, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
             }
             ReplyTarget::Query(call) => self.on_query_failed(call, failed.error, !failed.lasting),
             ReplyTarget::Stamp(round) => self.on_stamp_failure(round, pending.node, failed),
@@ -398,18 +391,5 @@ impl Coordinator {
             self.emit(Event::PushUnavailable { node, error: error.at(node) });
         }
         outcome
-    }
-
-    /// Lets `step` work on every lock for which `wanted` holds, in the order of their numbers.
-    pub(super) fn every_lock(
-        &mut self,
-        wanted: impl Fn(&super::LockEntry) -> bool,
-        step: impl Fn(&mut Lock, &mut crate::lock::Cx<'_>),
-    ) {
-        let locks: Vec<LockId> =
-            self.locks.iter().filter(|(_, entry)| wanted(entry)).map(|(lock, _)| *lock).collect();
-        for lock in locks {
-            self.step_lock(lock, true, |machine, cx| step(machine, cx));
-        }
     }
 }

@@ -4,16 +4,90 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::machines::{Entries, Entry, Kind, Machines};
+use super::node::Node;
 use super::queries::QueryKind;
-use super::{Coordinator, Lifecycle, LockEntry, Timer, closed};
+use super::{Coordinator, Lifecycle, Timer, closed};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
-use crate::lock::{Cx, Effect, Fence, GuardOp, Lock, LockId, LockOptions, check_ttl};
-use crate::redis::{Keys, NodeId, readable};
+use crate::lock::{Cx, Effect, Fence, GuardOp, Id, Lock, LockId, LockOptions, NodeView, check_ttl};
+use crate::machine::{Attempt, Machine};
+use crate::redis::{Keys, NodeId, RequestId, readable};
 use crate::time::{Span, Time};
 
 /// So many leases that were lost are remembered.
 const MAX_LOST: usize = 1 << 16;
+
+/// What the coordinator notes of a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LockNotes {
+    pub(super) node: NodeId,
+    pub(super) state_key: Vec<u8>,
+    /// Its last acquisition, if that has not been polled.
+    pub(super) unsent: Option<(RequestId, Attempt)>,
+    /// Whether it is counted among those that wait at its node.
+    waits: bool,
+    /// Its id in `locks_by_request`, if it is there.
+    id: Option<Id>,
+}
+
+impl LockNotes {
+    pub(super) const fn new(node: NodeId, state_key: Vec<u8>) -> Self {
+        Self { node, state_key, unsent: None, waits: false, id: None }
+    }
+}
+
+impl Kind for Lock {
+    type Id = LockId;
+    type Notes = LockNotes;
+
+    const TIMER: fn(LockId) -> Timer = Timer::Lock;
+    const ENTRIES: fn(&mut Machines) -> &mut Entries<Self> = |machines| &mut machines.locks;
+
+    fn view(notes: &LockNotes, nodes: &[Node]) -> NodeView {
+        let unsent = notes.unsent.map(|(_, attempt)| attempt);
+        let node = nodes.get(notes.node.0 as usize);
+        node.map(|node| node.view(unsent)).unwrap_or_default()
+    }
+
+    fn apply(core: &mut Coordinator, lock: LockId, effects: Vec<Effect>, _: bool) {
+        let Some(entry) = core.machines.locks.get(&lock) else { return };
+        let (node, state_key) = (entry.notes.node, entry.notes.state_key.clone());
+        for effect in effects {
+            match effect {
+                Effect::Send { attempt, op, deadline, background } => {
+                    core.send_lock(lock, attempt, &op, deadline, background);
+                }
+                Effect::Event(event) => {
+                    let event = event.at(node);
+                    if let Event::LockLost { lock, error, .. } = &event {
+                        core.remember_lost(*lock, error.clone());
+                    }
+                    core.emit(event);
+                }
+                Effect::Unsend => {
+                    let entry = core.machines.locks.get_mut(&lock);
+                    if let Some((request, _)) = entry.and_then(|entry| entry.notes.unsent.take()) {
+                        core.take_request(request);
+                        core.release_awaiting_script(node, request);
+                    }
+                }
+                Effect::WantPush => core.want_push(node),
+                Effect::Withdraw { id, granted } => {
+                    let new = LockId(core.next_operation());
+                    core.insert(new, LockNotes::new(node, state_key.clone()), true, |cx| {
+                        Lock::withdrawing(new, id, granted, cx)
+                    });
+                }
+            }
+        }
+        core.index_lock(lock);
+    }
+
+    fn on_end(core: &mut Coordinator, _: LockId, _: Entry<Self>) {
+        core.finish_closing();
+    }
+}
 
 impl Coordinator {
     // Verbs.
@@ -29,8 +103,8 @@ impl Coordinator {
         self.advance_now(now);
         let lock = LockId(self.next_operation());
         let node = self.locate(name)?;
-        let state_key = self.keys.lock(name);
-        self.add_lock(lock, node, state_key, false, |cx| Lock::new(lock, name, options, cx));
+        let notes = LockNotes::new(node, self.keys.lock(name));
+        self.insert(lock, notes, false, |cx| Lock::new(lock, name, options, cx));
         self.stats.lock_acquires += 1;
         Ok(lock)
     }
@@ -49,7 +123,7 @@ impl Coordinator {
     /// No event follows.
     pub fn lock_cancel(&mut self, lock: LockId, now: Time) {
         self.advance_now(now);
-        self.step_lock(lock, false, Lock::cancel);
+        self.step::<Lock, _>(lock, false, Lock::cancel);
         self.lost.remove(&lock);
     }
 
@@ -68,13 +142,13 @@ impl Coordinator {
     /// Whether the lock is certainly held at `now`.
     #[must_use]
     pub fn lock_is_held(&self, lock: LockId, now: Time) -> bool {
-        self.locks.get(&lock).is_some_and(|entry| entry.machine.is_held(now.max(self.now)))
+        self.machines.locks.get(&lock).is_some_and(|entry| entry.machine.is_held(now.max(self.now)))
     }
 
     /// Until when the lock is certainly held, if it is, unless it is renewed.
     #[must_use]
     pub fn lock_valid_until(&self, lock: LockId) -> Option<Time> {
-        self.locks.get(&lock)?.machine.valid_until()
+        self.machines.locks.get(&lock)?.machine.valid_until()
     }
 
     /// Asks who holds `name` and who waits for it. Leads to `LockInspected` or `CallFailed`.
@@ -119,93 +193,11 @@ impl Coordinator {
             return Err(self.lost.get(&lock).cloned().unwrap_or_else(closed));
         }
         self.advance_now(now);
-        if self.step_lock(lock, false, verb) == Some(true) {
+        if self.step::<Lock, _>(lock, false, verb) == Some(true) {
             return Ok(());
         }
         let not_held = || Error::new(ErrorCode::NotHeld, "the lock is not held");
         Err(self.lost.get(&lock).cloned().unwrap_or_else(not_held))
-    }
-
-    /// Adds a machine that `make` starts.
-    pub(super) fn add_lock(
-        &mut self,
-        lock: LockId,
-        node: NodeId,
-        state_key: Vec<u8>,
-        background: bool,
-        make: impl FnOnce(&mut Cx<'_>) -> Lock,
-    ) {
-        let mut effects = Vec::new();
-        let Some(known) = self.nodes.get(node.0 as usize) else { return };
-        let view = known.view(self.push.then(|| self.inbox.clone()), None);
-        let entropy = &mut self.entropy;
-        let mut cx = Cx::new(self.now, self.timeout, entropy, &mut effects, background, view);
-        let machine = make(&mut cx);
-        let entry = LockEntry {
-            machine,
-            node,
-            state_key,
-            unsent: None,
-            waits: false,
-            id: None,
-            scheduled_at: None,
-        };
-        self.locks.insert(lock, Box::new(entry));
-        self.apply_lock_effects(lock, effects);
-    }
-
-    /// Lets `step` work on a lock's machine, and applies its effects.
-    pub(super) fn step_lock<T>(
-        &mut self,
-        lock: LockId,
-        background: bool,
-        step: impl FnOnce(&mut Lock, &mut Cx<'_>) -> T,
-    ) -> Option<T> {
-        let mut effects = Vec::new();
-        let entry = self.locks.get_mut(&lock)?;
-        let node = self.nodes.get(entry.node.0 as usize)?;
-        let unsent = entry.unsent.map(|(_, attempt)| attempt);
-        let view = node.view(self.push.then(|| self.inbox.clone()), unsent);
-        let entropy = &mut self.entropy;
-        let mut cx = Cx::new(self.now, self.timeout, entropy, &mut effects, background, view);
-        let result = step(&mut entry.machine, &mut cx);
-        self.apply_lock_effects(lock, effects);
-        Some(result)
-    }
-
-    /// Applies the effects of a lock's machine, and reschedules it.
-    pub(super) fn apply_lock_effects(&mut self, lock: LockId, effects: Vec<Effect>) {
-        let Some(entry) = self.locks.get(&lock) else { return };
-        let (node, state_key) = (entry.node, entry.state_key.clone());
-        for effect in effects {
-            match effect {
-                Effect::Send { attempt, op, deadline, background } => {
-                    self.send_lock(lock, attempt, &op, deadline, background);
-                }
-                Effect::Event(event) => {
-                    let event = event.at(node);
-                    if let Event::LockLost { lock, error, .. } = &event {
-                        self.remember_lost(*lock, error.clone());
-                    }
-                    self.emit(event);
-                }
-                Effect::Unsend => {
-                    let entry = self.locks.get_mut(&lock);
-                    if let Some((request, _)) = entry.and_then(|entry| entry.unsent.take()) {
-                        self.take_request(request);
-                        self.release_awaiting_script(node, request);
-                    }
-                }
-                Effect::WantPush => self.want_push(node),
-                Effect::Withdraw { id, granted } => {
-                    let new = LockId(self.next_operation());
-                    self.add_lock(new, node, state_key.clone(), true, |cx| {
-                        Lock::withdrawing(new, id, granted, cx)
-                    });
-                }
-            }
-        }
-        self.reschedule_lock(lock);
     }
 
     fn remember_lost(&mut self, lock: LockId, error: Error) {
@@ -219,19 +211,19 @@ impl Coordinator {
     /// Gives back every lock that is held, which has its own event, and remembers it as lost for later
     /// verbs; ends every wait with `LockFailed`.
     pub(super) fn close_locks(&mut self, error: &Error) {
-        for lock in self.locks.keys().copied().collect::<Vec<_>>() {
-            let Some(entry) = self.locks.get(&lock) else { continue };
+        for lock in self.machines.locks.keys().copied().collect::<Vec<_>>() {
+            let Some(entry) = self.machines.locks.get(&lock) else { continue };
             if entry.machine.is_wanted() {
                 let (name, error) = (entry.machine.name().to_vec(), error.clone());
                 self.emit(Event::LockFailed { lock, name, error, holder: None });
-                self.step_lock(lock, true, Lock::cancel);
+                self.step::<Lock, _>(lock, true, Lock::cancel);
             } else {
                 let words = format!(
                     "lock '{}' was given back when the coordinator was closed",
                     readable(entry.machine.name())
                 );
-                let error = Error::new(ErrorCode::LockLost, words).at(entry.node);
-                let given_back = self.step_lock(lock, true, Lock::release) == Some(true);
+                let error = Error::new(ErrorCode::LockLost, words).at(entry.notes.node);
+                let given_back = self.step::<Lock, _>(lock, true, Lock::release) == Some(true);
                 if given_back && !self.lost.contains_key(&lock) {
                     self.remember_lost(lock, error);
                 }
@@ -242,7 +234,7 @@ impl Coordinator {
     /// The time for that is over: what the server has not answered goes untold no longer.
     pub(super) fn drop_locks(&mut self) {
         self.locks_by_request.clear();
-        let mut locks = core::mem::take(&mut self.locks);
+        let mut locks = core::mem::take(&mut self.machines.locks);
         let words = "the coordinator was closed, and the release was not confirmed in time";
         let mut untold = Vec::new();
         locks.each_mut(|entry| {
@@ -256,29 +248,26 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn reschedule_lock(&mut self, lock: LockId) {
-        let Some(entry) = self.locks.get_mut(&lock) else { return };
-        let done = entry.machine.is_done();
-        let waits = entry.machine.is_waiting() && !done;
-        if core::mem::replace(&mut entry.waits, waits) != waits
-            && let Some(node) = self.nodes.get_mut(entry.node.0 as usize)
+    /// Keeps up what is known of a lock by its node and by its id.
+    fn index_lock(&mut self, lock: LockId) {
+        let Some(Entry { machine, notes, .. }) =
+            self.machines.locks.get_mut(&lock).map(Box::as_mut)
+        else {
+            return;
+        };
+        let waits = machine.is_waiting() && !machine.is_done();
+        if core::mem::replace(&mut notes.waits, waits) != waits
+            && let Some(node) = self.nodes.get_mut(notes.node.0 as usize)
         {
             node.waiting = if waits { node.waiting + 1 } else { node.waiting.saturating_sub(1) };
         }
-        let id = (!done).then(|| entry.machine.id());
-        let deadline = entry.machine.deadline().filter(|_| !done);
-        self.timers.adjust(Timer::Lock(lock), &mut entry.scheduled_at, deadline);
-        if entry.id != id {
-            if let Some(old) = core::mem::replace(&mut entry.id, id) {
-                self.locks_by_request.remove(&old);
-            }
+        let id = (!machine.is_done()).then(|| machine.id());
+        let old = core::mem::replace(&mut notes.id, id);
+        if old != id {
+            old.and_then(|old| self.locks_by_request.remove(&old));
             if let Some(new) = id {
                 self.locks_by_request.insert(new, lock);
             }
-        }
-        if done {
-            self.locks.remove(&lock);
-            self.finish_closing();
         }
     }
 }

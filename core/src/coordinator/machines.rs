@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use super::node::Node;
 use super::{Coordinator, Timer};
+use crate::counter::Counter;
+use crate::lock::Lock;
 use crate::machine::{Cx, CxOf, Machine};
 use crate::redis::NodeId;
 use crate::table::{Key, Table};
@@ -18,6 +20,8 @@ use crate::transaction::sweep::Sweeper;
 /// All machines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Machines {
+    pub(super) locks: Entries<Lock>,
+    pub(super) counters: Entries<Counter>,
     /// Transactions by the ids they run under, until all participants know of the end.
     pub(super) transactions: Entries<Transaction>,
     /// Other clients' transactions that are ended from here.
@@ -64,11 +68,18 @@ impl Machines {
     pub(super) fn new(nodes: usize) -> Self {
         let idle = || Entry { machine: Replication::default(), notes: (), scheduled_at: None };
         Self {
+            locks: Table::new(),
+            counters: Table::new(),
             transactions: Table::new(),
             recoveries: Table::new(),
             sweeps: Table::new(),
             replications: (0..).map(|node| (NodeId(node), Box::new(idle()))).take(nodes).collect(),
         }
+    }
+
+    /// How many have to end before a coordinator is closed.
+    pub(super) fn under_way(&self) -> usize {
+        self.locks.len() + self.counters.len() + self.transactions.len()
     }
 }
 
@@ -116,6 +127,18 @@ impl Coordinator {
             && let Some(entry) = entries.remove(&id)
         {
             M::on_end(self, id, *entry);
+        }
+    }
+
+    /// Lets `step` work on every machine for which `wanted` holds, in the order of their ids.
+    pub(super) fn every<M: Kind>(
+        &mut self,
+        wanted: impl Fn(&Entry<M>) -> bool,
+        step: impl Fn(&mut M, &mut CxOf<'_, M>),
+    ) {
+        let all = M::ENTRIES(&mut self.machines).iter().filter(|(_, entry)| wanted(entry));
+        for id in all.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.step::<M, _>(id, true, &step);
         }
     }
 

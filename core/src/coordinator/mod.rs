@@ -58,17 +58,18 @@ pub use stats::Stats;
 use timers::{Timer, Timers};
 use transaction_calls::TransactionCall;
 
-use crate::counter::{self, CounterId};
+use crate::counter::{Counter, CounterId};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
-use crate::lock::{Attempt, Id, Lock, LockId};
+use crate::lock::{Id, LockId};
+use crate::machine::Attempt;
 use crate::redis::{Keys, NodeId, RequestId, Script, base64url, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::table::{Names, Table};
 use crate::time::{Span, Time};
 use crate::transaction::call::{KeyQueues, Sessions};
-use crate::transaction::{self, Handle, Txid};
+use crate::transaction::{Handle, Txid};
 
 /// The shortest and longest [`Config::timeout`].
 pub const TIMEOUT_RANGE: (Span, Span) = (Span::from_millis(10), Span::from_secs(60));
@@ -107,14 +108,14 @@ impl Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ReplyTarget {
     Lock(LockId, Attempt),
-    Counter(CounterId, counter::Attempt),
+    Counter(CounterId, Attempt),
     Query(CallId),
-    Transaction(Txid, transaction::Attempt),
-    Recovery(Txid, transaction::Attempt),
-    Sweep(CallId, transaction::Attempt),
+    Transaction(Txid, Attempt),
+    Recovery(Txid, Attempt),
+    Sweep(CallId, Attempt),
     /// What is recorded of the transactions whose replicas are waited for, and how many have it.
-    Confirm(NodeId, transaction::Attempt),
-    Wait(NodeId, transaction::Attempt),
+    Confirm(NodeId, Attempt),
+    Wait(NodeId, Attempt),
     /// What its clock shows, for this transaction.
     Time(Handle),
     /// Which ring it belongs to, in this round.
@@ -134,30 +135,6 @@ struct Request {
     limit: Time,
     background: bool,
     polled: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct LockEntry {
-    machine: Lock,
-    node: NodeId,
-    state_key: Vec<u8>,
-    /// Its last acquisition, if that has not been polled.
-    unsent: Option<(RequestId, Attempt)>,
-    /// Whether it is counted among those that wait at its node.
-    waits: bool,
-    /// Its id in `locks_by_request`, if it is there.
-    id: Option<Id>,
-    /// When its timer goes off, if it has one.
-    scheduled_at: Option<Time>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct CounterEntry {
-    machine: counter::Counter,
-    node: NodeId,
-    key: Vec<u8>,
-    /// When its timer goes off, if it has one.
-    scheduled_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -186,11 +163,9 @@ pub struct Coordinator {
     /// Those with commands that have not been polled, and some whose last one has been.
     ready: Table<NodeId, ()>,
     machines: Machines,
-    locks: Table<LockId, Box<LockEntry>>,
     locks_by_request: Table<Id, LockId>,
     /// Leases that were lost, for later calls that renew or release them.
     lost: Table<LockId, Error>,
-    counters: Table<CounterId, Box<CounterEntry>>,
     /// The names of the counters that are open.
     counters_by_name: Names<CounterId>,
     /// Counters whose totals the host is asked for.
@@ -233,23 +208,23 @@ impl Coordinator {
         let (ring, stamping) = Stamping::of(named, &keys)?;
         let mut entropy = Entropy::new(entropy);
         let identity = base64url(entropy.bits128());
+        let inbox: Arc<[u8]> = keys.inbox(&readable(&identity)).into();
+        let pushed = config.push.then(|| inbox.clone());
         Ok(Self {
-            inbox: keys.inbox(&readable(&identity)).into(),
+            inbox,
             keys,
             timeout: config.timeout,
             push: config.push,
             machines: Machines::new(ring.nodes().len()),
-            nodes: ring.nodes().iter().map(|_| Node::new()).collect(),
+            nodes: ring.nodes().iter().map(|_| Node::new(pushed.clone())).collect(),
             ring,
             stamping,
             entropy,
             now: now.min(Time::LAST),
             lifecycle: Lifecycle::Open,
             ready: Table::new(),
-            locks: Table::new(),
             locks_by_request: Table::new(),
             lost: Table::new(),
-            counters: Table::new(),
             counters_by_name: Names::default(),
             due_counters: VecDeque::new(),
             queries: Table::new(),
@@ -317,9 +292,7 @@ impl Coordinator {
             self.end_query(call, |call, id| call.failed(id, error.clone()));
         }
         self.close_locks(&error);
-        for counter in self.counters.keys().copied().collect::<Vec<_>>() {
-            self.step_counter(counter, true, counter::Counter::close);
-        }
+        self.every(|_| true, Counter::close);
         self.close_recoveries(&error);
         self.close_transactions();
         self.finish_closing();
@@ -331,12 +304,8 @@ impl Coordinator {
         if self.lifecycle != Lifecycle::Open {
             return Err(closed());
         }
-        let under_way = self.locks.len()
-            + self.counters.len()
-            + self.queries.len()
-            + self.transaction_calls.len()
-            + self.machines.transactions.len();
-        if under_way >= MAX_OPERATIONS {
+        let calls = self.queries.len() + self.transaction_calls.len();
+        if self.machines.under_way() + calls >= MAX_OPERATIONS {
             return Err(Error::limit(format!(
                 "{MAX_OPERATIONS} operations are under way, which is the limit"
             )));
@@ -360,10 +329,7 @@ impl Coordinator {
     }
 
     fn finish_closing(&mut self) {
-        let settled = self.locks.is_empty()
-            && self.counters.is_empty()
-            && self.transaction_calls.is_empty()
-            && self.machines.transactions.is_empty();
+        let settled = self.machines.under_way() == 0 && self.transaction_calls.is_empty();
         if self.lifecycle == Lifecycle::Closing && settled {
             self.lifecycle = Lifecycle::Closed;
             self.emit(Event::Closed);

@@ -11,8 +11,8 @@ use super::clocks::Clock;
 use super::input::MAX_REASON;
 use super::outbox::Outbox;
 use crate::error::{Error, ErrorCode};
-use crate::lock::{Attempt, ClockSample, Fence, NodeView};
-use crate::machine::Failed;
+use crate::lock::{ClockSample, Fence, NodeView};
+use crate::machine::{Attempt, Failed};
 use crate::redis::{Failure, NodeId, RequestId, Script, shown};
 use crate::time::{Span, Time};
 
@@ -76,6 +76,8 @@ pub(super) enum ScriptState {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Node {
+    /// Where a push can reach its waiters.
+    inbox: Option<Arc<[u8]>>,
     pub(super) outbox: Outbox,
     pub(super) clock_sample: Option<ClockSample>,
     pub(super) min_fence: Fence,
@@ -109,8 +111,9 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(inbox: Option<Arc<[u8]>>) -> Self {
         Self {
+            inbox,
             outbox: Outbox::default(),
             clock_sample: None,
             min_fence: Fence(0),
@@ -277,12 +280,12 @@ impl Node {
     }
 
     /// What one of its locks has to know of it.
-    pub(super) fn view(&self, inbox: Option<Arc<[u8]>>, unsent: Option<Attempt>) -> NodeView {
+    pub(super) fn view(&self, unsent: Option<Attempt>) -> NodeView {
         NodeView {
             clock_sample: self.clock_sample,
             push_ready: self.is_push_ready(),
             min_fence: self.min_fence,
-            inbox,
+            inbox: self.inbox.clone(),
             handoff_ttl: HANDOFF_TTL.0.max(self.trip.part(4, 1)).min(HANDOFF_TTL.1),
             beat: self.beat().min(BEAT.1),
             trip: self.trip,

@@ -6,7 +6,8 @@ use super::queries::{Query, QueryKind};
 use super::{Coordinator, Lifecycle, ReplyTarget, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
-use crate::lock::{Attempt, LockId, Op};
+use crate::lock::{Lock, LockId, Op};
+use crate::machine::Attempt;
 use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route, Script};
 use crate::stamp::{self, Stamp};
 use crate::time::{Span, Time, request_timeout};
@@ -42,10 +43,10 @@ impl Coordinator {
             request.polled = command.deadline > self.now;
             let (target, polled) = (request.target, request.polled);
             if let ReplyTarget::Lock(lock, _) = target
-                && let Some(entry) = self.locks.get_mut(&lock)
-                && entry.unsent.is_some_and(|(unsent, _)| unsent == command.request)
+                && let Some(entry) = self.machines.locks.get_mut(&lock)
+                && entry.notes.unsent.is_some_and(|(unsent, _)| unsent == command.request)
             {
-                entry.unsent = None;
+                entry.notes.unsent = None;
             }
             if polled {
                 return Some(command);
@@ -63,8 +64,8 @@ impl Coordinator {
         else {
             return false;
         };
-        self.locks.get(&lock).is_some_and(|entry| {
-            let unsent = entry.unsent.is_some_and(|(unsent, _)| unsent == request);
+        self.machines.locks.get(&lock).is_some_and(|entry| {
+            let unsent = entry.notes.unsent.is_some_and(|(unsent, _)| unsent == request);
             unsent && entry.machine.is_patient()
         })
     }
@@ -87,11 +88,11 @@ impl Coordinator {
         }
         self.take_request(request);
         self.release_awaiting_script(node, request);
-        if let Some(entry) = self.locks.get_mut(&lock) {
-            entry.unsent = None;
+        if let Some(entry) = self.machines.locks.get_mut(&lock) {
+            entry.notes.unsent = None;
         }
         let last = self.request_count;
-        self.step_lock(lock, background, |machine, cx| machine.ask_anew(attempt, waited, cx));
+        self.step::<Lock, _>(lock, background, |machine, cx| machine.ask_anew(attempt, waited, cx));
         if self.request_count > last
             && let Some(node) = self.nodes.get_mut(node.0 as usize)
         {
@@ -125,8 +126,8 @@ impl Coordinator {
         deadline: Time,
         background: bool,
     ) {
-        let Some(entry) = self.locks.get(&lock) else { return };
-        let (node, keys) = (entry.node, LockKeys::of_state(&entry.state_key));
+        let Some(entry) = self.machines.locks.get(&lock) else { return };
+        let (node, keys) = (entry.notes.node, LockKeys::of_state(&entry.notes.state_key));
         let target = ReplyTarget::Lock(lock, attempt);
         let request = self.next_request();
         let mut argv = Argv::with_capacity(24, 384 + 6 * keys.state.len());
@@ -143,8 +144,8 @@ impl Coordinator {
             Op::Release { .. } | Op::Cancel { .. } => Urgency::Frees,
             Op::Acquire(_) | Op::Inspect => Urgency::Usual,
         };
-        if let (Op::Acquire(_), Some(entry)) = (op, self.locks.get_mut(&lock)) {
-            entry.unsent = Some((request, attempt));
+        if let (Op::Acquire(_), Some(entry)) = (op, self.machines.locks.get_mut(&lock)) {
+            entry.notes.unsent = Some((request, attempt));
         }
         let script = Some(Script::Queue);
         self.queue_by(urgency, request, target, node, script, argv, deadline, background);
@@ -153,13 +154,13 @@ impl Coordinator {
     pub(super) fn send_counter(
         &mut self,
         counter: CounterId,
-        attempt: counter::Attempt,
+        attempt: Attempt,
         op: &counter::Op,
         deadline: Time,
         background: bool,
     ) {
-        let Some(entry) = self.counters.get(&counter) else { return };
-        let (node, key) = (entry.node, entry.key.clone());
+        let Some(entry) = self.machines.counters.get(&counter) else { return };
+        let (node, key) = (entry.notes.node, entry.notes.key.clone());
         let request = self.next_request();
         let mut argv = Argv::with_capacity(12, 320 + key.len());
         self.start_script(Script::Counter, node, request, &mut argv);

@@ -26,7 +26,7 @@ impl Coordinator {
         }
         self.emit(Event::PushReady { node });
         // A grant published before the subscription was not heard.
-        self.every_lock(|entry| entry.node == node, Lock::on_push_ready);
+        self.every(|entry| entry.notes.node == node, Lock::on_push_ready);
     }
 
     pub(super) fn on_push_failed(&mut self, node: NodeId, error: Error) {
@@ -39,12 +39,15 @@ impl Coordinator {
         let at = self.now + RESUBSCRIBE.pause(state.push_failures, &mut self.entropy);
         self.timers.insert(at, Timer::Subscribe(node));
         self.emit(Event::PushUnavailable { node, error: error.at(node) });
-        self.every_lock(|entry| entry.node == node, Lock::on_push_lost);
+        self.every(|entry| entry.notes.node == node, Lock::on_push_lost);
     }
 
     pub(super) fn on_subscribe_timeout(&mut self, node: NodeId) {
-        let waited_for =
-            self.locks.values().any(|entry| entry.node == node && entry.machine.is_waiting());
+        let waited_for = self
+            .machines
+            .locks
+            .values()
+            .any(|entry| entry.notes.node == node && entry.machine.is_waiting());
         if let Some(state) = self.nodes.get_mut(node.0 as usize)
             && state.push == PushState::Failed
         {

@@ -3,6 +3,8 @@
 
 use super::node::ScriptState;
 use super::{Coordinator, ReplyTarget, Request, Timer};
+use crate::counter::Counter;
+use crate::lock::Lock;
 use crate::machine::Machine;
 use crate::redis::{NodeId, RequestId};
 use crate::transaction::commit::Transaction;
@@ -30,12 +32,12 @@ impl Coordinator {
     pub(super) fn resend(&mut self, target: ReplyTarget, background: bool) {
         match target {
             ReplyTarget::Lock(lock, attempt) => {
-                self.step_lock(lock, background, |machine, cx| {
+                self.step::<Lock, _>(lock, background, |machine, cx| {
                     machine.on_script_missing(attempt, cx);
                 });
             }
             ReplyTarget::Counter(counter, attempt) => {
-                self.step_counter(counter, background, |machine, cx| {
+                self.step::<Counter, _>(counter, background, |machine, cx| {
                     machine.on_script_missing(attempt, cx);
                 });
             }

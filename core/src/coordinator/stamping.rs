@@ -9,8 +9,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Coordinator, ReplyTarget, Request};
+use crate::counter::Counter;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::{Failed, Outcome, Refused};
+use crate::lock::Lock;
+use crate::machine::{Failed, Machine, Outcome, Refused};
 use crate::redis::{Keys, NodeId, Origin, Reply, RequestId, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::stamp::{self, Answer, Members, Op, Round, SOLE, Seen, Stamp, Taken};
@@ -151,7 +153,7 @@ impl Coordinator {
                 self.called(node)
             );
             let error = Error::new(ErrorCode::Unreachable, message);
-            self.step_lock(lock, background, |machine, _| machine.is_held_up(error));
+            self.step::<Lock, _>(lock, background, |machine, _| machine.is_held_up(error));
         }
         self.stamping.awaiting_stamp.push(AwaitingStamp { target, node, background });
         if self.stamping.round.is_some() {
@@ -292,13 +294,15 @@ impl Coordinator {
         match target {
             ReplyTarget::Lock(lock, attempt) => {
                 let outcome = Outcome::Refused(Refused::new(error, transient, false));
-                self.step_lock(lock, background, |machine, cx| {
+                self.step::<Lock, _>(lock, background, |machine, cx| {
                     machine.on_outcome(attempt, outcome, cx);
                 });
             }
             ReplyTarget::Counter(counter, attempt) => {
                 let outcome = Outcome::Refused(Refused::new(error, transient, false));
-                self.on_counter_outcome(counter, attempt, outcome, background);
+                self.step::<Counter, _>(counter, background, |machine, cx| {
+                    machine.on_outcome(attempt, outcome, cx);
+                });
             }
             ReplyTarget::Query(call) => self.on_query_failed(call, error, transient),
             ReplyTarget::Stamp(round) => {

@@ -57,7 +57,7 @@ mod server;
 mod slot;
 mod tally;
 
-pub(crate) use machine::{Attempt, Counter, Cx, Effect, Outcome};
+pub(crate) use machine::{Counter, Cx, Effect};
 pub use options::{CounterOptions, Durability, MAX_DELAY};
 pub use protocol::{Answer, Op, Part, Scanned, Totals, Verb, View};
 pub use server::execute;

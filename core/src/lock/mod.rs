@@ -41,7 +41,7 @@ use core::fmt;
 pub use fence_guard::{GuardAnswer, GuardOp, execute as execute_guard};
 pub use inspection::{Holder, Inspection, Waiter};
 pub use lease::ClockSample;
-pub(crate) use machine::{Attempt, Cx, Effect, Lock, NodeView};
+pub(crate) use machine::{Cx, Effect, Lock, NodeView};
 pub(crate) use options::check_ttl;
 pub use options::{LockOptions, MAX_LABEL, MAX_TTL, MIN_TTL};
 pub use protocol::{Acquire, Answer, AnswerKind, EndReason, Op, Push};
@@ -57,7 +57,7 @@ const RETENTION_MS: u64 = 120_000;
 pub(crate) const AHEAD: Span = Span::from_secs(3_600);
 
 /// A fencing token: rises with every grant of a lock. Below 2^53 until the year 2255.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Fence(pub u64);
 

@@ -1,13 +1,12 @@
 //! What answers and failures mean to a counter's machine.
 
 use super::{
-    ActiveSlot, Answer, Attempt, Counter, Cx, Effect, FlushStamp, Outcome, Pending, RESYNC, Sent,
-    ServerView, SlotId, Tally, Task, View,
+    ActiveSlot, Answer, Counter, Cx, Effect, FlushStamp, Pending, RESYNC, Sent, ServerView, SlotId,
+    Tally, Task, View,
 };
 use crate::counter::{MAX_PEERS, MAX_SLOTS, PreviousSlot, Verb};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
-use crate::machine::{Failed, Refused};
 use crate::redis::readable;
 use crate::time::{Span, Time};
 
@@ -46,44 +45,8 @@ impl SlotOwnership {
 }
 
 impl Counter {
-    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
-        let Some(sent) = self.sent.filter(|sent| sent.attempt == attempt) else { return };
-        if self.is_done() {
-            return;
-        }
-        self.sent = None;
-        match outcome {
-            Outcome::Answered(answer, sent_at)
-                if matches!(answer.verb, Verb::Full | Verb::Ahead) =>
-            {
-                self.trouble = None;
-                self.on_no_slot(sent, &answer, sent_at, cx);
-            }
-            Outcome::Answered(answer, sent_at) => {
-                (self.failures, self.trouble) = (0, None);
-                self.refused &= sent.task.asks();
-                self.on_answer(sent, &answer, sent_at, cx);
-            }
-            Outcome::Failed(Failed { error, lasting: true, .. }) => {
-                self.fail_waiters(|_| true, &error, cx);
-                self.on_not_taken(error, cx);
-                self.back_off(cx);
-            }
-            Outcome::Failed(Failed { error, .. })
-            | Outcome::Refused(Refused { error, transient: true, .. }) => {
-                self.waiters.each_mut(|waiter| {
-                    waiter.trouble = Some(error.clone().after(waiter.trouble.take()));
-                });
-                self.trouble = Some(error);
-                self.back_off(cx);
-            }
-            Outcome::Refused(Refused { error, .. }) => self.on_refused(sent.task, error, cx),
-        }
-        self.work(cx);
-    }
-
     /// Fails the calls that wait for this task at once; what was counted is kept and sent again.
-    fn on_refused(&mut self, task: Task, error: Error, cx: &mut Cx<'_>) {
+    pub(super) fn on_refused(&mut self, task: Task, error: Error, cx: &mut Cx<'_>) {
         match task {
             Task::Read => self.fail_waiters(Pending::reads, &error, cx),
             Task::Call(call) => self.fail(call, error, cx),
@@ -95,7 +58,7 @@ impl Counter {
     }
 
     /// The server does not take what was counted. Emits `CounterRefused` once.
-    fn on_not_taken(&mut self, error: Error, cx: &mut Cx<'_>) {
+    pub(super) fn on_not_taken(&mut self, error: Error, cx: &mut Cx<'_>) {
         self.fail_waiters(|pending| matches!(pending, Pending::Flush { .. }), &error, cx);
         if !core::mem::replace(&mut self.refused, true) {
             let (counter, name) = self.named();
@@ -105,7 +68,13 @@ impl Counter {
 
     /// The server lets no slot begin. What came from elsewhere is given up and reported, because it would
     /// be in the way of all that comes after; what was counted here is kept.
-    fn on_no_slot(&mut self, sent: Sent, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) {
+    pub(super) fn on_no_slot(
+        &mut self,
+        sent: Sent,
+        answer: &Answer,
+        sent_at: Time,
+        cx: &mut Cx<'_>,
+    ) {
         let error = if answer.verb == Verb::Full { self.full() } else { self.ahead(sent.task) };
         if self.active.is_none() || matches!(sent.task, Task::Flush) {
             self.update_view_without_slot(answer, sent_at);
@@ -128,7 +97,13 @@ impl Counter {
         }
     }
 
-    fn on_answer(&mut self, sent: Sent, answer: &Answer, sent_at: Time, cx: &mut Cx<'_>) {
+    pub(super) fn on_answer(
+        &mut self,
+        sent: Sent,
+        answer: &Answer,
+        sent_at: Time,
+        cx: &mut Cx<'_>,
+    ) {
         // One command at a time: a version from before the last answer is a server that lost some.
         let version = answer.view.version;
         let mut behind = self.server_view.is_some_and(|seen| version < seen.view.version);

@@ -12,16 +12,14 @@ use alloc::vec::Vec;
 use self::wait::{Pending, Waiter};
 use super::{
     Answer, CounterId, CounterOptions, CounterValue, Durability, FlushStamp, Freshness, MAX_SLOTS,
-    Op, PreviousSlot, PreviousSlots, SlotId, Tally, Token, View, journal,
+    Op, PreviousSlot, PreviousSlots, SlotId, Tally, Token, Verb, View, journal,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
+use crate::machine::{Attempt, Failed, Machine, Outcome, Refused};
 use crate::redis::NodeId;
 use crate::table::Table;
 use crate::time::{Span, Time};
-
-/// One transmission of an operation of one counter; counts up.
-pub(crate) type Attempt = u64;
 
 /// Flushes that fall due within this span leave in one write.
 const GRID: Span = Span::from_millis(10);
@@ -47,8 +45,6 @@ pub(crate) enum Effect {
     /// Ask the host for its tally.
     Ask,
 }
-
-pub(crate) type Outcome = crate::machine::Outcome<Answer>;
 
 /// The slot in use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -193,10 +189,6 @@ impl Counter {
         machine
     }
 
-    pub(crate) const fn is_done(&self) -> bool {
-        matches!(self.lifecycle, Lifecycle::Done)
-    }
-
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Open)
     }
@@ -253,24 +245,6 @@ impl Counter {
     /// When the slot in use is to be compared with the server's, if anything was counted.
     fn next_resync(&self) -> Option<Time> {
         self.resync_at.filter(|_| !self.own_now().is_zero())
-    }
-
-    /// The moment at which `handle_timeout` has something to do.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        let limit = match self.lifecycle {
-            Lifecycle::Open => None,
-            Lifecycle::Closing { until } => Some(until),
-            Lifecycle::Done => return None,
-        };
-        let waiters = self.next_limit();
-        // A command on its way moves things by its end, and a pause comes before all else. Nothing is
-        // sent, and so nothing compared, before a refusal's pause is over.
-        let resync_at = self
-            .next_resync()
-            .map(|resync_at| self.held.map_or(resync_at, |held| resync_at.max(held)));
-        let idle =
-            [self.retry.or(resync_at), self.held].map(|at| at.filter(|_| self.sent.is_none()));
-        [limit, waiters, self.due].into_iter().chain(idle).flatten().min()
     }
 
     // The user's verbs.
@@ -386,7 +360,85 @@ impl Counter {
 
     // Time and connections.
 
-    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+    /// The node may be another server now: the slot is sent again soon, in case it was lost.
+    pub(crate) fn on_reconnected(&mut self, cx: &mut Cx<'_>) {
+        if self.active.is_some() && !self.own_now().is_zero() {
+            let soon = cx.now + cx.entropy.jitter(Span::from_secs(1));
+            self.resync_at = Some(self.resync_at.map_or(soon, |resync_at| resync_at.min(soon)));
+        }
+    }
+}
+
+impl Machine for Counter {
+    type Answer = Answer;
+    type Effect = Effect;
+    type Node = ();
+
+    fn is_done(&self) -> bool {
+        matches!(self.lifecycle, Lifecycle::Done)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let limit = match self.lifecycle {
+            Lifecycle::Open => None,
+            Lifecycle::Closing { until } => Some(until),
+            Lifecycle::Done => return None,
+        };
+        let waiters = self.next_limit();
+        // A command on its way moves things by its end, and a pause comes before all else. Nothing is
+        // sent, and so nothing compared, before a refusal's pause is over.
+        let resync_at = self
+            .next_resync()
+            .map(|resync_at| self.held.map_or(resync_at, |held| resync_at.max(held)));
+        let idle =
+            [self.retry.or(resync_at), self.held].map(|at| at.filter(|_| self.sent.is_none()));
+        [limit, waiters, self.due].into_iter().chain(idle).flatten().min()
+    }
+
+    fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome<Answer>, cx: &mut Cx<'_>) {
+        let Some(sent) = self.sent.filter(|sent| sent.attempt == attempt) else { return };
+        if self.is_done() {
+            return;
+        }
+        self.sent = None;
+        match outcome {
+            Outcome::Answered(answer, sent_at)
+                if matches!(answer.verb, Verb::Full | Verb::Ahead) =>
+            {
+                self.trouble = None;
+                self.on_no_slot(sent, &answer, sent_at, cx);
+            }
+            Outcome::Answered(answer, sent_at) => {
+                (self.failures, self.trouble) = (0, None);
+                self.refused &= sent.task.asks();
+                self.on_answer(sent, &answer, sent_at, cx);
+            }
+            Outcome::Failed(Failed { error, lasting: true, .. }) => {
+                self.fail_waiters(|_| true, &error, cx);
+                self.on_not_taken(error, cx);
+                self.back_off(cx);
+            }
+            Outcome::Failed(Failed { error, .. })
+            | Outcome::Refused(Refused { error, transient: true, .. }) => {
+                self.waiters.each_mut(|waiter| {
+                    waiter.trouble = Some(error.clone().after(waiter.trouble.take()));
+                });
+                self.trouble = Some(error);
+                self.back_off(cx);
+            }
+            Outcome::Refused(Refused { error, .. }) => self.on_refused(sent.task, error, cx),
+        }
+        self.work(cx);
+    }
+
+    fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if let Some(sent) = self.sent.filter(|sent| sent.attempt == attempt) {
+            self.sent = None;
+            self.send(sent.task, cx);
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Cx<'_>) {
         if let Lifecycle::Closing { until } = self.lifecycle
             && cx.now >= until
         {
@@ -402,13 +454,5 @@ impl Counter {
             }
         }
         self.work(cx);
-    }
-
-    /// The node may be another server now: the slot is sent again soon, in case it was lost.
-    pub(crate) fn on_reconnected(&mut self, cx: &mut Cx<'_>) {
-        if self.active.is_some() && !self.own_now().is_zero() {
-            let soon = cx.now + cx.entropy.jitter(Span::from_secs(1));
-            self.resync_at = Some(self.resync_at.map_or(soon, |resync_at| resync_at.min(soon)));
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a counter's machine sends, and when.
 
 use super::{
-    ActiveSlot, Attempt, Counter, Cx, Effect, FlushStamp, Lifecycle, Op, Pending, Sent, Tally, Task,
+    ActiveSlot, Counter, Cx, Effect, FlushStamp, Lifecycle, Op, Pending, Sent, Tally, Task,
 };
 use crate::counter::PreviousSlot;
 use crate::event::Event;
@@ -76,7 +76,7 @@ impl Counter {
         self.waiters.values().any(|waiter| matches!(waiter.pending, Pending::Flush { .. }))
     }
 
-    fn send(&mut self, task: Task, cx: &mut Cx<'_>) {
+    pub(super) fn send(&mut self, task: Task, cx: &mut Cx<'_>) {
         self.attempts += 1;
         let own_now = self.own_now();
         let op = match task {
@@ -124,14 +124,6 @@ impl Counter {
             deadline = deadline.min(until);
         }
         cx.effects.push(Effect::Send { attempt, op, deadline, background });
-    }
-
-    /// The node lacks the script: the same again, which brings it.
-    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
-        if let Some(sent) = self.sent.filter(|sent| sent.attempt == attempt) {
-            self.sent = None;
-            self.send(sent.task, cx);
-        }
     }
 
     pub(super) fn back_off(&mut self, cx: &mut Cx<'_>) {

@@ -4,10 +4,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::audit::{Auditing, Scan};
-use super::{Answer, Attempt, Counter, Cx, Effect, Freshness, Op, Tally, Token};
+use super::{Answer, Counter, Cx, Effect, Freshness, Op, Tally, Token};
 use crate::counter::{MAX_WAITERS, Verb};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
+use crate::machine::Attempt;
 use crate::time::{Span, Time};
 
 /// So many resets are remembered by the server: as far ahead may its count be for a repeated one.

@@ -4,72 +4,16 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{Asked, Attempt, Cx, Effect, Extension, Lease, Lock, Outage, Outcome, Sent, State};
+use super::{Asked, Cx, Effect, Extension, Lease, Lock, Outage, Sent, State};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{AnswerKind, ClockSample, EndReason, Fence};
-use crate::machine::{Failed, Refused};
-use crate::redis::{Failure, readable};
+use crate::machine::Attempt;
+use crate::redis::readable;
 use crate::time::Time;
 
 impl Lock {
-    /// What came of `attempt`; nothing if it is not one that is waited for.
-    pub(crate) fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome, cx: &mut Cx<'_>) {
-        let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) else { return };
-        let sent = self.sent.remove(place);
-        match outcome {
-            Outcome::Answered(answer, sent_at) => {
-                (self.outage, self.failures) = (None, 0);
-                let more = answer.more;
-                self.on_answer(&sent, answer.kind, sent_at, cx);
-                match self.state {
-                    _ if !more => {}
-                    State::Done => {
-                        cx.effects.push(Effect::Withdraw { id: self.id, granted: true });
-                    }
-                    _ => self.next_send_at = Some(cx.now),
-                }
-            }
-            Outcome::Failed(Failed { failure, error, lasting }) => {
-                match failure {
-                    Failure::NotSent => self.sends = self.sends.saturating_sub(1),
-                    Failure::OutcomeUnknown => self.maybe_in_flight |= sent.asked == Asked::Acquire,
-                }
-                let error = error.about(format_args!("lock '{}'", readable(&self.name)));
-                self.on_failure(&sent, error, !lasting || self.waits_on(), cx);
-            }
-            Outcome::Refused(Refused { error, transient, passes, executed, .. }) => {
-                match executed {
-                    false => self.sends = self.sends.saturating_sub(1),
-                    true => self.maybe_in_flight |= sent.asked == Asked::Acquire,
-                }
-                self.on_failure(&sent, error, transient || (passes && self.waits_on()), cx);
-            }
-        }
-        if self.expire(cx) {
-            return;
-        }
-        // An answer that says nothing to this state must not leave it without a next step.
-        let steps = self.next_send_at.is_some() || !self.sent.is_empty();
-        if !steps && !self.is_done() && self.lease().is_none() {
-            self.next_send_at = Some(cx.now + self.backoff(cx));
-        }
-    }
-
-    /// The command was not executed for want of the script: send it once more, as it should be.
-    pub(crate) fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
-        if let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) {
-            self.sent.remove(place);
-            self.sends = self.sends.saturating_sub(1);
-            match self.state {
-                // Not a repetition: nothing has been executed yet.
-                State::Releasing { .. } => self.withdraw(true, cx),
-                _ => self.send_again(cx),
-            }
-        }
-    }
-
     /// Whether a failure of the server does not end the wait: a queued request waits out its absence.
     pub(super) const fn waits_on(&self) -> bool {
         self.has_queued && !matches!(self.state, State::Releasing { .. })
@@ -83,7 +27,13 @@ impl Lock {
         }
     }
 
-    fn on_failure(&mut self, sent: &Sent, error: Error, transient: bool, cx: &mut Cx<'_>) {
+    pub(super) fn on_failure(
+        &mut self,
+        sent: &Sent,
+        error: Error,
+        transient: bool,
+        cx: &mut Cx<'_>,
+    ) {
         self.failures += 1;
         let elsewhere = error.code() == ErrorCode::RingMismatch;
         // What ends a lease, in words.
@@ -136,7 +86,13 @@ impl Lock {
         }
     }
 
-    fn on_answer(&mut self, sent: &Sent, kind: AnswerKind, sent_at: Time, cx: &mut Cx<'_>) {
+    pub(super) fn on_answer(
+        &mut self,
+        sent: &Sent,
+        kind: AnswerKind,
+        sent_at: Time,
+        cx: &mut Cx<'_>,
+    ) {
         let asked = sent.asked;
         if let AnswerKind::Layout(form) = &kind {
             let message = format!(

@@ -13,14 +13,14 @@ use super::lease::ClockSample;
 use super::{Answer, Fence, Id, LockId, LockOptions, Op, Push};
 use crate::error::Error;
 use crate::event::Event;
+use crate::machine::{Attempt, Failed, Machine, Outcome, Refused};
+use crate::redis::{Failure, readable};
 use crate::time::{Span, Time};
-
-/// One transmission of an operation of one lock; counts up.
-pub(crate) type Attempt = u32;
 
 pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect, NodeView>;
 
 /// What a machine has to know of its node.
+#[derive(Default)]
 pub(crate) struct NodeView {
     pub(crate) clock_sample: Option<ClockSample>,
     /// Whether the node's push connection is subscribed.
@@ -58,8 +58,6 @@ pub(crate) enum Effect {
         granted: bool,
     },
 }
-
-type Outcome = crate::machine::Outcome<Answer>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Lease {
@@ -194,10 +192,6 @@ impl Lock {
         self.id
     }
 
-    pub(crate) const fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
-    }
-
     /// Whether the user still has to do with it.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.state, State::Ending { .. } | State::Done)
@@ -241,22 +235,6 @@ impl Lock {
             State::Held(lease) | State::Renewing(lease) | State::Unverified(lease) => Some(lease),
             _ => None,
         }
-    }
-
-    /// The moment at which `handle_timeout` has something to do.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        let own = match &self.state {
-            State::Acquiring | State::Waiting | State::Confirming => self.wait_until,
-            State::Held(lease) | State::Renewing(lease) | State::Unverified(lease) => {
-                let ends = (!lease.overdue).then_some(lease.valid_until);
-                let limit = self.extension.map(|extension| extension.limit);
-                ends.into_iter().chain(limit).min()
-            }
-            State::Releasing { .. } => None,
-            State::Ending { until, .. } => Some(*until),
-            State::Done => return None,
-        };
-        [own, self.next_send_at].into_iter().flatten().min()
     }
 
     // The user's verbs.
@@ -304,41 +282,6 @@ impl Lock {
     }
 
     // Time.
-
-    pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
-        if self.expire(cx) {
-            return;
-        }
-        match &self.state {
-            State::Acquiring | State::Waiting | State::Confirming
-                if self.wait_until.is_some_and(|until| cx.now >= until) =>
-            {
-                let outage = self.outage.as_ref().and_then(|outage| outage.error.clone());
-                let error = outage.unwrap_or_else(|| match self.state {
-                    State::Acquiring if !self.has_queued => self.unanswered(),
-                    _ => self.timed_out(),
-                });
-                let granted = matches!(self.state, State::Confirming);
-                self.fail(error, cx);
-                self.end(granted, cx);
-                return;
-            }
-            State::Ending { until, .. } if cx.now >= *until => {
-                self.state = State::Done;
-                return;
-            }
-            State::Held(_) | State::Renewing(_) | State::Unverified(_)
-                if self.extension.is_some_and(|extension| cx.now >= extension.limit) =>
-            {
-                self.not_renewed_in_time(cx);
-            }
-            _ => {}
-        }
-        if self.next_send_at.is_some_and(|next_send_at| cx.now >= next_send_at) {
-            self.next_send_at = None;
-            self.send_again(cx);
-        }
-    }
 
     /// Ends a lease that is over; whether it did. One whose renewal is not answered is in doubt until it
     /// is: a host that was busy elsewhere may have the answer at hand and not have read it.
@@ -418,6 +361,120 @@ impl Lock {
                 self.state = State::Confirming;
                 self.renew(cx);
             }
+        }
+    }
+}
+
+impl Machine for Lock {
+    type Answer = Answer;
+    type Effect = Effect;
+    type Node = NodeView;
+
+    fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let own = match &self.state {
+            State::Acquiring | State::Waiting | State::Confirming => self.wait_until,
+            State::Held(lease) | State::Renewing(lease) | State::Unverified(lease) => {
+                let ends = (!lease.overdue).then_some(lease.valid_until);
+                let limit = self.extension.map(|extension| extension.limit);
+                ends.into_iter().chain(limit).min()
+            }
+            State::Releasing { .. } => None,
+            State::Ending { until, .. } => Some(*until),
+            State::Done => return None,
+        };
+        [own, self.next_send_at].into_iter().flatten().min()
+    }
+
+    fn on_outcome(&mut self, attempt: Attempt, outcome: Outcome<Answer>, cx: &mut Cx<'_>) {
+        let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) else { return };
+        let sent = self.sent.remove(place);
+        match outcome {
+            Outcome::Answered(answer, sent_at) => {
+                (self.outage, self.failures) = (None, 0);
+                let more = answer.more;
+                self.on_answer(&sent, answer.kind, sent_at, cx);
+                match self.state {
+                    _ if !more => {}
+                    State::Done => {
+                        cx.effects.push(Effect::Withdraw { id: self.id, granted: true });
+                    }
+                    _ => self.next_send_at = Some(cx.now),
+                }
+            }
+            Outcome::Failed(Failed { failure, error, lasting }) => {
+                match failure {
+                    Failure::NotSent => self.sends = self.sends.saturating_sub(1),
+                    Failure::OutcomeUnknown => self.maybe_in_flight |= sent.asked == Asked::Acquire,
+                }
+                let error = error.about(format_args!("lock '{}'", readable(&self.name)));
+                self.on_failure(&sent, error, !lasting || self.waits_on(), cx);
+            }
+            Outcome::Refused(Refused { error, transient, passes, executed, .. }) => {
+                match executed {
+                    false => self.sends = self.sends.saturating_sub(1),
+                    true => self.maybe_in_flight |= sent.asked == Asked::Acquire,
+                }
+                self.on_failure(&sent, error, transient || (passes && self.waits_on()), cx);
+            }
+        }
+        if self.expire(cx) {
+            return;
+        }
+        // An answer that says nothing to this state must not leave it without a next step.
+        let steps = self.next_send_at.is_some() || !self.sent.is_empty();
+        if !steps && !self.is_done() && self.lease().is_none() {
+            self.next_send_at = Some(cx.now + self.backoff(cx));
+        }
+    }
+
+    fn on_script_missing(&mut self, attempt: Attempt, cx: &mut Cx<'_>) {
+        if let Some(place) = self.sent.iter().position(|sent| sent.attempt == attempt) {
+            self.sent.remove(place);
+            self.sends = self.sends.saturating_sub(1);
+            match self.state {
+                // Not a repetition: nothing has been executed yet.
+                State::Releasing { .. } => self.withdraw(true, cx),
+                _ => self.send_again(cx),
+            }
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.expire(cx) {
+            return;
+        }
+        match &self.state {
+            State::Acquiring | State::Waiting | State::Confirming
+                if self.wait_until.is_some_and(|until| cx.now >= until) =>
+            {
+                let outage = self.outage.as_ref().and_then(|outage| outage.error.clone());
+                let error = outage.unwrap_or_else(|| match self.state {
+                    State::Acquiring if !self.has_queued => self.unanswered(),
+                    _ => self.timed_out(),
+                });
+                let granted = matches!(self.state, State::Confirming);
+                self.fail(error, cx);
+                self.end(granted, cx);
+                return;
+            }
+            State::Ending { until, .. } if cx.now >= *until => {
+                self.state = State::Done;
+                return;
+            }
+            State::Held(_) | State::Renewing(_) | State::Unverified(_)
+                if self.extension.is_some_and(|extension| cx.now >= extension.limit) =>
+            {
+                self.not_renewed_in_time(cx);
+            }
+            _ => {}
+        }
+        if self.next_send_at.is_some_and(|next_send_at| cx.now >= next_send_at) {
+            self.next_send_at = None;
+            self.send_again(cx);
         }
     }
 }

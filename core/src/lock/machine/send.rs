@@ -2,12 +2,12 @@
 
 use alloc::format;
 
-use super::{Asked, Attempt, Cx, Effect, Lock, Outage, Sent, State};
+use super::{Asked, Cx, Effect, Lock, Outage, Sent, State};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{Acquire, Id, Op};
-use crate::machine::Backoff;
+use crate::machine::{Attempt, Backoff};
 use crate::redis::readable;
 use crate::time::Span;
 
