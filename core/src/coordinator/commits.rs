@@ -2,19 +2,15 @@
 
 use alloc::vec::Vec;
 
+use super::dispatch::Read;
 use super::machines::{Entries, Entry, Kind, Machines};
 use super::transaction_calls::{Concern, Stage};
 use super::{Coordinator, ReplyTarget, Request, Timer};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
-use crate::machine::Machine;
+use crate::machine::Outcome;
 use crate::redis::{NodeId, Reply};
-use crate::transaction::commit::Transaction;
-use crate::transaction::effect::Outcome;
-use crate::transaction::recovery::Recovery;
-use crate::transaction::replication::Replication;
-use crate::transaction::sweep::Sweeper;
-use crate::transaction::{Answer, Effect, Handle, Rejection, Slot, Txid};
+use crate::transaction::{Answer, Effect, Handle, Rejection, Replication, Slot, Transaction, Txid};
 
 /// What the coordinator notes of a transaction under one id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +40,10 @@ impl Kind for Transaction {
                 }
                 Effect::Ended(ending) => core.on_ending(txid, ending, background),
                 Effect::LockConflict(conflict) => core.on_lock_conflict(txid, &conflict),
-                Effect::Damaged { at } => core.on_damaged(txid, &at),
+                Effect::Damaged { at } => {
+                    let id = core.machines.transactions.get(&txid).map(|entry| entry.machine.id());
+                    core.on_damaged(id, &at);
+                }
                 Effect::Replicate { to, replicas, until } => {
                     core.release_keys(txid);
                     if let Some(node) = core.node_named(&to) {
@@ -53,11 +52,7 @@ impl Kind for Transaction {
                         });
                     }
                 }
-                Effect::Recovered(_)
-                | Effect::Recover(_)
-                | Effect::Swept { .. }
-                | Effect::Wait { .. }
-                | Effect::Copied { .. } => {}
+                _ => {}
             }
         }
     }
@@ -81,69 +76,27 @@ impl Kind for Transaction {
     }
 }
 
+impl Read for Answer {
+    /// Keeps the time of the server's clock that is in it.
+    fn read(core: &mut Coordinator, pending: &Request, reply: &Reply) -> Outcome<Self> {
+        let outcome = pending.outcome(reply, Self::decode(reply));
+        if let Outcome::Answered(
+            Self::Prepared { now, .. }
+            | Self::Stale { now }
+            | Self::Refused { why: Rejection::Locked { now, .. }, .. },
+            sent_at,
+        ) = outcome
+        {
+            core.on_clock(pending.node, sent_at, now);
+        }
+        outcome
+    }
+}
+
 impl Coordinator {
     /// Whether nobody waits for a transaction any more.
     fn is_notified(&self, txid: Txid) -> bool {
         self.machines.transactions.get(&txid).is_some_and(|entry| entry.machine.is_notified())
-    }
-
-    fn on_damaged(&mut self, txid: Txid, at: &[u8]) {
-        let (Some(entry), Some(node)) =
-            (self.machines.transactions.get(&txid), self.node_named(at))
-        else {
-            return;
-        };
-        let event = Event::TransactionDamaged { id: entry.machine.id().to_text(), node };
-        self.emit(event);
-    }
-
-    // What comes in.
-
-    /// What a reply means to a transaction. Keeps the time of the server's clock that is in it.
-    pub(super) fn transaction_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome {
-        let outcome = pending.outcome(reply, Answer::decode(reply));
-        if let Outcome::Answered(
-            Answer::Prepared { now, .. }
-            | Answer::Stale { now }
-            | Answer::Refused { why: Rejection::Locked { now, .. }, .. },
-            sent_at,
-        ) = outcome
-        {
-            self.on_clock(pending.node, sent_at, now);
-        }
-        outcome
-    }
-
-    /// What became of a command of a transaction, a recovery, a sweep or a wait for replicas.
-    pub(super) fn on_transaction_outcome(
-        &mut self,
-        target: ReplyTarget,
-        background: bool,
-        outcome: Outcome,
-    ) {
-        match target {
-            ReplyTarget::Transaction(txid, attempt) => {
-                self.step::<Transaction, _>(txid, background, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            ReplyTarget::Recovery(txid, attempt) => {
-                self.step::<Recovery, _>(txid, background, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            ReplyTarget::Sweep(call, attempt) => {
-                self.step::<Sweeper, _>(call, background, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            ReplyTarget::Confirm(node, attempt) | ReplyTarget::Wait(node, attempt) => {
-                self.step::<Replication, _>(node, true, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            _ => {}
-        }
     }
 
     /// The time for a graceful end is over.

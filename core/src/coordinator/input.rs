@@ -3,21 +3,19 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::dispatch::{Input, Read};
 use super::locks::LockNotes;
 use super::{Coordinator, ReplyTarget, Request, Timer};
-use crate::counter::{self, Counter};
+use crate::counter::Counter;
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{AHEAD, Answer, AnswerKind, ClockSample, EndReason, Fence, Lock, LockId, Push};
-use crate::machine::{Failed, Machine, Outcome, Refused};
+use crate::machine::{Failed, Outcome, Refused};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::stamp;
 use crate::time::{Span, Time};
-use crate::transaction::commit::Transaction;
-use crate::transaction::recovery::Recovery;
-use crate::transaction::replication::Replication;
-use crate::transaction::sweep::Sweeper;
+use crate::transaction::{Recovery, Replication, Sweeper, Transaction};
 
 /// A host that comes so long after what was due was busy elsewhere.
 pub(super) const LATE: Span = Span::from_millis(100);
@@ -45,7 +43,7 @@ impl Coordinator {
         self.on_reply(request, &pending, reply);
         self.reschedule_probe(pending.node);
         for target in released {
-            self.resend(target, true);
+            self.dispatch(target, pending.node, true, Input::Again);
         }
     }
 
@@ -79,35 +77,8 @@ impl Coordinator {
             self.on_other_stamp(request, pending, found);
             return self.release_awaiting_script(pending.node, request);
         }
-        match pending.target {
-            ReplyTarget::Lock(lock, attempt) => {
-                let outcome = self.lock_outcome(pending, reply);
-                self.step::<Lock, _>(lock, pending.background, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            ReplyTarget::Counter(counter, attempt) => {
-                let outcome = pending.outcome(reply, counter::Answer::decode(reply));
-                self.step::<Counter, _>(counter, pending.background, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            ReplyTarget::Query(call) => self.on_query_reply(call, pending.background, reply),
-            ReplyTarget::Stamp(round) => self.on_stamp_reply(round, pending.node, reply),
-            ReplyTarget::Subscription => match reply {
-                Reply::Error(text) => self.on_push_failed(pending.node, Refused::of(text).error),
-                _ => self.on_push_ready(pending.node),
-            },
-            ReplyTarget::Transaction(..)
-            | ReplyTarget::Recovery(..)
-            | ReplyTarget::Sweep(..)
-            | ReplyTarget::Confirm(..) => {
-                let outcome = self.transaction_outcome(pending, reply);
-                self.on_transaction_outcome(pending.target, pending.background, outcome);
-            }
-            ReplyTarget::Wait(node, attempt) => self.on_wait_reply(node, attempt, reply),
-            ReplyTarget::Time(_) => self.on_time_reply(pending, reply),
-        }
+        let input = Input::Reply(pending, reply);
+        self.dispatch(pending.target, pending.node, pending.background, input);
         self.release_awaiting_script(pending.node, request);
     }
 
@@ -318,46 +289,23 @@ impl Coordinator {
         // One that was not given out was behind others.
         let held_up = !pending.polled || node.is_reached_since(pending.sent_at);
         let failed = node.failed(failure, held_up, pending.node);
-        if failed.error.code() == ErrorCode::ServerRefused {
-            let Failed { error, lasting, .. } = failed;
-            self.refuse(pending.target, pending.node, pending.background, error, !lasting);
-            return self.release_awaiting_script(pending.node, request);
-        }
-        match pending.target {
-            ReplyTarget::Lock(lock, attempt) => {
-                self.step::<Lock, _>(lock, pending.background, |machine, cx| {
-                    machine.on_outcome(attempt, Outcome::Failed(failed), cx);
-                });
+        let input = match failed {
+            Failed { error, lasting, .. } if error.code() == ErrorCode::ServerRefused => {
+                Input::refused(error, !lasting)
             }
-            ReplyTarget::Counter(counter, attempt) => {
-                let outcome = Outcome::Failed(failed);
-                self.step::<Counter, _>(counter, pending.background, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            ReplyTarget::Query(call) => self.on_query_failed(call, failed.error, !failed.lasting),
-            ReplyTarget::Stamp(round) => self.on_stamp_failure(round, pending.node, failed),
-            ReplyTarget::Subscription => self.on_push_failed(pending.node, failed.error),
-            ReplyTarget::Transaction(..)
-            | ReplyTarget::Recovery(..)
-            | ReplyTarget::Sweep(..)
-            | ReplyTarget::Confirm(..)
-            | ReplyTarget::Wait(..) => {
-                let outcome = Outcome::Failed(failed);
-                self.on_transaction_outcome(pending.target, pending.background, outcome);
-            }
-            ReplyTarget::Time(_) => self.on_no_clock(pending.node, &failed.error, failed.lasting),
-        }
+            failed => Input::Failed(failed),
+        };
+        self.dispatch(pending.target, pending.node, pending.background, input);
         self.release_awaiting_script(pending.node, request);
     }
+}
 
-    // Locks.
-
-    /// What a reply means to a lock. Keeps what is in it of the node: its clock and its highest fence.
-    fn lock_outcome(&mut self, pending: &Request, reply: &Reply) -> Outcome<Answer> {
+impl Read for Answer {
+    /// Keeps what is in it of the node: its clock and its highest fence.
+    fn read(core: &mut Coordinator, pending: &Request, reply: &Reply) -> Outcome<Self> {
         let sent_at = pending.sent_at;
         let outcome = pending.outcome(reply, Answer::decode(reply));
-        let node = self.nodes.get_mut(pending.node.0 as usize);
+        let node = core.nodes.get_mut(pending.node.0 as usize);
         let (Outcome::Answered(answer, _), Some(node)) = (&outcome, node) else { return outcome };
         let (fence, server_now) = match &answer.kind {
             AnswerKind::Granted { fence, now, .. } | AnswerKind::Renewed { fence, now, .. } => {
@@ -371,24 +319,24 @@ impl Coordinator {
             }
             _ => (Fence(0), None),
         };
-        node.took(self.now.since(sent_at));
+        node.took(core.now.since(sent_at));
         match server_now {
-            Some(now) if fence.0 > now.after(AHEAD).0 => self.stats.excessive_fences += 1,
+            Some(now) if fence.0 > now.after(AHEAD).0 => core.stats.excessive_fences += 1,
             _ => node.min_fence = node.min_fence.max(fence),
         }
         if answer.excess {
-            self.stats.excessive_fences += 1;
+            core.stats.excessive_fences += 1;
             node.min_fence = Fence(0);
         }
         if let Some(server_now @ ServerTime(_)) = server_now {
             let new = ClockSample { sent_at, server_now };
-            node.clock_sample = Some(ClockSample::better(node.clock_sample, new, self.now));
+            node.clock_sample = Some(ClockSample::better(node.clock_sample, new, core.now));
         }
         if answer.nopush && !core::mem::replace(&mut node.publish_denied, true) {
             let message = "the server does not let this client publish to its waiters";
             let error = Error::new(ErrorCode::ServerRefused, message);
             let node = pending.node;
-            self.emit(Event::PushUnavailable { node, error: error.at(node) });
+            core.emit(Event::PushUnavailable { node, error: error.at(node) });
         }
         outcome
     }

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::dispatch::Read;
 use super::node::Node;
 use super::{Coordinator, Timer};
 use crate::counter::Counter;
@@ -12,13 +13,10 @@ use crate::machine::{Cx, CxOf, Machine};
 use crate::redis::NodeId;
 use crate::table::{Key, Table};
 use crate::time::Time;
-use crate::transaction::commit::Transaction;
-use crate::transaction::recovery::Recovery;
-use crate::transaction::replication::Replication;
-use crate::transaction::sweep::Sweeper;
+use crate::transaction::{Recovery, Replication, Sweeper, Transaction};
 
 /// All machines.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub(super) struct Machines {
     pub(super) locks: Entries<Lock>,
     pub(super) counters: Entries<Counter>,
@@ -34,7 +32,7 @@ pub(super) struct Machines {
 pub(super) type Entries<M> = Table<<M as Kind>::Id, Box<Entry<M>>>;
 
 /// A kind of machine.
-pub(super) trait Kind: Machine {
+pub(super) trait Kind: Machine<Answer: Read> {
     type Id: Key;
     /// What the coordinator notes of a machine.
     type Notes;
@@ -67,14 +65,8 @@ pub(super) struct Entry<M: Kind> {
 impl Machines {
     pub(super) fn new(nodes: usize) -> Self {
         let idle = || Entry { machine: Replication::default(), notes: (), scheduled_at: None };
-        Self {
-            locks: Table::new(),
-            counters: Table::new(),
-            transactions: Table::new(),
-            recoveries: Table::new(),
-            sweeps: Table::new(),
-            replications: (0..).map(|node| (NodeId(node), Box::new(idle()))).take(nodes).collect(),
-        }
+        let replications = (0..).map(|node| (NodeId(node), Box::new(idle()))).take(nodes);
+        Self { replications: replications.collect(), ..Self::default() }
     }
 
     /// How many have to end before a coordinator is closed.

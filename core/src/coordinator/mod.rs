@@ -23,6 +23,7 @@ mod clocks;
 mod commits;
 mod connection;
 mod counters;
+mod dispatch;
 mod error_reply;
 mod input;
 mod locks;

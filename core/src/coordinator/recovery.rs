@@ -8,9 +8,10 @@ use crate::error::Error;
 use crate::event::{CallId, Event, TransactionOutcome};
 use crate::redis::{NodeId, Origin};
 use crate::time::Span;
-use crate::transaction::recovery::{Recovery, WATCH};
-use crate::transaction::sweep::Sweeper;
-use crate::transaction::{Effect, LockConflict, RecoveryOutcome, SweepOptions, Task, Txid};
+use crate::transaction::{
+    Effect, LockConflict, Recovery, RecoveryOutcome, SweepOptions, Sweeper, Task, TransactionId,
+    Txid, WATCH,
+};
 
 /// Other clients may have found the same lock: each begins within this time.
 const STAGGER: Span = Span::from_millis(10);
@@ -48,7 +49,11 @@ impl Kind for Recovery {
                     }
                 }
                 Effect::Recovered(outcome) => core.on_recovery_outcome(txid, outcome),
-                Effect::Damaged { at } => core.on_damaged_by_recovery(txid, &at),
+                Effect::Damaged { at } => {
+                    let id =
+                        core.machines.recoveries.get(&txid).map(|entry| entry.machine.id().clone());
+                    core.on_damaged(id, &at);
+                }
                 _ => {}
             }
         }
@@ -154,14 +159,11 @@ impl Coordinator {
         self.insert(txid, notes, background, |cx| Recovery::new(task, delay, cx));
     }
 
-    /// It goes without what was decided, or against what may have been.
-    fn on_damaged_by_recovery(&mut self, txid: Txid, at: &[u8]) {
-        let (Some(entry), Some(node)) = (self.machines.recoveries.get(&txid), self.node_named(at))
-        else {
-            return;
-        };
-        let event = Event::TransactionDamaged { id: entry.machine.id().to_text(), node };
-        self.emit(event);
+    /// A participant goes without what was decided, or against what may have been.
+    pub(super) fn on_damaged(&mut self, id: Option<TransactionId>, at: &[u8]) {
+        if let (Some(id), Some(node)) = (id, self.node_named(at)) {
+            self.emit(Event::TransactionDamaged { id: id.to_text(), node });
+        }
     }
 
     fn on_recovery_outcome(&mut self, txid: Txid, outcome: RecoveryOutcome) {

@@ -9,10 +9,10 @@ use crate::event::Event;
 use crate::machine::Machine;
 use crate::machine::Refused;
 use crate::redis::{NodeId, Reply};
-use crate::transaction::commit::Transaction;
 use crate::transaction::effect::Outcome;
-use crate::transaction::replication::Replication;
-use crate::transaction::{Attempt, Copied, Copies, Effect, Handle, Op, TransactionPlan, Txid};
+use crate::transaction::{
+    Attempt, Copied, Copies, Effect, Handle, Op, Replication, Transaction, TransactionPlan, Txid,
+};
 
 impl Kind for Replication {
     type Id = NodeId;

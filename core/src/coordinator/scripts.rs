@@ -1,16 +1,10 @@
 //! Scripts that a server does not have, and commands that are sent again once it has them, or answers
 //! again.
 
+use super::dispatch::Input;
 use super::node::ScriptState;
-use super::{Coordinator, ReplyTarget, Request, Timer};
-use crate::counter::Counter;
-use crate::lock::Lock;
-use crate::machine::Machine;
+use super::{Coordinator, Request, Timer};
 use crate::redis::{NodeId, RequestId};
-use crate::transaction::commit::Transaction;
-use crate::transaction::recovery::Recovery;
-use crate::transaction::replication::Replication;
-use crate::transaction::sweep::Sweeper;
 
 impl Coordinator {
     /// One command per node brings the text, the others wait for it.
@@ -24,48 +18,8 @@ impl Coordinator {
             ScriptState::Loading { awaiting_script, .. } => awaiting_script.push(pending.target),
             loaded => {
                 *loaded = ScriptState::Missing;
-                self.resend(pending.target, pending.background);
+                self.dispatch(pending.target, pending.node, pending.background, Input::Again);
             }
-        }
-    }
-
-    pub(super) fn resend(&mut self, target: ReplyTarget, background: bool) {
-        match target {
-            ReplyTarget::Lock(lock, attempt) => {
-                self.step::<Lock, _>(lock, background, |machine, cx| {
-                    machine.on_script_missing(attempt, cx);
-                });
-            }
-            ReplyTarget::Counter(counter, attempt) => {
-                self.step::<Counter, _>(counter, background, |machine, cx| {
-                    machine.on_script_missing(attempt, cx);
-                });
-            }
-            ReplyTarget::Query(call) => self.resend_query(call, background),
-            ReplyTarget::Transaction(txid, attempt) => {
-                self.step::<Transaction, _>(txid, background, |machine, cx| {
-                    machine.on_script_missing(attempt, cx);
-                });
-            }
-            ReplyTarget::Recovery(txid, attempt) => {
-                self.step::<Recovery, _>(txid, background, |machine, cx| {
-                    machine.on_script_missing(attempt, cx);
-                });
-            }
-            ReplyTarget::Sweep(call, attempt) => {
-                self.step::<Sweeper, _>(call, background, |machine, cx| {
-                    machine.on_script_missing(attempt, cx);
-                });
-            }
-            ReplyTarget::Confirm(node, attempt) => {
-                self.step::<Replication, _>(node, true, |machine, cx| {
-                    machine.on_script_missing(attempt, cx);
-                });
-            }
-            ReplyTarget::Wait(..)
-            | ReplyTarget::Time(_)
-            | ReplyTarget::Stamp(_)
-            | ReplyTarget::Subscription => {}
         }
     }
 
@@ -79,8 +33,8 @@ impl Coordinator {
 
     /// Sends the commands again that awaited the script of this request, whatever came of that.
     pub(super) fn release_awaiting_script(&mut self, node: NodeId, request: RequestId) {
-        let Some(node) = self.nodes.get_mut(node.0 as usize) else { return };
-        let loading = node
+        let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
+        let loading = state
             .scripts
             .iter_mut()
             .find(|loaded| matches!(loaded, ScriptState::Loading { by, .. } if *by == request));
@@ -89,7 +43,7 @@ impl Coordinator {
             core::mem::replace(loaded, ScriptState::Assumed)
         {
             for target in awaiting_script {
-                self.resend(target, true);
+                self.dispatch(target, node, true, Input::Again);
             }
         }
     }
@@ -99,7 +53,7 @@ impl Coordinator {
         let Some(state) = self.nodes.get_mut(node.0 as usize) else { return };
         state.probe_scheduled_at = None;
         if let Some(target) = state.release_one() {
-            self.resend(target, true);
+            self.dispatch(target, node, true, Input::Again);
         }
         self.reschedule_probe(node);
     }

@@ -8,11 +8,11 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::dispatch::Input;
 use super::{Coordinator, ReplyTarget, Request};
-use crate::counter::Counter;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lock::Lock;
-use crate::machine::{Failed, Machine, Outcome, Refused};
+use crate::machine::Refused;
 use crate::redis::{Keys, NodeId, Origin, Reply, RequestId, readable};
 use crate::ring::{NodeSpec, Ring};
 use crate::stamp::{self, Answer, Members, Op, Round, SOLE, Seen, Stamp, Taken};
@@ -135,12 +135,12 @@ impl Coordinator {
         let Request { target, node, background, .. } = *pending;
         if !self.stamping.may_replace(&found.stamp) {
             let error = self.mismatch(node, &found, false);
-            return self.refuse(target, node, background, error, false);
+            return self.dispatch(target, node, background, Input::refused(error, false));
         }
         let stamped = self.nodes.get(node.0 as usize).is_some_and(|node| node.stamped >= request);
         if stamped {
             // It was sent before.
-            return self.resend(target, background);
+            return self.dispatch(target, node, background, Input::Again);
         }
         self.await_stamp(target, node, background);
     }
@@ -180,11 +180,7 @@ impl Coordinator {
         self.on_seen(round, node, seen);
     }
 
-    pub(super) fn on_stamp_failure(&mut self, round: u32, node: NodeId, failed: Failed) {
-        self.on_seen(round, node, Seen::Missing { error: failed.error, lasting: failed.lasting });
-    }
-
-    fn on_seen(&mut self, number: u32, node: NodeId, seen: Seen) {
+    pub(super) fn on_seen(&mut self, number: u32, node: NodeId, seen: Seen) {
         let stamping = &mut self.stamping;
         let Some(round) = stamping.round.as_mut().filter(|_| stamping.rounds == number) else {
             return;
@@ -224,14 +220,12 @@ impl Coordinator {
             core::mem::take(&mut self.stamping.awaiting_stamp)
         {
             let ours = round.seen().get(node.0 as usize) == Some(&Seen::Ours);
-            match &other {
-                Some(error) => self.refuse(target, node, background, error.clone(), false),
-                None if ours => self.resend(target, background),
-                None => {
-                    let error = self.missing(node, round.seen());
-                    self.refuse(target, node, background, error, !lasting);
-                }
-            }
+            let input = match &other {
+                Some(error) => Input::refused(error.clone(), false),
+                None if ours => Input::Again,
+                None => Input::refused(self.missing(node, round.seen()), !lasting),
+            };
+            self.dispatch(target, node, background, input);
         }
     }
 
@@ -279,42 +273,6 @@ impl Coordinator {
     /// A node as messages call it.
     fn called(&self, node: NodeId) -> String {
         readable(self.node_id(node).unwrap_or_default())
-    }
-
-    /// What `target` asked for was not done.
-    pub(super) fn refuse(
-        &mut self,
-        target: ReplyTarget,
-        node: NodeId,
-        background: bool,
-        error: Error,
-        transient: bool,
-    ) {
-        let error = error.at(node);
-        match target {
-            ReplyTarget::Lock(lock, attempt) => {
-                let outcome = Outcome::Refused(Refused::new(error, transient, false));
-                self.step::<Lock, _>(lock, background, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            ReplyTarget::Counter(counter, attempt) => {
-                let outcome = Outcome::Refused(Refused::new(error, transient, false));
-                self.step::<Counter, _>(counter, background, |machine, cx| {
-                    machine.on_outcome(attempt, outcome, cx);
-                });
-            }
-            ReplyTarget::Query(call) => self.on_query_failed(call, error, transient),
-            ReplyTarget::Stamp(round) => {
-                self.on_seen(round, node, Seen::Missing { error, lasting: !transient });
-            }
-            ReplyTarget::Subscription => self.on_push_failed(node, error),
-            ReplyTarget::Time(_) => self.on_no_clock(node, &error, !transient),
-            _ => {
-                let outcome = Outcome::Refused(Refused::new(error, transient, false));
-                self.on_transaction_outcome(target, background, outcome);
-            }
-        }
     }
 
     /// The error that a reason is to the user of a transaction.

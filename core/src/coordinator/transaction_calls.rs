@@ -17,12 +17,11 @@ use crate::ring::Ring;
 use crate::stamp::Stamp;
 use crate::time::{Span, Time};
 use crate::transaction::call::is_locked;
-use crate::transaction::commit::Transaction;
 use crate::transaction::effect::WAIT;
 use crate::transaction::plan::Places;
 use crate::transaction::{
     Begin, Ending, Expectation, Handle, Heuristic, MAX_LIFE, PrepareOrder, Reason, SweepOptions,
-    Task, TransactionId, TransactionOptions, TransactionPlan, Txid, Words,
+    Task, Transaction, TransactionId, TransactionOptions, TransactionPlan, Txid, Words,
 };
 
 /// For so long after a conflict, transactions ask one participant after the other.

@@ -52,7 +52,7 @@
 //! ends and allow any command with one key, but what is copied must not be large.
 
 pub(crate) mod call;
-pub(crate) mod commit;
+mod commit;
 pub(crate) mod effect;
 mod id;
 #[doc(hidden)]
@@ -60,11 +60,12 @@ pub mod model;
 mod options;
 pub(crate) mod plan;
 mod protocol;
-pub(crate) mod recovery;
-pub(crate) mod replication;
+mod recovery;
+mod replication;
 mod server;
-pub(crate) mod sweep;
+mod sweep;
 
+pub(crate) use commit::Transaction;
 pub use commit::{Begin, Copies, Ending, PrepareOrder, Reason, Slot};
 pub use effect::{Effect, LockConflict};
 pub use id::{Handle, TransactionId, Txid};
@@ -79,8 +80,11 @@ pub use protocol::{
     Swept, Verdict,
 };
 pub use recovery::{Heuristic, RecoveryOutcome, Task};
+pub(crate) use recovery::{Recovery, WATCH};
 pub use replication::Copied;
+pub(crate) use replication::Replication;
 pub use server::execute;
+pub(crate) use sweep::Sweeper;
 
 pub use crate::machine::Attempt;
 use crate::time::Span;

@@ -6,13 +6,11 @@
 use alloc::vec::Vec;
 
 use super::call::Sessions;
-use super::commit::Transaction;
 use super::effect::{Cx, Effect, Outcome};
 use super::plan::Places;
-use super::recovery::Recovery;
 use super::{
-    Answer, Begin, Copied, CopyLimits, Expectation, Slot, Task, TransactionId, TransactionPlan,
-    Txid, Words,
+    Answer, Begin, Copied, CopyLimits, Expectation, Recovery, Slot, Task, Transaction,
+    TransactionId, TransactionPlan, Txid, Words,
 };
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorCode, Result};
