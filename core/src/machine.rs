@@ -40,6 +40,15 @@ pub(crate) trait Machine: Sized {
     fn on_timeout(&mut self, _: &mut CxOf<'_, Self>) {}
 }
 
+/// A command that a machine wants sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Outgoing<Op> {
+    pub(crate) attempt: Attempt,
+    pub(crate) op: Op,
+    pub(crate) deadline: Time,
+    pub(crate) background: bool,
+}
+
 /// Why there is no answer to an attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Failed {

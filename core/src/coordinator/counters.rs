@@ -36,9 +36,7 @@ impl Kind for Counter {
         };
         for effect in effects {
             match effect {
-                Effect::Send { attempt, op, deadline, background } => {
-                    core.send_counter(counter, attempt, &op, deadline, background);
-                }
+                Effect::Send(send) => core.send_counter(counter, &send),
                 Effect::Ask => core.due_counters.push_back(counter),
                 Effect::Failed { call, error } => {
                     let error = error.at(node);

@@ -3,15 +3,13 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::dispatch::{Input, Read};
+use super::dispatch::Input;
 use super::locks::LockNotes;
 use super::{Coordinator, ReplyTarget, Request, Timer};
 use crate::counter::Counter;
 use crate::error::{Error, ErrorCode};
-use crate::event::Event;
-use crate::keyspace::ServerTime;
-use crate::lock::{AHEAD, Answer, AnswerKind, ClockSample, EndReason, Fence, Lock, LockId, Push};
-use crate::machine::{Failed, Outcome, Refused};
+use crate::lock::{AHEAD, Lock, LockId, Push};
+use crate::machine::{Failed, Refused};
 use crate::redis::{Failure, NodeChange, NodeId, Reply, RequestId};
 use crate::stamp;
 use crate::time::{Span, Time};
@@ -297,47 +295,5 @@ impl Coordinator {
         };
         self.dispatch(pending.target, pending.node, pending.background, input);
         self.release_awaiting_script(pending.node, request);
-    }
-}
-
-impl Read for Answer {
-    /// Keeps what is in it of the node: its clock and its highest fence.
-    fn read(core: &mut Coordinator, pending: &Request, reply: &Reply) -> Outcome<Self> {
-        let sent_at = pending.sent_at;
-        let outcome = pending.outcome(reply, Answer::decode(reply));
-        let node = core.nodes.get_mut(pending.node.0 as usize);
-        let (Outcome::Answered(answer, _), Some(node)) = (&outcome, node) else { return outcome };
-        let (fence, server_now) = match &answer.kind {
-            AnswerKind::Granted { fence, now, .. } | AnswerKind::Renewed { fence, now, .. } => {
-                (*fence, Some(*now))
-            }
-            AnswerKind::Queued { now, .. } | AnswerKind::Unknown { now } => (Fence(0), Some(*now)),
-            // The server's clock is ahead of what we took it for.
-            AnswerKind::Gone(EndReason::Late) => {
-                node.clock_sample = None;
-                (Fence(0), None)
-            }
-            _ => (Fence(0), None),
-        };
-        node.took(core.now.since(sent_at));
-        match server_now {
-            Some(now) if fence.0 > now.after(AHEAD).0 => core.stats.excessive_fences += 1,
-            _ => node.min_fence = node.min_fence.max(fence),
-        }
-        if answer.excess {
-            core.stats.excessive_fences += 1;
-            node.min_fence = Fence(0);
-        }
-        if let Some(server_now @ ServerTime(_)) = server_now {
-            let new = ClockSample { sent_at, server_now };
-            node.clock_sample = Some(ClockSample::better(node.clock_sample, new, core.now));
-        }
-        if answer.nopush && !core::mem::replace(&mut node.publish_denied, true) {
-            let message = "the server does not let this client publish to its waiters";
-            let error = Error::new(ErrorCode::ServerRefused, message);
-            let node = pending.node;
-            core.emit(Event::PushUnavailable { node, error: error.at(node) });
-        }
-        outcome
     }
 }

@@ -4,15 +4,20 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::dispatch::Read;
 use super::machines::{Entries, Entry, Kind, Machines};
 use super::node::Node;
 use super::queries::QueryKind;
-use super::{Coordinator, Lifecycle, Timer, closed};
+use super::{Coordinator, Lifecycle, Request, Timer, closed};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
-use crate::lock::{Cx, Effect, Fence, GuardOp, Id, Lock, LockId, LockOptions, NodeView, check_ttl};
-use crate::machine::{Attempt, Machine};
-use crate::redis::{Keys, NodeId, RequestId, readable};
+use crate::keyspace::ServerTime;
+use crate::lock::{
+    AHEAD, Answer, AnswerKind, ClockSample, Cx, Effect, EndReason, Fence, GuardOp, Id, Lock,
+    LockId, LockOptions, NodeView, check_ttl,
+};
+use crate::machine::{Attempt, Machine, Outcome};
+use crate::redis::{Keys, NodeId, Reply, RequestId, readable};
 use crate::time::{Span, Time};
 
 /// So many leases that were lost are remembered.
@@ -55,9 +60,7 @@ impl Kind for Lock {
         let (node, state_key) = (entry.notes.node, entry.notes.state_key.clone());
         for effect in effects {
             match effect {
-                Effect::Send { attempt, op, deadline, background } => {
-                    core.send_lock(lock, attempt, &op, deadline, background);
-                }
+                Effect::Send(send) => core.send_lock(lock, &send),
                 Effect::Event(event) => {
                     let event = event.at(node);
                     if let Event::LockLost { lock, error, .. } = &event {
@@ -86,6 +89,48 @@ impl Kind for Lock {
 
     fn on_end(core: &mut Coordinator, _: LockId, _: Entry<Self>) {
         core.finish_closing();
+    }
+}
+
+impl Read for Answer {
+    /// Keeps what is in it of the node: its clock and its highest fence.
+    fn read(core: &mut Coordinator, pending: &Request, reply: &Reply) -> Outcome<Self> {
+        let sent_at = pending.sent_at;
+        let outcome = pending.outcome(reply, Answer::decode(reply));
+        let node = core.nodes.get_mut(pending.node.0 as usize);
+        let (Outcome::Answered(answer, _), Some(node)) = (&outcome, node) else { return outcome };
+        let (fence, server_now) = match &answer.kind {
+            AnswerKind::Granted { fence, now, .. } | AnswerKind::Renewed { fence, now, .. } => {
+                (*fence, Some(*now))
+            }
+            AnswerKind::Queued { now, .. } | AnswerKind::Unknown { now } => (Fence(0), Some(*now)),
+            // The server's clock is ahead of what we took it for.
+            AnswerKind::Gone(EndReason::Late) => {
+                node.clock_sample = None;
+                (Fence(0), None)
+            }
+            _ => (Fence(0), None),
+        };
+        node.took(core.now.since(sent_at));
+        match server_now {
+            Some(now) if fence.0 > now.after(AHEAD).0 => core.stats.excessive_fences += 1,
+            _ => node.min_fence = node.min_fence.max(fence),
+        }
+        if answer.excess {
+            core.stats.excessive_fences += 1;
+            node.min_fence = Fence(0);
+        }
+        if let Some(server_now @ ServerTime(_)) = server_now {
+            let new = ClockSample { sent_at, server_now };
+            node.clock_sample = Some(ClockSample::better(node.clock_sample, new, core.now));
+        }
+        if answer.nopush && !core::mem::replace(&mut node.publish_denied, true) {
+            let message = "the server does not let this client publish to its waiters";
+            let error = Error::new(ErrorCode::ServerRefused, message);
+            let node = pending.node;
+            core.emit(Event::PushUnavailable { node, error: error.at(node) });
+        }
+        outcome
     }
 }
 
@@ -255,7 +300,7 @@ impl Coordinator {
         else {
             return;
         };
-        let waits = machine.is_waiting() && !machine.is_done();
+        let waits = machine.is_waiting();
         if core::mem::replace(&mut notes.waits, waits) != waits
             && let Some(node) = self.nodes.get_mut(notes.node.0 as usize)
         {

@@ -7,7 +7,7 @@ use super::{Coordinator, Lifecycle, ReplyTarget, Request, Stats, Timer};
 use crate::counter::{self, CounterId};
 use crate::event::{CallId, Event};
 use crate::lock::{Lock, LockId, Op};
-use crate::machine::Attempt;
+use crate::machine::Outgoing;
 use crate::redis::{Argv, Command, Failure, LockKeys, NodeId, Origin, RequestId, Route, Script};
 use crate::stamp::{self, Stamp};
 use crate::time::{Span, Time, request_timeout};
@@ -118,14 +118,8 @@ impl Coordinator {
         self.stats
     }
 
-    pub(super) fn send_lock(
-        &mut self,
-        lock: LockId,
-        attempt: Attempt,
-        op: &Op,
-        deadline: Time,
-        background: bool,
-    ) {
+    pub(super) fn send_lock(&mut self, lock: LockId, send: &Outgoing<Op>) {
+        let Outgoing { attempt, ref op, deadline, background } = *send;
         let Some(entry) = self.machines.locks.get(&lock) else { return };
         let (node, keys) = (entry.notes.node, LockKeys::of_state(&entry.notes.state_key));
         let target = ReplyTarget::Lock(lock, attempt);
@@ -151,14 +145,8 @@ impl Coordinator {
         self.queue_by(urgency, request, target, node, script, argv, deadline, background);
     }
 
-    pub(super) fn send_counter(
-        &mut self,
-        counter: CounterId,
-        attempt: Attempt,
-        op: &counter::Op,
-        deadline: Time,
-        background: bool,
-    ) {
+    pub(super) fn send_counter(&mut self, counter: CounterId, send: &Outgoing<counter::Op>) {
+        let Outgoing { attempt, ref op, deadline, background } = *send;
         let Some(entry) = self.machines.counters.get(&counter) else { return };
         let (node, key) = (entry.notes.node, entry.notes.key.clone());
         let request = self.next_request();

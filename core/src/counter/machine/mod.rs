@@ -16,7 +16,7 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{CallId, Event};
-use crate::machine::{Attempt, Failed, Machine, Outcome, Refused};
+use crate::machine::{Attempt, Failed, Machine, Outcome, Outgoing, Refused};
 use crate::redis::NodeId;
 use crate::table::Table;
 use crate::time::{Span, Time};
@@ -30,12 +30,7 @@ pub(crate) type Cx<'a> = crate::machine::Cx<'a, Effect>;
 
 /// What a machine wants done.
 pub(crate) enum Effect {
-    Send {
-        attempt: Attempt,
-        op: Op,
-        deadline: Time,
-        background: bool,
-    },
+    Send(Outgoing<Op>),
     Event(Event),
     /// A call came to nothing.
     Failed {

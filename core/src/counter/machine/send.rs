@@ -5,7 +5,7 @@ use super::{
 };
 use crate::counter::PreviousSlot;
 use crate::event::Event;
-use crate::machine::Backoff;
+use crate::machine::{Backoff, Outgoing};
 use crate::time::{Span, Time};
 
 /// Between failures.
@@ -123,7 +123,7 @@ impl Counter {
         if let Lifecycle::Closing { until } = self.lifecycle {
             deadline = deadline.min(until);
         }
-        cx.effects.push(Effect::Send { attempt, op, deadline, background });
+        cx.effects.push(Effect::Send(Outgoing { attempt, op, deadline, background }));
     }
 
     pub(super) fn back_off(&mut self, cx: &mut Cx<'_>) {

@@ -13,7 +13,7 @@ use super::lease::ClockSample;
 use super::{Answer, Fence, Id, LockId, LockOptions, Op, Push};
 use crate::error::Error;
 use crate::event::Event;
-use crate::machine::{Attempt, Failed, Machine, Outcome, Refused};
+use crate::machine::{Attempt, Failed, Machine, Outcome, Outgoing, Refused};
 use crate::redis::{Failure, readable};
 use crate::time::{Span, Time};
 
@@ -41,12 +41,7 @@ pub(crate) struct NodeView {
 
 /// What a machine wants done.
 pub(crate) enum Effect {
-    Send {
-        attempt: Attempt,
-        op: Op,
-        deadline: Time,
-        background: bool,
-    },
+    Send(Outgoing<Op>),
     Event(Event),
     /// The acquisition that has not left is not to leave.
     Unsend,

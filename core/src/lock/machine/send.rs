@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::keyspace::ServerTime;
 use crate::lock::{Acquire, Id, Op};
-use crate::machine::{Attempt, Backoff};
+use crate::machine::{Attempt, Backoff, Outgoing};
 use crate::redis::readable;
 use crate::time::Span;
 
@@ -51,8 +51,8 @@ impl Lock {
             Op::Release { .. } | Op::Cancel { .. } | Op::Inspect => Asked::Withdraw,
         };
         self.sent.push(Sent { attempt: self.attempts, asked });
-        let background = cx.background;
-        cx.effects.push(Effect::Send { attempt: self.attempts, op, deadline, background });
+        let (attempt, background) = (self.attempts, cx.background);
+        cx.effects.push(Effect::Send(Outgoing { attempt, op, deadline, background }));
     }
 
     pub(super) fn acquire(&mut self, cx: &mut Cx<'_>) {
