@@ -187,7 +187,7 @@ def test_a_server_that_hangs_up_on_whom_it_let_in_is_not_called_without_a_pause(
         await co.close()
 
     run(main())
-    assert 1 < broken.accepted < 100
+    assert broken.accepted < 100
 
 
 def test_a_connection_that_died_while_idle_is_replaced(server):
