@@ -65,13 +65,6 @@ class Link(ABC):
 
     def heard(self, wire: Wire, data: bytes) -> None:
         """See `Owner`."""
-        why = self._receive(wire, data)
-        if why is not None:
-            self.ended(wire, why)
-        self._others()
-
-    def _receive(self, wire: Wire, data: bytes) -> str | None:
-        """Tells the core what has arrived. Why nothing behind that can be trusted, or None."""
         session = self._session
         why = None
         with session.mutex:
@@ -80,7 +73,9 @@ class Link(ABC):
             except ValueError as error:
                 why = str(error)
             session.drain()
-        return why
+        if why is not None:
+            self.ended(wire, why)
+        self._others()
 
     @abstractmethod
     def ended(self, wire: Wire, why: str) -> None:
@@ -139,8 +134,7 @@ class Link(ABC):
             wire.close()
             return
         wire.belongs_to(self)
-        # What has come since the server has let it in answers nothing.
-        why = self._receive(wire, b"") or wire.gone
+        why = wire.gone
         if why is not None:
             wire.close()
             raise NotConnected(why, ConnectionError(why))
