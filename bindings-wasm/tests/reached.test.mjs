@@ -12,7 +12,7 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { cleanup } from "./support/cleanup.mjs";
 import { refuses, throws } from "./support/refuses.mjs";
-import { command, startRedis } from "./support/servers.mjs";
+import { command, startRedis, startServer } from "./support/servers.mjs";
 
 /** Longer than any test takes. */
 const LONG = 60_000;
@@ -27,37 +27,17 @@ const CLIENTS = {
 
 /** A server that does this with the first bytes of each connection. */
 async function imitation(t, onFirst) {
-  const sockets = new Set();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {}).once("data", () => onFirst(socket));
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  cleanup(t, () => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return server.address().port;
+  return startServer(t, (socket) => socket.once("data", () => onFirst(socket)));
 }
 
 /** A server that answers every command with these words of an error. */
 async function refusing(t, words) {
-  const sockets = new Set();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {}).on("data", (bytes) => {
+  return startServer(t, (socket) =>
+    socket.on("data", (bytes) => {
       const commands = bytes.toString("latin1").match(/^\*\d+\r$/gm) ?? [];
       socket.write(`-${words}\r\n`.repeat(commands.length));
-    });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  cleanup(t, () => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return server.address().port;
+    }),
+  );
 }
 
 /** How `connect` fails, and the client's own error. */

@@ -12,7 +12,7 @@ import { test } from "node:test";
 import { connect, tcp } from "comity";
 import { cleanup } from "./support/cleanup.mjs";
 import { refuses, throws } from "./support/refuses.mjs";
-import { command, folder, freePort, startProxy, startRedis } from "./support/servers.mjs";
+import { command, folder, freePort, startProxy, startRedis, startServer } from "./support/servers.mjs";
 
 /** Longer than any test takes. */
 const LONG = 60_000;
@@ -145,13 +145,9 @@ test("each malformed part of a URL is named, and no password is told", async () 
 
 /** A server that answers whatever comes with these bytes, and with none by closing. */
 async function stranger(t, bytes) {
-  const server = net.createServer((socket) => {
-    socket.on("error", () => {}).on("data", () => (bytes === "" ? socket.destroy() : socket.write(bytes)));
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  cleanup(t, () => server.close());
-  return server.address().port;
+  return startServer(t, (socket) =>
+    socket.on("data", () => (bytes === "" ? socket.destroy() : socket.write(bytes))),
+  );
 }
 
 test("what is no Redis is told with the reason, before a command has left", async (t) => {
@@ -185,21 +181,12 @@ test("who may not ask whether the server is there is let in all the same", async
 
 /** A server that answers the first command as Redis does, and the next with these bytes. */
 async function imitation(t, bytes) {
-  const sockets = new Set();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {}).once("data", () => {
+  return startServer(t, (socket) =>
+    socket.once("data", () => {
       socket.write("+PONG\r\n");
       socket.once("data", () => socket.write(bytes));
-    });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  cleanup(t, () => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return server.address().port;
+    }),
+  );
 }
 
 test("what is no reply ends the connection, and what was asked is unknown", async (t) => {

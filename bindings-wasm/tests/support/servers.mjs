@@ -96,6 +96,22 @@ export async function startRedis(t, ...more) {
   );
 }
 
+/** A server of the test's own, which is given each connection; its port. */
+export async function startServer(t, onSocket) {
+  const sockets = new Set();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    onSocket(socket.on("error", () => {}));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  cleanup(t, () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return server.address().port;
+}
+
 /** A Webdis in front of the Redis server on `redisPort`. `settings` are further ones of its own. */
 export async function startWebdis(t, redisPort, settings = {}) {
   const dir = await folder(t);
